@@ -1,0 +1,41 @@
+/*
+ * log -- lines to stderr that never make their caller wait.
+ *
+ *     rkb_log() --> queue (bounded) --> writer thread --> write(2), which may block
+ *                      | full
+ *                      +--> counted; said in the next line that fits
+ *
+ * A line names its object first (`source[legacy]: connection lost ...`). A line that an alert may
+ * want carries an event word that never changes (`event=connection_lost`). No payload and no
+ * secret ever reaches a log. Thread-safe: any thread may log; rkb_log never blocks on the descriptor.
+ */
+#ifndef RKB_BASE_LOG_H
+#define RKB_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum rkb_log_level { RKB_LOG_ERROR, RKB_LOG_WARN, RKB_LOG_INFO, RKB_LOG_DEBUG };
+enum rkb_log_format { RKB_LOG_TEXT, RKB_LOG_JSON };
+
+struct rkb_log;
+
+/* Starts the writer thread on descriptor fd (not closed by us). NULL and *error when it cannot. */
+struct rkb_log *rkb_log_new(int fd, enum rkb_log_level level, enum rkb_log_format format, struct rkb_error *error);
+
+/* Waits up to `milliseconds` for queued lines to be written, then frees. What could not be written by then is lost. NULL is allowed. */
+void rkb_log_free(struct rkb_log *log, int milliseconds);
+
+/*
+ * One line. object: "source[legacy]", "journal", "kafka", ...; event: a fixed word for alerts, or
+ * NULL. The text is one line without newline; control bytes in it are escaped. Repeats of the same
+ * object and event are limited to 10 in 10 seconds; how many were suppressed is said in the next one. NULL log: nothing.
+ */
+void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, const char *event, const char *format, ...) RKB_PRINTF(5, 6);
+
+/* Lines lost because the queue was full, since the start. */
+uint64_t rkb_log_lost(const struct rkb_log *log);
+
+#endif

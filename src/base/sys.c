@@ -1,0 +1,74 @@
+/* sys -- see sys.h. */
+#include "base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+static int posix_open(const char *path, int flags, mode_t mode)
+{
+    return open(path, flags | O_CLOEXEC, mode);
+}
+
+static int posix_allocate(int fd, off_t offset, off_t size)
+{
+    int error;
+    do
+        error = posix_fallocate(fd, offset, size);
+    while (error == EINTR);
+    if (error == 0)
+        return 0;
+    errno = error;
+    return -1;
+}
+
+static int posix_random(void *data, size_t size)
+{
+    uint8_t *at = data;
+    while (size > 0) {
+        ssize_t got = getrandom(at, size, 0);
+        if (got < 0 && errno != EINTR)
+            return -1;
+        if (got > 0) {
+            at += got;
+            size -= (size_t)got;
+        }
+    }
+    return 0;
+}
+
+static int64_t microseconds(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int64_t posix_realtime_us(void)
+{
+    return microseconds(CLOCK_REALTIME);
+}
+
+static int64_t posix_monotonic_us(void)
+{
+    return microseconds(CLOCK_MONOTONIC);
+}
+
+const struct rkb_sys rkb_sys_posix = {
+    .open = posix_open,
+    .close = close,
+    .pread = pread,
+    .pwrite = pwrite,
+    .fdatasync = fdatasync,
+    .fsync = fsync,
+    .allocate = posix_allocate,
+    .ftruncate = ftruncate,
+    .rename = rename,
+    .unlink = unlink,
+    .random = posix_random,
+    .realtime_us = posix_realtime_us,
+    .monotonic_us = posix_monotonic_us,
+};

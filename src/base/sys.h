@@ -1,0 +1,33 @@
+/*
+ * sys -- the system calls that can fail under us, as a small table that tests can swap.
+ *
+ * "the third fdatasync fails", "no space now": a test copies rkb_sys_posix, replaces a row and
+ * hands its table to the journal or the ring. Not a mocking framework, and nothing on the
+ * per-message path goes through it.
+ */
+#ifndef RKB_BASE_SYS_H
+#define RKB_BASE_SYS_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct rkb_sys {
+    int (*open)(const char *path, int flags, mode_t mode);
+    int (*close)(int fd);
+    ssize_t (*pread)(int fd, void *data, size_t size, off_t offset);
+    ssize_t (*pwrite)(int fd, const void *data, size_t size, off_t offset);
+    int (*fdatasync)(int fd);
+    int (*fsync)(int fd);                                      /* directories, after create, rename, unlink */
+    int (*allocate)(int fd, off_t offset, off_t size);         /* posix_fallocate, but -1 and errno */
+    int (*ftruncate)(int fd, off_t size);
+    int (*rename)(const char *from, const char *to);
+    int (*unlink)(const char *path);
+    int (*random)(void *data, size_t size);                    /* getrandom: fills all or gives -1 and errno */
+    int64_t (*realtime_us)(void);                              /* microseconds since 1970-01-01 UTC */
+    int64_t (*monotonic_us)(void);                             /* microseconds since some start, never back */
+};
+
+/* The real ones. */
+extern const struct rkb_sys rkb_sys_posix;
+
+#endif

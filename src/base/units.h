@@ -1,0 +1,28 @@
+/*
+ * units -- sizes and durations as people write them.
+ *
+ * Sizes: a whole number with B, kB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB (powers of
+ * 1024); no unit is bytes. Durations: a number with us, ms, s, m, h or d; a bare 0 is allowed,
+ * any other bare number is refused, since nobody knows its unit.
+ */
+#ifndef RKB_BASE_UNITS_H
+#define RKB_BASE_UNITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+bool rkb_parse_size(const char *text, uint64_t *bytes, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_parse_duration(const char *text, int64_t *microseconds, struct rkb_error *error) RKB_MUST_CHECK;
+
+/* "4 GiB", "1.5 MiB", "812 B" into out, NUL-terminated. */
+void rkb_format_size(char *out, size_t size, uint64_t bytes);
+/* "250 ms", "1.5 s", "3 min 20 s", "2 h 5 min" into out, NUL-terminated. */
+void rkb_format_duration(char *out, size_t size, int64_t microseconds);
+
+/* RFC 3339 in UTC with milliseconds, "2026-11-22T20:51:07.123Z": exactly 24 bytes, no NUL. */
+void rkb_format_time(char out[24], int64_t realtime_us);
+
+#endif
