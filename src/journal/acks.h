@@ -1,0 +1,33 @@
+/*
+ * acks -- which sequence numbers are settled: all below `low`, and a set above it.
+ *
+ * The checkpoint is written from this. Memory grows with the distance between low and the highest
+ * settled number (one bit each), not with the length of an outage. One thread.
+ */
+#ifndef RKB_JOURNAL_ACKS_H
+#define RKB_JOURNAL_ACKS_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct rkb_acks;
+
+struct rkb_range {
+    uint64_t first, count;
+};
+
+struct rkb_acks *rkb_acks_new(uint64_t low);
+void rkb_acks_free(struct rkb_acks *acks);
+/* Settles one number; one that is settled already is ignored. False (RKB_NO_MEMORY) leaves it unsettled. */
+bool rkb_acks_add(struct rkb_acks *acks, uint64_t sequence, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_acks_has(const struct rkb_acks *acks, uint64_t sequence);
+/* The lowest number that is not settled. */
+uint64_t rkb_acks_low(const struct rkb_acks *acks);
+/* Raises low to at least `low`; what is below counts as settled. */
+void rkb_acks_raise(struct rkb_acks *acks, uint64_t low);
+/* The settled ranges above low, ascending, at most `room` of them into out; returns how many. */
+size_t rkb_acks_ranges(const struct rkb_acks *acks, struct rkb_range *out, size_t room);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * gap -- a span of time in which messages may have been missed; also the record that says so.
+ *
+ * A gap is opened when it begins (to_us 0) and closed by a second record with the same id; the ledger keeps the latest. The
+ * record's value is a JSON object: {"id":..,"source":"..","from":"RFC 3339","to":"RFC 3339" or null,"reason":"..","bound":n or null}.
+ */
+#ifndef RKB_JOURNAL_GAP_H
+#define RKB_JOURNAL_GAP_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+#define RKB_BOUND_UNKNOWN UINT64_MAX
+
+struct rkb_gap {
+    uint64_t id;                /* the sequence number of the record that opened it */
+    char source[64];
+    char reason[32];            /* restart, connection_lost, journal_full, too_large, damage, ... */
+    int64_t from_us, to_us;     /* microseconds since 1970; to_us 0: still open */
+    uint64_t bound;             /* at most so many messages, or RKB_BOUND_UNKNOWN */
+};
+
+/* The JSON object on one line, appended to out. */
+void rkb_gap_write(const struct rkb_gap *gap, struct rkb_buffer *out);
+bool rkb_gap_parse(struct rkb_slice json, struct rkb_gap *gap, struct rkb_error *error) RKB_MUST_CHECK;
+
+#endif

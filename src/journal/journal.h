@@ -1,0 +1,122 @@
+/*
+ * journal -- the on-disk queue of records, made of segments.
+ *
+ *     directory/ lock                       one process, holds the journal id and the pid
+ *                checkpoint                 two slots (checkpoint.c)
+ *                ledger                     the gaps (ledger.c)
+ *                00000000000000000001.seg   segments, named by their first sequence number (20 digits)
+ *
+ *     made --> filling --> sealed (cut to its length) --> shipped (checkpoint past it, no pins) --> removed
+ *
+ * Promise: what append took is found again after a kill; after a power loss too if it was synced. Never: gives a sequence
+ * number twice; appends to a recovered segment; deletes what the written checkpoint has not passed.
+ * All calls from one thread (the shipper's, or main's before it runs). Files 0600, directory 0700.
+ */
+#ifndef RKB_JOURNAL_JOURNAL_H
+#define RKB_JOURNAL_JOURNAL_H
+
+#include "base/sys.h"
+#include "journal/acks.h"
+#include "journal/dictionary.h"
+#include "journal/format.h"
+
+struct rkb_journal;
+struct rkb_segment;
+
+struct rkb_journal_options {
+    const char *directory;      /* made with 0700 if only its last part is missing */
+    uint64_t max_size;          /* bytes of all segments together, preallocated ones as a whole */
+    uint64_t segment_size;      /* bytes; clipped to an eighth of max_size, at least 64 KiB */
+    const struct rkb_sys *sys;
+};
+
+/* What recovery found. */
+struct rkb_recovery {
+    bool fresh;                 /* no journal was here */
+    uint64_t next_sequence;     /* after the higher of tail and checkpoint */
+    uint64_t low;               /* of the checkpoint */
+    uint64_t last_epoch;        /* highest epoch of a mark or record, also from the checkpoint; 0 if none */
+    uint64_t last_mark_ms;      /* highest mark time, also from the checkpoint */
+    int64_t last_time_us;       /* time of the last record, also from the checkpoint */
+    uint64_t torn_bytes;        /* cut off at the tail of the newest segment */
+    uint64_t damaged;           /* segments (or parts) that did not read back, other than a torn tail */
+    uint64_t lost_first, lost_last; /* the span of unshipped sequence numbers that damage may have cost; 0, 0 if none */
+    char damage[256];           /* the first damage in words: file, offset, reason */
+};
+
+/*
+ * Locks, reads, seals and starts a new segment. `visit`, if given, sees each record that is not settled yet
+ * by the checkpoint, in order, and every mark and gap of the newest old segment; the slices are lent for the call. Errors: RKB_LOCKED
+ * (with the pid), RKB_VERSION, RKB_DAMAGED, RKB_SYSTEM, RKB_FULL.
+ */
+struct rkb_journal *rkb_journal_open(const struct rkb_journal_options *options, struct rkb_recovery *recovery,
+                                     void (*visit)(void *context, const struct rkb_record *record), void *context,
+                                     struct rkb_error *error);
+/* Closes and unlocks; syncs nothing. */
+void rkb_journal_close(struct rkb_journal *journal);
+
+const uint8_t *rkb_journal_id(const struct rkb_journal *journal);
+const struct rkb_dictionary *rkb_journal_dictionary(const struct rkb_journal *journal);
+struct rkb_acks *rkb_journal_acks(struct rkb_journal *journal);
+
+/*
+ * Appends whole records as they stand in the ring (sealed with `salt`), in one write per segment they touch. Records with a
+ * sequence the journal has already (a crash between append and consume) are skipped; dictionary records are
+ * learned. *taken is how many bytes of `bytes` are dealt with, also on failure. RKB_FULL: at max_size, or the disk
+ * is full; try again after segments were removed. RKB_SYSTEM: the disk broke; RKB_DAMAGED: a record that does not parse.
+ */
+bool rkb_journal_append(struct rkb_journal *journal, const uint8_t *records, size_t bytes, uint64_t salt, size_t *taken, struct rkb_error *error) RKB_MUST_CHECK;
+/* The longest record a segment takes. */
+size_t rkb_journal_record_limit(const struct rkb_journal *journal);
+/* The next sequence number append expects. */
+uint64_t rkb_journal_next(const struct rkb_journal *journal);
+
+/* fdatasync of what was appended since the last one. After a failure nothing more may be promised: never retried. */
+bool rkb_journal_sync(struct rkb_journal *journal, struct rkb_error *error) RKB_MUST_CHECK;
+/* The first sequence number that is not synced. */
+uint64_t rkb_journal_synced(const struct rkb_journal *journal);
+
+/*
+ * Writes the acks as the checkpoint: low no higher than `limit` (what is synced, or UINT64_MAX where `sync: none`),
+ * then removes the segments it passed that nobody pins. `durable`: fdatasync the checkpoint too, before removing.
+ */
+bool rkb_journal_checkpoint(struct rkb_journal *journal, uint64_t limit, bool durable, struct rkb_error *error) RKB_MUST_CHECK;
+
+/* Makes the next segment if there is none ready and room for it: called when there is time. */
+void rkb_journal_prepare(struct rkb_journal *journal);
+
+struct rkb_journal_figures {
+    uint64_t bytes;             /* allocated on disk */
+    uint64_t max_size;
+    uint32_t segments;
+    uint64_t low, head;         /* lowest unsettled sequence; next sequence */
+};
+void rkb_journal_figures(const struct rkb_journal *journal, struct rkb_journal_figures *figures);
+
+/*
+ * Reading. A cursor stands before a sequence number. next gives records in order, their slices pointing
+ * into the mapped segment: valid until the cursor moves to another segment, or as long as the segment is pinned.
+ */
+struct rkb_cursor {
+    struct rkb_journal *journal;
+    struct rkb_segment *segment;    /* of the record last returned */
+    size_t offset;
+    uint64_t sequence;              /* what next() looks for */
+};
+
+void rkb_cursor_seek(struct rkb_cursor *cursor, struct rkb_journal *journal, uint64_t sequence);
+/* Lets go of the segment it stands in. */
+void rkb_cursor_close(struct rkb_cursor *cursor);
+
+enum rkb_next { RKB_NEXT_RECORD, RKB_NEXT_END, RKB_NEXT_DAMAGED, RKB_NEXT_FAILED };
+/*
+ * The next message, mark or gap; END when there is none yet. DAMAGED: the record there does not count; *error says where, the
+ * cursor stands after the damage (at the next segment) and record->sequence is the first number there. FAILED: could not map (RKB_SYSTEM).
+ */
+enum rkb_next rkb_cursor_next(struct rkb_cursor *cursor, struct rkb_record *record, struct rkb_error *error) RKB_MUST_CHECK;
+
+/* A pinned segment stays mapped and on disk. Pins are counted. */
+void rkb_segment_pin(struct rkb_segment *segment);
+void rkb_segment_unpin(struct rkb_segment *segment);
+
+#endif

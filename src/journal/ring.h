@@ -1,0 +1,59 @@
+/*
+ * ring -- the fixed memory between the loop and the shipper: where a record is first.
+ *
+ *     loop: reserve, write, commit --> [ tail ... head ) --> shipper: peek, take to the journal, consume
+ *
+ * One producing thread, one consuming thread, no lock: head and tail are 64-bit counts of bytes,
+ * published with release and read with acquire. The data is mapped twice, one copy behind the other, so
+ * that every record is contiguous wherever it starts. On tmpfs it is a file that outlives kill -9:
+ * head is stored after the record is whole, so what lies between tail and head is good. The first
+ * page holds magic, version, size, journal id, salt, head, tail, and two notes for the next start (below).
+ * Records in it are sealed with the ring's salt.
+ */
+#ifndef RKB_JOURNAL_RING_H
+#define RKB_JOURNAL_RING_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/sys.h"
+
+struct rkb_ring;
+
+struct rkb_ring_options {
+    const char *directory;      /* a tmpfs, usually /dev/shm; NULL: anonymous memory, gone with the process */
+    size_t size;                /* bytes; rounded up to a whole number of pages */
+    const uint8_t *journal_id;  /* 16 bytes; also names the file: rkbridge-<32 hex digits>.ring, mode 0600 */
+    const struct rkb_sys *sys;
+};
+
+/*
+ * Opens the ring of this journal, with what a killed process left in it, or makes a new one. A file that is
+ * not ours (owner, mode, magic, journal id, inconsistent head and tail) is refused with RKB_DAMAGED, never overwritten.
+ * A ring with records in it whose size differs from options->size keeps its old size; an empty one is made anew.
+ */
+struct rkb_ring *rkb_ring_open(const struct rkb_ring_options *options, struct rkb_error *error);
+/* Unmaps. The file stays. */
+void rkb_ring_close(struct rkb_ring *ring);
+/* True when it outlives the process. */
+bool rkb_ring_outlives(const struct rkb_ring *ring);
+size_t rkb_ring_size(const struct rkb_ring *ring);
+uint64_t rkb_ring_salt(const struct rkb_ring *ring);
+
+/* Producer. NULL when there is no room for `size` bytes plus `keep` bytes that must stay free (kept for gaps and marks). */
+uint8_t *rkb_ring_reserve(struct rkb_ring *ring, size_t size, size_t keep);
+void rkb_ring_commit(struct rkb_ring *ring, size_t size);
+/* Bytes free for the producer, a lower bound. */
+size_t rkb_ring_room(const struct rkb_ring *ring);
+
+/* Consumer. All that is committed and not consumed, contiguous; 0 when empty. */
+size_t rkb_ring_peek(const struct rkb_ring *ring, const uint8_t **at);
+void rkb_ring_consume(struct rkb_ring *ring, size_t size);
+
+/* Any thread. Notes that outlive kill -9: when the last byte was read from a Redis (microseconds since 1970, kept by the loop) ... */
+void rkb_ring_note_read(struct rkb_ring *ring, int64_t realtime_us);
+int64_t rkb_ring_noted_read(const struct rkb_ring *ring);
+/* ... and the lowest sequence Kafka has not acknowledged (kept by the shipper, so that a kill resends only what was in flight). */
+void rkb_ring_note_low(struct rkb_ring *ring, uint64_t sequence);
+uint64_t rkb_ring_noted_low(const struct rkb_ring *ring);
+
+#endif
