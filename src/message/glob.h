@@ -1,0 +1,15 @@
+/*
+ * glob -- Redis's own glob rules, so that we know which of our patterns Redis matched.
+ *
+ * `*` any bytes, `?` one byte, `[abc]` `[^abc]` `[a-z]`, `\` takes the next byte as it is; including what
+ * Redis does with patterns that end inside a class or behind a backslash. Bytes, not characters; case matters.
+ * (Redis 7.0 stringmatchlen in util.c is the model of behaviour; a test compares with a real server.)
+ */
+#ifndef RKB_MESSAGE_GLOB_H
+#define RKB_MESSAGE_GLOB_H
+
+#include "base/bytes.h"
+
+bool rkb_glob_match(struct rkb_slice pattern, struct rkb_slice text);
+
+#endif
