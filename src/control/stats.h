@@ -1,0 +1,102 @@
+/*
+ * stats -- the one table of figures: each a row, and each with exactly one writing thread.
+ *
+ * The loop fills an rkb_snapshot when somebody asks; control only formats it. Rows make the enum, the JSON, the help
+ * text (and later Prometheus text). Counters end in _total, time is in seconds, size in bytes.
+ */
+#ifndef RKB_CONTROL_STATS_H
+#define RKB_CONTROL_STATS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The books, per route and in total: received + recovered = all the others (pending is counted on its own). */
+#define RKB_BOOKS(X) \
+    X(received, "messages that reached us and have a winning route, each once") \
+    X(recovered, "messages that were waiting in ring and journal at start") \
+    X(delivered, "records Kafka acknowledged") \
+    X(covered, "messages another instance shipped") \
+    X(dead_lettered, "records set aside because Kafka refused them for good") \
+    X(filtered, "messages a filter took out") \
+    X(echoed, "our own reverse messages come back") \
+    X(dropped, "messages given up, by reason below") \
+    X(pending, "records in ring and journal that are not settled")
+
+struct rkb_books {
+#define RKB_FIELD(name, help) uint64_t name;
+    RKB_BOOKS(RKB_FIELD)
+#undef RKB_FIELD
+};
+
+#define RKB_DROP_REASONS(X) \
+    X(journal_full, "the journal was at its limit and the ring was full") \
+    X(too_large, "the record would not fit a segment or half the ring")
+
+enum rkb_drop_reason {
+#define RKB_ENUM(name, help) RKB_DROP_##name,
+    RKB_DROP_REASONS(RKB_ENUM)
+#undef RKB_ENUM
+    RKB_DROP_REASON_COUNT
+};
+
+struct rkb_route_snapshot {
+    const char *name, *source, *topic;  /* source and topic NULL for a route only the journal knows */
+    const char *const *channels, *const *patterns;  /* NULL-terminated; NULL for a route only the journal knows */
+    struct rkb_books books;
+};
+
+struct rkb_source_snapshot {
+    const char *name, *url, *error;     /* url without password; error "" or why the last connection ended */
+    bool connected, paused;
+    uint32_t subscribed, wanted;
+    uint64_t connections_total, gaps_total, overlaps_total, bytes_total;
+};
+
+struct rkb_gap_snapshot {
+    uint64_t id;
+    const char *source, *reason;
+    int64_t from_us, to_us;             /* to_us 0: open */
+    uint64_t bound;                     /* UINT64_MAX: unknown */
+};
+
+#define RKB_KAFKA_ERROR_NAMES 32
+
+struct rkb_snapshot {
+    const char *version, *instance;
+    double uptime_seconds;
+    bool ready, draining;
+    struct rkb_books totals;
+    uint64_t dropped_by_reason[RKB_DROP_REASON_COUNT];
+    size_t route_count, source_count, gap_count;
+    const struct rkb_route_snapshot *routes;
+    const struct rkb_source_snapshot *sources;
+    const struct rkb_gap_snapshot *gaps;        /* ascending by id */
+    struct {
+        uint64_t bytes, max_size, segments, checkpoint, head, synced;
+        uint64_t ring_bytes, ring_size;
+        bool ring_outlives, full;
+        double oldest_pending_seconds;
+        double seconds_to_full;                 /* -1: not filling */
+        const char *directory;
+    } journal;
+    struct {
+        bool connected;
+        uint64_t in_flight, rebuilds_total;
+        const char *bootstrap_servers;
+        size_t error_count;
+        struct { const char *name; uint64_t count; } errors[RKB_KAFKA_ERROR_NAMES];
+    } kafka;
+    struct {
+        double p50_seconds, p99_seconds, max_seconds;
+        uint64_t count;
+    } latency;                                  /* from reading a message to its acknowledgement */
+    uint64_t log_lines_lost_total;
+};
+
+/* 0 when the books balance, else left side minus right side. */
+int64_t rkb_books_imbalance(const struct rkb_books *books);
+/* Adds b to a, field by field. */
+void rkb_books_add(struct rkb_books *a, const struct rkb_books *b);
+
+#endif

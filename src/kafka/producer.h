@@ -1,0 +1,59 @@
+/*
+ * producer -- one librdkafka producer: hands records over without copying their values, tells what became of each.
+ *
+ *     send --> librdkafka's queue (small) --> broker --> delivered(opaque, error)
+ *       | full: a state, wait for deliveries          | fatal error: say so; the owner frees this and makes a new one
+ *
+ * Promise: each record taken is reported exactly once, by `delivered`, inside poll or free. Never: retries by itself what
+ * librdkafka gave up; waits in send or poll. One thread (the shipper's).
+ */
+#ifndef RKB_KAFKA_PRODUCER_H
+#define RKB_KAFKA_PRODUCER_H
+
+#include "base/bytes.h"
+#include "kafka/client.h"
+
+struct rkb_producer;
+
+struct rkb_producer_events {
+    /* error is RD_KAFKA_RESP_ERR_NO_ERROR when acknowledged. After a fatal error, and in free, what is open comes back with an error. */
+    void (*delivered)(void *context, void *opaque, rd_kafka_resp_err_t error);
+    /* librdkafka's error callback: _ALL_BROKERS_DOWN, _TRANSPORT, _AUTHENTICATION ... */
+    void (*error)(void *context, rd_kafka_resp_err_t error, const char *reason);
+    /* A log line of librdkafka's; level as in syslog. */
+    void (*log)(void *context, int level, const char *text);
+};
+
+/* wake_fd: a non-blocking eventfd; 8 bytes (value 1) are written to it when there is something to poll for. */
+struct rkb_producer *rkb_producer_new(const struct rkb_property *properties, size_t count, int wake_fd,
+                                      const struct rkb_producer_events *events, void *context, struct rkb_error *error);
+/* Purges what is open, reports it by `delivered` with an error, destroys. No pointer handed to send is used after this returns. */
+void rkb_producer_free(struct rkb_producer *producer);
+
+/* The handle for a topic, made once and kept; `slot` is the caller's number for it (from 0, dense). NULL and *error for a name Kafka does not take. */
+rd_kafka_topic_t *rkb_producer_topic(struct rkb_producer *producer, uint32_t slot, const char *name, struct rkb_error *error);
+
+struct rkb_outgoing {
+    rd_kafka_topic_t *topic;
+    bool has_key;
+    struct rkb_slice key, value;        /* value must stay where it is until delivered; an empty one is sent as empty, not null */
+    struct rkb_slice headers;           /* u16 name length, u32 value length (little-endian), name, value; header_count times */
+    uint16_t header_count;
+    int64_t time_ms;                    /* the record's timestamp; used where it can be had without headers too */
+    void *opaque;
+};
+enum rkb_sent { RKB_SENT, RKB_SENT_QUEUE_FULL, RKB_SENT_FATAL, RKB_SENT_REFUSED };
+/* REFUSED: this record alone can not be taken (too large for message.max.bytes, ...); *error says why. */
+enum rkb_sent rkb_producer_send(struct rkb_producer *producer, const struct rkb_outgoing *record, struct rkb_error *error) RKB_MUST_CHECK;
+
+/* Serves what is there (deliveries, errors, logs, statistics); returns how many events. Never waits. */
+int rkb_producer_poll(struct rkb_producer *producer);
+/* True after a fatal error; *error then says which. */
+bool rkb_producer_fatal(const struct rkb_producer *producer, struct rkb_error *error);
+/* True while at least one broker connection is up (from librdkafka's statistics and callbacks). */
+bool rkb_producer_connected(const struct rkb_producer *producer);
+
+/* For tests only: the handle, to inject a fatal error with rd_kafka_test_fatal_error. */
+rd_kafka_t *rkb_producer_handle(struct rkb_producer *producer);
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * subscriber -- keeps one Redis subscribed, for ever, and hands each message on as it is read.
+ *
+ *     waiting --timer--> connecting --> greeting (AUTH, CLIENT SETNAME) --> subscribing --all confirmed--> subscribed
+ *        ^                   |               |                                 |                              |
+ *        +---- backoff ------+---------------+------------- lost --------------+--- PING unanswered, closed --+
+ *
+ * Promise: reports a subscription confirmed only when Redis confirmed it; tries again for ever, with jittered backoff that
+ * goes back to its start only after a healthy stretch; an unanswered PING ends the connection within the deadline. Never:
+ * blocks, buffers messages, allocates per message. Loop thread.
+ */
+#ifndef RKB_REDIS_SUBSCRIBER_H
+#define RKB_REDIS_SUBSCRIBER_H
+
+#include <event2/event.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/sys.h"
+#include "redis/url.h"
+
+struct rkb_subscriber;
+
+struct rkb_subscriber_options {
+    struct rkb_redis_url url;
+    const char *user;               /* overrides the url's; NULL or "": none */
+    /* Asked at each connect, so that a changed password file counts. Fills out, false and *error if it cannot be had. NULL: the url's password. */
+    bool (*password)(void *context, char *out, size_t size, struct rkb_error *error);
+    const char *client_name;        /* CLIENT SETNAME; "rkbridge:<instance>" */
+    int64_t connect_timeout_us;     /* for connecting, greeting and each batch of subscriptions */
+    int64_t heartbeat_us;           /* a PING this often ... */
+    int64_t heartbeat_timeout_us;   /* ... and any byte within this, or the connection is given up */
+    int64_t backoff_min_us, backoff_max_us;
+    int64_t healthy_us;             /* subscribed this long: backoff starts anew */
+    const struct rkb_sys *sys;
+};
+
+struct rkb_subscriber_events {
+    /* Logged in; subscriptions go out next: a new stream begins. time_us: realtime, now. */
+    void (*stream)(void *context, int64_t time_us);
+    void (*confirmed)(void *context, bool is_pattern, struct rkb_slice name, bool on);
+    /* Redis refused a (P)SUBSCRIBE; the subscriber closes and tries again later. */
+    void (*subscribed)(void *context, int64_t time_us);         /* all are confirmed */
+    /* One copy, as Redis sent it; pattern is empty for an exact subscription's (is_pattern false). Lent. time_us: when its read began. */
+    void (*message)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, struct rkb_slice payload, int64_t time_us);
+    /* No more messages in what was read: wake whoever waits. */
+    void (*batch)(void *context);
+    /* The connection is gone (also one that never got so far; `was_subscribed` tells). last_read_us: realtime of the last byte read, 0 if none. */
+    void (*lost)(void *context, const struct rkb_error *error, bool was_stream, int64_t last_read_us, int64_t retry_us);
+    /* After stop: all is unsubscribed, or the deadline passed; nothing comes any more. */
+    void (*stopped)(void *context);
+};
+
+/* Copies options and events. Nothing happens before start. NULL when memory ran out. */
+struct rkb_subscriber *rkb_subscriber_new(struct event_base *base, const struct rkb_subscriber_options *options,
+                                          const struct rkb_subscriber_events *events, void *context);
+/* What to subscribe to; before start. Copies the name. */
+bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, struct rkb_slice name, struct rkb_error *error) RKB_MUST_CHECK;
+void rkb_subscriber_start(struct rkb_subscriber *subscriber);
+/* Stops reading from the socket (the kernel and Redis hold what comes), and goes on. The heartbeat deadline rests meanwhile. */
+void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused);
+/* Unsubscribes from all, hands on what Redis sent before it confirmed that, closes, and calls `stopped`, all within timeout_us. */
+void rkb_subscriber_stop(struct rkb_subscriber *subscriber, int64_t timeout_us);
+/* Safe inside a callback: freeing is deferred. */
+void rkb_subscriber_free(struct rkb_subscriber *subscriber);
+
+struct rkb_subscriber_figures {
+    bool connected;                 /* logged in */
+    uint32_t subscribed;            /* confirmed now */
+    uint64_t connections_total;     /* logins that succeeded */
+    uint64_t bytes_total;           /* read from Redis */
+    int64_t last_read_us;           /* realtime of the last byte read, 0 if none ever */
+    char error[256];                /* why the last connection ended, "" if none did */
+};
+void rkb_subscriber_figures(const struct rkb_subscriber *subscriber, struct rkb_subscriber_figures *figures);
+
+#endif
