@@ -1,0 +1,82 @@
+/*
+ * config -- reads the YAML file against the table of settings; every mistake is listed at once, with file, line and column.
+ *
+ * YAML by libyaml's document API (syntax errors too get line and column). Scalars are text, parsed by the setting's type; `${NAME}` and
+ * `${NAME:-default}` come from the environment. Promise: what rkb_config_read returns without mistakes can be run.
+ */
+#ifndef RKB_DAEMON_CONFIG_H
+#define RKB_DAEMON_CONFIG_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "daemon/settings.h"
+#include "kafka/client.h"
+#include "message/template.h"
+#include "redis/url.h"
+
+struct rkb_texts {
+    char **texts;               /* NULL-terminated when count > 0 */
+    size_t count;
+};
+
+struct rkb_properties {
+    struct rkb_property *list;
+    size_t count;
+};
+
+struct rkb_config_source {
+    char *name;
+    char *url_text;
+    struct rkb_redis_url url;
+    char *user, *password, *password_file;      /* NULL where not given */
+    int64_t connect_timeout, heartbeat, heartbeat_timeout, reconnect_min, reconnect_max, healthy_after;
+};
+
+struct rkb_config_route {
+    char *name, *source;
+    size_t source_index;
+    struct rkb_texts channels, patterns;
+    char *topic, *key, *envelope, *value, *payload_name;
+    int payload;                                /* enum rkb_payload_kind */
+};
+
+struct rkb_config {
+    char *instance;
+    int64_t shutdown_timeout;
+    struct rkb_config_source *sources;
+    size_t source_count;
+    struct rkb_config_route *routes;
+    size_t route_count;
+    struct {
+        int delivery;                           /* 0: at-least-once, the only one so far */
+        struct rkb_properties properties;
+    } kafka;
+    struct {
+        char *directory, *ring_directory;
+        uint64_t max_size, segment_size, ring_size;
+        int64_t sync;
+    } journal;
+    struct {
+        char *socket;
+        unsigned socket_mode;
+    } control;
+    struct {
+        int level, format;                      /* enum rkb_log_level, enum rkb_log_format */
+    } log;
+};
+
+struct rkb_mistakes {
+    struct rkb_buffer text;     /* one mistake a line: "FILE:LINE:COLUMN: what is wrong; what to do" */
+    size_t count;
+};
+
+/* Reads and checks all. NULL when there is a mistake (mistakes->count > 0, in the order of the file). */
+struct rkb_config *rkb_config_read(const char *path, struct rkb_mistakes *mistakes);
+void rkb_config_free(struct rkb_config *config);
+void rkb_mistakes_free(struct rkb_mistakes *mistakes);
+
+/* The password of a source: from its file (read anew, one trailing newline dropped) or its setting; "" for none. */
+bool rkb_config_password(const struct rkb_config_source *source, char *out, size_t size, struct rkb_error *error) RKB_MUST_CHECK;
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * settings -- the table of settings: one row each, read by the parser, --check, the sample file's test and the man page.
+ *
+ * A row's path names where it stands in the file; `*` stands for a name the user gives (redis.*.url). Live or restart says
+ * whether a reload can take it (reload itself comes later; today all need a restart).
+ */
+#ifndef RKB_DAEMON_SETTINGS_H
+#define RKB_DAEMON_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum rkb_setting_type {
+    RKB_SETTING_TEXT,           /* char * */
+    RKB_SETTING_TEMPLATE,       /* char *, compiled when all is read */
+    RKB_SETTING_PATH,           /* char *, absolute */
+    RKB_SETTING_URL,            /* char *, a Redis url */
+    RKB_SETTING_LISTEN,         /* reserved for host:port */
+    RKB_SETTING_SIZE,           /* uint64_t, bytes */
+    RKB_SETTING_DURATION,       /* int64_t, microseconds */
+    RKB_SETTING_SYNC,           /* int64_t: RKB_SYNC_NONE, RKB_SYNC_ALWAYS or microseconds */
+    RKB_SETTING_MODE,           /* unsigned, octal */
+    RKB_SETTING_WORD,           /* int, index into words */
+    RKB_SETTING_LIST,           /* struct rkb_texts: one scalar or a sequence of scalars */
+    RKB_SETTING_PROPERTIES      /* struct rkb_properties: a mapping of names to scalars */
+};
+
+#define RKB_SYNC_NONE INT64_MAX
+#define RKB_SYNC_ALWAYS 0
+
+struct rkb_setting {
+    const char *path;           /* "journal.max_size" */
+    enum rkb_setting_type type;
+    size_t offset;              /* in struct rkb_config, rkb_config_source or rkb_config_route, by the path's head */
+    const char *initial;        /* default as written in a file; NULL: none */
+    int64_t least, most;        /* for sizes, durations; 0, 0: any */
+    const char *const *words;   /* for RKB_SETTING_WORD, NULL-terminated */
+    bool required, secret, live;
+    const char *help;           /* one sentence, with unit */
+};
+
+extern const struct rkb_setting rkb_settings[];
+extern const size_t rkb_setting_count;
+
+#endif
