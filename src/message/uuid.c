@@ -1,0 +1,25 @@
+/* uuid -- see uuid.h for the layout. */
+#include "message/uuid.h"
+
+void rkb_uuid_make(uint8_t uuid[16], uint64_t time_ms, uint32_t count, uint64_t hash)
+{
+    uint64_t high = time_ms << 16 | 0x7000 | (count >> 12 & 0xFFF);
+    uint64_t low = UINT64_C(2) << 62 | (uint64_t)(count & 0xFFF) << 50 | hash >> 14;
+    for (int i = 0; i < 8; i++) {
+        uuid[i] = (uint8_t)(high >> (56 - 8 * i));
+        uuid[8 + i] = (uint8_t)(low >> (56 - 8 * i));
+    }
+}
+
+void rkb_uuid_text(char out[RKB_UUID_TEXT], const uint8_t uuid[16])
+{
+    rkb_hex(out, uuid, 4);
+    out[8] = '-';
+    rkb_hex(out + 9, uuid + 4, 2);
+    out[13] = '-';
+    rkb_hex(out + 14, uuid + 6, 2);
+    out[18] = '-';
+    rkb_hex(out + 19, uuid + 8, 2);
+    out[23] = '-';
+    rkb_hex(out + 24, uuid + 10, 6);
+}
