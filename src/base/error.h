@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#define RKB_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define RKB_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define RKB_MUST_CHECK __attribute__((warn_unused_result))
 
 enum rkb_code {
