@@ -92,6 +92,9 @@ enum rkb_parse { RKB_PARSE_RECORD, RKB_PARSE_BLANK, RKB_PARSE_BAD };
  */
 enum rkb_parse rkb_record_parse(const uint8_t *at, size_t available, uint64_t salt, struct rkb_record *record, const char **why) RKB_MUST_CHECK;
 
+/* The same without the checksum: for bytes that have not left this process, and for finding one's way. */
+enum rkb_parse rkb_record_peek(const uint8_t *at, size_t available, struct rkb_record *record, const char **why) RKB_MUST_CHECK;
+
 struct rkb_segment_head {
     uint32_t version;
     uint8_t journal_id[16];

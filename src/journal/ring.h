@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/sys.h"
+#include "journal/format.h"
 
 struct rkb_ring;
 
@@ -34,6 +35,12 @@ struct rkb_ring_options {
 struct rkb_ring *rkb_ring_open(const struct rkb_ring_options *options, struct rkb_error *error);
 /* Unmaps. The file stays. */
 void rkb_ring_close(struct rkb_ring *ring);
+/*
+ * Shows each record between tail and head, in order, the slices lent for the call: before producer and consumer run.
+ * RKB_DAMAGED, with file and offset, where one does not count; open has made the same walk, so this is about what came after.
+ */
+bool rkb_ring_visit(const struct rkb_ring *ring, void (*visit)(void *context, const struct rkb_record *record), void *context,
+                    struct rkb_error *error) RKB_MUST_CHECK;
 /* True when it outlives the process. */
 bool rkb_ring_outlives(const struct rkb_ring *ring);
 size_t rkb_ring_size(const struct rkb_ring *ring);
