@@ -1,0 +1,79 @@
+/*
+ * shipper -- the thread that takes records from the ring to the journal and from the journal to Kafka.
+ *
+ *     ring --take--> segments --cursor--> producer --delivered--> acks --> checkpoint --> segments go
+ *                                  ^                     |
+ *                                  +---- from the lowest open record: at start, after a refusal, after a rebuild
+ *
+ * It may wait; the ring is what it may wait for. The loop never calls anything here that waits.
+ */
+#ifndef RKB_DAEMON_SHIPPER_H
+#define RKB_DAEMON_SHIPPER_H
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "daemon/latency.h"
+#include "journal/journal.h"
+#include "journal/ledger.h"
+#include "journal/ring.h"
+#include "kafka/producer.h"
+
+struct rkb_shipper;
+
+struct rkb_shipper_options {
+    struct rkb_ring *ring;
+    struct rkb_journal *journal;        /* the shipper's from start to join */
+    struct rkb_ledger *ledger;          /* likewise; NULL: none */
+    const struct rkb_property *properties;
+    size_t property_count;
+    int64_t sync_us;                    /* RKB_SYNC_NONE, RKB_SYNC_ALWAYS or an interval */
+    uint32_t route_limit;               /* route numbers are 1..route_limit */
+    int loop_fd;                        /* an eventfd of the loop's: written when the loop should look (room, full, drained, failed) */
+    struct rkb_log *log;
+    const struct rkb_sys *sys;
+};
+
+/* Per route, all written by the shipper. */
+struct rkb_shipped_route {
+    uint64_t delivered;
+    uint64_t settled;                   /* counted on its own, wherever a message leaves the line */
+};
+
+#define RKB_KAFKA_ERRORS 32
+
+/* The shipper's figures at one moment. */
+struct rkb_shipped {
+    struct rkb_journal_figures journal;
+    uint64_t synced;
+    bool full, connected;
+    uint32_t in_flight;
+    uint64_t rebuilds_total;
+    int64_t oldest_us;                  /* realtime of the oldest record not settled; 0: none */
+    uint64_t taken_bytes;               /* from the ring to the journal, since the start */
+    uint64_t settled_bytes;             /* of records settled since the start, as the journal counts them */
+    struct rkb_latency latency;         /* from reading a message to its acknowledgement */
+    struct { rd_kafka_resp_err_t error; uint64_t count; } errors[RKB_KAFKA_ERRORS];
+    struct rkb_shipped_route routes[];  /* by route number; [0] unused */
+};
+
+/* Starts the thread. NULL and *error where no producer or thread can be made. */
+struct rkb_shipper *rkb_shipper_start(const struct rkb_shipper_options *options, struct rkb_error *error);
+
+/* Loop: something was committed to the ring. Cheap when the shipper is awake. */
+void rkb_shipper_wake(struct rkb_shipper *shipper);
+/* Loop: the journal is at its limit and cannot take what is in the ring. */
+bool rkb_shipper_full(const struct rkb_shipper *shipper);
+/* Loop: the disk broke a promise; *error says how. The shipper does nothing more. */
+bool rkb_shipper_failed(struct rkb_shipper *shipper, struct rkb_error *error);
+/* Loop: asks to be told by loop_fd when at least `room` bytes are free in the ring (0: not any more). */
+void rkb_shipper_want_room(struct rkb_shipper *shipper, size_t room);
+/* Loop: from now on say by loop_fd when everything is settled. */
+void rkb_shipper_drain(struct rkb_shipper *shipper);
+bool rkb_shipper_drained(const struct rkb_shipper *shipper);
+/* Loop: the newest figures, valid until the next call. */
+const struct rkb_shipped *rkb_shipper_figures(struct rkb_shipper *shipper);
+
+/* Ends the thread: takes what is in the ring, syncs, writes the checkpoint. Returns false and *error where that failed. Frees. */
+bool rkb_shipper_stop(struct rkb_shipper *shipper, struct rkb_error *error);
+
+#endif
