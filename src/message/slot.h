@@ -1,0 +1,41 @@
+/*
+ * slot -- what can stand between {{ and }}: one table of rows, each from facts to a piece of bytes and how to write it.
+ *
+ * A slot answers once for both measuring and rendering, so the two cannot disagree.
+ */
+#ifndef RKB_MESSAGE_SLOT_H
+#define RKB_MESSAGE_SLOT_H
+
+#include "message/template.h"
+
+/* Where a slot stands decides how its value is written. */
+enum rkb_context { RKB_CONTEXT_PLAIN, RKB_CONTEXT_VALUE, RKB_CONTEXT_STRING };
+
+enum rkb_manner { RKB_MANNER_COPY, RKB_MANNER_ESCAPE, RKB_MANNER_BASE64 };
+
+struct rkb_piece {
+    struct rkb_slice bytes;
+    enum rkb_manner manner;
+    bool quoted;
+};
+
+struct rkb_slot {
+    const char *name;
+    struct rkb_piece (*piece)(const struct rkb_facts *facts, enum rkb_context context);
+    bool per_channel;       /* its value is the same for all messages of one channel by one subscription */
+    bool position;          /* needs facts->position, time or time_ms */
+};
+
+/* NULL where there is no slot of that name. */
+const struct rkb_slot *rkb_slot_find(struct rkb_slice name);
+/* A slot whose value is fixed when a template is compiled (route, source, instance); NULL where the name is none of these. */
+const struct rkb_name_forms *rkb_slot_fixed(struct rkb_slice name, const struct rkb_template_scope *scope);
+/* All names that a template may use, "uuid, channel, ...". */
+const char *rkb_slot_names(void);
+/* The payload byte for byte in every context. Not nameable: it would break a JSON template. */
+extern const struct rkb_slot rkb_slot_bytes;
+
+size_t rkb_piece_size(const struct rkb_piece *piece);
+uint8_t *rkb_piece_write(const struct rkb_piece *piece, uint8_t *out);
+
+#endif
