@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/sys.h"
 
 enum rkb_log_level { RKB_LOG_ERROR, RKB_LOG_WARN, RKB_LOG_INFO, RKB_LOG_DEBUG };
 enum rkb_log_format { RKB_LOG_TEXT, RKB_LOG_JSON };
@@ -24,6 +25,9 @@ struct rkb_log;
 
 /* Starts the writer thread on descriptor fd (not closed by us). NULL and *error when it cannot. */
 struct rkb_log *rkb_log_new(int fd, enum rkb_log_level level, enum rkb_log_format format, struct rkb_error *error);
+/* The same with the clocks of `sys` (tests turn them by hand). */
+struct rkb_log *rkb_log_new_with(int fd, enum rkb_log_level level, enum rkb_log_format format, const struct rkb_sys *sys,
+                                 struct rkb_error *error);
 
 /* Waits up to `milliseconds` for queued lines to be written, then frees. What could not be written by then is lost. NULL is allowed. */
 void rkb_log_free(struct rkb_log *log, int milliseconds);
@@ -31,11 +35,12 @@ void rkb_log_free(struct rkb_log *log, int milliseconds);
 /*
  * One line. object: "source[legacy]", "journal", "kafka", ...; event: a fixed word for alerts, or
  * NULL. The text is one line without newline; control bytes in it are escaped. Repeats of the same
- * object and event are limited to 10 in 10 seconds; how many were suppressed is said in the next one. NULL log: nothing.
+ * object and event (without an event: of the same object and format) are limited to 10 in 10 seconds; how many were
+ * suppressed is said in the next one. A line longer than 4096 bytes is cut, and ends in "...". NULL log: nothing.
  */
 void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, const char *event, const char *format, ...) RKB_PRINTF(5, 6);
 
-/* Lines lost because the queue was full, since the start. */
+/* Lines lost since the start: the queue was full, or the descriptor failed. */
 uint64_t rkb_log_lost(const struct rkb_log *log);
 
 #endif
