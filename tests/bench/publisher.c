@@ -1,0 +1,206 @@
+/*
+ * publisher -- publishes numbered, timed messages (bench.h) and checks the reply of every PUBLISH.
+ *
+ * Without a rate it keeps up to --window commands in flight, so that Redis always has the next one: as fast as Redis
+ * takes them from one connection. With a rate it sends what is due each millisecond by an absolute schedule, so that a
+ * delay is caught up with and not forgotten.
+ *
+ * At its end it prints one line of JSON. unheard: messages for which Redis counted no receiver; nobody could have them.
+ */
+#include <getopt.h>
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "bench.h"
+
+enum { TEXT_SIZE = 1 << 16, BATCH = 256, SMALLEST = 128, LARGEST = 1 << 20, HEAD_SIZE = 256 };
+
+struct publisher {
+    const char *host, *prefix;
+    int port;
+    uint64_t count, window, rate;
+    unsigned channels;
+    size_t size;
+
+    redisContext *redis;
+    char (*heads)[HEAD_SIZE];       /* per channel: the command up to its payload */
+    char *text, *batch;
+    uint64_t sent, replied, unheard, shared;
+    uint64_t latest_ns;             /* with a rate: the longest a message was behind its schedule */
+};
+
+/* Words and figures in a fixed pseudo-random order: they compress about as real JSON does. */
+static char *make_text(size_t size)
+{
+    static const char *const words[] = {"basket", "parcel", "shelf", "paid", "open", "false", "true", "north", "harbour", "unit",
+                                        "kilogram", "colour", "blue", "customer", "invoice", "refund", "EUR", "null", "depot",
+                                        "arrived", "carrier", "weight", "label", "stock", "moved", "counted", "price", "item"};
+    char *text = malloc(size + 32);
+    if (text == NULL)
+        bench_die("out of memory");
+    uint32_t state = 12345;
+    for (size_t at = 0; at < size;) {
+        state = state * 1664525u + 1013904223u;
+        const char *word = words[(state >> 8) % (sizeof words / sizeof *words)];
+        int length = state >> 30 == 0 ? sprintf(text + at, "%u ", (state >> 10) & 0xffff) : sprintf(text + at, "%s ", word);
+        at += (size_t)length;
+    }
+    return text;
+}
+
+static void prepare(struct publisher *self)
+{
+    self->heads = calloc(self->channels, sizeof *self->heads);
+    self->text = make_text(TEXT_SIZE + self->size);
+    self->batch = malloc(BATCH * (self->size + HEAD_SIZE));
+    if (self->heads == NULL || self->batch == NULL)
+        bench_die("out of memory");
+    for (unsigned channel = 0; channel < self->channels; channel++) {
+        char name[96];
+        int length = snprintf(name, sizeof name, "%s.%u", self->prefix, channel);
+        snprintf(self->heads[channel], HEAD_SIZE, "*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%zu\r\n", length, name, self->size);
+    }
+}
+
+static char *put(char *at, const char *text)
+{
+    size_t length = strlen(text);
+    memcpy(at, text, length);
+    return at + length;
+}
+
+static char *put_number(char *at, uint64_t value)
+{
+    char digits[20];
+    size_t first = sizeof digits;
+    do {
+        digits[--first] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    memcpy(at, digits + first, sizeof digits - first);
+    return at + sizeof digits - first;
+}
+
+static char *put_command(const struct publisher *self, char *at, uint64_t number)
+{
+    unsigned channel = (unsigned)(number % self->channels);
+    char *payload = put(at, self->heads[channel]);
+    at = put_number(put(payload, BENCH_NUMBER), number);
+    at = put_number(put(at, BENCH_CHANNEL), channel);
+    at = put_number(put(at, BENCH_AT), bench_now());
+    at = put(at, BENCH_TEXT);
+    size_t left = self->size - (size_t)(at - payload) - strlen(BENCH_END);
+    memcpy(at, self->text + number * 7919 % TEXT_SIZE, left);
+    return put(put(at + left, BENCH_END), "\r\n");
+}
+
+/* Hands the messages up to the given number to hiredis; they go out with the next read of a reply. */
+static void send_up_to(struct publisher *self, uint64_t number)
+{
+    while (self->sent < number) {
+        char *at = self->batch;
+        for (int i = 0; i < BATCH && self->sent < number; i++)
+            at = put_command(self, at, self->sent++);
+        if (redisAppendFormattedCommand(self->redis, self->batch, (size_t)(at - self->batch)) != REDIS_OK)
+            bench_die("publisher: %s", self->redis->errstr);
+    }
+}
+
+/* Reads replies until no more than so many are open. */
+static void read_down_to(struct publisher *self, uint64_t open)
+{
+    while (self->sent - self->replied > open) {
+        void *got = NULL;
+        if (redisGetReply(self->redis, &got) != REDIS_OK)
+            bench_die("publisher: after %" PRIu64 " replies: %s", self->replied, self->redis->errstr);
+        const redisReply *reply = got;
+        if (reply->type != REDIS_REPLY_INTEGER)
+            bench_die("publisher: message %" PRIu64 " was refused: %s", self->replied, reply->str);
+        self->unheard += reply->integer == 0;
+        self->shared += reply->integer > 1;
+        self->replied++;
+        freeReplyObject(got);
+    }
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void publish_fast(struct publisher *self)
+{
+    while (self->replied < self->count) {
+        send_up_to(self, least(self->count, self->replied + self->window));
+        read_down_to(self, self->sent < self->count ? self->window / 2 : 0);
+    }
+}
+
+static void publish_paced(struct publisher *self)
+{
+    const uint64_t start = bench_now(), slice = BENCH_SECOND / 1000;
+    for (uint64_t tick = 1; self->replied < self->count; tick++) {
+        uint64_t wake = start + tick * slice;
+        struct timespec until = {(time_t)(wake / BENCH_SECOND), (long)(wake % BENCH_SECOND)};
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+        uint64_t late = bench_now() - wake;
+        self->latest_ns = late > self->latest_ns ? late : self->latest_ns;
+        send_up_to(self, least(self->count, tick * self->rate / 1000));
+        read_down_to(self, 0);
+    }
+}
+
+static _Noreturn void usage(FILE *out, int code)
+{
+    fputs("usage: publisher [-H HOST] [-p PORT] [-n COUNT] [-c CHANNELS] [-x PREFIX] [-s BYTES] [-w WINDOW] [-r PER_SECOND]\n"
+          "Publishes COUNT messages of BYTES each over PREFIX.0 to PREFIX.CHANNELS-1; rate 0 is as fast as Redis takes them.\n",
+          out);
+    exit(code);
+}
+
+static void read_options(struct publisher *self, int argc, char **argv)
+{
+    for (int option; (option = getopt(argc, argv, "H:p:n:c:x:s:w:r:h")) != -1;) {
+        switch (option) {
+        case 'H': self->host = optarg; break;
+        case 'p': self->port = (int)bench_number(optarg, 1, 65535); break;
+        case 'n': self->count = bench_number(optarg, 1, BENCH_MAX_COUNT); break;
+        case 'c': self->channels = (unsigned)bench_number(optarg, 1, BENCH_MAX_CHANNELS); break;
+        case 'x': self->prefix = optarg; break;
+        case 's': self->size = bench_number(optarg, SMALLEST, LARGEST); break;
+        case 'w': self->window = bench_number(optarg, 1, 1000000); break;
+        case 'r': self->rate = bench_number(optarg, 0, 10000000); break;
+        case 'h': usage(stdout, 0);
+        default: usage(stderr, 2);
+        }
+    }
+    if (optind < argc || strlen(self->prefix) > 64)
+        usage(stderr, 2);
+}
+
+int main(int argc, char **argv)
+{
+    struct publisher self = {.host = "127.0.0.1", .port = 6379, .count = 1000000, .channels = 16, .prefix = "bench",
+                             .size = 200, .window = 2000};
+    read_options(&self, argc, argv);
+    prepare(&self);
+    self.redis = redisConnect(self.host, self.port);
+    if (self.redis == NULL || self.redis->err)
+        bench_die("publisher: %s", self.redis == NULL ? "out of memory" : self.redis->errstr);
+
+    uint64_t start = bench_now();
+    if (self.rate > 0)
+        publish_paced(&self);
+    else
+        publish_fast(&self);
+    double seconds = (double)(bench_now() - start) / (double)BENCH_SECOND;
+
+    printf("{\"published\": %" PRIu64 ", \"unheard\": %" PRIu64 ", \"shared\": %" PRIu64 ", \"seconds\": %.3f, "
+           "\"late_ms\": %.1f}\n", self.replied, self.unheard, self.shared, seconds, (double)self.latest_ns / 1e6);
+    redisFree(self.redis);
+    free(self.heads);
+    free(self.text);
+    free(self.batch);
+    return 0;
+}
