@@ -7,6 +7,9 @@
 #ifndef RKB_KAFKA_MOCK_H
 #define RKB_KAFKA_MOCK_H
 
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
 #include "base/error.h"
 
 struct rkb_mock;
@@ -17,5 +20,8 @@ const char *rkb_mock_bootstrap(const struct rkb_mock *mock);
 /* Makes a topic with that many partitions; one that exists is left as it is. */
 bool rkb_mock_topic(struct rkb_mock *mock, const char *topic, int partitions, struct rkb_error *error) RKB_MUST_CHECK;
 void rkb_mock_stop(struct rkb_mock *mock);
+
+/* For tests only: the cluster, to inject errors and to take its broker (number 1) down and up. */
+rd_kafka_mock_cluster_t *rkb_mock_cluster(struct rkb_mock *mock);
 
 #endif

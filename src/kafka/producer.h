@@ -27,7 +27,10 @@ struct rkb_producer_events {
 /* wake_fd: a non-blocking eventfd; 8 bytes (value 1) are written to it when there is something to poll for. */
 struct rkb_producer *rkb_producer_new(const struct rkb_property *properties, size_t count, int wake_fd,
                                       const struct rkb_producer_events *events, void *context, struct rkb_error *error);
-/* Purges what is open, reports it by `delivered` with an error, destroys. No pointer handed to send is used after this returns. */
+/*
+ * Purges what is open, reports it by `delivered` with an error, destroys. No pointer handed to send is used after this
+ * returns; until then they may be, also those reported by the purge. Not from inside a callback. NULL is allowed.
+ */
 void rkb_producer_free(struct rkb_producer *producer);
 
 /* The handle for a topic, made once and kept; `slot` is the caller's number for it (from 0, dense). NULL and *error for a name Kafka does not take. */
@@ -39,11 +42,11 @@ struct rkb_outgoing {
     struct rkb_slice key, value;        /* value must stay where it is until delivered; an empty one is sent as empty, not null */
     struct rkb_slice headers;           /* u16 name length, u32 value length (little-endian), name, value; header_count times */
     uint16_t header_count;
-    int64_t time_ms;                    /* the record's timestamp; used where it can be had without headers too */
+    int64_t time_ms;                    /* the record's timestamp; 0: the time of sending */
     void *opaque;
 };
 enum rkb_sent { RKB_SENT, RKB_SENT_QUEUE_FULL, RKB_SENT_FATAL, RKB_SENT_REFUSED };
-/* REFUSED: this record alone can not be taken (too large for message.max.bytes, ...); *error says why. */
+/* REFUSED: this record can not be taken; *error says why: RKB_USAGE too large for message.max.bytes, RKB_DAMAGED its headers, RKB_REFUSED its topic (unknown, not authorised). */
 enum rkb_sent rkb_producer_send(struct rkb_producer *producer, const struct rkb_outgoing *record, struct rkb_error *error) RKB_MUST_CHECK;
 
 /* Serves what is there (deliveries, errors, logs, statistics); returns how many events. Never waits. */
