@@ -1,0 +1,70 @@
+"""Reads Kafka topics from the beginning to the end they have at that moment."""
+
+import dataclasses
+import itertools
+import time
+
+import confluent_kafka
+from confluent_kafka.admin import AdminClient, NewTopic
+
+QUIET = {"log_level": 0}
+_numbers = itertools.count(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: tuple          # of (name, value) in their order
+
+    def header(self, name):
+        """The value of the one header of that name; None where there is none."""
+        values = [value for key, value in self.headers if key == name]
+        assert len(values) < 2, f"header {name} comes {len(values)} times"
+        return values[0] if values else None
+
+    def bytes(self):
+        """All that must be the same when it is sent again."""
+        return self.key, self.value, self.headers
+
+
+def fresh_topic(bootstrap, name, partitions=1, config=None):
+    """Makes a topic nobody used before; returns its name, which begins with `name`."""
+    topic = f"{name}.{int(time.time() * 1000)}.{next(_numbers)}"
+    admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
+    for future in admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})], operation_timeout=20).values():
+        future.result(30)
+    return topic
+
+
+def read_topic(bootstrap, topic, timeout=30):
+    """Every record of the topic, partition by partition, each in the order of its offsets."""
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": "rkbridge-tests", "enable.auto.commit": False,
+                                         "auto.offset.reset": "error", "fetch.wait.max.ms": 50, **QUIET})
+    try:
+        partitions = consumer.list_topics(topic, timeout=timeout).topics[topic].partitions
+        records = []
+        for number in sorted(partitions):
+            records += _read_partition(consumer, topic, number, timeout)
+        return records
+    finally:
+        consumer.close()
+
+
+def _read_partition(consumer, topic, partition, timeout):
+    place = confluent_kafka.TopicPartition(topic, partition)
+    first, end = consumer.get_watermark_offsets(place, timeout=timeout)
+    place.offset = first
+    consumer.assign([place])
+    records = []
+    deadline = time.monotonic() + timeout
+    while first + len(records) < end:
+        assert time.monotonic() < deadline, f"{topic}/{partition}: {len(records)} of {end - first} records within {timeout} s"
+        for message in consumer.consume(1000, 0.5):
+            assert message.error() is None, message.error()
+            records.append(Record(topic, partition, message.offset(), message.key(), message.value() or b"",
+                                  tuple(message.headers() or ())))
+    return records
