@@ -3,8 +3,9 @@
  *
  * One thread: read() on a plain socket, a parser for just the two replies a subscriber gets, rd_kafka_produce (key: the
  * channel; lz4, acks=all, idempotent, linger 5 ms). With -u it wraps each payload with a UUID, as the bridge's preset
- * `event` does. It keeps nothing, counts nearly nothing, and while librdkafka's queue is full it does not read: Redis
- * may then cut it off and what it had for us is lost. It connects again at once.
+ * `event` does. It keeps nothing and counts nearly nothing. librdkafka's queue may hold a whole burst, so that the cost is
+ * that of every message; with a smaller one (-q; librdkafka's default is 100000) it does not read while the queue is full,
+ * Redis cuts it off, and what it had for us is lost. It connects again at once.
  *
  * Prints `ready` when subscribed; on SIGTERM it flushes and ends.
  */
@@ -25,7 +26,7 @@
 static volatile sig_atomic_t ending;
 
 struct floor {
-    const char *brokers, *topic, *prefix, *name;
+    const char *brokers, *topic, *prefix, *name, *queue;
     uint16_t port;
     unsigned channels;
     bool wrap;
@@ -64,7 +65,8 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
 static void start_producer(struct floor *self)
 {
     const char *const settings[][2] = {{"bootstrap.servers", self->brokers}, {"compression.type", "lz4"}, {"acks", "all"},
-                                       {"enable.idempotence", "true"}, {"linger.ms", "5"}};
+                                       {"enable.idempotence", "true"}, {"linger.ms", "5"},
+                                       {"queue.buffering.max.messages", self->queue}};
     char why[256];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
@@ -238,13 +240,13 @@ static void run(struct floor *self)
 
 static _Noreturn void usage(FILE *out, int code)
 {
-    fputs("usage: floor [-u] [-p REDIS_PORT] [-b BROKERS] [-t TOPIC] [-c CHANNELS] [-x PREFIX] [-k PAYLOAD_NAME]\n", out);
+    fputs("usage: floor [-u] [-p REDIS_PORT] [-b BROKERS] [-t TOPIC] [-c CHANNELS] [-x PREFIX] [-k PAYLOAD_NAME] [-q MESSAGES]\n", out);
     exit(code);
 }
 
 static void read_options(struct floor *self, int argc, char **argv)
 {
-    for (int option; (option = getopt(argc, argv, "up:b:t:c:x:k:h")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "up:b:t:c:x:k:q:h")) != -1;) {
         switch (option) {
         case 'u': self->wrap = true; break;
         case 'p': self->port = (uint16_t)bench_number(optarg, 1, 65535); break;
@@ -253,6 +255,7 @@ static void read_options(struct floor *self, int argc, char **argv)
         case 'c': self->channels = (unsigned)bench_number(optarg, 1, BENCH_MAX_CHANNELS); break;
         case 'x': self->prefix = optarg; break;
         case 'k': self->name = optarg; break;
+        case 'q': self->queue = optarg; break;
         case 'h': usage(stdout, 0);
         default: usage(stderr, 2);
         }
@@ -263,8 +266,8 @@ static void read_options(struct floor *self, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct floor self = {.brokers = "127.0.0.1:9092", .topic = "bench", .prefix = "bench", .name = "payload", .port = 6379,
-                         .channels = 16, .input_size = 1 << 18, .random_used = sizeof self.random};
+    struct floor self = {.brokers = "127.0.0.1:9092", .topic = "bench", .prefix = "bench", .name = "payload", .queue = "10000000",
+                         .port = 6379, .channels = 16, .input_size = 1 << 18, .random_used = sizeof self.random};
     read_options(&self, argc, argv);
     signal(SIGPIPE, SIG_IGN);
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = end}, NULL);
