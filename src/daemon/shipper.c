@@ -470,7 +470,7 @@ static void *run(void *context)
 
 /* ---- what the loop calls ---- */
 
-static void free_shipper(struct rkb_shipper *shipper)
+void rkb_shipper_free(struct rkb_shipper *shipper)
 {
     rkb_cursor_close(&shipper->cursor);
     if (shipper->producer != NULL)
@@ -513,14 +513,14 @@ struct rkb_shipper *rkb_shipper_start(const struct rkb_shipper_options *options,
     made = rkb_flights_init(&shipper->flights, FLIGHTS) && made;
     if (!made || shipper->figures == NULL || shipper->wake_fd < 0) {
         rkb_fail(error, RKB_NO_MEMORY, "no memory or descriptors for the shipper");
-        free_shipper(shipper);
+        rkb_shipper_free(shipper);
         return NULL;
     }
     shipper->now_us = shipper->synced_us = shipper->checkpoint_us = options->sys->monotonic_us();
     ship_from_checkpoint(shipper);
     post_figures(shipper);
     if (!start_thread(shipper, error)) {
-        free_shipper(shipper);
+        rkb_shipper_free(shipper);
         return NULL;
     }
     return shipper;
@@ -590,6 +590,6 @@ bool rkb_shipper_stop(struct rkb_shipper *shipper, struct rkb_error *error)
     }
     if (failed && error != NULL)
         *error = shipper->failure;
-    free_shipper(shipper);
+    post_figures(shipper);
     return !failed;
 }

@@ -1,0 +1,282 @@
+/* bridge -- see bridge.h. */
+#include "daemon/bridge.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "control/http.h"
+#include "control/socket.h"
+#include "daemon/store.h"
+#include "daemon/view.h"
+
+#define UNSUBSCRIBE_US 2000000      /* of shutdown_timeout, at the most */
+
+struct bridge {
+    const struct rkb_config *config;
+    struct rkb_log *log;
+    struct event_base *base;
+    struct rkb_store store;
+    struct rkb_relay relay;
+    struct rkb_shipper *shipper;
+    struct rkb_view *view;
+    struct rkb_control *control;
+    struct rkb_http *http;
+    int loop_fd;
+    struct event *loop_event, *tick, *deadline, *signals[3];
+    bool stopping, broken;
+    int exit_code;                  /* where opening fails */
+};
+
+static void leave(struct bridge *bridge)
+{
+    event_base_loopexit(bridge->base, NULL);
+}
+
+/* ---- the way out ---- */
+
+static void on_deadline(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    leave(context);
+}
+
+static void on_unsubscribed(void *context)
+{
+    struct bridge *bridge = context;
+    rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", NULL, "unsubscribed; shipping what waits");
+    rkb_shipper_drain(bridge->shipper);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *context)
+{
+    (void)what;
+    struct bridge *bridge = context;
+    if (bridge->stopping) {
+        rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", NULL, "asked again to end: leaving at once");
+        leave(bridge);
+        return;
+    }
+    bridge->stopping = true;
+    int64_t limit = bridge->config->shutdown_timeout;
+    struct timeval deadline = {limit / 1000000, limit % 1000000};
+    rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "stopping", "asked to end by %s", number == SIGINT ? "SIGINT" : "SIGTERM");
+    event_add(bridge->deadline, &deadline);
+    rkb_view_draining(bridge->view);
+    rkb_relay_stop(&bridge->relay, limit < UNSUBSCRIBE_US ? limit : UNSUBSCRIBE_US, on_unsubscribed, bridge);
+}
+
+/* The last line says what is left. */
+static int say_goodbye(struct bridge *bridge)
+{
+    const struct rkb_books *books = &rkb_view_snapshot(bridge->view)->totals;
+    if (books->pending == 0) {
+        rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "ended", "done: nothing is left in the journal");
+        return RKB_EXIT_DRAINED;
+    }
+    rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", "ended", "done: %llu records are left in the journal at %s; the next start ships them",
+            (unsigned long long)books->pending, bridge->config->journal.directory);
+    return RKB_EXIT_LEFT;
+}
+
+/* ---- events of the loop ---- */
+
+static void on_shipper(evutil_socket_t fd, short what, void *context)
+{
+    (void)what;
+    struct bridge *bridge = context;
+    uint64_t count;
+    struct rkb_error error;
+    if (read((int)fd, &count, sizeof count) < 0)
+        return;
+    if (rkb_shipper_failed(bridge->shipper, &error)) {
+        rkb_log(bridge->log, RKB_LOG_ERROR, "journal", "promise_broken", "%s; ending, the next start goes on from what is on disk", error.text);
+        bridge->broken = true;
+        leave(bridge);
+        return;
+    }
+    rkb_relay_look(&bridge->relay);
+    if (bridge->stopping && rkb_shipper_drained(bridge->shipper))
+        leave(bridge);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct bridge *bridge = context;
+    rkb_view_tick(bridge->view);
+}
+
+static void on_hangup(evutil_socket_t number, short what, void *context)
+{
+    (void)number;
+    (void)what;
+    struct bridge *bridge = context;
+    rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", NULL, "SIGHUP: this version reads its config only at start; restart it to use a changed file");
+}
+
+static bool add_events(struct bridge *bridge)
+{
+    static const struct timeval second = {1, 0};
+    struct event_base *base = bridge->base;
+    bridge->loop_event = event_new(base, bridge->loop_fd, EV_READ | EV_PERSIST, on_shipper, bridge);
+    bridge->tick = event_new(base, -1, EV_PERSIST, on_tick, bridge);
+    bridge->deadline = evtimer_new(base, on_deadline, bridge);
+    bridge->signals[0] = evsignal_new(base, SIGTERM, on_signal, bridge);
+    bridge->signals[1] = evsignal_new(base, SIGINT, on_signal, bridge);
+    bridge->signals[2] = evsignal_new(base, SIGHUP, on_hangup, bridge);
+    struct event *all[] = {bridge->loop_event, bridge->signals[0], bridge->signals[1], bridge->signals[2]};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i] == NULL || event_add(all[i], NULL) < 0)
+            return false;
+    }
+    return bridge->deadline != NULL && bridge->tick != NULL && event_add(bridge->tick, &second) == 0;
+}
+
+/* ---- opening ---- */
+
+/* Errors of this step, unless they are about memory, are the journal's: exit code 73. */
+static bool open_store(struct bridge *bridge, struct rkb_error *error)
+{
+    bool opened = rkb_store_open(&bridge->store, bridge->config, rkb_relay_append_gap, &bridge->relay, bridge->log, error);
+    if (!opened)
+        bridge->exit_code = error->code == RKB_NO_MEMORY ? RKB_EXIT_FAILED : RKB_EXIT_JOURNAL;
+    return opened;
+}
+
+static bool open_shipper(struct bridge *bridge, const struct rkb_properties *properties, struct rkb_error *error)
+{
+    struct rkb_shipper_options options = {
+        .ring = bridge->store.ring,
+        .journal = bridge->store.journal,
+        .ledger = bridge->store.ledger,
+        .properties = properties->list,
+        .property_count = properties->count,
+        .sync_us = bridge->config->journal.sync,
+        .route_limit = bridge->relay.tally_count,
+        .loop_fd = bridge->loop_fd,
+        .log = bridge->log,
+        .sys = &rkb_sys_posix,
+    };
+    bridge->shipper = rkb_shipper_start(&options, error);
+    return bridge->shipper != NULL;
+}
+
+static bool open_control(struct bridge *bridge, const char *bootstrap_servers, struct rkb_error *error)
+{
+    const struct rkb_config *config = bridge->config;
+    struct rkb_view_options view = {
+        .config = config,
+        .relay = &bridge->relay,
+        .shipper = bridge->shipper,
+        .gaps = bridge->store.gaps,
+        .ring = bridge->store.ring,
+        .log = bridge->log,
+        .bootstrap_servers = bootstrap_servers,
+        .sys = &rkb_sys_posix,
+    };
+    bridge->view = rkb_view_new(&view);
+    if (bridge->view == NULL)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for the figures");
+    struct rkb_control_options control = {
+        .path = config->control.socket, .mode = config->control.socket_mode, .snapshot = rkb_view_snapshot, .context = bridge->view};
+    if (!rkb_config_make_directory(config, error))
+        return false;
+    bridge->control = rkb_control_new(bridge->base, &control, error);
+    if (bridge->control == NULL)
+        return false;
+    if (config->http.listen == NULL)
+        return true;
+    struct rkb_http_options http = {.listen = config->http.listen, .snapshot = rkb_view_snapshot, .context = bridge->view};
+    bridge->http = rkb_http_new(bridge->base, &http, error);
+    return bridge->http != NULL;
+}
+
+static bool open_relay(struct bridge *bridge, struct rkb_error *error)
+{
+    struct rkb_relay_options options = {
+        .config = bridge->config,
+        .base = bridge->base,
+        .store = &bridge->store,
+        .log = bridge->log,
+        .sys = &rkb_sys_posix,
+    };
+    return rkb_relay_init(&bridge->relay, &options, error);
+}
+
+static bool open_all(struct bridge *bridge, const struct rkb_properties *properties, const char *bootstrap_servers, struct rkb_error *error)
+{
+    bridge->base = event_base_new();
+    bridge->loop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (bridge->base == NULL || bridge->loop_fd < 0)
+        return rkb_fail_errno(error, "cannot make the event loop");
+    return open_store(bridge, error) && open_relay(bridge, error)
+        && open_shipper(bridge, properties, error) && open_control(bridge, bootstrap_servers, error)
+        && (add_events(bridge) || rkb_fail(error, RKB_NO_MEMORY, "cannot add the loop's events"));
+}
+
+/* ---- closing ---- */
+
+static void free_events(struct bridge *bridge)
+{
+    struct event *all[] = {bridge->loop_event, bridge->tick, bridge->deadline, bridge->signals[0], bridge->signals[1], bridge->signals[2]};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i] != NULL)
+            event_free(all[i]);
+    }
+}
+
+static void close_all(struct bridge *bridge)
+{
+    if (bridge->http != NULL)
+        rkb_http_free(bridge->http);
+    if (bridge->control != NULL)
+        rkb_control_free(bridge->control);
+    if (bridge->shipper != NULL)
+        rkb_shipper_free(bridge->shipper);
+    rkb_view_free(bridge->view);
+    rkb_relay_free(&bridge->relay);
+    rkb_store_close(&bridge->store);
+    free_events(bridge);
+    if (bridge->loop_fd >= 0)
+        close(bridge->loop_fd);
+    if (bridge->base != NULL)
+        event_base_free(bridge->base);
+}
+
+static int run(struct bridge *bridge)
+{
+    struct rkb_error error;
+    rkb_relay_start(&bridge->relay, bridge->shipper);
+    rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "started", "version " PACKAGE_VERSION ", instance %s, %zu routes",
+            bridge->config->instance, bridge->config->route_count);
+    event_base_dispatch(bridge->base);
+    if (!rkb_shipper_stop(bridge->shipper, &error) && !bridge->broken) {
+        rkb_log(bridge->log, RKB_LOG_ERROR, "journal", "promise_broken", "%s", error.text);
+        bridge->broken = true;
+    }
+    return bridge->broken ? RKB_EXIT_BROKEN : say_goodbye(bridge);
+}
+
+int rkb_bridge_run(const struct rkb_config *config, const struct rkb_properties *properties, const char *bootstrap_servers,
+                   struct rkb_log *log)
+{
+    struct bridge bridge = {.config = config, .log = log, .loop_fd = -1, .exit_code = RKB_EXIT_FAILED};
+    struct rkb_error error = {0};
+    int code;
+    if (open_all(&bridge, properties, bootstrap_servers, &error)) {
+        code = run(&bridge);
+    } else {
+        code = bridge.exit_code;
+        rkb_log(log, RKB_LOG_ERROR, "rkbridge", "start_failed", "%s", error.text);
+        if (bridge.shipper != NULL && !rkb_shipper_stop(bridge.shipper, &error))
+            rkb_log(log, RKB_LOG_ERROR, "journal", "promise_broken", "%s", error.text);
+    }
+    close_all(&bridge);
+    return code;
+}

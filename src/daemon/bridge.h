@@ -1,0 +1,24 @@
+/*
+ * bridge -- opens the house in order, runs the loop, drains and closes it in order.
+ *
+ *     journal (lock, recovery) --> ring --> gaps --> relay --> shipper --> control --> connect
+ *     SIGTERM --> unsubscribe --> drain within shutdown_timeout --> sync --> checkpoint --> exit code
+ */
+#ifndef RKB_DAEMON_BRIDGE_H
+#define RKB_DAEMON_BRIDGE_H
+
+#include "base/log.h"
+#include "daemon/config.h"
+
+#define RKB_EXIT_DRAINED 0
+#define RKB_EXIT_LEFT 3             /* done, with records left in the journal */
+#define RKB_EXIT_USAGE 64
+#define RKB_EXIT_FAILED 69          /* something we need could not be had: a socket, memory, a thread */
+#define RKB_EXIT_BROKEN 70          /* the disk broke a promise */
+#define RKB_EXIT_JOURNAL 73         /* locked, damaged, of a newer version, not writable */
+
+/* Runs until a signal ends it; returns the exit code. bootstrap_servers: for people. All that went wrong was logged. */
+int rkb_bridge_run(const struct rkb_config *config, const struct rkb_properties *properties, const char *bootstrap_servers,
+                   struct rkb_log *log);
+
+#endif

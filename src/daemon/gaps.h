@@ -1,0 +1,39 @@
+/*
+ * gaps -- keeps the gaps of this instance: which are open, the latest ones for people, and their records.
+ *
+ *     open --record--> (open) --close--> record with the same id --> ledger
+ *
+ * A gap's record goes the way of every record, through the ring; where it has no room the gap waits here and is written with the next
+ * flush. Holds the latest 1,000. Loop thread.
+ */
+#ifndef RKB_DAEMON_GAPS_H
+#define RKB_DAEMON_GAPS_H
+
+#include "journal/gap.h"
+
+struct rkb_gaps;
+
+/*
+ * `append` writes one gap record to the ring: source by its number, the value as JSON. It sets gap->id to the record's sequence number first where it
+ * is 0. False when the ring has no room.
+ */
+struct rkb_gaps *rkb_gaps_new(bool (*append)(void *context, struct rkb_gap *gap), void *context);
+void rkb_gaps_free(struct rkb_gaps *gaps);
+
+/* A gap from the ledger or the journal, as recovery found it; a newer state of a known id replaces it. */
+void rkb_gaps_recall(struct rkb_gaps *gaps, const struct rkb_gap *gap);
+
+/* Opens a gap, or gives the open one of this source and reason. The handle is valid until it is closed. */
+struct rkb_gap *rkb_gaps_open(struct rkb_gaps *gaps, const char *source, const char *reason, int64_t from_us);
+/* An open gap of this source with this reason (NULL: any), or NULL. */
+struct rkb_gap *rkb_gaps_find_open(struct rkb_gaps *gaps, const char *source, const char *reason);
+/* Closes it: the handle is no longer valid. */
+void rkb_gaps_close(struct rkb_gaps *gaps, struct rkb_gap *gap, int64_t to_us);
+/* Writes the records that had no room. */
+void rkb_gaps_flush(struct rkb_gaps *gaps);
+
+size_t rkb_gaps_count(const struct rkb_gaps *gaps);
+/* In the order in which they were opened. */
+const struct rkb_gap *rkb_gaps_at(const struct rkb_gaps *gaps, size_t index);
+
+#endif

@@ -1,0 +1,160 @@
+/*
+ * main -- the rkbridge program: its arguments, its config, its log, and the exit code.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "daemon/bridge.h"
+#include "kafka/mock.h"
+
+#define LAST_WORDS_MS 1000          /* for the log, at the end */
+#define MOCK_PARTITIONS 4
+
+struct arguments {
+    const char *config;
+    bool check, embedded;
+};
+
+static const char usage[] =
+    "usage: rkbridge -c FILE [--check] [--embedded-kafka]\n"
+    "       rkbridge --help-config | --version | --help\n"
+    "\n"
+    "Subscribes to Redis Pub/Sub channels and republishes each message to Kafka, through a journal.\n"
+    "\n"
+    "  -c, --config FILE    the configuration (YAML)\n"
+    "      --check          say every mistake in it and end: 0 if there is none, else 64\n"
+    "      --embedded-kafka run a Kafka inside this process, on a port of the loopback interface, for\n"
+    "                       trying things out: for clients built on librdkafka; nothing survives it\n"
+    "      --help-config    all settings, with their defaults\n"
+    "      --version\n"
+    "\n"
+    "SIGTERM or SIGINT: unsubscribe, ship what waits (shutdown_timeout), end. Exit codes: 0 done and\n"
+    "drained, 3 done with records left in the journal, 64 wrong use or config, 69 something needed could\n"
+    "not be had, 70 the disk broke a promise, 73 journal locked or damaged.\n";
+
+/* -1 to go on, else the exit code. */
+static int read_arguments(int argc, char **argv, struct arguments *arguments)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},   {"check", no_argument, NULL, 'k'},
+        {"embedded-kafka", no_argument, NULL, 'e'}, {"help-config", no_argument, NULL, 's'},
+        {"version", no_argument, NULL, 'v'},        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        switch (option) {
+        case 'c':
+            arguments->config = optarg;
+            break;
+        case 'k':
+            arguments->check = true;
+            break;
+        case 'e':
+            arguments->embedded = true;
+            break;
+        case 's':
+            rkb_config_help(stdout);
+            return 0;
+        case 'v':
+            printf("rkbridge %s (librdkafka %s)\n", PACKAGE_VERSION, rd_kafka_version_str());
+            return 0;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        default:
+            fputs(usage, stderr);
+            return RKB_EXIT_USAGE;
+        }
+    }
+    if (arguments->config != NULL && optind == argc)
+        return -1;
+    fputs(usage, stderr);
+    return RKB_EXIT_USAGE;
+}
+
+static struct rkb_config *read_config(const struct arguments *arguments)
+{
+    struct rkb_mistakes mistakes = {0};
+    struct rkb_config *config = rkb_config_read(arguments->config, arguments->embedded, &mistakes);
+    if (mistakes.count > 0) {
+        fwrite(mistakes.text.data, 1, mistakes.text.size, stderr);
+        fprintf(stderr, "%s: %zu mistake%s; nothing was started\n", arguments->config, mistakes.count, mistakes.count == 1 ? "" : "s");
+    }
+    rkb_mistakes_free(&mistakes);
+    return config;
+}
+
+static const char *bootstrap_of(const struct rkb_properties *properties)
+{
+    for (size_t i = 0; i < properties->count; i++) {
+        if (strcmp(properties->list[i].name, "bootstrap.servers") == 0 || strcmp(properties->list[i].name, "metadata.broker.list") == 0)
+            return properties->list[i].value;
+    }
+    return "";
+}
+
+/* Runs with a Kafka of our own: its address takes the place of bootstrap.servers. */
+static int run_embedded(const struct rkb_config *config, struct rkb_log *log)
+{
+    struct rkb_error error;
+    const struct rkb_properties *given = &config->kafka.properties;
+    struct rkb_properties properties = {.list = calloc(given->count + 1, sizeof *properties.list)};
+    struct rkb_mock *mock = rkb_mock_start(&error);
+    int code = RKB_EXIT_FAILED;
+    bool made = mock != NULL && properties.list != NULL;
+    for (size_t i = 0; made && i < config->route_count; i++)
+        made = rkb_mock_topic(mock, config->routes[i].topic, MOCK_PARTITIONS, &error);
+    if (made) {
+        const char *bootstrap = rkb_mock_bootstrap(mock);
+        properties.list[properties.count++] = (struct rkb_property){"bootstrap.servers", bootstrap};
+        for (size_t i = 0; i < given->count; i++) {
+            if (strcmp(given->list[i].name, "bootstrap.servers") != 0 && strcmp(given->list[i].name, "metadata.broker.list") != 0)
+                properties.list[properties.count++] = given->list[i];
+        }
+        rkb_log(log, RKB_LOG_INFO, "kafka", "embedded_kafka", "embedded Kafka at %s; nothing in it survives this process", bootstrap);
+        code = rkb_bridge_run(config, &properties, bootstrap, log);
+    } else {
+        rkb_log(log, RKB_LOG_ERROR, "kafka", "start_failed", "embedded Kafka: %s", error.text);
+    }
+    if (mock != NULL)
+        rkb_mock_stop(mock);
+    free(properties.list);
+    return code;
+}
+
+static int run(const struct rkb_config *config, bool embedded)
+{
+    struct rkb_error error;
+    struct rkb_log *log = rkb_log_new(STDERR_FILENO, (enum rkb_log_level)config->log.level, (enum rkb_log_format)config->log.format, &error);
+    if (log == NULL) {
+        fprintf(stderr, "rkbridge: %s\n", error.text);
+        return RKB_EXIT_FAILED;
+    }
+    int code = embedded ? run_embedded(config, log)
+                        : rkb_bridge_run(config, &config->kafka.properties, bootstrap_of(&config->kafka.properties), log);
+    rkb_log_free(log, LAST_WORDS_MS);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    int code = read_arguments(argc, argv, &arguments);
+    if (code >= 0)
+        return code;
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
+    struct rkb_config *config = read_config(&arguments);
+    if (config == NULL)
+        return RKB_EXIT_USAGE;
+    if (arguments.check)
+        printf("%s: no mistakes\n", arguments.config);
+    code = arguments.check ? 0 : run(config, arguments.embedded);
+    rkb_config_free(config);
+    return code;
+}

@@ -1,0 +1,363 @@
+/* relay -- see relay.h. */
+#include "daemon/relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/units.h"
+
+#define CONTROL_KEEP (64u << 10)        /* of the ring: messages leave it to marks and gaps */
+#define MARK_US 1000000
+#define COPIES_LEFT 4096                /* a mark is cut when so few numbers are left */
+
+/* ---- into the ring ---- */
+
+/* Writes one record that is not a message. False when even the kept room is used up. */
+static bool append_control(struct rkb_relay *relay, struct rkb_record *record)
+{
+    size_t size = rkb_record_size(0, 0, record->value.size);
+    uint8_t *at = rkb_ring_reserve(relay->ring, size, 0);
+    if (at == NULL)
+        return false;
+    record->sequence = relay->next_sequence++;
+    rkb_record_write(at, record, rkb_ring_salt(relay->ring));
+    rkb_ring_commit(relay->ring, size);
+    return true;
+}
+
+bool rkb_relay_append_gap(void *context, struct rkb_gap *gap)
+{
+    struct rkb_relay *relay = context;
+    struct rkb_buffer json = {0};
+    if (gap->id == 0)
+        gap->id = relay->next_sequence;
+    rkb_gap_write(gap, &json);
+    struct rkb_record record = {
+        .kind = RKB_GAP,
+        .time_us = relay->options.sys->realtime_us(),
+        .route = rkb_dictionary_number(relay->dictionary, RKB_NAME_SOURCE, rkb_slice_text(gap->source)),
+        .value = rkb_slice(json.data, json.size),
+    };
+    bool written = !json.failed && append_control(relay, &record);
+    rkb_buffer_free(&json);
+    return written;
+}
+
+static void cut_mark(struct rkb_relay_source *source)
+{
+    struct rkb_relay *relay = source->relay;
+    struct rkb_error error;
+    uint64_t fingerprint = rkb_router_fingerprint(source->router);
+    if (!rkb_stream_mark(&source->stream, &relay->clock, rkb_slice_text(source->config->name), fingerprint, &error)) {
+        rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "mark_failed", "%s", error.text);
+        return;
+    }
+    uint8_t value[RKB_MARK_SIZE];
+    rkb_mark_write(&source->stream.mark, value);
+    struct rkb_record record = {
+        .kind = RKB_MARK,
+        .time_us = (int64_t)source->stream.mark.time_ms * 1000,
+        .epoch = source->stream.mark.epoch,
+        .route = source->number,
+        .value = rkb_slice(value, sizeof value),
+    };
+    /* Without room the mark is not kept; positions counted from it are then only unknown to the journal. */
+    append_control(relay, &record);
+}
+
+static void note_read(struct rkb_relay *relay)
+{
+    int64_t earliest = INT64_MAX;
+    for (size_t i = 0; i < relay->options.config->source_count; i++) {
+        struct rkb_subscriber_figures figures;
+        rkb_subscriber_figures(relay->sources[i].subscriber, &figures);
+        if (figures.connected && figures.last_read_us < earliest)
+            earliest = figures.last_read_us;
+    }
+    if (earliest != INT64_MAX)
+        rkb_ring_note_read(relay->ring, earliest);
+}
+
+/* ---- messages that cannot be taken ---- */
+
+static const char *const drop_words[] = {
+#define WORD(name, help) #name,
+    RKB_DROP_REASONS(WORD)
+#undef WORD
+};
+
+static struct rkb_gap *open_gap(struct rkb_relay_source *source, const char *reason, int64_t from_us)
+{
+    source->gaps_total++;
+    return rkb_gaps_open(source->relay->gaps, source->config->name, reason, from_us);
+}
+
+static void drop(struct rkb_relay_source *source, const struct rkb_relay_route *route, enum rkb_drop_reason reason, int64_t time_us)
+{
+    struct rkb_relay *relay = source->relay;
+    relay->tallies[route->number].dropped[reason]++;
+    if (reason == RKB_DROP_journal_full && !source->dropping) {
+        source->dropping = true;
+        open_gap(source, drop_words[reason], time_us);
+        rkb_shipper_want_room(relay->shipper, rkb_ring_size(relay->ring) / 2);
+        rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "messages_dropped",
+                "the journal is at its limit and the ring is full: messages are being dropped");
+    } else if (reason == RKB_DROP_too_large) {
+        struct rkb_gap *gap = open_gap(source, drop_words[reason], time_us);
+        if (gap != NULL) {
+            gap->bound = 1;
+            rkb_gaps_close(relay->gaps, gap, time_us);
+        }
+        rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "message_too_large",
+                "a message for route %s would make a record over %zu bytes; dropped", route->config->name, relay->record_limit);
+    }
+}
+
+static void stop_dropping(struct rkb_relay_source *source)
+{
+    struct rkb_relay *relay = source->relay;
+    struct rkb_gap *gap = rkb_gaps_find_open(relay->gaps, source->config->name, drop_words[RKB_DROP_journal_full]);
+    source->dropping = false;
+    if (gap != NULL)
+        rkb_gaps_close(relay->gaps, gap, relay->options.sys->realtime_us());
+    rkb_log(relay->options.log, RKB_LOG_WARN, source->object, "messages_taken", "the journal has room: messages are taken again");
+}
+
+/* ---- the way of a message ---- */
+
+static void fill_times(struct rkb_facts *facts, int64_t time_us, char digits[24])
+{
+    rkb_format_time(facts->time, time_us);
+    int count = snprintf(digits, 24, "%lld", (long long)(time_us / 1000));
+    facts->time_ms = rkb_slice(digits, (size_t)count);
+}
+
+/* Wraps one message into its record, in the ring. False when the ring has no room. */
+static bool wrap(struct rkb_relay *relay, const struct rkb_relay_route *route, const struct rkb_facts *facts,
+                 const struct rkb_envelope_sizes *sizes, const struct rkb_stream *stream, int64_t time_us)
+{
+    struct rkb_record record = {
+        .kind = RKB_MESSAGE,
+        .header_count = sizes->header_count,
+        .sequence = relay->next_sequence,
+        .time_us = time_us,
+        .epoch = stream->mark.epoch,
+        .count = stream->count,
+        .route = route->number,
+        .topic = route->topic,
+        .has_key = sizes->has_key,
+        .key = rkb_slice(NULL, sizes->key),
+        .headers = rkb_slice(NULL, sizes->headers),
+        .value = rkb_slice(NULL, sizes->value),
+    };
+    size_t size = rkb_record_size(sizes->key, sizes->headers, sizes->value);
+    uint8_t *at = rkb_ring_reserve(relay->ring, size, CONTROL_KEEP);
+    if (at == NULL)
+        return false;
+    rkb_record_begin(at, &record);
+    rkb_envelope_render(route->envelope, facts, sizes, at + RKB_RECORD_HEADER);
+    rkb_record_seal(at, rkb_ring_salt(relay->ring));
+    rkb_ring_commit(relay->ring, size);
+    relay->next_sequence++;
+    return true;
+}
+
+static void receive(struct rkb_relay_source *source, const struct rkb_subscription *subscription, uint32_t copy,
+                    const struct rkb_channel *channel, struct rkb_slice payload, int64_t time_us)
+{
+    struct rkb_relay *relay = source->relay;
+    const struct rkb_relay_route *route = subscription->route;
+    struct rkb_tally *tally = &relay->tallies[route->number];
+    struct rkb_facts facts = {.channel = channel->name, .payload = payload};
+    char position[RKB_POSITION_TEXT], digits[24];
+    uint8_t uuid[16];
+    tally->received++;
+    rkb_stream_count(&source->stream, subscription->is_pattern, subscription->name.plain, copy, channel->name.plain, payload, uuid);
+    if (source->dropping) {
+        drop(source, route, RKB_DROP_journal_full, time_us);
+        return;
+    }
+    if (subscription->is_pattern)
+        facts.pattern = subscription->name;
+    facts.encoding = rkb_payload_encoding(rkb_envelope_payload(route->envelope), payload);
+    rkb_uuid_text(facts.uuid, uuid);
+    if (rkb_envelope_uses_position(route->envelope)) {
+        facts.position = rkb_slice(position, rkb_position_text(position, &source->stream));
+        fill_times(&facts, time_us, digits);
+    }
+    struct rkb_envelope_sizes sizes;
+    rkb_envelope_measure(route->envelope, &facts, &sizes);
+    if (rkb_record_size(sizes.key, sizes.headers, sizes.value) > relay->record_limit)
+        drop(source, route, RKB_DROP_too_large, time_us);
+    else if (wrap(relay, route, &facts, &sizes, &source->stream, time_us))
+        tally->appended++;
+    else
+        drop(source, route, RKB_DROP_journal_full, time_us);
+}
+
+/* The number of this copy on its subscription since the mark; cuts a mark before the numbers run out. */
+static uint32_t number_copy(struct rkb_relay_source *source, struct rkb_subscription *subscription)
+{
+    uint64_t epoch = source->stream.mark.epoch;
+    if (subscription->copies_epoch == epoch && subscription->copies >= RKB_UUID_COUNT_LIMIT - COPIES_LEFT) {
+        cut_mark(source);
+        epoch = source->stream.mark.epoch;
+    }
+    if (subscription->copies_epoch != epoch) {
+        subscription->copies_epoch = epoch;
+        subscription->copies = 0;
+    }
+    return subscription->copies++;
+}
+
+/* Reading rests while less than half the ring is free: a batch that was read already, and one large record, still fit. */
+static void pause_if_short(struct rkb_relay *relay)
+{
+    size_t half = rkb_ring_size(relay->ring) / 2;
+    if (relay->paused || rkb_ring_room(relay->ring) >= half || rkb_shipper_full(relay->shipper))
+        return;
+    relay->paused = true;
+    for (size_t i = 0; i < relay->options.config->source_count; i++)
+        rkb_subscriber_pause(relay->sources[i].subscriber, true);
+    rkb_shipper_want_room(relay->shipper, half + half / 4);
+}
+
+static void on_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, struct rkb_slice payload,
+                       int64_t time_us)
+{
+    struct rkb_relay_source *source = context;
+    const struct rkb_channel *seen = rkb_router_channel(source->router, channel);
+    if (seen == NULL)
+        return;
+    struct rkb_subscription *subscription = seen->winner;
+    if (subscription == NULL || subscription->is_pattern != is_pattern
+        || (is_pattern && !rkb_slice_equal(subscription->name.plain, pattern)))
+        subscription = rkb_router_find(source->router, is_pattern, is_pattern ? pattern : channel);
+    if (subscription == NULL)
+        return;
+    uint32_t copy = number_copy(source, subscription);
+    if (subscription == seen->winner)
+        receive(source, subscription, copy, seen, payload, time_us);
+    else
+        source->overlaps_total++;
+    pause_if_short(source->relay);
+}
+
+static void on_batch(void *context)
+{
+    struct rkb_relay_source *source = context;
+    note_read(source->relay);
+    rkb_shipper_wake(source->relay->shipper);
+}
+
+/* ---- the life of a stream ---- */
+
+/* Each source by its own timer from its own start: they are staggered by nature. */
+static void mark_later(struct rkb_relay_source *source)
+{
+    const struct timeval second = {MARK_US / 1000000, MARK_US % 1000000};
+    event_add(source->mark_timer, &second);
+}
+
+void rkb_relay_mark(struct rkb_relay_source *source)
+{
+    if (!source->streaming)
+        return;
+    cut_mark(source);
+    rkb_gaps_flush(source->relay->gaps);
+    note_read(source->relay);
+    rkb_shipper_wake(source->relay->shipper);
+    mark_later(source);
+}
+
+static void on_stream(void *context, int64_t time_us)
+{
+    (void)time_us;
+    struct rkb_relay_source *source = context;
+    source->streaming = true;
+    rkb_stream_begin(&source->stream);
+    cut_mark(source);
+    mark_later(source);
+}
+
+static void on_confirmed(void *context, bool is_pattern, struct rkb_slice name, bool on)
+{
+    struct rkb_relay_source *source = context;
+    struct rkb_subscription *subscription = rkb_router_find(source->router, is_pattern, name);
+    if (subscription != NULL)
+        rkb_router_confirm(source->router, subscription, on);
+}
+
+static void on_subscribed(void *context, int64_t time_us)
+{
+    struct rkb_relay_source *source = context;
+    struct rkb_relay *relay = source->relay;
+    source->subscribed = true;
+    if (source->away != NULL)
+        rkb_gaps_close(relay->gaps, source->away, time_us);
+    source->away = NULL;
+    rkb_log(relay->options.log, RKB_LOG_INFO, source->object, "subscribed", "all %zu subscriptions are confirmed",
+            rkb_router_count(source->router));
+    rkb_shipper_wake(relay->shipper);
+}
+
+static void on_lost(void *context, const struct rkb_error *error, bool was_stream, int64_t last_read_us, int64_t retry_us)
+{
+    struct rkb_relay_source *source = context;
+    struct rkb_relay *relay = source->relay;
+    rkb_log(relay->options.log, RKB_LOG_WARN, source->object, was_stream ? "connection_lost" : "connection_failed",
+            "%s; trying again in %lld ms", error->text, (long long)retry_us / 1000);
+    if (source->subscribed && source->away == NULL)
+        source->away = open_gap(source, "connection_lost", last_read_us ? last_read_us : relay->options.sys->realtime_us());
+    source->streaming = source->subscribed = false;
+    event_del(source->mark_timer);
+    rkb_router_confirm_none(source->router);
+    rkb_shipper_wake(relay->shipper);
+}
+
+static void on_stopped(void *context)
+{
+    struct rkb_relay_source *source = context;
+    struct rkb_relay *relay = source->relay;
+    if (source->streaming)
+        cut_mark(source);
+    source->streaming = source->subscribed = false;
+    source->stopped = true;
+    event_del(source->mark_timer);
+    rkb_shipper_wake(relay->shipper);
+    for (size_t i = 0; i < relay->options.config->source_count; i++) {
+        if (!relay->sources[i].stopped)
+            return;
+    }
+    relay->stopped(relay->stopped_context);
+}
+
+const struct rkb_subscriber_events rkb_relay_events = {
+    .stream = on_stream,
+    .confirmed = on_confirmed,
+    .subscribed = on_subscribed,
+    .message = on_message,
+    .batch = on_batch,
+    .lost = on_lost,
+    .stopped = on_stopped,
+};
+
+/* ---- what the shipper says ---- */
+
+void rkb_relay_look(struct rkb_relay *relay)
+{
+    size_t half = rkb_ring_size(relay->ring) / 2;
+    bool room = rkb_ring_room(relay->ring) >= half;
+    if (relay->paused && (room || rkb_shipper_full(relay->shipper))) {
+        relay->paused = false;
+        for (size_t i = 0; i < relay->options.config->source_count; i++)
+            rkb_subscriber_pause(relay->sources[i].subscriber, false);
+    }
+    for (size_t i = 0; i < relay->options.config->source_count; i++) {
+        if (relay->sources[i].dropping && room)
+            stop_dropping(&relay->sources[i]);
+        else if (relay->sources[i].dropping)
+            rkb_shipper_want_room(relay->shipper, half);
+    }
+}

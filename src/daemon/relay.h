@@ -1,0 +1,99 @@
+/*
+ * relay -- the loop's joint: the one file that knows Redis, routes, envelopes and the ring.
+ *
+ *     subscriber --copy--> winner? --message--> count, UUID --> measure --> reserve in the ring --> render --> commit
+ *                            | no                                 | no room: pause reading, or drop when the journal is full
+ *                            overlap
+ *
+ * Promise: a message is in the ring before anything else is done with it; what could not be taken is counted, with its reason, and
+ * lies in a gap. Never: waits, allocates per message, touches a file or Kafka. Loop thread.
+ */
+#ifndef RKB_DAEMON_RELAY_H
+#define RKB_DAEMON_RELAY_H
+
+#include <event2/event.h>
+
+#include "base/log.h"
+#include "control/stats.h"
+#include "daemon/config.h"
+#include "daemon/shipper.h"
+#include "daemon/store.h"
+#include "message/envelope.h"
+#include "message/json.h"
+#include "message/route.h"
+#include "redis/subscriber.h"
+
+/* What the loop counts for one route; the shipper counts the rest. By route number. */
+struct rkb_tally {
+    uint64_t received, recovered, appended;
+    uint64_t dropped[RKB_DROP_REASON_COUNT];
+};
+
+struct rkb_relay;
+
+struct rkb_relay_route {
+    const struct rkb_config_route *config;
+    struct rkb_envelope *envelope;
+    uint32_t number, topic;
+};
+
+struct rkb_relay_source {
+    struct rkb_relay *relay;
+    const struct rkb_config_source *config;
+    struct rkb_subscriber *subscriber;
+    struct rkb_router *router;
+    struct rkb_stream stream;
+    struct event *mark_timer;
+    struct rkb_gap *away;               /* open while we are not subscribed; NULL otherwise */
+    char object[80];                    /* "source[legacy]" for the log */
+    uint32_t number;
+    bool streaming, subscribed, dropping, stopped;
+    uint64_t overlaps_total, gaps_total;
+};
+
+struct rkb_relay_options {
+    const struct rkb_config *config;
+    struct event_base *base;
+    struct rkb_store *store;            /* of the journal only its limits are asked, before the shipper has it */
+    struct rkb_log *log;
+    const struct rkb_sys *sys;
+};
+
+struct rkb_relay {
+    struct rkb_relay_options options;
+    struct rkb_ring *ring;              /* the store's, as are gaps and dictionary */
+    struct rkb_gaps *gaps;
+    struct rkb_shipper *shipper;        /* set before the loop runs */
+    struct rkb_dictionary *dictionary;
+    struct rkb_mark_clock clock;
+    struct rkb_relay_source *sources;
+    struct rkb_relay_route *routes;
+    struct rkb_tally *tallies;          /* by route number, tally_count + 1 of them */
+    uint32_t tally_count;
+    uint64_t next_sequence;
+    size_t record_limit;                /* bytes: half a ring less some room, or what a segment takes */
+    bool paused;                        /* reading rests until the ring has room */
+    void (*stopped)(void *context);     /* all sources are, after rkb_relay_stop */
+    void *stopped_context;
+};
+
+/*
+ * Makes sources, routers, routes and envelopes, gives numbers to new names (their dictionary records go to the ring first) and opens the
+ * restart gaps. What the options point to must outlive it. The templates were checked with the config.
+ */
+bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *options, struct rkb_error *error) RKB_MUST_CHECK;
+/* The gaps' writer: see gaps.h. context: the relay. */
+bool rkb_relay_append_gap(void *context, struct rkb_gap *gap);
+/* What a source's subscriber tells; the context is its rkb_relay_source. */
+extern const struct rkb_subscriber_events rkb_relay_events;
+/* The second is over: cuts the next mark of this source. */
+void rkb_relay_mark(struct rkb_relay_source *source);
+/* Connects. */
+void rkb_relay_start(struct rkb_relay *relay, struct rkb_shipper *shipper);
+/* The shipper wrote to the loop: there may be room again, or the journal is full now. */
+void rkb_relay_look(struct rkb_relay *relay);
+/* Unsubscribes everywhere and calls `stopped` when that is done, within timeout_us. */
+void rkb_relay_stop(struct rkb_relay *relay, int64_t timeout_us, void (*stopped)(void *context), void *context);
+void rkb_relay_free(struct rkb_relay *relay);
+
+#endif

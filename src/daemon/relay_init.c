@@ -1,0 +1,270 @@
+/*
+ * relay_init -- makes the relay's sources, routes and restart gaps from the config, and takes them apart again.
+ *
+ * New names of routes, topics and sources get their numbers here; their dictionary records stand in the ring before
+ * the first record that uses them.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/relay.h"
+
+#define CACHE_BYTES (8u << 20)          /* of channels per source */
+
+static void on_mark(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    rkb_relay_mark(context);
+}
+
+/* The number of a name; a new one's dictionary record goes to the ring. 0 and *error when that fails. */
+static uint32_t number_of(struct rkb_relay *relay, enum rkb_name class, const char *name, struct rkb_error *error)
+{
+    bool added;
+    uint32_t number = rkb_dictionary_add(relay->dictionary, class, rkb_slice_text(name), &added);
+    if (number == 0) {
+        rkb_fail(error, RKB_NO_MEMORY, "no memory for the dictionary");
+        return 0;
+    }
+    if (!added)
+        return number;
+    size_t size = rkb_dictionary_record_size(relay->dictionary, class, number);
+    uint8_t *at = rkb_ring_reserve(relay->ring, size, 0);
+    if (at == NULL) {
+        rkb_fail(error, RKB_FULL, "the ring has no room for the name %s; let the journal drain, or give it more room", name);
+        return 0;
+    }
+    rkb_dictionary_record(relay->dictionary, class, number, at, rkb_ring_salt(relay->ring));
+    rkb_ring_commit(relay->ring, size);
+    return number;
+}
+
+static struct rkb_name_forms forms_of(const char *name)
+{
+    /* Names from the config are plain ASCII words: their JSON form is themselves. The instance is escaped by the caller. */
+    return (struct rkb_name_forms){rkb_slice_text(name), rkb_slice_text(name)};
+}
+
+static bool init_route(struct rkb_relay *relay, struct rkb_relay_route *route, const struct rkb_config_route *config,
+                       struct rkb_name_forms instance, struct rkb_error *error)
+{
+    struct rkb_envelope_spec spec = {
+        .preset = config->envelope,
+        .value = config->value,
+        .key = config->key,
+        .payload_name = config->payload_name,
+        .payload = (enum rkb_payload_kind)config->payload,
+        .scope = {.route = forms_of(config->name), .source = forms_of(config->source), .instance = instance},
+    };
+    enum rkb_envelope_field field;
+    size_t at;
+    route->config = config;
+    route->envelope = rkb_envelope_compile(&spec, &field, &at, error);
+    if (route->envelope == NULL)
+        return false;
+    route->number = number_of(relay, RKB_NAME_ROUTE, config->name, error);
+    route->topic = route->number ? number_of(relay, RKB_NAME_TOPIC, config->topic, error) : 0;
+    return route->topic != 0;
+}
+
+static bool init_routes(struct rkb_relay *relay, struct rkb_error *error)
+{
+    const struct rkb_config *config = relay->options.config;
+    struct rkb_slice plain = rkb_slice_text(config->instance);
+    size_t size = rkb_json_escaped_size(plain);
+    uint8_t *escaped = malloc(size + 1);
+    relay->routes = calloc(config->route_count, sizeof *relay->routes);
+    bool made = escaped != NULL && relay->routes != NULL;
+    if (!made)
+        rkb_fail(error, RKB_NO_MEMORY, "no memory for %zu routes", config->route_count);
+    if (made)
+        rkb_json_escape(escaped, plain);
+    struct rkb_name_forms instance = {plain, rkb_slice(escaped, size)};
+    for (size_t i = 0; made && i < config->route_count; i++)
+        made = init_route(relay, &relay->routes[i], &config->routes[i], instance, error);
+    free(escaped);
+    return made;
+}
+
+/* One tally for each number there is, also for routes that only the journal still knows. */
+static bool init_tallies(struct rkb_relay *relay, struct rkb_error *error)
+{
+    const struct rkb_store *store = relay->options.store;
+    relay->tally_count = rkb_dictionary_count(relay->dictionary, RKB_NAME_ROUTE);
+    relay->tallies = calloc(relay->tally_count + 1, sizeof *relay->tallies);
+    if (relay->tallies == NULL)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for the books of %u routes", relay->tally_count);
+    for (uint32_t route = 0; store->waiting != NULL && route <= store->waiting_count && route <= relay->tally_count; route++)
+        relay->tallies[route].recovered = store->waiting[route];
+    return true;
+}
+
+static bool add_subscriptions(struct rkb_relay_source *source, struct rkb_relay_route *route, const struct rkb_texts *names,
+                              bool is_pattern, struct rkb_error *error)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        struct rkb_slice name = rkb_slice_text(names->texts[i]);
+        if (!rkb_router_add(source->router, is_pattern, name, route, error)
+            || !rkb_subscriber_add(source->subscriber, is_pattern, name, error))
+            return false;
+    }
+    return true;
+}
+
+static bool password_of(void *context, char *out, size_t size, struct rkb_error *error)
+{
+    const struct rkb_relay_source *source = context;
+    return rkb_config_password(source->config, out, size, error);
+}
+
+static struct rkb_subscriber *subscriber_of(struct rkb_relay_source *source)
+{
+    const struct rkb_relay *relay = source->relay;
+    const struct rkb_config_source *config = source->config;
+    char client_name[160];
+    snprintf(client_name, sizeof client_name, "rkbridge:%s", relay->options.config->instance);
+    struct rkb_subscriber_options options = {
+        .url = config->url,
+        .user = config->user,
+        .password = config->password != NULL || config->password_file != NULL ? password_of : NULL,
+        .client_name = client_name,
+        .connect_timeout_us = config->connect_timeout,
+        .heartbeat_us = config->heartbeat,
+        .heartbeat_timeout_us = config->heartbeat_timeout,
+        .backoff_min_us = config->reconnect_min,
+        .backoff_max_us = config->reconnect_max,
+        .healthy_us = config->healthy_after,
+        .sys = relay->options.sys,
+    };
+    return rkb_subscriber_new(relay->options.base, &options, &rkb_relay_events, source);
+}
+
+static bool init_source(struct rkb_relay *relay, size_t index, struct rkb_error *error)
+{
+    const struct rkb_config *config = relay->options.config;
+    struct rkb_relay_source *source = &relay->sources[index];
+    source->relay = relay;
+    source->config = &config->sources[index];
+    snprintf(source->object, sizeof source->object, "source[%s]", source->config->name);
+    source->number = number_of(relay, RKB_NAME_SOURCE, source->config->name, error);
+    source->router = rkb_router_new(CACHE_BYTES);
+    source->mark_timer = evtimer_new(relay->options.base, on_mark, source);
+    source->subscriber = subscriber_of(source);
+    if (source->number == 0)
+        return false;
+    if (source->router == NULL || source->mark_timer == NULL || source->subscriber == NULL)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for %s", source->object);
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct rkb_config_route *route = &config->routes[i];
+        if (route->source_index == index
+            && (!add_subscriptions(source, &relay->routes[i], &route->channels, false, error)
+                || !add_subscriptions(source, &relay->routes[i], &route->patterns, true, error)))
+            return false;
+    }
+    return true;
+}
+
+/* When the instance before us read its last byte: the ring's note if it outlived that one, else what the journal holds. */
+static int64_t last_alive_us(const struct rkb_relay *relay)
+{
+    int64_t noted = rkb_ring_noted_read(relay->ring);
+    return noted > relay->options.store->recovery.last_time_us ? noted : relay->options.store->recovery.last_time_us;
+}
+
+/* From the last byte the instance before us read, to our subscription. A gap that was open then goes on. */
+static void open_restart_gap(struct rkb_relay_source *source)
+{
+    struct rkb_gaps *gaps = source->relay->gaps;
+    const char *name = source->config->name;
+    int64_t from_us = last_alive_us(source->relay);
+    struct rkb_gap *full = rkb_gaps_find_open(gaps, name, "journal_full");
+    if (full != NULL)
+        rkb_gaps_close(gaps, full, from_us);
+    source->away = rkb_gaps_find_open(gaps, name, NULL);
+    if (source->away == NULL && from_us > 0) {
+        source->away = rkb_gaps_open(gaps, name, "restart", from_us);
+        source->gaps_total++;
+    }
+}
+
+/* What damage cost was received once: each source that is left may have lost it. */
+static void write_damage_gap(struct rkb_relay_source *source)
+{
+    const struct rkb_recovery *recovery = &source->relay->options.store->recovery;
+    struct rkb_gaps *gaps = source->relay->gaps;
+    if (recovery->lost_last == 0)
+        return;
+    struct rkb_gap *gap = rkb_gaps_open(gaps, source->config->name, "damage", recovery->lost_from_us);
+    source->gaps_total++;
+    if (gap != NULL) {
+        gap->bound = recovery->lost_last - recovery->lost_first + 1;
+        rkb_gaps_close(gaps, gap, recovery->lost_to_us);
+    }
+}
+
+bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *options, struct rkb_error *error)
+{
+    const struct rkb_config *config = options->config;
+    struct rkb_store *store = options->store;
+    relay->options = *options;
+    relay->ring = store->ring;
+    relay->gaps = store->gaps;
+    relay->dictionary = store->dictionary;
+    relay->next_sequence = store->next_sequence;
+    relay->clock = (struct rkb_mark_clock){
+        .sys = options->sys, .last_epoch = store->recovery.last_epoch, .last_ms = store->recovery.last_mark_ms};
+    size_t ring_limit = rkb_ring_size(relay->ring) / 8 * 3, segment_limit = rkb_journal_record_limit(store->journal);
+    relay->record_limit = ring_limit < segment_limit ? ring_limit : segment_limit;
+    relay->sources = calloc(config->source_count, sizeof *relay->sources);
+    if (relay->sources == NULL)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for %zu sources", config->source_count);
+    if (!init_routes(relay, error) || !init_tallies(relay, error))
+        return false;
+    for (size_t i = 0; i < config->source_count; i++) {
+        if (!init_source(relay, i, error))
+            return false;
+        write_damage_gap(&relay->sources[i]);
+        if (!store->recovery.fresh)
+            open_restart_gap(&relay->sources[i]);
+    }
+    return true;
+}
+
+void rkb_relay_start(struct rkb_relay *relay, struct rkb_shipper *shipper)
+{
+    relay->shipper = shipper;
+    for (size_t i = 0; i < relay->options.config->source_count; i++)
+        rkb_subscriber_start(relay->sources[i].subscriber);
+    rkb_shipper_wake(shipper);
+}
+
+void rkb_relay_stop(struct rkb_relay *relay, int64_t timeout_us, void (*stopped)(void *context), void *context)
+{
+    relay->stopped = stopped;
+    relay->stopped_context = context;
+    for (size_t i = 0; i < relay->options.config->source_count; i++) {
+        rkb_subscriber_pause(relay->sources[i].subscriber, false);
+        rkb_subscriber_stop(relay->sources[i].subscriber, timeout_us);
+    }
+}
+
+void rkb_relay_free(struct rkb_relay *relay)
+{
+    for (size_t i = 0; relay->sources != NULL && i < relay->options.config->source_count; i++) {
+        struct rkb_relay_source *source = &relay->sources[i];
+        if (source->subscriber != NULL)
+            rkb_subscriber_free(source->subscriber);
+        if (source->mark_timer != NULL)
+            event_free(source->mark_timer);
+        if (source->router != NULL)
+            rkb_router_free(source->router);
+    }
+    for (size_t i = 0; relay->routes != NULL && i < relay->options.config->route_count; i++) {
+        if (relay->routes[i].envelope != NULL)
+            rkb_envelope_free(relay->routes[i].envelope);
+    }
+    free(relay->sources);
+    free(relay->routes);
+    free(relay->tallies);
+}

@@ -1,0 +1,178 @@
+/* store -- see store.h. */
+#include "daemon/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What the walks over journal and ring share. */
+struct walk {
+    struct rkb_store *store;
+    struct rkb_error error;
+    bool failed;
+};
+
+static void recall_gap(void *context, const struct rkb_gap *gap)
+{
+    rkb_gaps_recall(context, gap);
+}
+
+static void see_record(void *context, const struct rkb_record *record)
+{
+    struct walk *walk = context;
+    struct rkb_gap gap;
+    if (record->kind == RKB_GAP && rkb_gap_parse(record->value, &gap, NULL))
+        rkb_gaps_recall(walk->store->gaps, &gap);
+}
+
+static void count_waiting(struct walk *walk, uint32_t route)
+{
+    struct rkb_store *store = walk->store;
+    if (route > store->waiting_count || store->waiting == NULL) {
+        uint64_t *waiting = realloc(store->waiting, (route + 1) * sizeof *waiting);
+        if (waiting == NULL) {
+            walk->failed = !rkb_fail(&walk->error, RKB_NO_MEMORY, "no memory to count what waits");
+            return;
+        }
+        size_t had = store->waiting == NULL ? 0 : store->waiting_count + 1;
+        memset(waiting + had, 0, (route + 1 - had) * sizeof *waiting);
+        store->waiting = waiting;
+        store->waiting_count = route;
+    }
+    store->waiting[route]++;
+}
+
+/* A record the ring still holds because the journal is full. */
+static void see_leftover(void *context, const struct rkb_record *record)
+{
+    struct walk *walk = context;
+    if (record->kind == RKB_DICTIONARY) {
+        walk->failed = walk->failed || !rkb_dictionary_learn(walk->store->dictionary, record, &walk->error);
+        return;
+    }
+    if (record->sequence < walk->store->next_sequence)
+        return;
+    walk->store->next_sequence = record->sequence + 1;
+    if (record->kind == RKB_MESSAGE)
+        count_waiting(walk, record->route);
+    see_record(context, record);
+}
+
+static bool open_ring(struct rkb_store *store, const struct rkb_config *config, struct rkb_log *log, struct rkb_error *error)
+{
+    struct rkb_ring_options options = {
+        .directory = config->journal.ring_directory,
+        .size = config->journal.ring_size,
+        .journal_id = rkb_journal_id(store->journal),
+        .sys = &rkb_sys_posix,
+    };
+    store->ring = rkb_ring_open(&options, error);
+    if (store->ring == NULL && options.directory != NULL && error->code != RKB_DAMAGED) {
+        rkb_log(log, RKB_LOG_WARN, "ring", "ring_anonymous", "%s", error->text);
+        options.directory = NULL;
+        store->ring = rkb_ring_open(&options, error);
+    }
+    if (store->ring != NULL && !rkb_ring_outlives(store->ring))
+        rkb_log(log, RKB_LOG_WARN, "ring", "ring_anonymous",
+                "not on tmpfs: what was read in the last milliseconds before a kill -9 is lost (ring_directory)");
+    return store->ring != NULL;
+}
+
+/* What a killed process left in the ring goes to the journal, as the shipper would have done. */
+static bool take_ring(struct rkb_store *store, struct rkb_log *log, struct rkb_error *error)
+{
+    const uint8_t *records;
+    size_t bytes = rkb_ring_peek(store->ring, &records), taken = 0;
+    if (bytes == 0)
+        return true;
+    bool all = rkb_journal_append(store->journal, records, bytes, rkb_ring_salt(store->ring), &taken, error);
+    rkb_ring_consume(store->ring, taken);
+    rkb_log(log, RKB_LOG_INFO, "ring", "ring_recovered", "%zu bytes left by the instance before, %zu of them taken to the journal", bytes, taken);
+    return all || error->code == RKB_FULL;
+}
+
+/* Every message that is not settled, by route. */
+static bool count_journal(struct walk *walk)
+{
+    struct rkb_store *store = walk->store;
+    struct rkb_acks *acks = rkb_journal_acks(store->journal);
+    struct rkb_cursor cursor = {0};
+    struct rkb_record record;
+    rkb_cursor_seek(&cursor, store->journal, rkb_acks_low(acks));
+    enum rkb_next next;
+    while ((next = rkb_cursor_next(&cursor, &record, &walk->error)) == RKB_NEXT_RECORD && !walk->failed) {
+        if (rkb_acks_has(acks, record.sequence))
+            continue;
+        if (record.kind == RKB_MESSAGE)
+            count_waiting(walk, record.route);
+        see_record(walk, &record);
+    }
+    rkb_cursor_close(&cursor);
+    return next == RKB_NEXT_END && !walk->failed;
+}
+
+static void say_recovery(const struct rkb_store *store, struct rkb_log *log)
+{
+    const struct rkb_recovery *recovery = &store->recovery;
+    uint64_t waiting = 0;
+    for (uint32_t route = 0; store->waiting != NULL && route <= store->waiting_count; route++)
+        waiting += store->waiting[route];
+    if (recovery->damaged > 0)
+        rkb_log(log, RKB_LOG_ERROR, "journal", "journal_damaged", "%s", recovery->damage);
+    if (recovery->torn_bytes > 0)
+        rkb_log(log, RKB_LOG_WARN, "journal", "torn_tail", "%llu bytes of an unfinished write cut off", (unsigned long long)recovery->torn_bytes);
+    if (recovery->fresh)
+        rkb_log(log, RKB_LOG_INFO, "journal", NULL, "new journal");
+    else
+        rkb_log(log, RKB_LOG_INFO, "journal", "recovered", "%llu messages wait to be shipped", (unsigned long long)waiting);
+}
+
+bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config, bool (*append)(void *context, struct rkb_gap *gap), void *context,
+                    struct rkb_log *log, struct rkb_error *error)
+{
+    struct walk walk = {.store = store};
+    struct rkb_journal_options options = {
+        .directory = config->journal.directory,
+        .max_size = config->journal.max_size,
+        .segment_size = config->journal.segment_size,
+        .sys = &rkb_sys_posix,
+    };
+    error->code = RKB_OK;
+    store->gaps = rkb_gaps_new(append, context);
+    if (store->gaps == NULL)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for the gaps");
+    store->journal = rkb_journal_open(&options, &store->recovery, see_record, &walk, error);
+    if (store->journal == NULL || !open_ring(store, config, log, error))
+        return false;
+    rkb_acks_raise(rkb_journal_acks(store->journal), rkb_ring_noted_low(store->ring));
+    if (!take_ring(store, log, error))
+        return false;
+    store->ledger = rkb_ledger_open(config->journal.directory, rkb_journal_id(store->journal), &rkb_sys_posix, recall_gap, store->gaps, error);
+    if (store->ledger == NULL)
+        return false;
+    if (error->code == RKB_DAMAGED)
+        rkb_log(log, RKB_LOG_ERROR, "journal", "ledger_damaged", "%s", error->text);
+    store->next_sequence = rkb_journal_next(store->journal);
+    store->dictionary = rkb_dictionary_copy(rkb_journal_dictionary(store->journal));
+    if (store->dictionary == NULL)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for the dictionary");
+    if (!count_journal(&walk) || !rkb_ring_visit(store->ring, see_leftover, &walk, &walk.error) || walk.failed) {
+        *error = walk.error;
+        return false;
+    }
+    say_recovery(store, log);
+    return true;
+}
+
+void rkb_store_close(struct rkb_store *store)
+{
+    rkb_gaps_free(store->gaps);
+    if (store->ledger != NULL)
+        rkb_ledger_close(store->ledger);
+    if (store->ring != NULL)
+        rkb_ring_close(store->ring);
+    if (store->journal != NULL)
+        rkb_journal_close(store->journal);
+    if (store->dictionary != NULL)
+        rkb_dictionary_free(store->dictionary);
+    free(store->waiting);
+}

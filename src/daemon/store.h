@@ -1,0 +1,35 @@
+/*
+ * store -- what an instance keeps and finds again: ring, journal, ledger and gaps, opened together.
+ *
+ *     lock, recover the journal --> open its ring --> take what the ring held --> count what waits
+ *
+ * All before any thread but main runs; then the journal and the ledger are the shipper's, the ring is shared, the gaps are the loop's.
+ */
+#ifndef RKB_DAEMON_STORE_H
+#define RKB_DAEMON_STORE_H
+
+#include "base/log.h"
+#include "daemon/config.h"
+#include "daemon/gaps.h"
+#include "journal/journal.h"
+#include "journal/ledger.h"
+#include "journal/ring.h"
+
+struct rkb_store {
+    struct rkb_journal *journal;
+    struct rkb_ring *ring;
+    struct rkb_ledger *ledger;
+    struct rkb_gaps *gaps;
+    struct rkb_recovery recovery;
+    struct rkb_dictionary *dictionary;  /* the loop's copy; the ring's leftover learned too */
+    uint64_t next_sequence;
+    uint64_t *waiting;                  /* messages that wait, by route number */
+    uint32_t waiting_count;             /* highest route number in it */
+};
+
+/* append and context: the gaps' writer, see gaps.h. What was found is logged. On failure the caller still closes. */
+bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config, bool (*append)(void *context, struct rkb_gap *gap), void *context,
+                    struct rkb_log *log, struct rkb_error *error) RKB_MUST_CHECK;
+void rkb_store_close(struct rkb_store *store);
+
+#endif

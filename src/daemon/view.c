@@ -1,0 +1,254 @@
+/* view -- see view.h. */
+#include "daemon/view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_SIZE 320
+
+struct source_text {
+    char url[TEXT_SIZE], error[TEXT_SIZE];
+};
+
+struct rkb_view {
+    struct rkb_view_options options;
+    struct rkb_snapshot snapshot;
+    struct rkb_route_snapshot *routes;
+    struct rkb_source_snapshot *sources;
+    struct source_text *source_texts;
+    struct rkb_gap_snapshot *gaps;
+    size_t gap_room;
+    int64_t started_us;
+    double growth;                      /* bytes per second that the journal grows, smoothed */
+    uint64_t last_waiting;
+    bool draining;
+};
+
+/* Config routes first, in their order; then those that only the journal knows. */
+static void name_routes(struct rkb_view *view)
+{
+    const struct rkb_config *config = view->options.config;
+    const struct rkb_relay *relay = view->options.relay;
+    for (size_t i = 0; i < config->route_count; i++) {
+        const struct rkb_config_route *route = &config->routes[i];
+        view->routes[i] = (struct rkb_route_snapshot){
+            .name = route->name,
+            .source = route->source,
+            .topic = route->topic,
+            .channels = (const char *const *)route->channels.texts,
+            .patterns = (const char *const *)route->patterns.texts,
+        };
+    }
+    size_t count = config->route_count;
+    for (uint32_t number = 1; number <= relay->tally_count; number++) {
+        bool known = false;
+        for (size_t i = 0; i < config->route_count; i++)
+            known = known || relay->routes[i].number == number;
+        if (!known && relay->tallies[number].recovered > 0)
+            view->routes[count++].name = rkb_dictionary_name(relay->dictionary, RKB_NAME_ROUTE, number);
+    }
+    view->snapshot.route_count = count;
+}
+
+struct rkb_view *rkb_view_new(const struct rkb_view_options *options)
+{
+    struct rkb_view *view = calloc(1, sizeof *view);
+    if (view == NULL)
+        return NULL;
+    const struct rkb_config *config = options->config;
+    view->options = *options;
+    view->started_us = options->sys->monotonic_us();
+    view->routes = calloc(config->route_count + options->relay->tally_count, sizeof *view->routes);
+    view->sources = calloc(config->source_count, sizeof *view->sources);
+    view->source_texts = calloc(config->source_count, sizeof *view->source_texts);
+    if (view->routes == NULL || view->sources == NULL || view->source_texts == NULL) {
+        rkb_view_free(view);
+        return NULL;
+    }
+    name_routes(view);
+    return view;
+}
+
+void rkb_view_free(struct rkb_view *view)
+{
+    if (view == NULL)
+        return;
+    free(view->routes);
+    free(view->sources);
+    free(view->source_texts);
+    free(view->gaps);
+    free(view);
+}
+
+void rkb_view_draining(struct rkb_view *view)
+{
+    view->draining = true;
+}
+
+static void fill_route(struct rkb_view *view, struct rkb_route_snapshot *route, const struct rkb_shipped *shipped)
+{
+    const struct rkb_relay *relay = view->options.relay;
+    uint32_t number = rkb_dictionary_number(relay->dictionary, RKB_NAME_ROUTE, rkb_slice_text(route->name));
+    const struct rkb_tally *tally = &relay->tallies[number];
+    const struct rkb_shipped_route *done = &shipped->routes[number];
+    route->books = (struct rkb_books){
+        .received = tally->received,
+        .recovered = tally->recovered,
+        .delivered = done->delivered,
+        .pending = tally->appended + tally->recovered - done->settled,
+    };
+    for (size_t i = 0; i < RKB_DROP_REASON_COUNT; i++) {
+        route->books.dropped += tally->dropped[i];
+        view->snapshot.dropped_by_reason[i] += tally->dropped[i];
+    }
+    rkb_books_add(&view->snapshot.totals, &route->books);
+}
+
+static void fill_routes(struct rkb_view *view, const struct rkb_shipped *shipped)
+{
+    memset(&view->snapshot.totals, 0, sizeof view->snapshot.totals);
+    memset(view->snapshot.dropped_by_reason, 0, sizeof view->snapshot.dropped_by_reason);
+    for (size_t i = 0; i < view->snapshot.route_count; i++)
+        fill_route(view, &view->routes[i], shipped);
+    view->snapshot.routes = view->routes;
+}
+
+static void fill_source(struct rkb_view *view, size_t index)
+{
+    const struct rkb_relay_source *source = &view->options.relay->sources[index];
+    struct source_text *text = &view->source_texts[index];
+    struct rkb_subscriber_figures figures;
+    rkb_subscriber_figures(source->subscriber, &figures);
+    rkb_redis_url_show(&source->config->url, text->url, sizeof text->url);
+    memcpy(text->error, figures.error, sizeof figures.error);
+    view->sources[index] = (struct rkb_source_snapshot){
+        .name = source->config->name,
+        .url = text->url,
+        .error = text->error,
+        .connected = figures.connected,
+        .paused = view->options.relay->paused,
+        .subscribed = figures.subscribed,
+        .wanted = (uint32_t)rkb_router_count(source->router),
+        .connections_total = figures.connections_total,
+        .gaps_total = source->gaps_total,
+        .overlaps_total = source->overlaps_total,
+        .bytes_total = figures.bytes_total,
+    };
+}
+
+/* True when every subscription is confirmed. */
+static bool fill_sources(struct rkb_view *view)
+{
+    bool all = true;
+    view->snapshot.source_count = view->options.config->source_count;
+    view->snapshot.sources = view->sources;
+    for (size_t i = 0; i < view->snapshot.source_count; i++) {
+        fill_source(view, i);
+        all = all && view->options.relay->sources[i].subscribed;
+    }
+    return all;
+}
+
+static void fill_gaps(struct rkb_view *view)
+{
+    size_t count = rkb_gaps_count(view->options.gaps);
+    if (count > view->gap_room) {
+        struct rkb_gap_snapshot *gaps = realloc(view->gaps, count * sizeof *gaps);
+        if (gaps == NULL)
+            count = view->gap_room;
+        else
+            view->gaps = gaps;
+        view->gap_room = count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct rkb_gap *gap = rkb_gaps_at(view->options.gaps, i);
+        view->gaps[i] = (struct rkb_gap_snapshot){gap->id, gap->source, gap->reason, gap->from_us, gap->to_us, gap->bound};
+    }
+    view->snapshot.gap_count = count;
+    view->snapshot.gaps = view->gaps;
+}
+
+/* Bytes of records that wait in journal and ring. */
+static uint64_t waiting(const struct rkb_view *view, const struct rkb_shipped *shipped)
+{
+    size_t ring = rkb_ring_size(view->options.ring) - rkb_ring_room(view->options.ring);
+    uint64_t journal = shipped->taken_bytes > shipped->settled_bytes ? shipped->taken_bytes - shipped->settled_bytes : 0;
+    return journal + ring;
+}
+
+void rkb_view_tick(struct rkb_view *view)
+{
+    uint64_t now = waiting(view, rkb_shipper_figures(view->options.shipper));
+    double growth = (double)now - (double)view->last_waiting;
+    view->last_waiting = now;
+    view->growth += (growth - view->growth) / 8;
+}
+
+static double seconds_to_full(const struct rkb_view *view, const struct rkb_shipped *shipped)
+{
+    if (shipped->full)
+        return 0;
+    if (view->growth < 1)
+        return -1;
+    uint64_t used = waiting(view, shipped);
+    return used >= shipped->journal.max_size ? 0 : (double)(shipped->journal.max_size - used) / view->growth;
+}
+
+static void fill_journal(struct rkb_view *view, const struct rkb_shipped *shipped)
+{
+    struct rkb_snapshot *snapshot = &view->snapshot;
+    int64_t age_us = shipped->oldest_us > 0 ? view->options.sys->realtime_us() - shipped->oldest_us : 0;
+    snapshot->journal.bytes = shipped->journal.bytes;
+    snapshot->journal.max_size = shipped->journal.max_size;
+    snapshot->journal.segments = shipped->journal.segments;
+    snapshot->journal.checkpoint = shipped->journal.low;
+    snapshot->journal.head = shipped->journal.head;
+    snapshot->journal.synced = shipped->synced;
+    snapshot->journal.ring_size = rkb_ring_size(view->options.ring);
+    snapshot->journal.ring_bytes = snapshot->journal.ring_size - rkb_ring_room(view->options.ring);
+    snapshot->journal.ring_outlives = rkb_ring_outlives(view->options.ring);
+    snapshot->journal.full = shipped->full;
+    snapshot->journal.oldest_pending_seconds = age_us > 0 && snapshot->totals.pending > 0 ? (double)age_us / 1e6 : 0;
+    snapshot->journal.seconds_to_full = seconds_to_full(view, shipped);
+    snapshot->journal.directory = view->options.config->journal.directory;
+}
+
+static void fill_kafka(struct rkb_view *view, const struct rkb_shipped *shipped)
+{
+    struct rkb_snapshot *snapshot = &view->snapshot;
+    snapshot->kafka.connected = shipped->connected;
+    snapshot->kafka.in_flight = shipped->in_flight;
+    snapshot->kafka.rebuilds_total = shipped->rebuilds_total;
+    snapshot->kafka.bootstrap_servers = view->options.bootstrap_servers;
+    size_t count = 0;
+    while (count < RKB_KAFKA_ERRORS && count < RKB_KAFKA_ERROR_NAMES && shipped->errors[count].count > 0) {
+        snapshot->kafka.errors[count].name = rd_kafka_err2name(shipped->errors[count].error);
+        snapshot->kafka.errors[count].count = shipped->errors[count].count;
+        count++;
+    }
+    snapshot->kafka.error_count = count;
+    snapshot->latency.p50_seconds = rkb_latency_quantile(&shipped->latency, 0.5);
+    snapshot->latency.p99_seconds = rkb_latency_quantile(&shipped->latency, 0.99);
+    snapshot->latency.max_seconds = (double)shipped->latency.max_us / 1e6;
+    snapshot->latency.count = shipped->latency.count;
+}
+
+const struct rkb_snapshot *rkb_view_snapshot(void *context)
+{
+    struct rkb_view *view = context;
+    const struct rkb_shipped *shipped = rkb_shipper_figures(view->options.shipper);
+    struct rkb_snapshot *snapshot = &view->snapshot;
+    struct rkb_error error;
+    snapshot->version = PACKAGE_VERSION;
+    snapshot->instance = view->options.config->instance;
+    snapshot->uptime_seconds = (double)(view->options.sys->monotonic_us() - view->started_us) / 1e6;
+    snapshot->draining = view->draining;
+    fill_routes(view, shipped);
+    bool subscribed = fill_sources(view);
+    snapshot->ready = subscribed && !view->draining && !rkb_shipper_failed(view->options.shipper, &error);
+    fill_gaps(view);
+    fill_journal(view, shipped);
+    fill_kafka(view, shipped);
+    snapshot->log_lines_lost_total = rkb_log_lost(view->options.log);
+    return snapshot;
+}

@@ -1,0 +1,37 @@
+/*
+ * view -- fills the snapshot that control shows: the loop's figures now, and the shipper's newest.
+ *
+ * The shipper's figures are read first and the loop's after, and each message is counted by the loop before the shipper sees it: so
+ * the books balance in every snapshot. Loop thread.
+ */
+#ifndef RKB_DAEMON_VIEW_H
+#define RKB_DAEMON_VIEW_H
+
+#include "control/stats.h"
+#include "daemon/relay.h"
+#include "daemon/shipper.h"
+
+struct rkb_view;
+
+struct rkb_view_options {
+    const struct rkb_config *config;
+    struct rkb_relay *relay;
+    struct rkb_shipper *shipper;
+    struct rkb_gaps *gaps;
+    struct rkb_ring *ring;
+    struct rkb_log *log;
+    const char *bootstrap_servers;
+    const struct rkb_sys *sys;
+};
+
+/* NULL when memory ran out. The names it shows are lent from the options. */
+struct rkb_view *rkb_view_new(const struct rkb_view_options *options);
+void rkb_view_free(struct rkb_view *view);
+/* Once a second: how fast the journal fills. */
+void rkb_view_tick(struct rkb_view *view);
+/* What is said from now on: we are on our way out. */
+void rkb_view_draining(struct rkb_view *view);
+/* context: the view. Valid until the next call. */
+const struct rkb_snapshot *rkb_view_snapshot(void *context);
+
+#endif
