@@ -39,13 +39,15 @@ struct rkb_subscriber_events {
     /* Logged in; subscriptions go out next: a new stream begins. time_us: realtime, now. */
     void (*stream)(void *context, int64_t time_us);
     void (*confirmed)(void *context, bool is_pattern, struct rkb_slice name, bool on);
-    /* Redis refused a (P)SUBSCRIBE; the subscriber closes and tries again later. */
     void (*subscribed)(void *context, int64_t time_us);         /* all are confirmed */
     /* One copy, as Redis sent it; pattern is empty for an exact subscription's (is_pattern false). Lent. time_us: when its read began. */
     void (*message)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, struct rkb_slice payload, int64_t time_us);
     /* No more messages in what was read: wake whoever waits. */
     void (*batch)(void *context);
-    /* The connection is gone (also one that never got so far; `was_subscribed` tells). last_read_us: realtime of the last byte read, 0 if none. */
+    /*
+     * The connection is gone, also one that never got so far: was_stream tells whether `stream` came. A refused (P)SUBSCRIBE
+     * ends here too. last_read_us: realtime of this connection's last byte, 0 if none. Not called when it ends while stopping.
+     */
     void (*lost)(void *context, const struct rkb_error *error, bool was_stream, int64_t last_read_us, int64_t retry_us);
     /* After stop: all is unsubscribed, or the deadline passed; nothing comes any more. */
     void (*stopped)(void *context);
@@ -57,9 +59,15 @@ struct rkb_subscriber *rkb_subscriber_new(struct event_base *base, const struct 
 /* What to subscribe to; before start. Copies the name. */
 bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, struct rkb_slice name, struct rkb_error *error) RKB_MUST_CHECK;
 void rkb_subscriber_start(struct rkb_subscriber *subscriber);
-/* Stops reading from the socket (the kernel and Redis hold what comes), and goes on. The heartbeat deadline rests meanwhile. */
+/*
+ * Stops reading from the socket (the kernel and Redis hold what comes), and goes on. What is read already is still handed
+ * on. Deadlines and heartbeat rest meanwhile. Lasts over a lost connection, and over stop, which then waits in vain.
+ */
 void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused);
-/* Unsubscribes from all, hands on what Redis sent before it confirmed that, closes, and calls `stopped`, all within timeout_us. */
+/*
+ * Unsubscribes from all, hands on what Redis sent before it confirmed that, closes, and calls `stopped`, all within
+ * timeout_us; at once where nothing is subscribed. `stopped` comes from the loop, never from within.
+ */
 void rkb_subscriber_stop(struct rkb_subscriber *subscriber, int64_t timeout_us);
 /* Safe inside a callback: freeing is deferred. */
 void rkb_subscriber_free(struct rkb_subscriber *subscriber);

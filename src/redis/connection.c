@@ -1,0 +1,374 @@
+/*
+ * connection -- see connection.h.
+ *
+ * One timer serves both kinds of watching, since they never run together. Any byte after a PING is a sign of life, not only
+ * its PONG, which may stand behind megabytes of messages. An answer to a PING that is an error (LOADING, NOPERM) is one too.
+ * The owner's commands are answered before the first PING is sent, so an error reply while a PING is open is that PING's.
+ */
+#include "redis/connection.h"
+
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/units.h"
+#include "redis/refusal.h"
+
+enum state { CLOSED, CONNECTING, GREETING, READY };
+enum greeting { AUTH, SETNAME, FIRST_PING, MOST_GREETINGS };
+enum { MOST_WORDS = 128 };
+
+static const char *const greeting_names[MOST_GREETINGS] = {
+    [AUTH] = "AUTH",
+    [SETNAME] = "CLIENT SETNAME",
+    [FIRST_PING] = "PING",
+};
+
+struct rkb_connection {
+    struct rkb_connection_options options;
+    struct rkb_connection_events events;
+    void *context;
+    struct rkb_guard *guard;
+    struct rkb_transport *transport;
+    struct rkb_resp *resp;
+    struct event *timer;
+    enum state state;
+    const char *awaited;                /* what the deadline is for; NULL: heartbeat, or nothing */
+    bool beating;
+    enum greeting greetings[MOST_GREETINGS];
+    unsigned sent, answered;            /* of greetings */
+    char secret[sizeof((struct rkb_redis_url *)0)->password];  /* while the greeting is open */
+    bool ping_open;
+    uint64_t bytes, bytes_at_ping;
+    int64_t read_us, last_read_us;
+    bool paused;
+};
+
+static void arm(struct rkb_connection *connection, int64_t us)
+{
+    const struct timeval time = {us / 1000000, us % 1000000};
+    event_add(connection->timer, &time);
+}
+
+/* While nothing is read no answer can come, so the time does not count. */
+static void arm_again(struct rkb_connection *connection)
+{
+    if (connection->paused && connection->state >= GREETING)
+        event_del(connection->timer);
+    else if (connection->awaited != NULL)
+        arm(connection, connection->options.deadline_us);
+    else if (connection->beating)
+        arm(connection, connection->ping_open ? connection->options.heartbeat_timeout_us : connection->options.heartbeat_us);
+}
+
+void rkb_connection_rest(struct rkb_connection *connection)
+{
+    connection->awaited = NULL;
+    connection->beating = false;
+    event_del(connection->timer);
+}
+
+void rkb_connection_expect(struct rkb_connection *connection, const char *what)
+{
+    connection->beating = false;
+    connection->awaited = what;
+    arm_again(connection);
+}
+
+void rkb_connection_beat(struct rkb_connection *connection)
+{
+    connection->awaited = NULL;
+    connection->beating = true;
+    arm_again(connection);
+}
+
+void rkb_connection_close(struct rkb_connection *connection)
+{
+    rkb_connection_rest(connection);
+    explicit_bzero(connection->secret, sizeof connection->secret);
+    connection->state = CLOSED;
+    rkb_resp_stop(connection->resp);
+    rkb_transport_close(connection->transport);
+}
+
+void rkb_connection_fail(struct rkb_connection *connection, const struct rkb_error *why)
+{
+    rkb_connection_close(connection);
+    connection->events.lost(connection->context, why);
+}
+
+void rkb_connection_send(struct rkb_connection *connection, int count, const struct rkb_slice *words)
+{
+    const char *texts[MOST_WORDS];
+    size_t sizes[MOST_WORDS];
+    char *command = NULL;
+    struct rkb_error error;
+    for (int i = 0; i < count; i++) {
+        texts[i] = words[i].size > 0 ? (const char *)words[i].data : "";
+        sizes[i] = words[i].size;
+    }
+    int size = redisFormatCommandArgv(&command, count, texts, sizes);
+    bool sent = size > 0 ? rkb_transport_write(connection->transport, command, (size_t)size, &error)
+                         : rkb_fail(&error, RKB_NO_MEMORY, "no memory for a command");
+    if (size > 0)
+        redisFreeCommand(command);
+    if (!sent)
+        rkb_connection_fail(connection, &error);
+}
+
+static void send_ping(struct rkb_connection *connection)
+{
+    const struct rkb_slice ping = rkb_slice_text("PING");
+    rkb_connection_send(connection, 1, &ping);
+}
+
+static void beat(struct rkb_connection *connection)
+{
+    struct rkb_error error;
+    char time[32];
+    if (connection->ping_open && connection->bytes == connection->bytes_at_ping) {
+        rkb_format_duration(time, sizeof time, connection->options.heartbeat_timeout_us);
+        rkb_fail(&error, RKB_TIMEOUT, "nothing came from Redis for %s after a PING", time);
+        rkb_connection_fail(connection, &error);
+        return;
+    }
+    bool due = !connection->ping_open;
+    connection->ping_open = true;
+    connection->bytes_at_ping = connection->bytes;
+    arm_again(connection);
+    if (due)
+        send_ping(connection);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct rkb_connection *connection = arg;
+    struct rkb_error error;
+    char time[32];
+    rkb_guard_enter(connection->guard);
+    if (connection->awaited != NULL) {
+        rkb_format_duration(time, sizeof time, connection->options.deadline_us);
+        rkb_fail(&error, RKB_TIMEOUT, "%s did not come within %s", connection->awaited, time);
+        rkb_connection_fail(connection, &error);
+    } else if (connection->beating) {
+        beat(connection);
+    }
+    rkb_guard_leave(connection->guard);
+}
+
+void rkb_connection_pause(struct rkb_connection *connection, bool paused)
+{
+    connection->paused = paused;
+    rkb_transport_pause(connection->transport, paused);
+    arm_again(connection);
+}
+
+/* The user and password of this login; the password goes to connection->secret. */
+static bool find_login(struct rkb_connection *connection, const char **user, struct rkb_error *error)
+{
+    const struct rkb_connection_options *options = &connection->options;
+    *user = options->user != NULL && options->user[0] != '\0' ? options->user : options->url->user;
+    connection->secret[0] = '\0';
+    if (options->password != NULL)
+        return options->password(options->password_context, connection->secret, sizeof connection->secret, error);
+    memcpy(connection->secret, options->url->password, sizeof connection->secret);
+    return true;
+}
+
+static void greet(struct rkb_connection *connection, enum greeting greeting, int count, const struct rkb_slice *words)
+{
+    if (connection->state != GREETING)
+        return;
+    connection->greetings[connection->sent++] = greeting;
+    rkb_connection_send(connection, count, words);
+}
+
+/* All greetings go out together. One is always sent: a Redis that takes no more clients says so only in an answer. */
+static void on_opened(void *context)
+{
+    struct rkb_connection *connection = context;
+    struct rkb_error error;
+    const char *user, *name = connection->options.client_name;
+    if (!find_login(connection, &user, &error)) {
+        rkb_connection_fail(connection, &error);
+        return;
+    }
+    connection->state = GREETING;
+    rkb_connection_expect(connection, "the answer to the login");
+    if (connection->secret[0] != '\0' && user[0] != '\0')
+        greet(connection, AUTH, 3, (struct rkb_slice[]){rkb_slice_text("AUTH"), rkb_slice_text(user), rkb_slice_text(connection->secret)});
+    else if (connection->secret[0] != '\0')
+        greet(connection, AUTH, 2, (struct rkb_slice[]){rkb_slice_text("AUTH"), rkb_slice_text(connection->secret)});
+    if (name != NULL && name[0] != '\0')
+        greet(connection, SETNAME, 3, (struct rkb_slice[]){rkb_slice_text("CLIENT"), rkb_slice_text("SETNAME"), rkb_slice_text(name)});
+    if (connection->sent == 0)
+        greet(connection, FIRST_PING, 1, (struct rkb_slice[]){rkb_slice_text("PING")});
+}
+
+static bool begins(struct rkb_slice text, const char *with)
+{
+    size_t length = strlen(with);
+    return text.size >= length && memcmp(text.data, with, length) == 0;
+}
+
+/* A Redis that knows no client names, or an ACL that forbids them, can still be subscribed to. */
+static bool can_do_without(enum greeting greeting, struct rkb_slice words)
+{
+    return greeting == SETNAME && (begins(words, "NOPERM") || begins(words, "ERR unknown") || begins(words, "ERR Client names"));
+}
+
+static void greeting_answered(struct rkb_connection *connection, enum rkb_reply kind, struct rkb_slice text)
+{
+    enum greeting greeting = connection->greetings[connection->answered];
+    struct rkb_error error;
+    if (kind == RKB_REPLY_ERROR && !can_do_without(greeting, text))
+        rkb_refusal(&error, greeting_names[greeting], text, connection->secret);
+    else if (kind != RKB_REPLY_ERROR && kind != RKB_REPLY_STATUS)
+        rkb_fail(&error, RKB_PROTOCOL, "Redis answered %s with neither a status nor an error", greeting_names[greeting]);
+    else
+        error.code = RKB_OK;
+    if (error.code != RKB_OK) {
+        rkb_connection_fail(connection, &error);
+        return;
+    }
+    if (++connection->answered < connection->sent)
+        return;
+    explicit_bzero(connection->secret, sizeof connection->secret);
+    connection->state = READY;
+    rkb_connection_rest(connection);
+    connection->events.ready(connection->context);
+}
+
+static void unasked(struct rkb_connection *connection)
+{
+    struct rkb_error error;
+    rkb_fail(&error, RKB_PROTOCOL, "Redis sent a Pub/Sub reply before the login was answered");
+    rkb_connection_fail(connection, &error);
+}
+
+static void pong(struct rkb_connection *connection)
+{
+    connection->ping_open = false;
+    arm_again(connection);
+}
+
+static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer)
+{
+    struct rkb_connection *connection = context;
+    if (connection->state == GREETING)
+        greeting_answered(connection, kind, text);
+    else if (connection->ping_open && (kind == RKB_REPLY_ERROR || (kind == RKB_REPLY_STATUS && begins(text, "PONG"))))
+        pong(connection);
+    else
+        connection->events.reply(connection->context, kind, text, integer);
+}
+
+static void on_pong(void *context)
+{
+    struct rkb_connection *connection = context;
+    if (connection->state == GREETING)
+        unasked(connection);
+    else
+        pong(connection);
+}
+
+static void on_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, struct rkb_slice payload)
+{
+    struct rkb_connection *connection = context;
+    if (connection->state == READY)
+        connection->events.message(connection->context, is_pattern, pattern, channel, payload, connection->read_us);
+    else
+        unasked(connection);
+}
+
+static void on_confirmation(void *context, const struct rkb_confirmation *confirmation)
+{
+    struct rkb_connection *connection = context;
+    if (connection->state == READY)
+        connection->events.confirmation(connection->context, confirmation);
+    else
+        unasked(connection);
+}
+
+static void on_bytes(void *context, struct rkb_slice bytes, int64_t time_us)
+{
+    struct rkb_connection *connection = context;
+    struct rkb_error error;
+    connection->bytes += bytes.size;
+    connection->read_us = connection->last_read_us = time_us;
+    if (!rkb_resp_feed(connection->resp, bytes, &error))
+        rkb_connection_fail(connection, &error);
+}
+
+static void on_idle(void *context)
+{
+    struct rkb_connection *connection = context;
+    connection->events.idle(connection->context);
+}
+
+static void on_broken(void *context, const struct rkb_error *error)
+{
+    rkb_connection_fail(context, error);
+}
+
+void rkb_connection_open(struct rkb_connection *connection)
+{
+    struct rkb_error error;
+    connection->sent = connection->answered = 0;
+    connection->ping_open = false;
+    connection->last_read_us = 0;
+    connection->state = CONNECTING;
+    if (!rkb_resp_reset(connection->resp, &error)) {
+        rkb_connection_fail(connection, &error);
+        return;
+    }
+    rkb_connection_expect(connection, "the connection");
+    rkb_transport_open(connection->transport);
+}
+
+uint64_t rkb_connection_bytes(const struct rkb_connection *connection)
+{
+    return connection->bytes;
+}
+
+int64_t rkb_connection_last_read_us(const struct rkb_connection *connection)
+{
+    return connection->last_read_us;
+}
+
+struct rkb_connection *rkb_connection_new(struct event_base *base, const struct rkb_connection_options *options,
+                                          struct rkb_guard *guard, const struct rkb_connection_events *events, void *context)
+{
+    static const struct rkb_transport_events of_transport = {on_opened, on_bytes, on_idle, on_broken};
+    static const struct rkb_resp_events of_resp = {on_message, on_confirmation, on_pong, on_reply};
+    struct rkb_connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL)
+        return NULL;
+    connection->options = *options;
+    connection->events = *events;
+    connection->context = context;
+    connection->guard = guard;
+    connection->timer = evtimer_new(base, on_timer, connection);
+    connection->resp = rkb_resp_new(&of_resp, connection);
+    connection->transport = rkb_transport_new(base, options->url, options->heartbeat_us + options->heartbeat_timeout_us,
+                                              options->sys, guard, &of_transport, connection);
+    if (connection->timer == NULL || connection->resp == NULL || connection->transport == NULL) {
+        rkb_connection_free(connection);
+        return NULL;
+    }
+    return connection;
+}
+
+void rkb_connection_free(struct rkb_connection *connection)
+{
+    if (connection == NULL)
+        return;
+    rkb_transport_free(connection->transport);
+    rkb_resp_free(connection->resp);
+    if (connection->timer != NULL)
+        event_free(connection->timer);
+    explicit_bzero(connection->secret, sizeof connection->secret);
+    free(connection);
+}

@@ -1,0 +1,65 @@
+/*
+ * connection -- one Redis, logged in and known to be alive: greeting, replies, deadlines, heartbeat.
+ *
+ *     closed --open--> connecting --> greeting --all answered--> waiting --rkb_connection_beat--> beating
+ *        ^                 |              |                         |                                |
+ *        +------ lost -----+--------------+-- deadline, refused ----+---- a PING, and then no byte --+
+ *
+ * Promise: `ready` only when Redis accepted AUTH; a deadline or heartbeat that passes ends in `lost`; after close, lost or
+ * free no event comes. Never: knows what is subscribed, tries again by itself. What runs commands besides a subscriber
+ * stands on this too. May be opened again, but not from within an event.
+ */
+#ifndef RKB_REDIS_CONNECTION_H
+#define RKB_REDIS_CONNECTION_H
+
+#include "redis/resp.h"
+#include "redis/transport.h"
+
+struct rkb_connection;
+
+/* All lent for the connection's life. */
+struct rkb_connection_options {
+    const struct rkb_redis_url *url;
+    const char *user;                   /* overrides the url's; NULL or "": none */
+    bool (*password)(void *context, char *out, size_t size, struct rkb_error *error);      /* NULL: the url's */
+    void *password_context;
+    const char *client_name;            /* NULL or "": none */
+    int64_t deadline_us;                /* for connecting, for greeting, and for what rkb_connection_expect names */
+    int64_t heartbeat_us, heartbeat_timeout_us;
+    const struct rkb_sys *sys;
+};
+
+struct rkb_connection_events {
+    void (*ready)(void *context);
+    void (*message)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                    struct rkb_slice payload, int64_t time_us);
+    void (*confirmation)(void *context, const struct rkb_confirmation *confirmation);
+    /* A reply to a command of the owner's. */
+    void (*reply)(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer);
+    void (*idle)(void *context);        /* what was read is handed on */
+    void (*lost)(void *context, const struct rkb_error *error);         /* may come from within open */
+};
+
+/* NULL when memory ran out. */
+struct rkb_connection *rkb_connection_new(struct event_base *base, const struct rkb_connection_options *options,
+                                          struct rkb_guard *guard, const struct rkb_connection_events *events, void *context);
+void rkb_connection_free(struct rkb_connection *connection);
+void rkb_connection_open(struct rkb_connection *connection);
+/* Also inside an event. */
+void rkb_connection_close(struct rkb_connection *connection);
+/* Closes, and calls `lost` with why. */
+void rkb_connection_fail(struct rkb_connection *connection, const struct rkb_error *why);
+/* Sends one command; a failure is noticed as `lost`, from within. */
+void rkb_connection_send(struct rkb_connection *connection, int count, const struct rkb_slice *words);
+/* The deadline begins anew, for `what` ("the subscriptions' confirmation"). A string that stays. */
+void rkb_connection_expect(struct rkb_connection *connection, const char *what);
+/* From now on PINGs instead of a deadline. The owner's commands are all answered. */
+void rkb_connection_beat(struct rkb_connection *connection);
+/* No deadline and no more PINGs: the owner watches the time. */
+void rkb_connection_rest(struct rkb_connection *connection);
+/* No reading; deadline and heartbeat rest. Lasts over close and open. */
+void rkb_connection_pause(struct rkb_connection *connection, bool paused);
+uint64_t rkb_connection_bytes(const struct rkb_connection *connection);         /* read, ever */
+int64_t rkb_connection_last_read_us(const struct rkb_connection *connection);   /* realtime; 0: nothing since open */
+
+#endif

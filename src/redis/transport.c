@@ -1,0 +1,332 @@
+/*
+ * transport -- see transport.h.
+ *
+ * The bufferevent connects and writes (and would carry TLS). It does not read: libevent 2.1 reads 4 KiB at a time and asks
+ * before each how much there is. An event of ours on the same socket reads into one buffer, up to a budget for one turn of
+ * the loop; it is level-triggered, so what is left calls it again.
+ */
+#include "redis/transport.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/bufferevent.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "redis/resolver.h"
+
+enum {
+    READ_SIZE = 64 * 1024,
+    TURN_SIZE = 512 * 1024,             /* then other events of the loop get their turn */
+    RECEIVE_BUFFER = 4 * 1024 * 1024,   /* what the kernel holds for us while we are late */
+    KEEPALIVE_IDLE_S = 10,
+    KEEPALIVE_INTERVAL_S = 5,
+    KEEPALIVE_PROBES = 3,
+    MOST_ADDRESSES = 8
+};
+
+struct address {
+    struct sockaddr_storage storage;
+    socklen_t size;
+};
+
+struct rkb_transport {
+    struct event_base *base;
+    const struct rkb_redis_url *url;
+    const struct rkb_sys *sys;
+    struct rkb_guard *guard;
+    struct rkb_transport_events events;
+    void *context;
+    unsigned silence_ms;
+    struct rkb_resolver *resolver;
+    struct address addresses[MOST_ADDRESSES];
+    unsigned known, tried;              /* addresses, and those tried in this open */
+    unsigned opens;                     /* each open begins with another address */
+    struct bufferevent *stream;
+    struct event *readable;             /* not NULL: open */
+    bool paused;
+    uint8_t buffer[READ_SIZE];
+};
+
+void rkb_transport_close(struct rkb_transport *transport)
+{
+    rkb_resolver_cancel(transport->resolver);
+    if (transport->readable != NULL)
+        event_free(transport->readable);
+    if (transport->stream != NULL)
+        bufferevent_free(transport->stream);
+    transport->readable = NULL;
+    transport->stream = NULL;
+}
+
+static void fail(struct rkb_transport *transport, const struct rkb_error *error)
+{
+    rkb_transport_close(transport);
+    transport->events.broken(transport->context, error);
+}
+
+/* Why the socket broke, as the kernel says it. */
+static void explain(const struct rkb_transport *transport, const char *what, int number, struct rkb_error *error)
+{
+    char place[sizeof transport->url->host + 64];
+    struct rkb_redis_url url = *transport->url;
+    url.user[0] = '\0';
+    rkb_redis_url_show(&url, place, sizeof place);
+    rkb_fail(error, RKB_CLOSED, "%s %s: %s", what, place, number == 0 ? "the connection broke" : strerror(number));
+}
+
+/*
+ * Asks for a large receive buffer, but only where it can be had: a smaller fixed size would be worse than what the kernel
+ * grows by itself.
+ */
+static void widen(int fd)
+{
+    const int size = RECEIVE_BUFFER;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) == 0)
+        return;
+    int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), got = 0;
+    socklen_t length = sizeof got;
+    if (probe < 0)
+        return;
+    if (setsockopt(probe, SOL_SOCKET, SO_RCVBUF, &size, sizeof size) == 0 &&
+        getsockopt(probe, SOL_SOCKET, SO_RCVBUF, &got, &length) == 0 && got >= size)
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    close(probe);
+}
+
+/* A peer that is gone without a word is noticed by TCP too. Each of these may fail without harm. */
+static void set_tcp_options(const struct rkb_transport *transport, int fd)
+{
+    const struct {
+        int level, name, value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+        {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, (int)transport->silence_ms},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
+    widen(fd);
+}
+
+enum outcome { MORE, DRY, ENDED };
+
+/* One read, handed on. */
+static enum outcome read_once(struct rkb_transport *transport, size_t *taken, struct rkb_error *error)
+{
+    int fd = bufferevent_getfd(transport->stream);
+    ssize_t got = recv(fd, transport->buffer, sizeof transport->buffer, 0);
+    if (got > 0) {
+        *taken += (size_t)got;
+        transport->events.bytes(transport->context, rkb_slice(transport->buffer, (size_t)got), transport->sys->realtime_us());
+        return (size_t)got < sizeof transport->buffer ? DRY : MORE;
+    }
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return DRY;
+    if (got < 0)
+        explain(transport, "reading from", errno, error);
+    else
+        rkb_fail(error, RKB_CLOSED, "Redis closed the connection");
+    return ENDED;
+}
+
+static bool reading(const struct rkb_transport *transport)
+{
+    return transport->readable != NULL && !transport->paused;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct rkb_transport *transport = arg;
+    struct rkb_error error;
+    size_t taken = 0;
+    enum outcome outcome = MORE;
+    rkb_guard_enter(transport->guard);
+    while (outcome == MORE && taken < TURN_SIZE && reading(transport))
+        outcome = read_once(transport, &taken, &error);
+    if (transport->readable != NULL)
+        transport->events.idle(transport->context);
+    if (transport->readable != NULL && outcome == ENDED)
+        fail(transport, &error);
+    rkb_guard_leave(transport->guard);
+}
+
+void rkb_transport_pause(struct rkb_transport *transport, bool paused)
+{
+    transport->paused = paused;
+    if (transport->readable == NULL)
+        return;
+    if (paused)
+        event_del(transport->readable);
+    else
+        event_add(transport->readable, NULL);
+}
+
+static void on_event(struct bufferevent *stream, short what, void *arg);
+
+/* Begins to connect to one address. */
+static bool begin(struct rkb_transport *transport, const struct address *address, struct rkb_error *error)
+{
+    const struct sockaddr *to = (const struct sockaddr *)&address->storage;
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return rkb_fail_errno(error, "socket");
+    if (to->sa_family != AF_UNIX)
+        set_tcp_options(transport, fd);
+    transport->stream = bufferevent_socket_new(transport->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    if (transport->stream == NULL) {
+        close(fd);
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for a connection");
+    }
+    bufferevent_setcb(transport->stream, NULL, NULL, on_event, transport);
+    if (bufferevent_socket_connect(transport->stream, to, (int)address->size) == 0)
+        return true;
+    explain(transport, "connecting to", errno, error);
+    bufferevent_free(transport->stream);
+    transport->stream = NULL;
+    return false;
+}
+
+/* Tries the addresses that are left; why: the reason of the one that failed last. */
+static void try_next(struct rkb_transport *transport, struct rkb_error *why)
+{
+    while (transport->tried < transport->known) {
+        unsigned which = (transport->opens - 1 + transport->tried++) % transport->known;
+        if (begin(transport, &transport->addresses[which], why))
+            return;
+    }
+    fail(transport, why);
+}
+
+static void start_reading(struct rkb_transport *transport)
+{
+    evutil_socket_t fd = bufferevent_getfd(transport->stream);
+    transport->readable = event_new(transport->base, fd, EV_READ | EV_PERSIST, on_readable, transport);
+    if (transport->readable == NULL) {
+        struct rkb_error error;
+        rkb_fail(&error, RKB_NO_MEMORY, "no memory for a connection");
+        fail(transport, &error);
+        return;
+    }
+    if (!transport->paused)
+        event_add(transport->readable, NULL);
+    transport->events.opened(transport->context);
+}
+
+static void on_event(struct bufferevent *stream, short what, void *arg)
+{
+    int number = errno;
+    struct rkb_transport *transport = arg;
+    struct rkb_error error;
+    rkb_guard_enter(transport->guard);
+    if (what & BEV_EVENT_CONNECTED) {
+        start_reading(transport);
+    } else if (transport->readable != NULL) {
+        explain(transport, "writing to", number, &error);
+        fail(transport, &error);
+    } else {
+        explain(transport, "connecting to", number, &error);
+        bufferevent_free(stream);
+        transport->stream = NULL;
+        try_next(transport, &error);
+    }
+    rkb_guard_leave(transport->guard);
+}
+
+static void add_address(struct rkb_transport *transport, const void *address, size_t size)
+{
+    if (transport->known == MOST_ADDRESSES || size > sizeof transport->addresses[0].storage)
+        return;
+    struct address *next = &transport->addresses[transport->known++];
+    memcpy(&next->storage, address, size);
+    next->size = (socklen_t)size;
+}
+
+/* A socket's path, or an address that needs no resolver. */
+static bool add_literal(struct rkb_transport *transport)
+{
+    const struct rkb_redis_url *url = transport->url;
+    struct sockaddr_un path = {.sun_family = AF_UNIX};
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)url->port)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)url->port)};
+    if (url->is_unix) {
+        memcpy(path.sun_path, url->host, strnlen(url->host, sizeof path.sun_path - 1));
+        add_address(transport, &path, sizeof path);
+    } else if (inet_pton(AF_INET, url->host, &four.sin_addr) == 1) {
+        add_address(transport, &four, sizeof four);
+    } else if (inet_pton(AF_INET6, url->host, &six.sin6_addr) == 1) {
+        add_address(transport, &six, sizeof six);
+    }
+    return transport->known > 0;
+}
+
+static void on_answer(void *context, const struct evutil_addrinfo *addresses, const struct rkb_error *error)
+{
+    struct rkb_transport *transport = context;
+    struct rkb_error why;
+    rkb_guard_enter(transport->guard);
+    for (; addresses != NULL; addresses = addresses->ai_next)
+        add_address(transport, addresses->ai_addr, (size_t)addresses->ai_addrlen);
+    rkb_fail(&why, RKB_CLOSED, "looking up %s: %s", transport->url->host,
+             error->code == RKB_OK ? "no address" : error->text);
+    try_next(transport, &why);
+    rkb_guard_leave(transport->guard);
+}
+
+void rkb_transport_open(struct rkb_transport *transport)
+{
+    struct rkb_error error;
+    rkb_transport_close(transport);
+    transport->known = transport->tried = 0;
+    transport->opens++;
+    if (add_literal(transport))
+        try_next(transport, &error);
+    else
+        rkb_resolver_ask(transport->resolver, transport->url->host, transport->url->port);
+}
+
+bool rkb_transport_write(struct rkb_transport *transport, const void *data, size_t size, struct rkb_error *error)
+{
+    if (transport->stream == NULL || bufferevent_write(transport->stream, data, size) != 0)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for a command of %zu bytes", size);
+    return true;
+}
+
+struct rkb_transport *rkb_transport_new(struct event_base *base, const struct rkb_redis_url *url, int64_t silence_us,
+                                        const struct rkb_sys *sys, struct rkb_guard *guard,
+                                        const struct rkb_transport_events *events, void *context)
+{
+    struct rkb_transport *transport = calloc(1, sizeof *transport);
+    if (transport == NULL)
+        return NULL;
+    transport->base = base;
+    transport->url = url;
+    transport->sys = sys;
+    transport->guard = guard;
+    transport->events = *events;
+    transport->context = context;
+    transport->silence_ms = (unsigned)(silence_us / 1000);
+    transport->resolver = rkb_resolver_new(base, on_answer, transport);
+    if (transport->resolver == NULL) {
+        free(transport);
+        return NULL;
+    }
+    return transport;
+}
+
+void rkb_transport_free(struct rkb_transport *transport)
+{
+    if (transport == NULL)
+        return;
+    rkb_transport_close(transport);
+    rkb_resolver_free(transport->resolver);
+    free(transport);
+}

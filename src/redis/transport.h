@@ -1,0 +1,42 @@
+/*
+ * transport -- a byte stream to one Redis, over TCP or a unix socket: connects, reads, writes, breaks.
+ *
+ *     closed --open--> resolving --> connecting (each address in turn) --> open --> closed
+ *                          |                 | none is left                  | end of stream, error
+ *                          +-----------------+-------------- broken ---------+
+ *
+ * Promise: never blocks; after close no event comes. Never: knows what the bytes mean, waits by itself (the owner holds the
+ * deadline). May be opened again, but not from within an event.
+ */
+#ifndef RKB_REDIS_TRANSPORT_H
+#define RKB_REDIS_TRANSPORT_H
+
+#include <event2/event.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/sys.h"
+#include "redis/guard.h"
+#include "redis/url.h"
+
+struct rkb_transport;
+
+struct rkb_transport_events {
+    void (*opened)(void *context);
+    void (*bytes)(void *context, struct rkb_slice bytes, int64_t time_us);      /* lent; time_us: realtime, when it was read */
+    void (*idle)(void *context);                                                /* nothing more for this turn of the loop */
+    void (*broken)(void *context, const struct rkb_error *error);               /* closed already; may come from within open */
+};
+
+/* url is lent for the transport's life. silence_us: how long TCP may go without an acknowledgement. NULL when memory ran out. */
+struct rkb_transport *rkb_transport_new(struct event_base *base, const struct rkb_redis_url *url, int64_t silence_us,
+                                        const struct rkb_sys *sys, struct rkb_guard *guard,
+                                        const struct rkb_transport_events *events, void *context);
+void rkb_transport_free(struct rkb_transport *transport);
+void rkb_transport_open(struct rkb_transport *transport);
+void rkb_transport_close(struct rkb_transport *transport);
+bool rkb_transport_write(struct rkb_transport *transport, const void *data, size_t size, struct rkb_error *error) RKB_MUST_CHECK;
+/* Lasts over close and open. What was read already is still handed on. */
+void rkb_transport_pause(struct rkb_transport *transport, bool paused);
+
+#endif
