@@ -168,7 +168,7 @@ class Bridge:
     def gaps(self):
         """All gaps it knows of, the oldest first."""
         with self.control() as control:
-            answer = control.ask_json("gaps json")
+            answer = control.ask_json("gaps json")["gaps"]
         return [Gap(one["id"], one["source"], one["reason"], parse_time(one["from"]),
                     one["to"] and parse_time(one["to"]), one["bound"]) for one in answer]
 
@@ -185,8 +185,15 @@ class Bridge:
             raise AssertionError(f"{error}; totals {self.totals()}") from None
 
     def drained(self, timeout=60):
-        """Waits till nothing is pending and no gap is open; returns the stats."""
+        """Waits till nothing is pending; returns the stats."""
         return self.wait_totals(timeout, pending=0)
+
+    def source(self, name="legacy"):
+        return self.stats()["sources"][name]
+
+    def spans(self):
+        """The gaps as delivery.check wants them."""
+        return [gap.span() for gap in self.gaps()]
 
     # the end of every scenario
 

@@ -1,0 +1,67 @@
+"""The journal at its limit: the newest are dropped, counted, in a gap; it goes on by itself when there is room."""
+
+from bridge import route
+from delivery import assert_delivered, decode_raw, missing
+from waiting import wait_for
+
+CHANNELS = ["a", "b", "c"]
+SMALL = {"max_size": "1MiB", "ring_size": "256KiB"}
+
+
+def fill(one, publisher):
+    """Publishes until it drops, and some more; returns the stats after that."""
+    def dropping():
+        publisher.publish(*CHANNELS, count=20)
+        return one.totals()["dropped"] > 0
+    wait_for("the journal to be full", dropping)
+    publisher.publish(*CHANNELS, count=50)
+    return one.wait_totals(received=len(publisher.sent))
+
+
+def test_full_and_on(proxied_bridge, kafka_proxy, redis, make_publisher, topic, read):
+    publisher = make_publisher(redis, pad=900)
+    kafka_proxy.refuse()
+    one = proxied_bridge({"all": route(topic, channels=CHANNELS, envelope="raw")}, journal=SMALL).start()
+    stats = fill(one, publisher)
+    totals = stats["totals"]
+    assert totals["dropped"] == stats["dropped_by_reason"]["journal_full"] >= 150
+    assert totals["received"] == totals["dropped"] + totals["pending"] and totals["delivered"] == 0
+    assert stats["journal"]["bytes"] <= 1024 * 1024 and stats["journal"]["full"]
+    assert stats["ready"] and stats["sources"]["legacy"]["connected"]
+    with one.control() as control:
+        assert control.ask_text("status").startswith("verdict: BAD the journal is full")
+    gap, = one.gaps()
+    assert gap.reason == "journal_full" and gap.end is None
+
+    kafka_proxy.go_on()
+    one.drained()
+    wait_for("the gap's end", lambda: one.gaps()[0].end)
+    before = len(publisher.sent)
+    publisher.publish(*CHANNELS, count=100)
+    stats = one.wait_totals(received=before + 300, pending=0)
+    totals = stats["totals"]
+    assert totals["received"] == len(publisher.sent) == totals["delivered"] + totals["dropped"]
+    seen = [decode_raw(record) for record in read(topic)]
+    lost = missing(publisher.sent, seen)
+    assert len(lost) == totals["dropped"] and missing(publisher.sent[before:], seen) == []
+    assert_delivered(publisher.sent, seen, gaps=one.spans(), slack=0.5)
+    assert [gap.reason for gap in one.gaps()] == ["journal_full"]
+
+
+def test_killed_while_full(proxied_bridge, kafka_proxy, redis, make_publisher, topic, read):
+    publisher = make_publisher(redis, pad=900)
+    kafka_proxy.refuse()
+    one = proxied_bridge({"all": route(topic, channels=CHANNELS, envelope="raw")}, journal=SMALL).start()
+    fill(one, publisher)
+    kept = one.totals()["pending"]
+    one.kill()
+    one.start()
+    assert one.totals()["recovered"] == kept
+    kafka_proxy.go_on()
+    one.drained()
+    before = len(publisher.sent)
+    wait_for("messages to be taken", lambda: publisher.publish(*CHANNELS) and one.wait_totals(received=1)["totals"]["delivered"] > kept)
+    publisher.publish(*CHANNELS, count=50)
+    one.wait_totals(received=len(publisher.sent) - before, pending=0)
+    assert_delivered(publisher.sent, [decode_raw(record) for record in read(topic)], gaps=one.spans(), slack=0.5)
+    assert all(gap.end is not None for gap in one.gaps())
