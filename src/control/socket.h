@@ -2,7 +2,7 @@
  * socket -- the control socket: unix domain, one command a line, answers that end in OK or are one line ERROR code text.
  *
  * It watches and never stands in the way: limits on line length (4096), clients (32) and unread output (4 MiB; past it the
- * client is dropped). Pipelined commands are answered in order. Loop thread.
+ * client is dropped). Pipelined commands are answered in order. Loop thread. The process must ignore SIGPIPE.
  */
 #ifndef RKB_CONTROL_SOCKET_H
 #define RKB_CONTROL_SOCKET_H
@@ -12,6 +12,12 @@
 
 #include "base/error.h"
 #include "control/stats.h"
+
+#define RKB_CONTROL_DEFAULT_PATH "/run/rkbridge/control.sock"
+
+#define RKB_CONTROL_LINE_MAX 4096               /* without its newline */
+#define RKB_CONTROL_CLIENTS_MAX 32
+#define RKB_CONTROL_UNREAD_MAX (4 << 20)
 
 struct rkb_control;
 
@@ -25,10 +31,11 @@ struct rkb_control_options {
 
 /*
  * Listens. A stale socket file (nobody answers) is replaced; one that is in use is RKB_LOCKED; a file that is no socket is
- * left alone and said. The directory must exist.
+ * left alone and said. The directory must exist. The umask of the process is another one for a moment: call it before
+ * threads that create files are started.
  */
 struct rkb_control *rkb_control_new(struct event_base *base, const struct rkb_control_options *options, struct rkb_error *error);
-/* Closes all clients, removes the socket file. */
+/* Closes all clients, removes the socket file if it is still ours. Safe inside snapshot(): freeing is deferred. NULL is allowed. */
 void rkb_control_free(struct rkb_control *control);
 
 #endif

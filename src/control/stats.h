@@ -99,4 +99,12 @@ int64_t rkb_books_imbalance(const struct rkb_books *books);
 /* Adds b to a, field by field. */
 void rkb_books_add(struct rkb_books *a, const struct rkb_books *b);
 
+struct rkb_output;
+
+/* All figures, in the order and with the names that DESIGN fixes for `stats json`. */
+void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);
+/* The table of routes, and that of gaps without the first `skip`. */
+void rkb_routes_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);
+void rkb_gaps_write(const struct rkb_snapshot *snapshot, size_t skip, struct rkb_output *output);
+
 #endif

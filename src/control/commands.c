@@ -1,0 +1,178 @@
+/* commands -- see commands.h. */
+#include "control/commands.h"
+
+#include <stdio.h>
+
+#include "base/escape.h"
+#include "control/output.h"
+#include "control/status.h"
+
+#define WORDS 8
+#define WORD_SHOWN 40   /* of an unknown command, in the answer */
+
+struct rkb_request {
+    struct rkb_slice words[WORDS];
+    size_t count;
+    const struct rkb_snapshot *snapshot;
+};
+
+static bool is_word(struct rkb_slice word, const char *text)
+{
+    return rkb_slice_equal(word, rkb_slice_text(text));
+}
+
+/* Reads `[text|json]`; false when something else stands there. */
+static bool format_of(const struct rkb_request *request, enum rkb_output_kind *kind)
+{
+    *kind = RKB_OUTPUT_TEXT;
+    if (request->count == 2 && is_word(request->words[1], "json"))
+        *kind = RKB_OUTPUT_JSON;
+    else if (request->count > 2 || (request->count == 2 && !is_word(request->words[1], "text")))
+        return false;
+    return true;
+}
+
+static bool run_version(const struct rkb_request *request, struct rkb_buffer *out)
+{
+    rkb_buffer_format(out, "rkbridge %s\n", request->snapshot->version);
+    return request->count == 1;
+}
+
+static bool run_status(const struct rkb_request *request, struct rkb_buffer *out)
+{
+    struct rkb_output output;
+    rkb_output_begin(&output, RKB_OUTPUT_TEXT, out);
+    rkb_status_write(request->snapshot, &output);
+    rkb_output_end(&output);
+    return request->count == 1;
+}
+
+static bool run_stats(const struct rkb_request *request, struct rkb_buffer *out)
+{
+    struct rkb_output output;
+    enum rkb_output_kind kind;
+    if (!format_of(request, &kind))
+        return false;
+    rkb_output_begin(&output, kind, out);
+    rkb_stats_write(request->snapshot, &output);
+    rkb_output_end(&output);
+    return true;
+}
+
+static bool run_routes(const struct rkb_request *request, struct rkb_buffer *out)
+{
+    struct rkb_output output;
+    enum rkb_output_kind kind;
+    if (!format_of(request, &kind))
+        return false;
+    rkb_output_begin(&output, kind, out);
+    rkb_routes_write(request->snapshot, &output);
+    rkb_output_end(&output);
+    return true;
+}
+
+static bool run_gaps(const struct rkb_request *request, struct rkb_buffer *out)
+{
+    struct rkb_output output;
+    enum rkb_output_kind kind;
+    if (!format_of(request, &kind))
+        return false;
+    rkb_output_begin(&output, kind, out);
+    rkb_gaps_write(request->snapshot, 0, &output);
+    rkb_output_end(&output);
+    return true;
+}
+
+static bool run_help(const struct rkb_request *request, struct rkb_buffer *out);
+
+static const struct rkb_command commands[] = {
+    {"help", "[command]", "all commands, or one", run_help},
+    {"version", "", "the version of the running rkbridge", run_version},
+    {"status", "", "how it is: a verdict and why, then sources, routes, Kafka, journal, gaps and books", run_status},
+    {"stats", "[text|json]", "all figures", run_stats},
+    {"routes", "[text|json]", "what goes where, and how much did", run_routes},
+    {"gaps", "[text|json]", "when messages may have been missed", run_gaps},
+};
+
+const struct rkb_command *rkb_commands(size_t *count)
+{
+    *count = sizeof commands / sizeof commands[0];
+    return commands;
+}
+
+static bool run_help(const struct rkb_request *request, struct rkb_buffer *out)
+{
+    size_t count, shown = 0;
+    const struct rkb_command *rows = rkb_commands(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (request->count > 1 && !is_word(request->words[1], rows[i].word))
+            continue;
+        rkb_buffer_format(out, "%-8s %-12s %s\n", rows[i].word, rows[i].arguments, rows[i].help);
+        shown++;
+    }
+    return request->count <= 2 && shown > 0;
+}
+
+/* Splits at blanks. Words beyond WORDS are left out: no command takes so many, so what is there is wrong already. */
+static void split(struct rkb_slice line, struct rkb_request *request)
+{
+    size_t at = 0;
+    while (request->count < WORDS) {
+        while (at < line.size && (line.data[at] == ' ' || line.data[at] == '\t'))
+            at++;
+        size_t from = at;
+        while (at < line.size && line.data[at] != ' ' && line.data[at] != '\t')
+            at++;
+        if (at == from)
+            return;
+        request->words[request->count++] = rkb_slice(line.data + from, at - from);
+    }
+}
+
+void rkb_command_error(struct rkb_buffer *out, const char *code, const char *text)
+{
+    rkb_buffer_format(out, "ERROR %s ", code);
+    rkb_escape(RKB_ESCAPE_PLAIN, rkb_slice_text(text), out);
+    rkb_buffer_text(out, "\n");
+}
+
+static void answer_unknown(struct rkb_slice word, struct rkb_buffer *out)
+{
+    if (word.size > WORD_SHOWN)
+        word.size = WORD_SHOWN;
+    rkb_buffer_text(out, "ERROR unknown_command there is no command \"");
+    rkb_escape(RKB_ESCAPE_PLAIN, word, out);
+    rkb_buffer_text(out, "\"; try help\n");
+}
+
+static const struct rkb_command *find(struct rkb_slice word)
+{
+    size_t count;
+    const struct rkb_command *rows = rkb_commands(&count);
+    for (size_t i = 0; i < count; i++)
+        if (is_word(word, rows[i].word))
+            return &rows[i];
+    return NULL;
+}
+
+void rkb_command_answer(struct rkb_slice line, const struct rkb_snapshot *(*snapshot)(void *context), void *context,
+                        struct rkb_buffer *out)
+{
+    struct rkb_request request = {.count = 0};
+    split(line, &request);
+    const struct rkb_command *command = request.count == 0 ? NULL : find(request.words[0]);
+    if (command == NULL) {
+        answer_unknown(request.words[0], out);
+        return;
+    }
+    request.snapshot = snapshot(context);
+    size_t before = out->size;
+    if (command->run(&request, out)) {
+        rkb_buffer_text(out, "OK\n");
+        return;
+    }
+    char usage[80];
+    snprintf(usage, sizeof usage, "usage: %s %s", command->word, command->arguments);
+    out->size = before;
+    rkb_command_error(out, "usage", usage);
+}

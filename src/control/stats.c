@@ -1,0 +1,171 @@
+/*
+ * stats -- see stats.h.
+ *
+ * Never: renames a field (scripts read them), computes one figure from others.
+ */
+#include "control/stats.h"
+
+#include "control/output.h"
+
+int64_t rkb_books_imbalance(const struct rkb_books *books)
+{
+    uint64_t all = 0, left = books->received + books->recovered;
+#define ADD(name, help) all += books->name;
+    RKB_BOOKS(ADD)
+#undef ADD
+    return (int64_t)(left - (all - left));
+}
+
+void rkb_books_add(struct rkb_books *a, const struct rkb_books *b)
+{
+#define ADD(name, help) a->name += b->name;
+    RKB_BOOKS(ADD)
+#undef ADD
+}
+
+static void write_books(struct rkb_output *output, const char *name, const struct rkb_books *books)
+{
+    rkb_output_object(output, name);
+#define WRITE(field, help) rkb_output_number(output, #field, books->field);
+    RKB_BOOKS(WRITE)
+#undef WRITE
+    rkb_output_object_end(output);
+}
+
+static void write_drops(struct rkb_output *output, const uint64_t drops[RKB_DROP_REASON_COUNT])
+{
+    rkb_output_object(output, "dropped_by_reason");
+#define WRITE(name, help) rkb_output_number(output, #name, drops[RKB_DROP_##name]);
+    RKB_DROP_REASONS(WRITE)
+#undef WRITE
+    rkb_output_object_end(output);
+}
+
+static void write_routes(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+{
+    rkb_output_object(output, "routes");
+    for (size_t i = 0; i < snapshot->route_count; i++)
+        write_books(output, snapshot->routes[i].name, &snapshot->routes[i].books);
+    rkb_output_object_end(output);
+}
+
+static void write_source(struct rkb_output *output, const struct rkb_source_snapshot *source)
+{
+    rkb_output_object(output, source->name);
+    rkb_output_truth(output, "connected", source->connected);
+    rkb_output_number(output, "subscribed", source->subscribed);
+    rkb_output_number(output, "connections_total", source->connections_total);
+    rkb_output_number(output, "gaps_total", source->gaps_total);
+    rkb_output_number(output, "overlaps_total", source->overlaps_total);
+    rkb_output_number(output, "bytes_total", source->bytes_total);
+    rkb_output_number(output, "wanted", source->wanted);
+    rkb_output_truth(output, "paused", source->paused);
+    rkb_output_text(output, "url", source->url);
+    rkb_output_text(output, "error", source->error);
+    rkb_output_object_end(output);
+}
+
+static void write_journal(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+{
+    rkb_output_object(output, "journal");
+    rkb_output_number(output, "bytes", snapshot->journal.bytes);
+    rkb_output_number(output, "segments", snapshot->journal.segments);
+    rkb_output_real(output, "oldest_pending_seconds", snapshot->journal.oldest_pending_seconds);
+    rkb_output_number(output, "checkpoint", snapshot->journal.checkpoint);
+    rkb_output_number(output, "head", snapshot->journal.head);
+    if (snapshot->journal.seconds_to_full < 0)
+        rkb_output_none(output, "seconds_to_full", "not filling");
+    else
+        rkb_output_real(output, "seconds_to_full", snapshot->journal.seconds_to_full);
+    rkb_output_number(output, "max_size", snapshot->journal.max_size);
+    rkb_output_number(output, "synced", snapshot->journal.synced);
+    rkb_output_number(output, "ring_bytes", snapshot->journal.ring_bytes);
+    rkb_output_number(output, "ring_size", snapshot->journal.ring_size);
+    rkb_output_truth(output, "ring_outlives", snapshot->journal.ring_outlives);
+    rkb_output_truth(output, "full", snapshot->journal.full);
+    rkb_output_text(output, "directory", snapshot->journal.directory);
+    rkb_output_object_end(output);
+}
+
+static void write_kafka(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+{
+    rkb_output_object(output, "kafka");
+    rkb_output_truth(output, "connected", snapshot->kafka.connected);
+    rkb_output_number(output, "in_flight", snapshot->kafka.in_flight);
+    rkb_output_number(output, "rebuilds_total", snapshot->kafka.rebuilds_total);
+    rkb_output_object(output, "errors_total");
+    for (size_t i = 0; i < snapshot->kafka.error_count; i++)
+        rkb_output_number(output, snapshot->kafka.errors[i].name, snapshot->kafka.errors[i].count);
+    rkb_output_object_end(output);
+    rkb_output_text(output, "bootstrap_servers", snapshot->kafka.bootstrap_servers);
+    rkb_output_object_end(output);
+}
+
+void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *output)
+{
+    rkb_output_text(output, "version", snapshot->version);
+    rkb_output_text(output, "instance", snapshot->instance);
+    rkb_output_real(output, "uptime_seconds", snapshot->uptime_seconds);
+    rkb_output_truth(output, "ready", snapshot->ready);
+    rkb_output_truth(output, "draining", snapshot->draining);
+    write_books(output, "totals", &snapshot->totals);
+    write_drops(output, snapshot->dropped_by_reason);
+    write_routes(output, snapshot);
+    rkb_output_object(output, "sources");
+    for (size_t i = 0; i < snapshot->source_count; i++)
+        write_source(output, &snapshot->sources[i]);
+    rkb_output_object_end(output);
+    write_journal(output, snapshot);
+    write_kafka(output, snapshot);
+    rkb_output_object(output, "latency");
+    rkb_output_real(output, "p50_seconds", snapshot->latency.p50_seconds);
+    rkb_output_real(output, "p99_seconds", snapshot->latency.p99_seconds);
+    rkb_output_real(output, "max_seconds", snapshot->latency.max_seconds);
+    rkb_output_number(output, "count", snapshot->latency.count);
+    rkb_output_object_end(output);
+    rkb_output_number(output, "log_lines_lost_total", snapshot->log_lines_lost_total);
+}
+
+void rkb_routes_write(const struct rkb_snapshot *snapshot, struct rkb_output *output)
+{
+    static const char *const none[] = {NULL};
+    rkb_output_table(output, "routes");
+    for (size_t i = 0; i < snapshot->route_count; i++) {
+        const struct rkb_route_snapshot *route = &snapshot->routes[i];
+        rkb_output_row(output);
+        rkb_output_text(output, "name", route->name);
+        rkb_output_text(output, "source", route->source);
+        rkb_output_text(output, "topic", route->topic);
+        rkb_output_texts(output, "channels", route->channels == NULL ? none : route->channels);
+        rkb_output_texts(output, "patterns", route->patterns == NULL ? none : route->patterns);
+        rkb_output_number(output, "received", route->books.received);
+        rkb_output_number(output, "delivered", route->books.delivered);
+        rkb_output_number(output, "dropped", route->books.dropped);
+        rkb_output_number(output, "pending", route->books.pending);
+        rkb_output_row_end(output);
+    }
+    rkb_output_table_end(output);
+}
+
+void rkb_gaps_write(const struct rkb_snapshot *snapshot, size_t skip, struct rkb_output *output)
+{
+    rkb_output_table(output, "gaps");
+    for (size_t i = skip; i < snapshot->gap_count; i++) {
+        const struct rkb_gap_snapshot *gap = &snapshot->gaps[i];
+        rkb_output_row(output);
+        rkb_output_number(output, "id", gap->id);
+        rkb_output_text(output, "source", gap->source);
+        rkb_output_time(output, "from", gap->from_us);
+        if (gap->to_us == 0)
+            rkb_output_none(output, "to", "open");
+        else
+            rkb_output_time(output, "to", gap->to_us);
+        rkb_output_text(output, "reason", gap->reason);
+        if (gap->bound == UINT64_MAX)
+            rkb_output_none(output, "bound", "unknown");
+        else
+            rkb_output_number(output, "bound", gap->bound);
+        rkb_output_row_end(output);
+    }
+    rkb_output_table_end(output);
+}
