@@ -7,6 +7,8 @@
 #ifndef RKB_DAEMON_CONFIG_H
 #define RKB_DAEMON_CONFIG_H
 
+#include <stdio.h>
+
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -29,7 +31,7 @@ struct rkb_config_source {
     char *name;
     char *url_text;
     struct rkb_redis_url url;
-    char *user, *password, *password_file;      /* NULL where not given */
+    char *user, *password, *password_file;      /* NULL where not given; user and password may come from the url */
     int64_t connect_timeout, heartbeat, heartbeat_timeout, reconnect_min, reconnect_max, healthy_after;
 };
 
@@ -37,7 +39,7 @@ struct rkb_config_route {
     char *name, *source;
     size_t source_index;
     struct rkb_texts channels, patterns;
-    char *topic, *key, *envelope, *value, *payload_name;
+    char *topic, *key, *envelope, *value, *payload_name;    /* envelope NULL where value is given, and the other way round */
     int payload;                                /* enum rkb_payload_kind */
 };
 
@@ -53,7 +55,7 @@ struct rkb_config {
         struct rkb_properties properties;
     } kafka;
     struct {
-        char *directory, *ring_directory;
+        char *directory, *ring_directory;       /* ring_directory NULL: anonymous memory */
         uint64_t max_size, segment_size, ring_size;
         int64_t sync;
     } journal;
@@ -61,6 +63,9 @@ struct rkb_config {
         char *socket;
         unsigned socket_mode;
     } control;
+    struct {
+        char *listen;                           /* "127.0.0.1:9464"; NULL: no HTTP */
+    } http;
     struct {
         int level, format;                      /* enum rkb_log_level, enum rkb_log_format */
     } log;
@@ -71,12 +76,20 @@ struct rkb_mistakes {
     size_t count;
 };
 
-/* Reads and checks all. NULL when there is a mistake (mistakes->count > 0, in the order of the file). */
-struct rkb_config *rkb_config_read(const char *path, struct rkb_mistakes *mistakes);
+/*
+ * Reads and checks all; makes and changes nothing. NULL when there is a mistake (mistakes->count > 0, in the order of the file;
+ * "FILE: ..." where no place can be named). embedded: the Kafka is our own, so bootstrap.servers may be missing.
+ */
+struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_mistakes *mistakes);
 void rkb_config_free(struct rkb_config *config);
 void rkb_mistakes_free(struct rkb_mistakes *mistakes);
 
 /* The password of a source: from its file (read anew, one trailing newline dropped) or its setting; "" for none. */
 bool rkb_config_password(const struct rkb_config_source *source, char *out, size_t size, struct rkb_error *error) RKB_MUST_CHECK;
+/* Makes the control socket's directory (0755) where it is missing. The journal makes its own. */
+bool rkb_config_make_directory(const struct rkb_config *config, struct rkb_error *error) RKB_MUST_CHECK;
+
+/* Writes all settings of the table: path, what it takes, default, help. */
+void rkb_config_help(FILE *out);
 
 #endif

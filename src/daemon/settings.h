@@ -12,11 +12,11 @@
 #include <stdint.h>
 
 enum rkb_setting_type {
-    RKB_SETTING_TEXT,           /* char * */
+    RKB_SETTING_TEXT,           /* char *; one of words, where there are any */
     RKB_SETTING_TEMPLATE,       /* char *, compiled when all is read */
-    RKB_SETTING_PATH,           /* char *, absolute */
+    RKB_SETTING_PATH,           /* char *, absolute; words: what may stand there instead */
     RKB_SETTING_URL,            /* char *, a Redis url */
-    RKB_SETTING_LISTEN,         /* reserved for host:port */
+    RKB_SETTING_LISTEN,         /* char *, host:port; a numeric IPv4, an IPv6 in brackets or localhost */
     RKB_SETTING_SIZE,           /* uint64_t, bytes */
     RKB_SETTING_DURATION,       /* int64_t, microseconds */
     RKB_SETTING_SYNC,           /* int64_t: RKB_SYNC_NONE, RKB_SYNC_ALWAYS or microseconds */
@@ -34,13 +34,19 @@ struct rkb_setting {
     enum rkb_setting_type type;
     size_t offset;              /* in struct rkb_config, rkb_config_source or rkb_config_route, by the path's head */
     const char *initial;        /* default as written in a file; NULL: none */
-    int64_t least, most;        /* for sizes, durations; 0, 0: any */
-    const char *const *words;   /* for RKB_SETTING_WORD, NULL-terminated */
+    int64_t least, most;        /* for sizes, durations and the durations of sync; most 0: no limit */
+    const char *const *words;   /* NULL-terminated; required for RKB_SETTING_WORD */
     bool required, secret, live;
     const char *help;           /* one sentence, with unit */
 };
 
 extern const struct rkb_setting rkb_settings[];
 extern const size_t rkb_setting_count;
+
+/* How many rows there may be at most: for arrays with a place for each row. */
+#define RKB_SETTING_LIMIT 64
+
+/* The row of this path ("redis.*.url"), or NULL. */
+const struct rkb_setting *rkb_setting_find(const char *path);
 
 #endif

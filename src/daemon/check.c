@@ -1,0 +1,218 @@
+/* check -- see check.h; the routes are in check_routes.c. */
+#include "daemon/check.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon/properties.h"
+#include "daemon/values.h"
+
+/* The path without its last part, into out. */
+static bool parent_of(const char *path, char *out, size_t size)
+{
+    char copy[1024];
+    if (strlen(path) >= sizeof copy || strlen(path) >= size)
+        return false;
+    memcpy(copy, path, strlen(path) + 1);
+    snprintf(out, size, "%s", dirname(copy));
+    return true;
+}
+
+static bool is_writable_directory(const char *path, struct rkb_error *error)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return rkb_fail_errno(error, "%.200s", path);
+    if (!S_ISDIR(status.st_mode))
+        return rkb_fail(error, RKB_USAGE, "%.200s is not a directory", path);
+    if (eaccess(path, W_OK | X_OK) != 0)
+        return rkb_fail_errno(error, "%.200s cannot be written", path);
+    return true;
+}
+
+/* A directory that is there, or whose last part can be made. */
+static bool can_be_used(const char *path, struct rkb_error *error)
+{
+    char parent[1024];
+    struct stat status;
+    if (stat(path, &status) == 0 || errno != ENOENT)
+        return is_writable_directory(path, error);
+    if (!parent_of(path, parent, sizeof parent))
+        return rkb_fail(error, RKB_USAGE, "too long for a path");
+    struct rkb_error why;
+    if (is_writable_directory(parent, &why))
+        return true;
+    return rkb_fail(error, why.code, "%.180s is missing and cannot be made: %.260s", path, why.text);
+}
+
+/* The host's name with all that is no name of ours replaced by a dash. */
+static void use_host_name(struct rkb_reading *reading)
+{
+    char host[65] = "";
+    if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0')
+        snprintf(host, sizeof host, "rkbridge");
+    for (char *c = host; *c != '\0'; c++)
+        if (!rkb_value_is_name((char[]){*c, '\0'}, 1))
+            *c = '-';
+    reading->config->instance = strdup(host);
+    if (reading->config->instance == NULL)
+        reading->findings.failed = true;
+}
+
+static void check_instance(struct rkb_reading *reading)
+{
+    if (reading->config->instance == NULL)
+        use_host_name(reading);
+    else if (!rkb_value_is_name(reading->config->instance, 64))
+        rkb_reading_mistake(reading, &reading->global, "instance", "a name is 1 to 64 of A-Z a-z 0-9 _ . -");
+}
+
+/* A setting that is there but empty, as from ${NAME:-}, is as good as none. */
+static void drop_empty(char **text)
+{
+    if (*text != NULL && **text == '\0') {
+        free(*text);
+        *text = NULL;
+    }
+}
+
+/* What the url says, where the setting says nothing; both is a mistake. */
+static void take_from_url(struct rkb_reading *reading, const struct rkb_section *section, const char *path, const char *from_url, char **text)
+{
+    if (from_url[0] == '\0')
+        return;
+    if (*text != NULL) {
+        rkb_reading_mistake(reading, section, path, "given here and in the url");
+        return;
+    }
+    *text = strdup(from_url);
+    if (*text == NULL)
+        reading->findings.failed = true;
+}
+
+static void check_password(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_source *source)
+{
+    char password[1024];
+    struct rkb_error error;
+    if (source->password_file == NULL)
+        return;
+    if (source->password != NULL)
+        rkb_reading_mistake(reading, section, "redis.*.password_file", "the password is given twice, here and by %s",
+                            rkb_reading_node(section, "redis.*.password") != NULL ? "password" : "the url");
+    if (!rkb_config_password(source, password, sizeof password, &error))
+        rkb_reading_mistake(reading, section, "redis.*.password_file", "%s", error.text);
+    explicit_bzero(password, sizeof password);
+}
+
+static void check_source(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_source *source)
+{
+    struct rkb_error error;
+    drop_empty(&source->user);
+    drop_empty(&source->password);
+    if (source->url_text != NULL && !rkb_redis_url_parse(source->url_text, &source->url, &error)) {
+        rkb_reading_mistake(reading, section, "redis.*.url", "%s", error.text);
+    } else {
+        take_from_url(reading, section, "redis.*.user", source->url.user, &source->user);
+        take_from_url(reading, section, "redis.*.password", source->url.password, &source->password);
+    }
+    check_password(reading, section, source);
+    if (source->reconnect_min > source->reconnect_max)
+        rkb_reading_mistake(reading, section, "redis.*.reconnect_max", "less than reconnect_min");
+}
+
+static void check_kafka(struct rkb_reading *reading)
+{
+    const struct rkb_config *config = reading->config;
+    if (config->kafka.delivery != 0)
+        rkb_reading_mistake(reading, &reading->global, "kafka.delivery", "exactly-once is not in this version; at-least-once is");
+    const struct rkb_properties *properties = &config->kafka.properties;
+    bool has_servers = rkb_property_find(properties, "bootstrap.servers") != NULL ||
+                       rkb_property_find(properties, "metadata.broker.list") != NULL;
+    if (!has_servers && !reading->embedded)
+        rkb_reading_mistake(reading, &reading->global, "kafka.properties", "bootstrap.servers is required, and missing");
+}
+
+/* Whether the properties go together; asked only when each is right by itself. */
+static void check_kafka_together(struct rkb_reading *reading)
+{
+    if (reading->findings.count > 0)
+        return;
+    struct rkb_error error;
+    const struct rkb_properties *properties = &reading->config->kafka.properties;
+    rd_kafka_conf_t *conf = rkb_kafka_conf(properties->list, properties->count, &error);
+    if (conf == NULL)
+        rkb_reading_mistake(reading, &reading->global, "kafka.properties", "%s", error.text);
+    else
+        rd_kafka_conf_destroy(conf);
+}
+
+/* NULL stands for anonymous memory: "none", or a default that this machine does not have. */
+static void check_ring_directory(struct rkb_reading *reading)
+{
+    char **directory = &reading->config->journal.ring_directory;
+    struct rkb_error error;
+    if (*directory == NULL)
+        return;
+    bool none = strcmp(*directory, "none") == 0;
+    if (!none && is_writable_directory(*directory, &error))
+        return;
+    if (!none && rkb_reading_node(&reading->global, "journal.ring_directory") != NULL)
+        rkb_reading_mistake(reading, &reading->global, "journal.ring_directory", "%s", error.text);
+    free(*directory);
+    *directory = NULL;
+}
+
+static void check_journal(struct rkb_reading *reading)
+{
+    struct rkb_error error;
+    const char *directory = reading->config->journal.directory;
+    if (directory != NULL && !can_be_used(directory, &error))
+        rkb_reading_mistake(reading, &reading->global, "journal.directory", "%s", error.text);
+    check_ring_directory(reading);
+}
+
+static void check_control(struct rkb_reading *reading)
+{
+    const char *path = reading->config->control.socket;
+    size_t longest = sizeof((struct sockaddr_un *)NULL)->sun_path - 1;
+    char parent[1024];
+    struct stat status;
+    struct rkb_error error;
+    if (path == NULL)
+        return;
+    if (strlen(path) > longest || !parent_of(path, parent, sizeof parent))
+        rkb_reading_mistake(reading, &reading->global, "control.socket", "longer than %zu bytes, which no socket's path can be", longest);
+    else if (!can_be_used(parent, &error))
+        rkb_reading_mistake(reading, &reading->global, "control.socket", "%s", error.text);
+    else if (stat(path, &status) == 0 && !S_ISSOCK(status.st_mode))
+        rkb_reading_mistake(reading, &reading->global, "control.socket", "%.200s is there and is no socket", path);
+}
+
+void rkb_check_settings(struct rkb_reading *reading)
+{
+    struct rkb_config *config = reading->config;
+    check_instance(reading);
+    if (config->source_count == 0)
+        rkb_findings_add(&reading->findings, rkb_reading_top(reading, "redis"), "redis: no source; name at least one");
+    for (size_t i = 0; i < config->source_count; i++)
+        check_source(reading, &reading->sources[i], &config->sources[i]);
+    check_kafka(reading);
+    check_journal(reading);
+    check_control(reading);
+    check_kafka_together(reading);
+}
+
+bool rkb_config_make_directory(const struct rkb_config *config, struct rkb_error *error)
+{
+    char parent[1024];
+    if (!parent_of(config->control.socket, parent, sizeof parent))
+        return rkb_fail(error, RKB_USAGE, "control.socket: too long for a path");
+    if (mkdir(parent, 0755) != 0 && errno != EEXIST)
+        return rkb_fail_errno(error, "control.socket: %.200s cannot be made", parent);
+    return true;
+}

@@ -1,0 +1,250 @@
+/* check_routes -- see check.h: sources that exist, claims that do not overlap, templates that compile. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/check.h"
+#include "daemon/nearest.h"
+#include "daemon/values.h"
+#include "message/envelope.h"
+
+/* Control channels begin with this; they never match a route. */
+static const char control_prefix[] = "__rkbridge:";
+
+/* A channel or pattern that a route wants from its source. */
+struct claim {
+    size_t source, route, order;
+    bool is_pattern;
+    const char *text;
+    const yaml_node_t *node;
+};
+
+struct claims {
+    struct claim *list;
+    size_t count;
+};
+
+#define NO_SOURCE SIZE_MAX
+
+static size_t find_source(const struct rkb_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->source_count; i++)
+        if (strcmp(config->sources[i].name, name) == 0)
+            return i;
+    return NO_SOURCE;
+}
+
+static void add_no_such_source(struct rkb_reading *reading, const struct rkb_section *section, const char *name)
+{
+    struct rkb_nearest nearest = {0};
+    for (size_t i = 0; i < reading->config->source_count; i++)
+        rkb_nearest_offer(&nearest, name, reading->config->sources[i].name);
+    rkb_reading_mistake(reading, section, "routes.*.source", "there is no source \"%.64s\" under redis%s%s%s", name,
+                        nearest.name != NULL ? "; did you mean " : "", nearest.name != NULL ? nearest.name : "",
+                        nearest.name != NULL ? "?" : "");
+}
+
+/* With no source at all that is the mistake, not each route's. */
+static void check_route_source(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_route *route)
+{
+    route->source_index = route->source == NULL ? NO_SOURCE : find_source(reading->config, route->source);
+    if (route->source != NULL && route->source_index == NO_SOURCE && reading->config->source_count > 0)
+        add_no_such_source(reading, section, route->source);
+}
+
+static void check_topic(struct rkb_reading *reading, const struct rkb_section *section, const char *topic)
+{
+    if (topic == NULL)
+        return;
+    if (strstr(topic, "{{") != NULL)
+        rkb_reading_mistake(reading, section, "routes.*.topic", "templates in topics are not in this version; a constant name is");
+    else if (!rkb_value_is_name(topic, 249) || strcmp(topic, ".") == 0 || strcmp(topic, "..") == 0)
+        rkb_reading_mistake(reading, section, "routes.*.topic", "no name for a Kafka topic, which is 1 to 249 of A-Z a-z 0-9 . _ -");
+}
+
+/* Leaves one of envelope and value; the other is NULL from here on. */
+static void check_envelope_or_value(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_route *route)
+{
+    bool has_value = rkb_reading_node(section, "routes.*.value") != NULL;
+    bool has_envelope = rkb_reading_node(section, "routes.*.envelope") != NULL;
+    if (has_value && has_envelope)
+        rkb_reading_mistake(reading, section, "routes.*.value", "envelope and value are both given; keep one");
+    if (has_value) {
+        free(route->envelope);
+        route->envelope = NULL;
+    }
+    bool is_event = route->envelope != NULL && strcmp(route->envelope, "event") == 0;
+    if (!is_event && rkb_reading_node(section, "routes.*.payload_name") != NULL)
+        rkb_reading_mistake(reading, section, "routes.*.payload_name", "has no effect here; only the envelope event uses it");
+}
+
+static struct rkb_name_forms forms(const char *name)
+{
+    struct rkb_slice text = rkb_slice_text(name == NULL ? "" : name);
+    return (struct rkb_name_forms){text, text};     /* names of ours need no escaping in JSON */
+}
+
+static const char *path_of_field(enum rkb_envelope_field field)
+{
+    switch (field) {
+    case RKB_FIELD_ENVELOPE:
+        return "routes.*.envelope";
+    case RKB_FIELD_VALUE:
+        return "routes.*.value";
+    case RKB_FIELD_KEY:
+        return "routes.*.key";
+    case RKB_FIELD_PAYLOAD_NAME:
+        return "routes.*.payload_name";
+    }
+    return "routes.*.envelope";
+}
+
+/* Something right in place of a field that is wrong, so that the other fields are looked at too. */
+static void replace_field(struct rkb_envelope_spec *spec, enum rkb_envelope_field field)
+{
+    if (field == RKB_FIELD_KEY)
+        spec->key = NULL;
+    else if (field == RKB_FIELD_PAYLOAD_NAME)
+        spec->payload_name = NULL;
+    else
+        *spec = (struct rkb_envelope_spec){.preset = "raw", .key = spec->key, .scope = spec->scope};
+}
+
+/* An empty key or value of a mistaken scalar is not looked at: its mistake is known. */
+static void check_templates(struct rkb_reading *reading, const struct rkb_section *section, const struct rkb_config_route *route)
+{
+    bool value_lost = route->value == NULL && route->envelope == NULL;
+    struct rkb_envelope_spec spec = {
+        .preset = value_lost ? "raw" : route->envelope, .value = route->value, .key = route->key,
+        .payload_name = route->envelope == NULL ? NULL : route->payload_name, .payload = (enum rkb_payload_kind)route->payload,
+        .scope = {forms(route->name), forms(route->source), forms(reading->config->instance)}};
+    for (int fields = 0; fields < 4; fields++) {
+        struct rkb_error error;
+        enum rkb_envelope_field field = RKB_FIELD_ENVELOPE;
+        size_t at = 0;
+        struct rkb_envelope *envelope = rkb_envelope_compile(&spec, &field, &at, &error);
+        if (envelope != NULL) {
+            rkb_envelope_free(envelope);
+            return;
+        }
+        rkb_reading_mistake_at(reading, section, path_of_field(field), at, error.text);
+        replace_field(&spec, field);
+    }
+}
+
+/* A route whose source does not exist has one to itself: what it names twice is still twice. */
+static size_t claimed_source(const struct rkb_config *config, size_t route)
+{
+    size_t source = config->routes[route].source_index;
+    return source == NO_SOURCE ? config->source_count + route : source;
+}
+
+static void add_claims(struct rkb_reading *reading, struct claims *claims, size_t route, bool is_pattern)
+{
+    const struct rkb_config_route *from = &reading->config->routes[route];
+    const char *path = is_pattern ? "routes.*.patterns" : "routes.*.channels";
+    const struct rkb_texts *texts = is_pattern ? &from->patterns : &from->channels;
+    const yaml_node_t *list = rkb_reading_node(&reading->routes[route], path);
+    for (size_t i = 0; i < texts->count; i++) {
+        struct claim claim = {claimed_source(reading->config, route), route, claims->count, is_pattern, texts->texts[i],
+                              rkb_reading_item(reading, list, i)};
+        if (strncmp(claim.text, control_prefix, strlen(control_prefix)) == 0)
+            rkb_findings_add(&reading->findings, rkb_yaml_place(claim.node), "%s%s: channels that begin with %s are rkbridge's own",
+                             reading->routes[route].shown, path + strlen("routes.*."), control_prefix);
+        if (claim.text[0] != '\0')
+            claims->list[claims->count++] = claim;
+    }
+}
+
+static int by_claim(const void *a, const void *b)
+{
+    const struct claim *x = a, *y = b;
+    if (x->source != y->source)
+        return x->source < y->source ? -1 : 1;
+    if (x->is_pattern != y->is_pattern)
+        return x->is_pattern ? 1 : -1;
+    int texts = strcmp(x->text, y->text);
+    return texts != 0 ? texts : (x->order > y->order) - (x->order < y->order);
+}
+
+static bool same_claim(const struct claim *a, const struct claim *b)
+{
+    return a->source == b->source && a->is_pattern == b->is_pattern && strcmp(a->text, b->text) == 0;
+}
+
+static void add_claimed_twice(struct rkb_reading *reading, const struct claim *first, const struct claim *second)
+{
+    const struct rkb_config *config = reading->config;
+    const char *noun = second->is_pattern ? "pattern" : "channel";
+    const char *setting = second->is_pattern ? "patterns" : "channels";
+    struct rkb_place place = rkb_yaml_place(second->node);
+    size_t line = rkb_yaml_place(first->node).line;
+    if (first->route == second->route)
+        rkb_findings_add(&reading->findings, place, "routes.%s.%s: the %s \"%.100s\" is there twice, first in line %zu",
+                         config->routes[second->route].name, setting, noun, second->text, line);
+    else
+        rkb_findings_add(&reading->findings, place, "routes.%s.%s: the %s \"%.100s\" of %s belongs to the route %s already, line %zu",
+                         config->routes[second->route].name, setting, noun, second->text,
+                         config->sources[second->source].name, config->routes[first->route].name, line);
+}
+
+static void check_claims(struct rkb_reading *reading)
+{
+    const struct rkb_config *config = reading->config;
+    struct claims claims = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < config->route_count; i++)
+        count += config->routes[i].channels.count + config->routes[i].patterns.count;
+    claims.list = calloc(count + 1, sizeof *claims.list);
+    if (claims.list == NULL) {
+        reading->findings.failed = true;
+        return;
+    }
+    for (size_t i = 0; i < config->route_count; i++) {
+        add_claims(reading, &claims, i, false);
+        add_claims(reading, &claims, i, true);
+    }
+    qsort(claims.list, claims.count, sizeof *claims.list, by_claim);
+    for (size_t i = 1, first = 0; i < claims.count; i++) {
+        if (same_claim(&claims.list[first], &claims.list[i]))
+            add_claimed_twice(reading, &claims.list[first], &claims.list[i]);
+        else
+            first = i;
+    }
+    free(claims.list);
+}
+
+static void check_route(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_route *route)
+{
+    check_route_source(reading, section, route);
+    if (route->channels.count + route->patterns.count == 0)
+        rkb_findings_add(&reading->findings, rkb_yaml_place(section->name), "routes.%.64s: neither channels nor patterns", route->name);
+    check_topic(reading, section, route->topic);
+    check_envelope_or_value(reading, section, route);
+    check_templates(reading, section, route);
+}
+
+/* A source without a route would connect for nothing; most likely a route is missing or names another. */
+static void check_sources_used(struct rkb_reading *reading)
+{
+    const struct rkb_config *config = reading->config;
+    for (size_t i = 0; i < config->source_count; i++) {
+        bool used = false;
+        for (size_t j = 0; j < config->route_count && !used; j++)
+            used = config->routes[j].source_index == i;
+        if (!used)
+            rkb_findings_add(&reading->findings, rkb_yaml_place(reading->sources[i].name), "redis.%.64s: no route reads from it",
+                             config->sources[i].name);
+    }
+}
+
+void rkb_check_routes(struct rkb_reading *reading)
+{
+    struct rkb_config *config = reading->config;
+    if (config->route_count == 0)
+        rkb_findings_add(&reading->findings, rkb_reading_top(reading, "routes"), "routes: no route; name at least one");
+    for (size_t i = 0; i < config->route_count; i++)
+        check_route(reading, &reading->routes[i], &config->routes[i]);
+    check_claims(reading);
+    if (config->route_count > 0)
+        check_sources_used(reading);
+}

@@ -1,0 +1,90 @@
+/*
+ * config -- see config.h.
+ *
+ *     file --yaml--> document --walk--> config, with the place of each setting --check--> no mistakes, or all of them
+ */
+#include "daemon/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/check.h"
+#include "daemon/secret.h"
+#include "daemon/values.h"
+#include "daemon/walk.h"
+
+static void free_reading(struct rkb_reading *reading)
+{
+    free(reading->sources);
+    free(reading->routes);
+    rkb_yaml_free(&reading->yaml);
+}
+
+struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_mistakes *mistakes)
+{
+    struct rkb_reading reading = {.config = calloc(1, sizeof *reading.config), .embedded = embedded};
+    *mistakes = (struct rkb_mistakes){0};
+    if (reading.config == NULL) {
+        reading.findings.failed = true;
+    } else if (rkb_yaml_load(&reading.yaml, path, &reading.findings)) {
+        rkb_walk(&reading);
+        rkb_check_routes(&reading);
+        rkb_check_settings(&reading);
+    }
+    free_reading(&reading);
+    if (rkb_findings_finish(&reading.findings, path, mistakes))
+        return reading.config;
+    rkb_config_free(reading.config);
+    return NULL;
+}
+
+static void free_settings(const char *kind, void *base)
+{
+    for (size_t i = 0; i < rkb_setting_count; i++) {
+        const char *row = rkb_settings[i].path;
+        if (*kind == '\0' ? strchr(row, '*') == NULL : strncmp(row, kind, strlen(kind)) == 0)
+            rkb_value_free(&rkb_settings[i], base);
+    }
+}
+
+static void free_source(struct rkb_config_source *source)
+{
+    if (source->password != NULL)
+        explicit_bzero(source->password, strlen(source->password));
+    explicit_bzero(&source->url, sizeof source->url);
+    free_settings("redis.*.", source);
+    free(source->name);
+}
+
+void rkb_config_free(struct rkb_config *config)
+{
+    if (config == NULL)
+        return;
+    for (size_t i = 0; i < config->source_count; i++)
+        free_source(&config->sources[i]);
+    for (size_t i = 0; i < config->route_count; i++) {
+        free_settings("routes.*.", &config->routes[i]);
+        free(config->routes[i].name);
+    }
+    free_settings("", config);
+    free(config->sources);
+    free(config->routes);
+    free(config);
+}
+
+void rkb_mistakes_free(struct rkb_mistakes *mistakes)
+{
+    rkb_buffer_free(&mistakes->text);
+    mistakes->count = 0;
+}
+
+bool rkb_config_password(const struct rkb_config_source *source, char *out, size_t size, struct rkb_error *error)
+{
+    if (source->password_file != NULL)
+        return rkb_secret_read(source->password_file, out, size, error);
+    const char *password = source->password != NULL ? source->password : "";
+    if (strlen(password) >= size)
+        return rkb_fail(error, RKB_USAGE, "the password is longer than %zu bytes", size - 1);
+    memcpy(out, password, strlen(password) + 1);
+    return true;
+}

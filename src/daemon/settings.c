@@ -1,0 +1,126 @@
+/*
+ * settings -- the rows themselves. See settings.h.
+ *
+ * The order of the rows is the order of the sample file and the man page. A default is written as a user would write
+ * it and goes through the same parser, so that the table cannot promise what the parser refuses.
+ */
+#include "daemon/settings.h"
+
+#include <string.h>
+
+#include "daemon/config.h"
+
+#define US(n) ((int64_t)(n))
+#define MS(n) (US(n) * 1000)
+#define SECONDS(n) (MS(n) * 1000)
+#define MINUTES(n) (SECONDS(n) * 60)
+#define HOURS(n) (MINUTES(n) * 60)
+#define KIB(n) ((int64_t)(n) << 10)
+#define MIB(n) ((int64_t)(n) << 20)
+#define GIB(n) ((int64_t)(n) << 30)
+
+#define GLOBAL(member) offsetof(struct rkb_config, member)
+#define SOURCE(member) offsetof(struct rkb_config_source, member)
+#define ROUTE(member) offsetof(struct rkb_config_route, member)
+
+static const char *const delivery_words[] = {"at-least-once", "exactly-once", NULL};
+static const char *const sync_words[] = {"none", "always", NULL};
+static const char *const ring_words[] = {"none", NULL};
+static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
+static const char *const format_words[] = {"text", "json", NULL};
+static const char *const envelope_words[] = {"event", "raw", NULL};
+static const char *const payload_words[] = {"auto", "json", "text", "base64", NULL};
+
+const struct rkb_setting rkb_settings[] = {
+    {.path = "instance", .type = RKB_SETTING_TEXT, .offset = GLOBAL(instance),
+     .help = "Name of this rkbridge in records, logs and Redis's CLIENT LIST; by default the host's name."},
+    {.path = "shutdown_timeout", .type = RKB_SETTING_DURATION, .offset = GLOBAL(shutdown_timeout), .initial = "25s",
+     .most = HOURS(24), .help = "How long SIGTERM waits for Kafka to take what is left; the rest stays in the journal."},
+
+    {.path = "redis.*.url", .type = RKB_SETTING_URL, .offset = SOURCE(url_text), .required = true,
+     .help = "Where this Redis is: redis://[user@]host[:port] or unix:///path."},
+    {.path = "redis.*.user", .type = RKB_SETTING_TEXT, .offset = SOURCE(user),
+     .help = "ACL user for AUTH, where the url names none."},
+    {.path = "redis.*.password", .type = RKB_SETTING_TEXT, .offset = SOURCE(password), .secret = true,
+     .help = "Password for AUTH; better from the environment, as ${NAME}, or by password_file."},
+    {.path = "redis.*.password_file", .type = RKB_SETTING_PATH, .offset = SOURCE(password_file),
+     .help = "File with the password, read again at each reconnect; one newline at its end does not count."},
+    {.path = "redis.*.connect_timeout", .type = RKB_SETTING_DURATION, .offset = SOURCE(connect_timeout),
+     .initial = "5s", .least = MS(10), .most = MINUTES(10), .help = "How long a connection may take to be ready."},
+    {.path = "redis.*.heartbeat", .type = RKB_SETTING_DURATION, .offset = SOURCE(heartbeat), .initial = "5s",
+     .least = MS(100), .most = HOURS(1), .help = "Time between two PINGs (each O(1) for Redis)."},
+    {.path = "redis.*.heartbeat_timeout", .type = RKB_SETTING_DURATION, .offset = SOURCE(heartbeat_timeout),
+     .initial = "5s", .least = MS(100), .most = HOURS(1),
+     .help = "How long Redis may be silent after a PING before the connection counts as lost."},
+    {.path = "redis.*.reconnect_min", .type = RKB_SETTING_DURATION, .offset = SOURCE(reconnect_min), .initial = "50ms",
+     .least = MS(1), .most = HOURS(1), .help = "First wait before connecting again; doubles, with jitter."},
+    {.path = "redis.*.reconnect_max", .type = RKB_SETTING_DURATION, .offset = SOURCE(reconnect_max), .initial = "5s",
+     .least = MS(1), .most = HOURS(1), .help = "Longest wait before connecting again."},
+    {.path = "redis.*.healthy_after", .type = RKB_SETTING_DURATION, .offset = SOURCE(healthy_after), .initial = "10s",
+     .most = HOURS(1), .help = "How long a connection must hold before the wait starts from reconnect_min again."},
+
+    {.path = "kafka.delivery", .type = RKB_SETTING_WORD, .offset = GLOBAL(kafka.delivery), .initial = "at-least-once",
+     .words = delivery_words, .help = "What Kafka is promised; exactly-once is not in this version."},
+    {.path = "kafka.properties", .type = RKB_SETTING_PROPERTIES, .offset = GLOBAL(kafka.properties),
+     .help = "Any librdkafka property; NAME_file reads the value from a file. bootstrap.servers is required."},
+
+    {.path = "journal.directory", .type = RKB_SETTING_PATH, .offset = GLOBAL(journal.directory), .required = true,
+     .help = "Where the journal is; its last part is made where it is missing. One rkbridge per directory."},
+    {.path = "journal.max_size", .type = RKB_SETTING_SIZE, .offset = GLOBAL(journal.max_size), .initial = "4GiB",
+     .least = MIB(1), .help = "What the journal may take of the disk; full, the newest messages are dropped and counted."},
+    {.path = "journal.segment_size", .type = RKB_SETTING_SIZE, .offset = GLOBAL(journal.segment_size),
+     .initial = "64MiB", .least = KIB(64), .most = GIB(1),
+     .help = "Size of one file of the journal, and so of the longest record; at most an eighth of max_size is used."},
+    {.path = "journal.sync", .type = RKB_SETTING_SYNC, .offset = GLOBAL(journal.sync), .initial = "1s", .least = MS(1),
+     .most = HOURS(1), .words = sync_words,
+     .help = "How often the journal is forced to the disk: what a power cut may cost. A kill costs nothing."},
+    {.path = "journal.ring_size", .type = RKB_SETTING_SIZE, .offset = GLOBAL(journal.ring_size), .initial = "32MiB",
+     .least = KIB(256), .most = GIB(1), .help = "Memory between Redis and the journal: what a slow disk may cost in time."},
+    {.path = "journal.ring_directory", .type = RKB_SETTING_PATH, .offset = GLOBAL(journal.ring_directory),
+     .initial = "/dev/shm", .words = ring_words,
+     .help = "A tmpfs for the ring, so that it outlives a kill; none for anonymous memory."},
+
+    {.path = "control.socket", .type = RKB_SETTING_PATH, .offset = GLOBAL(control.socket),
+     .initial = "/run/rkbridge/control.sock", .help = "The socket rkbctl talks to."},
+    {.path = "control.socket_mode", .type = RKB_SETTING_MODE, .offset = GLOBAL(control.socket_mode), .initial = "0660",
+     .help = "Who may use it: its permissions, octal."},
+
+    {.path = "http.listen", .type = RKB_SETTING_LISTEN, .offset = GLOBAL(http.listen),
+     .help = "Where HTTP is served; without it there is none."},
+
+    {.path = "log.level", .type = RKB_SETTING_WORD, .offset = GLOBAL(log.level), .initial = "info",
+     .words = level_words, .help = "The least important lines that are written."},
+    {.path = "log.format", .type = RKB_SETTING_WORD, .offset = GLOBAL(log.format), .initial = "text",
+     .words = format_words, .help = "Lines for people, or a JSON object on each line."},
+
+    {.path = "routes.*.source", .type = RKB_SETTING_TEXT, .offset = ROUTE(source), .required = true,
+     .help = "The Redis it reads from: a name under redis."},
+    {.path = "routes.*.channels", .type = RKB_SETTING_LIST, .offset = ROUTE(channels),
+     .help = "Channels, by their exact names; channels or patterns must name at least one."},
+    {.path = "routes.*.patterns", .type = RKB_SETTING_LIST, .offset = ROUTE(patterns),
+     .help = "Patterns of channels, by Redis's glob rules; an exact channel wins over a pattern, an earlier one over a later."},
+    {.path = "routes.*.topic", .type = RKB_SETTING_TEXT, .offset = ROUTE(topic), .required = true,
+     .help = "The Kafka topic."},
+    {.path = "routes.*.key", .type = RKB_SETTING_TEMPLATE, .offset = ROUTE(key), .initial = "{{channel}}",
+     .help = "Template of the record's key; \"\" for none, which gives up order."},
+    {.path = "routes.*.envelope", .type = RKB_SETTING_TEXT, .offset = ROUTE(envelope), .initial = "event",
+     .words = envelope_words, .help = "A ready-made value template; or value, never both."},
+    {.path = "routes.*.value", .type = RKB_SETTING_TEMPLATE, .offset = ROUTE(value),
+     .help = "Template of the record's value, a JSON document; or envelope, never both."},
+    {.path = "routes.*.payload_name", .type = RKB_SETTING_TEXT, .offset = ROUTE(payload_name), .initial = "payload",
+     .help = "What the envelope event calls the payload."},
+    {.path = "routes.*.payload", .type = RKB_SETTING_WORD, .offset = ROUTE(payload), .initial = "auto",
+     .words = payload_words, .help = "How {{payload}} is written: auto takes the first of json, text, base64 that fits."},
+};
+
+const size_t rkb_setting_count = sizeof rkb_settings / sizeof rkb_settings[0];
+
+_Static_assert(sizeof rkb_settings / sizeof rkb_settings[0] <= RKB_SETTING_LIMIT, "more rows than RKB_SETTING_LIMIT");
+
+const struct rkb_setting *rkb_setting_find(const char *path)
+{
+    for (size_t i = 0; i < rkb_setting_count; i++)
+        if (strcmp(rkb_settings[i].path, path) == 0)
+            return &rkb_settings[i];
+    return NULL;
+}

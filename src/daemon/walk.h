@@ -1,0 +1,17 @@
+/*
+ * walk -- goes through the document along the table of settings and fills the config.
+ *
+ *     name in the file --> row?     --> its value, by the row's type
+ *                      --> section? --> the names in it (journal), or one section for each name in it (redis, routes)
+ *                      --> neither: unknown, with the nearest name that is known
+ *
+ * Defaults are set first, so that after a mistake every setting still has a value to go on checking with.
+ */
+#ifndef RKB_DAEMON_WALK_H
+#define RKB_DAEMON_WALK_H
+
+#include "daemon/reading.h"
+
+void rkb_walk(struct rkb_reading *reading);
+
+#endif
