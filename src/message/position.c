@@ -19,6 +19,8 @@
  */
 #include "message/position.h"
 
+#include <endian.h>
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -91,14 +93,14 @@ void rkb_stream_begin(struct rkb_stream *stream)
 
 static inline void put_u32(uint8_t *out, uint32_t value)
 {
-    for (int i = 0; i < 4; i++)
-        out[i] = (uint8_t)(value >> (8 * i));
+    uint32_t bytes = htole32(value);
+    memcpy(out, &bytes, sizeof bytes);
 }
 
 static inline void put_u64(uint8_t *out, uint64_t value)
 {
-    for (int i = 0; i < 8; i++)
-        out[i] = (uint8_t)(value >> (8 * i));
+    uint64_t bytes = htole64(value);
+    memcpy(out, &bytes, sizeof bytes);
 }
 
 static inline uint64_t hash_of(struct rkb_slice part, uint64_t seed)

@@ -1,14 +1,16 @@
 /* uuid -- see uuid.h for the layout. */
 #include "message/uuid.h"
 
+#include <endian.h>
+
 void rkb_uuid_make(uint8_t uuid[16], uint64_t time_ms, uint32_t count, uint64_t hash)
 {
     uint64_t high = time_ms << 16 | 0x7000 | (count >> 12 & 0xFFF);
     uint64_t low = UINT64_C(2) << 62 | (uint64_t)(count & 0xFFF) << 50 | hash >> 14;
-    for (int i = 0; i < 8; i++) {
-        uuid[i] = (uint8_t)(high >> (56 - 8 * i));
-        uuid[8 + i] = (uint8_t)(low >> (56 - 8 * i));
-    }
+    high = htobe64(high);
+    low = htobe64(low);
+    memcpy(uuid, &high, 8);
+    memcpy(uuid + 8, &low, 8);
 }
 
 void rkb_uuid_text(char out[RKB_UUID_TEXT], const uint8_t uuid[16])
