@@ -280,6 +280,7 @@ static bool ship(struct rkb_shipper *shipper)
             if (shipper->held.kind == RKB_GAP)
                 keep_gap(shipper, &shipper->held);
             settle(shipper, shipper->held.sequence);
+            shipper->figures->settled_bytes += rkb_record_size(0, 0, shipper->held.value.size);
         }
         shipper->holding = false;
         done++;

@@ -188,7 +188,7 @@ static double seconds_to_full(const struct rkb_view *view, const struct rkb_ship
 {
     if (shipped->full)
         return 0;
-    if (view->growth < 1)
+    if (view->growth < 1 || view->snapshot.totals.pending == 0)
         return -1;
     uint64_t used = waiting(view, shipped);
     return used >= shipped->journal.max_size ? 0 : (double)(shipped->journal.max_size - used) / view->growth;

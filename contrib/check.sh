@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Runs every test ring on this checkout: installs what the tests need, builds with sanitizers, and ends with one line
+# that says how many tests passed and failed. For a Debian 12, as root where something has to be installed.
+#
+#   contrib/check.sh            all rings
+#   contrib/check.sh RING ...   only these: c clang whole dist quickstart bench
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+top=$PWD
+build=$top/build/check
+logs=$top/build/logs
+rings=${*:-c clang whole dist quickstart bench}
+passed=0 failed=0
+mkdir -p "$build" "$logs"
+
+say() { printf '\n== %s\n' "$*"; }
+count() { # passed, failed, what
+    passed=$((passed + $1)) failed=$((failed + $2))
+    printf '   %s: %d passed, %d failed\n' "$3" "$1" "$2"
+}
+# One step that either passes or fails; its output goes to a log that is shown when it fails.
+step() { # name, command ...
+    local name=$1 log=$logs/$1.log
+    shift
+    if "$@" >"$log" 2>&1; then count 1 0 "$name"; else count 0 1 "$name"; tail -n 60 "$log"; return 1; fi
+}
+wants() { case " $rings " in *" $1 "*) true ;; *) false ;; esac; }
+
+packages=(build-essential autoconf automake pkg-config libhiredis-dev librdkafka-dev libevent-dev libjansson-dev
+    libyaml-dev libxxhash-dev libcmocka-dev redis-server kcat python3 python3-venv default-jre-headless maven clang mandoc)
+
+install() {
+    local missing=() package
+    for package in "${packages[@]}"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return 0
+    echo "   installing: ${missing[*]}"
+    contrib/install.sh "${missing[@]}"
+}
+
+configure() { # directory, arguments
+    mkdir -p "$1" && (cd "$1" && shift && "$top/configure" --enable-werror "$@")
+}
+
+# cmocka's own lines are counted: a program holds many tests.
+ring_c() {
+    say "C tests, under address and undefined sanitizers"
+    make -C "$build" -j2 check TESTS_ENVIRONMENT= >"$logs/c.log" 2>&1
+    local code=$? good bad
+    good=$(cat "$build"/tests/unit/*.log 2>/dev/null | grep -c '^\[       OK \]')
+    bad=$(cat "$build"/tests/unit/*.log 2>/dev/null | grep -c '^\[  FAILED  \] [a-z]')
+    good=$((good + $(grep -c '^PASS: tests/meta' "$logs/c.log")))
+    bad=$((bad + $(grep -c '^FAIL: tests/meta' "$logs/c.log")))
+    # A program that died, or did not build, has no line of its own.
+    [ $code -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+    count "$good" "$bad" "C tests"
+    [ "$bad" -eq 0 ] || { grep -E '^(FAIL|ERROR)|error:' "$logs/c.log"; tail -n 40 "$build/test-suite.log" 2>/dev/null; }
+}
+
+ring_clang() {
+    say "Clean under clang"
+    step clang-build sh -c "mkdir -p '$top/build/clang' && cd '$top/build/clang' && ../../configure --enable-werror CC=clang \
+        && make -j2 && make -j2 \$(cd '$top' && ls tests/unit/test_*.c | sed 's/\\.c\$//')"
+}
+
+ring_whole() {
+    say "Whole tests: real redis-server, real Kafka"
+    local venv=$top/build/venv
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    "$venv/bin/pip" -q --disable-pip-version-check install -r tests/whole/requirements.txt || { count 0 1 "pip"; return; }
+    RKB_BUILD=$build "$venv/bin/python" -m pytest tests/whole -q --durations=8 2>&1 | tee "$logs/whole.log"
+    local line
+    line=$(grep -E '^(=+ )?[0-9]+ (passed|failed|error).* in [0-9.]+s' "$logs/whole.log" | tail -n 1)
+    number() { printf '%s' "$line" | grep -oE "[0-9]+ $1" | grep -oE '[0-9]+' || echo 0; }
+    if [ -z "$line" ]; then count 0 1 "whole tests (no result)"; else
+        count "$(number passed)" "$(($(number failed) + $(number error)))" "whole tests"
+    fi
+}
+
+ring_dist() {
+    say "make distcheck"
+    step distcheck make -C "$build" -j2 distcheck DISTCHECK_CONFIGURE_FLAGS=--enable-werror
+}
+
+ring_quickstart() {
+    say "The quickstart, as a new user runs it"
+    step quickstart contrib/quickstart.sh --for 10
+}
+
+ring_bench() {
+    say "The benchmark's short run: nothing missing, twice or out of order (no timing is judged)"
+    step bench "$top/build/venv/bin/python" tests/bench/bench.py --build "$top/build/clang" --count 50000 --rounds 1 --only burst
+}
+
+say "What the tests need"
+install || { echo "cannot install what the tests need"; exit 1; }
+[ -x configure ] || autoreconf -i >"$logs/autoreconf.log" 2>&1 || { cat "$logs/autoreconf.log"; exit 1; }
+say "Build, with sanitizers"
+if ! { configure "$build" --enable-sanitizers CFLAGS="-O1 -g" && make -C "$build" -j2; } >"$logs/build.log" 2>&1; then
+    tail -n 60 "$logs/build.log"
+    echo "0 passed, 1 failed"
+    exit 1
+fi
+for ring in $rings; do
+    "ring_$ring"
+done
+say "All rings"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,32 @@
+#!/bin/sh
+# What the program knows, the documents name: every setting in the sample and the man page, every field of the books,
+# every drop reason and every exit code in the manual; and no document names what does not exist any more.
+set -u
+srcdir=${srcdir:-.}
+build=${RKB_BUILD:-.}
+bad=0
+miss() {
+    echo "$1"
+    bad=1
+}
+settings=$("$build/rkbridge" --help-config | sed -n 's/^\([a-z_*]*\(\.[a-z_*]*\)*\)\($\| .*\)/\1/p' | grep -E '^[a-z]')
+[ "$(printf '%s\n' "$settings" | wc -l)" -gt 20 ] || miss "rkbridge --help-config shows too few settings"
+for setting in $settings; do
+    last=${setting##*.}
+    grep -q "$last" "$srcdir/etc/rkbridge.yaml" || miss "etc/rkbridge.yaml does not name $setting"
+    grep -q "$last" "$srcdir/doc/rkbridge.yaml.5" || miss "doc/rkbridge.yaml.5 does not name $setting"
+done
+for field in $(sed -n 's/^    X(\([a-z_]*\), .*/\1/p' "$srcdir/src/control/stats.h"); do
+    grep -q "$field" "$srcdir/doc/operations.md" || miss "doc/operations.md does not name $field"
+done
+for code in $(sed -n 's/^#define RKB_EXIT_[A-Z]* *\([0-9]*\).*/\1/p' "$srcdir/src/daemon/bridge.h"); do
+    grep -qE "^\.It( Er| Li)? $code|^\.It $code" "$srcdir/doc/rkbridge.8" || miss "doc/rkbridge.8 does not explain exit code $code"
+done
+events=$(grep -ohE 'RKB_LOG_[A-Z]+, [^,]+, "[a-z_]+"' "$srcdir"/src/*/*.c | sed 's/.*"\(.*\)"/\1/' | sort -u)
+for event in $events; do
+    grep -q "$event" "$srcdir/doc/operations.md" || miss "doc/operations.md does not explain event=$event"
+done
+for file in $(grep -ohE '\b(src|doc|etc|tests|contrib)/[A-Za-z0-9_./-]+[A-Za-z0-9]' "$srcdir/README.md" "$srcdir"/doc/*.md | sort -u); do
+    [ -e "$srcdir/$file" ] || miss "a document names $file, which does not exist"
+done
+exit $bad
