@@ -27,7 +27,7 @@ typedef int element_count;
 #endif
 
 enum {
-    PORTION = 8192,                     /* bytes fed to the reader at a time */
+    PORTION = 4096,                     /* bytes fed to the reader at a time */
     SPARE_BUFFER = 256 * 1024,          /* the reader keeps a buffer up to this when it is empty */
     KEPT_NAME = 64 * 1024,              /* a name's buffer above this is given back */
     LONGEST_LINE = 64 * 1024,
