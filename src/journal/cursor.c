@@ -1,0 +1,109 @@
+/*
+ * cursor -- see journal.h.
+ *
+ * A cursor pins the segment it stands in. Promise: each record it returns was checked against its checksum just now, and has
+ * the number asked for, or the next one there is. Never: stands in a segment without numbered records that is
+ * not filling (such a one may be replaced).
+ */
+#include "journal/state.h"
+
+#include <inttypes.h>
+
+static void leave(struct rkb_cursor *cursor)
+{
+    if (cursor->segment != NULL)
+        rkb_segment_unpin(cursor->segment);
+    cursor->segment = NULL;
+    cursor->offset = 0;
+}
+
+void rkb_cursor_seek(struct rkb_cursor *cursor, struct rkb_journal *journal, uint64_t sequence)
+{
+    *cursor = (struct rkb_cursor){.journal = journal, .sequence = sequence};
+}
+
+void rkb_cursor_close(struct rkb_cursor *cursor)
+{
+    leave(cursor);
+}
+
+/* Is there anything to stand in? */
+static bool worth_entering(const struct rkb_segment *segment)
+{
+    return segment->length > RKB_SEGMENT_HEADER && (segment->filling || segment->last >= segment->first);
+}
+
+/* Steps into the segment that has cursor->sequence, or the first after it. END when that is none. */
+static enum rkb_next enter(struct rkb_cursor *cursor, struct rkb_error *error)
+{
+    struct rkb_journal *journal = cursor->journal;
+    size_t at = rkb_journal_find(journal, cursor->sequence);
+    while (at < journal->segment_count && !worth_entering(journal->segments[at]))
+        at++;
+    if (at == journal->segment_count)
+        return RKB_NEXT_END;
+    struct rkb_segment *segment = journal->segments[at];
+    if (rkb_segment_map(segment, error) == NULL)
+        return RKB_NEXT_FAILED;
+    rkb_segment_pin(segment);
+    cursor->segment = segment;
+    cursor->offset = RKB_SEGMENT_HEADER;
+    if (cursor->sequence < segment->first)
+        cursor->sequence = segment->first;
+    return RKB_NEXT_RECORD;
+}
+
+/* Nothing more counts in this segment: the cursor goes on behind it. */
+static enum rkb_next skip_rest(struct rkb_cursor *cursor, const char *why, struct rkb_record *record, struct rkb_error *error)
+{
+    struct rkb_segment *segment = cursor->segment;
+    rkb_fail(error, RKB_DAMAGED, "journal: %s at %zu: record %" PRIu64 " does not count: %s", segment->path, cursor->offset,
+             cursor->sequence, why);
+    if (cursor->sequence <= segment->last)
+        cursor->sequence = segment->last + 1;
+    if (segment->filling)
+        cursor->offset = segment->length;
+    else
+        leave(cursor);
+    size_t at = rkb_journal_find(cursor->journal, cursor->sequence);
+    if (at < cursor->journal->segment_count && cursor->journal->segments[at]->first > cursor->sequence)
+        cursor->sequence = cursor->journal->segments[at]->first;
+    record->sequence = cursor->sequence;
+    return RKB_NEXT_DAMAGED;
+}
+
+enum rkb_next rkb_cursor_next(struct rkb_cursor *cursor, struct rkb_record *record, struct rkb_error *error)
+{
+    for (;;) {
+        struct rkb_segment *segment = cursor->segment;
+        if (segment != NULL && cursor->offset == segment->length) {
+            if (segment->filling)
+                return RKB_NEXT_END;
+            if (cursor->sequence <= segment->last)
+                cursor->sequence = segment->last + 1;   /* recovery has reported what is missing here */
+            leave(cursor);
+            segment = NULL;
+        }
+        if (segment == NULL) {
+            enum rkb_next entered = enter(cursor, error);
+            if (entered != RKB_NEXT_RECORD)
+                return entered;
+            continue;
+        }
+        const char *why = "nothing was written here";
+        const uint8_t *at = segment->map + cursor->offset;
+        size_t available = segment->length - cursor->offset;
+        if (rkb_record_peek(at, available, record, &why) != RKB_PARSE_RECORD)
+            return skip_rest(cursor, why, record, error);
+        if (record->kind != RKB_DICTIONARY && record->sequence >= cursor->sequence) {
+            if (rkb_record_parse(at, available, segment->salt, record, &why) != RKB_PARSE_RECORD)
+                return skip_rest(cursor, why, record, error);
+            if (record->sequence != cursor->sequence)
+                return skip_rest(cursor, "its sequence number does not follow the one before", record, error);
+            cursor->offset += rkb_record_length(at);
+            cursor->sequence++;
+            return RKB_NEXT_RECORD;
+        }
+        cursor->offset += rkb_record_length(at);
+    }
+}

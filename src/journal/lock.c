@@ -1,0 +1,130 @@
+/* lock -- see lock.h. */
+#include "journal/lock.h"
+
+#include "base/bytes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ID_LINE "rkbridge journal "
+#define ID_AT (sizeof ID_LINE - 1)
+#define PID_AT (ID_AT + 32 + 1)
+#define FILE_SIZE 96
+
+static void path_of(char path[PATH_MAX], const char *directory)
+{
+    snprintf(path, PATH_MAX, "%s/lock", directory);
+}
+
+/* The file's text, NUL-terminated; how long it is. */
+static size_t read_text(int fd, const struct rkb_sys *sys, char text[FILE_SIZE])
+{
+    ssize_t got = sys->pread(fd, text, FILE_SIZE - 1, 0);
+    text[got > 0 ? got : 0] = '\0';
+    return got > 0 ? (size_t)got : 0;
+}
+
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool parse_id(const char *text, size_t size, uint8_t id[16])
+{
+    if (size < PID_AT || memcmp(text, ID_LINE, ID_AT) != 0 || text[PID_AT - 1] != '\n')
+        return false;
+    for (size_t i = 0; i < 16; i++) {
+        int high = digit(text[ID_AT + 2 * i]), low = digit(text[ID_AT + 2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        id[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static bool write_text(int fd, const char *path, const struct rkb_sys *sys, const char *text, size_t at, struct rkb_error *error)
+{
+    size_t size = strlen(text);
+    ssize_t done = sys->pwrite(fd, text, size, (off_t)at);
+    if (done >= 0 && (size_t)done != size)
+        errno = ENOSPC;
+    return done == (ssize_t)size || rkb_fail_errno(error, "journal: cannot write %s", path);
+}
+
+/* A new id, on disk before anything is named after it. */
+static bool make_id(int fd, const char *path, const struct rkb_sys *sys, uint8_t id[16], struct rkb_error *error)
+{
+    char line[PID_AT + 1] = ID_LINE;
+    if (sys->random(id, 16) != 0)
+        return rkb_fail_errno(error, "journal: no random bytes for its id");
+    rkb_hex(line + ID_AT, id, 16);
+    line[PID_AT - 1] = '\n';
+    line[PID_AT] = '\0';
+    if (!write_text(fd, path, sys, line, 0, error))
+        return false;
+    return sys->fdatasync(fd) == 0 || rkb_fail_errno(error, "journal: cannot sync %s", path);
+}
+
+static void locked_by(const char *directory, const char *text, struct rkb_error *error)
+{
+    const char *pid = strstr(text, "\npid ");
+    rkb_fail(error, RKB_LOCKED, "journal: %s is in use by another rkbridge (process %ld)", directory,
+             pid == NULL ? 0L : strtol(pid + 5, NULL, 10));
+}
+
+bool rkb_lock_own(int fd, const char *directory, bool has_segments, const struct rkb_sys *sys, uint8_t id[16], struct rkb_error *error)
+{
+    char path[PATH_MAX], text[FILE_SIZE], pid[24];
+    path_of(path, directory);
+    size_t size = read_text(fd, sys, text);
+    if (!parse_id(text, size, id)) {
+        if (has_segments)
+            return rkb_fail(error, RKB_DAMAGED, "journal: %s does not hold the id of the journal whose segments lie beside it. Write it "
+                            "back (\"" ID_LINE "\" and the id that `rkbctl journal list` shows), or move the segments away", path);
+        if (!make_id(fd, path, sys, id, error))
+            return false;
+    }
+    snprintf(pid, sizeof pid, "pid %-10ld\n", (long)getpid());
+    return write_text(fd, path, sys, pid, PID_AT, error);
+}
+
+int rkb_lock_take(const char *directory, const struct rkb_sys *sys, struct rkb_error *error)
+{
+    char path[PATH_MAX], text[FILE_SIZE];
+    path_of(path, directory);
+    int fd = sys->open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        rkb_fail_errno(error, "journal: cannot open %s", path);
+        return -1;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    if (errno == EWOULDBLOCK) {
+        read_text(fd, sys, text);
+        locked_by(directory, text, error);
+    } else {
+        rkb_fail_errno(error, "journal: cannot lock %s", path);
+    }
+    sys->close(fd);
+    return -1;
+}
+
+bool rkb_lock_read_id(const char *directory, const struct rkb_sys *sys, uint8_t id[16], struct rkb_error *error)
+{
+    char path[PATH_MAX], text[FILE_SIZE];
+    path_of(path, directory);
+    int fd = sys->open(path, O_RDONLY | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return rkb_fail_errno(error, "journal: cannot open %s", path);
+    size_t size = read_text(fd, sys, text);
+    sys->close(fd);
+    return parse_id(text, size, id) || rkb_fail(error, RKB_DAMAGED, "journal: %s holds no journal id", path);
+}

@@ -1,0 +1,26 @@
+/*
+ * lock -- one process per journal directory, and the journal's id.
+ *
+ * The file `lock` holds two lines: "rkbridge journal <32 hex digits>" and "pid <number>". The id is made once and
+ * never written again; the pid is for people. The lock itself is flock(2): gone with the process, not inherited by exec.
+ */
+#ifndef RKB_JOURNAL_LOCK_H
+#define RKB_JOURNAL_LOCK_H
+
+#include "base/error.h"
+#include "base/sys.h"
+
+/* Takes the lock. The descriptor that holds it, or -1: RKB_LOCKED (with the pid), RKB_SYSTEM, RKB_FULL. */
+int rkb_lock_take(const char *directory, const struct rkb_sys *sys, struct rkb_error *error);
+
+/*
+ * Notes our pid and reads the id, or makes one in a directory without segments. RKB_DAMAGED: segments are here, but
+ * no readable id.
+ */
+bool rkb_lock_own(int fd, const char *directory, bool has_segments, const struct rkb_sys *sys, uint8_t id[16],
+                  struct rkb_error *error) RKB_MUST_CHECK;
+
+/* Reads the id without locking. */
+bool rkb_lock_read_id(const char *directory, const struct rkb_sys *sys, uint8_t id[16], struct rkb_error *error) RKB_MUST_CHECK;
+
+#endif

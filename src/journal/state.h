@@ -1,0 +1,67 @@
+/*
+ * state -- what the files of the journal share: the struct behind journal.h and the steps that cross files.
+ * Nothing outside src/journal includes this.
+ */
+#ifndef RKB_JOURNAL_STATE_H
+#define RKB_JOURNAL_STATE_H
+
+#include "journal/checkpoint.h"
+#include "journal/journal.h"
+#include "journal/segment.h"
+
+struct rkb_journal {
+    const struct rkb_sys *sys;
+    char *directory;
+    int directory_fd, lock_fd;
+    uint8_t id[16];
+    uint64_t max_size;
+    size_t segment_size;
+
+    struct rkb_dictionary *dictionary;
+    struct rkb_acks *acks;
+    struct rkb_segment **segments;      /* by number, the newest last; never empty once there was one */
+    size_t segment_count, segment_capacity;
+    struct rkb_segment *filling;        /* the newest, while it is appended to; else NULL */
+    struct rkb_segment *spare;          /* made ahead, or NULL */
+    int64_t prepare_after;              /* no new attempt at a spare before this time */
+
+    uint64_t next;                      /* the sequence number append expects */
+    uint64_t synced;                    /* the first one that is not synced */
+    size_t unsynced;                    /* index of the oldest segment that may hold unsynced bytes */
+    bool directory_changed;             /* a name in it is not synced */
+    bool sync_failed;
+
+    uint32_t names[RKB_NAME_SOURCE + 1];/* per class: up to which number the filling segment holds the names */
+    size_t names_size;                  /* of all names as dictionary records */
+    uint64_t last_epoch, last_mark_ms;
+    int64_t last_time_us;
+
+    struct rkb_checkpoint *checkpoint;
+    struct rkb_range *ranges;           /* RKB_CHECKPOINT_RANGES of them, to put a checkpoint together */
+    uint64_t written_low;               /* of the checkpoint on disk */
+
+    uint8_t *staging;                   /* where a batch gets its salt before it is written */
+    size_t staging_size;
+};
+
+/* journal.c */
+bool rkb_journal_add_segment(struct rkb_journal *journal, struct rkb_segment *segment, struct rkb_error *error) RKB_MUST_CHECK;
+void rkb_journal_drop_segment(struct rkb_journal *journal, size_t index);
+/* Index of the first segment whose last number is `sequence` or higher; segment_count when there is none. */
+size_t rkb_journal_find(const struct rkb_journal *journal, uint64_t sequence);
+/* Learns a name; RKB_USAGE when the names would take more than half a segment. */
+bool rkb_journal_learn(struct rkb_journal *journal, const struct rkb_record *record, struct rkb_error *error) RKB_MUST_CHECK;
+/* Keeps what must outlive the segments: epoch, times. */
+void rkb_journal_note(struct rkb_journal *journal, const struct rkb_record *record);
+
+/* append.c: seals the filling segment, if there is one, and starts the next at journal->next. */
+bool rkb_journal_start_segment(struct rkb_journal *journal, struct rkb_error *error) RKB_MUST_CHECK;
+
+/* recover.c: reads what is in the directory into the journal, which is locked and has its id. *generation: of the checkpoint read, 0: none. */
+bool rkb_journal_recover(struct rkb_journal *journal, struct rkb_recovery *recovery, uint64_t *generation,
+                         void (*visit)(void *context, const struct rkb_record *record), void *context, struct rkb_error *error) RKB_MUST_CHECK;
+
+/* directory.c: the numbers of the segments in a directory, ascending, malloc'd; false and errno when it cannot be read. */
+bool rkb_directory_segments(const char *directory, uint64_t **numbers, size_t *count) RKB_MUST_CHECK;
+
+#endif
