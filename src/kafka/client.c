@@ -295,19 +295,11 @@ static bool fits_together(const rd_kafka_conf_t *conf, struct rkb_error *error)
     return true;
 }
 
-static bool has_servers(const rd_kafka_conf_t *conf, struct rkb_error *error)
-{
-    char servers[8];
-    effective(conf, "bootstrap.servers", servers, sizeof servers);
-    return servers[0] != '\0' || rkb_fail(error, RKB_USAGE, "kafka property bootstrap.servers is missing: where is Kafka?");
-}
-
 rd_kafka_conf_t *rkb_kafka_conf(const struct rkb_property *properties, size_t count, struct rkb_error *error)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     bool good = set_defaults(conf, error) && apply_all(conf, properties, count, false, error) && fits_together(conf, error)
-                && makes_a_producer(conf, properties, count, error) && apply_all(conf, properties, count, true, error)
-                && has_servers(conf, error);
+                && makes_a_producer(conf, properties, count, error) && apply_all(conf, properties, count, true, error);
     if (good)
         return conf;
     rd_kafka_conf_destroy(conf);

@@ -5,8 +5,8 @@
  *                                                                                  | empty -> not: wake_fd
  *     poll: main queue --> delivered, error, log, statistics                       v
  *
- * `open` counts the records taken and not yet reported. librdkafka may read a value until its delivery is reported, and,
- * for a request that was purged half-sent, until the handle is destroyed: so nothing lent may go before free returns.
+ * `open` counts the records taken and not yet reported. A request that is purged half-sent may be read until the handle is
+ * destroyed, although its records were given back: so free keeps what comes back, destroys the handle, and reports then.
  */
 #include "kafka/producer.h"
 
@@ -19,14 +19,22 @@
 #define PURGE_ROUNDS 500
 #define PURGE_ROUND_MS 10
 
+struct returned {
+    void *opaque;
+    rd_kafka_resp_err_t error;
+};
+
 struct rkb_producer {
-    rd_kafka_t *rk;
+    rd_kafka_t *rk;                 /* NULL at the end of free, when what came back is reported */
     struct rkb_producer_events events;
     void *context;
     rd_kafka_topic_t **topics;
     uint32_t topics_size;
     size_t open;
-    bool connected;
+    struct returned *returned;      /* in free: room for all that was open */
+    size_t returned_count;
+    bool connected, was_fatal;
+    struct rkb_error cause;         /* of was_fatal */
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
@@ -34,7 +42,10 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     (void)rk;
     struct rkb_producer *producer = opaque;
     producer->open--;
-    producer->events.delivered(producer->context, message->_private, message->err);
+    if (producer->returned != NULL)
+        producer->returned[producer->returned_count++] = (struct returned){message->_private, message->err};
+    else
+        producer->events.delivered(producer->context, message->_private, message->err);
 }
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
@@ -139,15 +150,26 @@ static void give_back(struct rkb_producer *producer)
     }
 }
 
-void rkb_producer_free(struct rkb_producer *producer)
+static void destroy(struct rkb_producer *producer)
 {
-    if (producer == NULL)
-        return;
-    give_back(producer);
+    producer->was_fatal = rkb_producer_fatal(producer, &producer->cause);
     for (uint32_t i = 0; i < producer->topics_size; i++)
         if (producer->topics[i] != NULL)
             rd_kafka_topic_destroy(producer->topics[i]);
     rd_kafka_destroy(producer->rk);
+    producer->rk = NULL;
+}
+
+void rkb_producer_free(struct rkb_producer *producer)
+{
+    if (producer == NULL)
+        return;
+    producer->returned = reallocarray(NULL, producer->open + 1, sizeof *producer->returned);
+    give_back(producer);
+    destroy(producer);
+    for (size_t i = 0; i < producer->returned_count; i++)
+        producer->events.delivered(producer->context, producer->returned[i].opaque, producer->returned[i].error);
+    free(producer->returned);
     free(producer->topics);
     free(producer);
 }
@@ -254,6 +276,11 @@ int rkb_producer_poll(struct rkb_producer *producer)
 
 bool rkb_producer_fatal(const struct rkb_producer *producer, struct rkb_error *error)
 {
+    if (producer->rk == NULL) {
+        if (error != NULL && producer->was_fatal)
+            *error = producer->cause;
+        return producer->was_fatal;
+    }
     char words[384] = "";
     rd_kafka_resp_err_t code = rd_kafka_fatal_error(producer->rk, words, sizeof words);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)

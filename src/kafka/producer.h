@@ -28,8 +28,8 @@ struct rkb_producer_events {
 struct rkb_producer *rkb_producer_new(const struct rkb_property *properties, size_t count, int wake_fd,
                                       const struct rkb_producer_events *events, void *context, struct rkb_error *error);
 /*
- * Purges what is open, reports it by `delivered` with an error, destroys. No pointer handed to send is used after this
- * returns; until then they may be, also those reported by the purge. Not from inside a callback. NULL is allowed.
+ * Purges what is open, destroys, and then reports what was open by `delivered`: with an error, or acknowledged at the last
+ * moment. Of the producer `delivered` may ask only whether it was fatal. Not from inside a callback. NULL is allowed.
  */
 void rkb_producer_free(struct rkb_producer *producer);
 

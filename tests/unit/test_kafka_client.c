@@ -236,7 +236,6 @@ static void test_what_does_not_go_together(void **state)
     const struct rkb_property queue[] = {servers, {"queue.buffering.max.kbytes", "65535"}};
     const struct rkb_property both[] = {servers, {"message.max.bytes", "100000000"}, {"queue.buffering.max.kbytes", "100000"}};
     const struct rkb_property rule[] = {servers, {"acks", "1"}};
-    const struct rkb_property nowhere[] = {{"bootstrap.servers", ""}};
     (void)state;
     expect_no_conf(keystore, COUNT(keystore), "ssl.keystore.password");
     expect_no_conf(ca, COUNT(ca), "ssl.ca.location");
@@ -244,8 +243,6 @@ static void test_what_does_not_go_together(void **state)
     expect_no_conf(record, COUNT(record), "would never be taken");
     expect_no_conf(queue, COUNT(queue), "would never be taken");
     expect_no_conf(rule, COUNT(rule), "has to be all");
-    expect_no_conf(nowhere, COUNT(nowhere), "bootstrap.servers is missing");
-    expect_no_conf(NULL, 0, "bootstrap.servers is missing");
     rd_kafka_conf_t *conf = rkb_kafka_conf(both, COUNT(both), NULL);
     assert_non_null(conf);
     rd_kafka_conf_destroy(conf);

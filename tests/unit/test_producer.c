@@ -28,6 +28,7 @@ struct world {
     struct rkb_mock *mock;
     struct rkb_producer *producer;
     int wake_fd;
+    bool freeing, was_fatal;
     size_t reported, acknowledged;
     int times[RECORDS];
     rd_kafka_resp_err_t result[RECORDS];
@@ -41,6 +42,10 @@ static void on_delivered(void *context, void *opaque, rd_kafka_resp_err_t error)
     struct world *world = context;
     size_t number = (size_t)(uintptr_t)opaque - 1;
     assert_true(number < RECORDS);
+    /* What free reports is free to go: no thread of librdkafka is left that could read it. */
+    if (world->freeing)
+        assert_null(rkb_producer_handle(world->producer));
+    world->was_fatal = rkb_producer_fatal(world->producer, NULL);
     world->times[number]++;
     world->result[number] = error;
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -88,9 +93,17 @@ static struct world *world_new(const struct rkb_property *more, size_t count, in
     return world;
 }
 
+static void free_producer(struct world *world)
+{
+    world->freeing = true;
+    rkb_producer_free(world->producer);
+    world->freeing = false;
+    world->producer = NULL;
+}
+
 static void world_free(struct world *world)
 {
-    rkb_producer_free(world->producer);
+    free_producer(world);
     rkb_mock_stop(world->mock);
     close(world->wake_fd);
     free(world);
@@ -513,7 +526,8 @@ static void test_fatal_error(void **state)
     assert_non_null(strstr(error.text, "OUT_OF_ORDER_SEQUENCE_NUMBER"));
     assert_non_null(strstr(error.text, "as told"));
     assert_int_equal(send_text(world, 300, "key", numbered(300), NULL), RKB_SENT_FATAL);
-    rkb_producer_free(world->producer);
+    free_producer(world);
+    assert_true(world->was_fatal);
     expect_each_once(world, 300);
     assert_int_equal(world->acknowledged, 100);
     /* A new producer goes on where the old one was. */
@@ -549,7 +563,8 @@ static void free_unreachable(const char *servers)
     send_numbered(world, 0, 1000);
     rkb_producer_poll(world->producer);
     assert_false(rkb_producer_connected(world->producer));
-    rkb_producer_free(world->producer);
+    free_producer(world);
+    assert_false(world->was_fatal);
     expect_each_once(world, 1000);
     assert_int_equal(world->acknowledged, 0);
     assert_int_equal(world->result[999], RD_KAFKA_RESP_ERR__PURGE_QUEUE);
@@ -580,8 +595,7 @@ static void test_free_at_any_time(void **state)
         for (size_t i = 0; i < 500; i++)
             assert_int_equal(send_text(world, i, i % 2 ? "odd" : "even", numbered(i), NULL), RKB_SENT);
         usleep(round * 1000);
-        rkb_producer_free(world->producer);
-        world->producer = NULL;
+        free_producer(world);
         expect_each_once(world, 500);
         world_free(world);
     }
