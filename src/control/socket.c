@@ -103,14 +103,16 @@ static void look_at_rest(struct client *client, struct evbuffer *input)
     }
 }
 
-/* Answers the next line if a whole one is there. */
+static bool reads_nothing(const struct client *client)
+{
+    return evbuffer_get_length(bufferevent_get_output(client->connection)) > RKB_CONTROL_UNREAD_MAX;
+}
+
+/* Answers the next line if a whole one is there. An answer may be of any length; but who
+ * wants another must have read. */
 static bool answer_next(struct client *client)
 {
     struct evbuffer *input = bufferevent_get_input(client->connection);
-    if (evbuffer_get_length(bufferevent_get_output(client->connection)) > RKB_CONTROL_UNREAD_MAX) {
-        client->dropped = true;
-        return false;
-    }
     size_t size;
     char *line = evbuffer_readln(input, &size, EVBUFFER_EOL_LF);
     if (line == NULL) {
@@ -119,7 +121,9 @@ static bool answer_next(struct client *client)
     }
     if (size > 0 && line[size - 1] == '\r')
         size--;
-    if (size > RKB_CONTROL_LINE_MAX)
+    if (reads_nothing(client))
+        client->dropped = true;
+    else if (size > RKB_CONTROL_LINE_MAX)
         refuse_long_line(client);
     else
         answer(client, rkb_slice(line, size));

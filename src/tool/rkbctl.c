@@ -1,0 +1,84 @@
+/* rkbctl -- the one tool for people: reads the command line and hands it to whoever does it. */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/commands.h"
+#include "control/socket.h"
+#include "tool/tool.h"
+
+static void usage(FILE *out)
+{
+    size_t count;
+    const struct rkb_command *rows = rkb_commands(&count);
+    fprintf(out, "usage: rkbctl [-s SOCKET] COMMAND ...\n"
+                 "       rkbctl journal list|verify|dump DIR\n"
+                 "       rkbctl --help | --version\n"
+                 "\n"
+                 "  -s, --socket SOCKET    rkbridge's control socket; else RKBRIDGE_SOCKET, else\n"
+                 "                         " RKB_CONTROL_DEFAULT_PATH "\n"
+                 "\n"
+                 "To a running rkbridge:\n");
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "  %-8s %-12s %s\n", rows[i].word, rows[i].arguments, rows[i].help);
+    fprintf(out, "\n"
+                 "Offline:\n"
+                 "  journal list|verify|dump DIR   what a journal holds, whether it is sound, its records\n"
+                 "\n"
+                 "Exit: 0 OK; 1 refused; 64 wrong use; 69 no rkbridge answers. `status` also by its verdict: 0 OK, 1 WARN, 2 BAD.\n");
+}
+
+static const char *default_socket(void)
+{
+    const char *named = getenv("RKBRIDGE_SOCKET");
+    return named != NULL && named[0] != '\0' ? named : RKB_CONTROL_DEFAULT_PATH;
+}
+
+static int run(const char *path, int argc, char **argv)
+{
+    if (argc == 0) {
+        usage(stderr);
+        return RKB_EXIT_USAGE;
+    }
+    if (strcmp(argv[0], "journal") == 0)
+        return rkb_tool_journal(argc, argv, stdout, stderr);
+    return rkb_tool_ask(path, argc, argv, stdout, stderr);
+}
+
+/* What was shown did not all get out (a full disk): the exit code must not say that it did. */
+static int finish(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    perror("rkbctl: standard output");
+    return code != 0 ? code : 1;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"socket", required_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    const char *path = default_socket();
+    int option;
+    while ((option = getopt_long(argc, argv, "+s:hV", options, NULL)) != -1) {
+        switch (option) {
+        case 's':
+            path = optarg;
+            break;
+        case 'h':
+            usage(stdout);
+            return finish(0);
+        case 'V':
+            printf("rkbctl %s\n", PACKAGE_VERSION);
+            return finish(0);
+        default:
+            fprintf(stderr, "Try `rkbctl --help`.\n");
+            return RKB_EXIT_USAGE;
+        }
+    }
+    return finish(run(path, argc - optind, argv + optind));
+}

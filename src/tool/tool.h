@@ -1,0 +1,21 @@
+/*
+ * tool -- what `rkbctl` can do: one function per kind of command. Each returns the exit code; wrong use is 64.
+ */
+#ifndef RKB_TOOL_TOOL_H
+#define RKB_TOOL_TOOL_H
+
+#include <stdio.h>
+
+#define RKB_EXIT_USAGE 64           /* wrong use */
+#define RKB_EXIT_UNREACHABLE 69     /* no rkbridge answers */
+
+/*
+ * Asks the rkbridge that listens at path: the words as one command. The answer without its last line goes to out. Returns 0
+ * for OK (for `status` 0, 1 or 2 by its verdict OK, WARN or BAD), 1 for ERROR, with its text on err.
+ */
+int rkb_tool_ask(const char *path, int argc, char **argv, FILE *out, FILE *err);
+
+/* `journal list|verify|dump DIR`: a journal offline; argv[0] is "journal". */
+int rkb_tool_journal(int argc, char **argv, FILE *out, FILE *err);
+
+#endif

@@ -1,0 +1,747 @@
+/* control: real unix sockets, each limit, clients that behave badly, and rkbctl's side of it. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "control/commands.h"
+#include "control/socket.h"
+#include "sample_snapshot.h"
+#include "tool/tool.h"
+
+struct fixture {
+    char directory[64], path[96];
+    struct event_base *base;
+    struct rkb_control *control;
+    struct rkb_snapshot snapshot;
+    size_t asked;
+    bool free_when_asked;
+};
+
+static const struct rkb_snapshot *give_snapshot(void *context)
+{
+    struct fixture *fixture = context;
+    fixture->asked++;
+    if (fixture->free_when_asked)
+        rkb_control_free(fixture->control);
+    return &fixture->snapshot;
+}
+
+static struct rkb_control *new_control(struct fixture *fixture, const char *path, mode_t mode, struct rkb_error *error)
+{
+    struct rkb_control_options options = {.path = path, .mode = mode, .snapshot = give_snapshot, .context = fixture};
+    return rkb_control_new(fixture->base, &options, error);
+}
+
+static int start(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    const char *temporary = getenv("TMPDIR");
+    bool is_short = temporary != NULL && strlen(temporary) < 32;
+    snprintf(fixture->directory, sizeof fixture->directory, "%s/rkb-control-XXXXXX", is_short ? temporary : "/tmp");
+    if (mkdtemp(fixture->directory) == NULL)
+        return -1;
+    snprintf(fixture->path, sizeof fixture->path, "%s/control.sock", fixture->directory);
+    fixture->base = event_base_new();
+    fixture->snapshot = sample_snapshot();
+    struct rkb_error error = {0};
+    fixture->control = new_control(fixture, fixture->path, 0660, &error);
+    *state = fixture;
+    return fixture->control == NULL ? -1 : 0;
+}
+
+static int stop(void **state)
+{
+    struct fixture *fixture = *state;
+    rkb_control_free(fixture->control);
+    event_base_free(fixture->base);
+    unlink(fixture->path);
+    int left = rmdir(fixture->directory);
+    free(fixture);
+    return left;
+}
+
+static int dial(const struct fixture *fixture)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, fixture->path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static void turn(const struct fixture *fixture)
+{
+    event_base_loop(fixture->base, EVLOOP_NONBLOCK);
+}
+
+static void say_bytes(const struct fixture *fixture, int fd, const void *data, size_t size)
+{
+    const char *at = data;
+    while (size > 0) {
+        ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
+        if (sent > 0) {
+            at += sent;
+            size -= (size_t)sent;
+        } else {
+            assert_int_equal(errno, EAGAIN);
+        }
+        turn(fixture);
+    }
+}
+
+static void say(const struct fixture *fixture, int fd, const char *text)
+{
+    say_bytes(fixture, fd, text, strlen(text));
+}
+
+/* Reads once; 0 at the end, also at a broken one. */
+static ssize_t hear_some(int fd, struct rkb_buffer *heard)
+{
+    uint8_t *room = rkb_buffer_reserve(heard, 65536);
+    assert_non_null(room);
+    ssize_t got = recv(fd, room, 65536, 0);
+    if (got > 0)
+        heard->size += (size_t)got;
+    return got < 0 && errno != EAGAIN ? 0 : got;
+}
+
+static char *as_text(struct rkb_buffer *heard)
+{
+    rkb_buffer_add(heard, "", 1);
+    assert_false(heard->failed);
+    return (char *)heard->data;
+}
+
+static bool ends_answer(const struct rkb_buffer *heard)
+{
+    const char *text = (const char *)heard->data;
+    size_t size = heard->size;
+    if (size == 0 || text[size - 1] != '\n')
+        return false;
+    return strncmp(text, "ERROR ", 6) == 0 || (size >= 4 && memcmp(text + size - 4, "\nOK\n", 4) == 0);
+}
+
+/* One whole answer; the caller frees it. */
+static char *hear_answer(const struct fixture *fixture, int fd)
+{
+    struct rkb_buffer heard = {0};
+    for (int i = 0; !ends_answer(&heard); i++) {
+        assert_true(i < 100000);
+        turn(fixture);
+        assert_true(hear_some(fd, &heard) != 0);
+    }
+    return as_text(&heard);
+}
+
+/* All until the other side closes; the caller frees it. */
+static char *hear_end(const struct fixture *fixture, int fd)
+{
+    struct rkb_buffer heard = {0};
+    for (int i = 0; hear_some(fd, &heard) != 0; i++) {
+        assert_true(i < 100000);
+        turn(fixture);
+    }
+    return as_text(&heard);
+}
+
+static size_t count(const char *text, const char *what)
+{
+    size_t found = 0;
+    for (const char *at = strstr(text, what); at != NULL; at = strstr(at + 1, what))
+        found++;
+    return found;
+}
+
+static void check_answer(const struct fixture *fixture, int fd, const char *command, const char *answer)
+{
+    say(fixture, fd, command);
+    char *heard = hear_answer(fixture, fd);
+    assert_string_equal(heard, answer);
+    free(heard);
+}
+
+static void test_answers(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = dial(fixture);
+    check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
+    check_answer(fixture, fd, "  version\t \r\n", "rkbridge 1.2.3\nOK\n");
+    check_answer(fixture, fd, "help version\n", "version               the version of the running rkbridge\nOK\n");
+    say(fixture, fd, "help\n");
+    char *help = hear_answer(fixture, fd);
+    size_t rows;
+    const struct rkb_command *commands = rkb_commands(&rows);
+    for (size_t i = 0; i < rows; i++)
+        assert_non_null(strstr(help, commands[i].help));
+    assert_int_equal(count(help, "\n"), rows + 1);
+    free(help);
+    say(fixture, fd, "stats json\n");
+    char *stats = hear_answer(fixture, fd);
+    json_t *root = json_loads(stats, JSON_DISABLE_EOF_CHECK, NULL);
+    assert_non_null(root);
+    assert_string_equal(strchr(stats, '\n'), "\nOK\n");
+    json_decref(root);
+    free(stats);
+    say(fixture, fd, "status\n");
+    char *status = hear_answer(fixture, fd);
+    assert_int_equal(strncmp(status, "verdict: OK all is well\n", 24), 0);
+    assert_int_equal(count(status, "\nOK\n"), 1);
+    free(status);
+    close(fd);
+}
+
+static void test_errors(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = dial(fixture);
+    size_t asked = fixture->asked;
+    check_answer(fixture, fd, "frobnicate now\n", "ERROR unknown_command there is no command \"frobnicate\"; try help\n");
+    check_answer(fixture, fd, "VERSION\n", "ERROR unknown_command there is no command \"VERSION\"; try help\n");
+    check_answer(fixture, fd, "\n", "ERROR unknown_command there is no command \"\"; try help\n");
+    check_answer(fixture, fd, "\x1b[31m\xff\n", "ERROR unknown_command there is no command \"\\x1b[31m\\xff\"; try help\n");
+    assert_int_equal(fixture->asked, asked);    /* who asks for nothing costs nothing */
+    check_answer(fixture, fd, "stats xml\n", "ERROR usage usage: stats [text|json]\n");
+    check_answer(fixture, fd, "stats json json\n", "ERROR usage usage: stats [text|json]\n");
+    check_answer(fixture, fd, "routes 1\n", "ERROR usage usage: routes [text|json]\n");
+    check_answer(fixture, fd, "gaps 1 2\n", "ERROR usage usage: gaps [text|json]\n");
+    check_answer(fixture, fd, "version 1\n", "ERROR usage usage: version \n");
+    check_answer(fixture, fd, "status json\n", "ERROR usage usage: status \n");
+    check_answer(fixture, fd, "help me\n", "ERROR usage usage: help [command]\n");
+    check_answer(fixture, fd, "version 1 2 3 4 5 6 7 8 9 10 11 12\n", "ERROR usage usage: version \n");
+    check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
+    close(fd);
+}
+
+static void test_nul_bytes(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = dial(fixture);
+    say_bytes(fixture, fd, "version\0\n", 9);
+    char *heard = hear_answer(fixture, fd);
+    assert_string_equal(heard, "ERROR unknown_command there is no command \"version\\x00\"; try help\n");
+    free(heard);
+    check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
+    close(fd);
+}
+
+static void test_a_command_in_single_bytes(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = dial(fixture);
+    for (const char *at = "version\n"; *at != '\0'; at++)
+        say_bytes(fixture, fd, at, 1);
+    char *heard = hear_answer(fixture, fd);
+    assert_string_equal(heard, "rkbridge 1.2.3\nOK\n");
+    free(heard);
+    close(fd);
+}
+
+static void test_pipelined_commands_in_order(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { COMMANDS = 2000 };
+    struct rkb_buffer commands = {0}, expected = {0};
+    for (int i = 0; i < COMMANDS; i++) {
+        rkb_buffer_format(&commands, i % 3 == 0 ? "version\n" : "no%d\n", i);
+        if (i % 3 == 0)
+            rkb_buffer_text(&expected, "rkbridge 1.2.3\nOK\n");
+        else
+            rkb_buffer_format(&expected, "ERROR unknown_command there is no command \"no%d\"; try help\n", i);
+    }
+    int fd = dial(fixture);
+    say_bytes(fixture, fd, commands.data, commands.size);
+    shutdown(fd, SHUT_WR);      /* and who has said all still hears all */
+    char *heard = hear_end(fixture, fd);
+    assert_string_equal(heard, as_text(&expected));
+    free(heard);
+    rkb_buffer_free(&commands);
+    rkb_buffer_free(&expected);
+    close(fd);
+}
+
+static void test_many_commands_let_others_in_between(void **state)
+{
+    struct fixture *fixture = *state;
+    int greedy = dial(fixture), other = dial(fixture);
+    turn(fixture);
+    size_t asked = fixture->asked;
+    char commands[3200];
+    for (size_t i = 0; i < sizeof commands; i += 8)
+        memcpy(commands + i, "version\n", 8);
+    assert_int_equal(send(greedy, commands, sizeof commands, MSG_NOSIGNAL), (ssize_t)sizeof commands);
+    assert_int_equal(send(other, "version\n", 8, MSG_NOSIGNAL), 8);
+    struct rkb_buffer heard = {0};
+    while (heard.size == 0) {
+        event_base_loop(fixture->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+        hear_some(other, &heard);
+    }
+    assert_true(fixture->asked - asked < 100);
+    assert_string_equal(as_text(&heard), "rkbridge 1.2.3\nOK\n");
+    rkb_buffer_free(&heard);
+    close(greedy);
+    close(other);
+}
+
+static void test_half_closed_without_newline(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = dial(fixture);
+    say(fixture, fd, "version\nstat");
+    shutdown(fd, SHUT_WR);
+    char *heard = hear_end(fixture, fd);
+    assert_string_equal(heard, "rkbridge 1.2.3\nOK\nERROR incomplete the last line has no newline at its end\n");
+    free(heard);
+    close(fd);
+}
+
+static void test_line_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    char line[RKB_CONTROL_LINE_MAX + 3];
+    memset(line, ' ', sizeof line);
+    memcpy(line, "version", 7);
+    int fd = dial(fixture);
+    line[RKB_CONTROL_LINE_MAX] = '\n';          /* just as long as allowed */
+    say_bytes(fixture, fd, line, RKB_CONTROL_LINE_MAX + 1);
+    char *heard = hear_answer(fixture, fd);
+    assert_string_equal(heard, "rkbridge 1.2.3\nOK\n");
+    free(heard);
+    line[RKB_CONTROL_LINE_MAX] = '\r';          /* the same with CR LF */
+    line[RKB_CONTROL_LINE_MAX + 1] = '\n';
+    say_bytes(fixture, fd, line, RKB_CONTROL_LINE_MAX + 2);
+    heard = hear_answer(fixture, fd);
+    assert_string_equal(heard, "rkbridge 1.2.3\nOK\n");
+    free(heard);
+    line[RKB_CONTROL_LINE_MAX] = ' ';           /* one too long; what comes after it is not obeyed */
+    line[RKB_CONTROL_LINE_MAX + 1] = '\n';
+    assert_int_equal(send(fd, line, RKB_CONTROL_LINE_MAX + 2, MSG_NOSIGNAL), RKB_CONTROL_LINE_MAX + 2);
+    assert_int_equal(send(fd, "version\n", 8, MSG_NOSIGNAL), 8);
+    heard = hear_end(fixture, fd);
+    assert_string_equal(heard, "ERROR too_long a command is at most 4096 bytes long; closing\n");
+    free(heard);
+    close(fd);
+}
+
+static void test_garbage_without_end(void **state)
+{
+    struct fixture *fixture = *state;
+    char garbage[10000];
+    memset(garbage, 0, sizeof garbage);
+    int fd = dial(fixture);
+    assert_int_equal(send(fd, garbage, sizeof garbage, MSG_NOSIGNAL), (ssize_t)sizeof garbage);
+    char *heard = hear_end(fixture, fd);
+    assert_string_equal(heard, "ERROR too_long a command is at most 4096 bytes long; closing\n");
+    free(heard);
+    close(fd);
+}
+
+static void test_client_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    int fds[RKB_CONTROL_CLIENTS_MAX];
+    for (size_t i = 0; i < RKB_CONTROL_CLIENTS_MAX; i++) {
+        fds[i] = dial(fixture);
+        turn(fixture);
+    }
+    int late = dial(fixture);
+    char *heard = hear_end(fixture, late);
+    assert_string_equal(heard, "ERROR too_many_clients at most 32 clients at a time\n");
+    free(heard);
+    close(late);
+    check_answer(fixture, fds[31], "version\n", "rkbridge 1.2.3\nOK\n");
+    close(fds[0]);
+    turn(fixture);
+    turn(fixture);
+    late = dial(fixture);
+    check_answer(fixture, late, "version\n", "rkbridge 1.2.3\nOK\n");
+    close(late);
+    for (size_t i = 1; i < RKB_CONTROL_CLIENTS_MAX; i++)
+        close(fds[i]);
+}
+
+static void test_who_never_reads_is_dropped(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct rkb_gap_snapshot gaps[4000];
+    for (size_t i = 0; i < 4000; i++)
+        gaps[i] = sample_gaps[0];
+    fixture->snapshot.gaps = gaps;      /* an answer of about 400 kB */
+    fixture->snapshot.gap_count = 4000;
+    int deaf = dial(fixture), other = dial(fixture);
+    struct rkb_buffer one = {0};
+    rkb_command_answer(rkb_slice_text("gaps"), give_snapshot, fixture, &one);
+    size_t asked = fixture->asked;
+    for (int i = 0; i < 40; i++) {
+        (void)!send(deaf, "gaps\n", 5, MSG_NOSIGNAL);      /* fails once it is dropped */
+        turn(fixture);
+        turn(fixture);
+    }
+    size_t answers = fixture->asked - asked;
+    assert_true(answers > RKB_CONTROL_UNREAD_MAX / one.size);
+    assert_true(answers < RKB_CONTROL_UNREAD_MAX / one.size + 4);
+    check_answer(fixture, other, "version\n", "rkbridge 1.2.3\nOK\n");
+    char *heard = hear_end(fixture, deaf);      /* what the kernel holds, and the end */
+    assert_true(strlen(heard) < RKB_CONTROL_UNREAD_MAX);
+    free(heard);
+    rkb_buffer_free(&one);
+    close(deaf);
+    close(other);
+}
+
+static void test_a_large_answer_to_a_slow_reader(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct rkb_gap_snapshot gaps[60000];
+    for (size_t i = 0; i < 60000; i++)
+        gaps[i] = sample_gaps[0];
+    fixture->snapshot.gaps = gaps;      /* an answer above what may be unread: one is always allowed */
+    fixture->snapshot.gap_count = 60000;
+    struct rkb_buffer expected = {0};
+    rkb_command_answer(rkb_slice_text("gaps"), give_snapshot, fixture, &expected);
+    assert_true(expected.size > RKB_CONTROL_UNREAD_MAX);
+    int fd = dial(fixture);
+    say(fixture, fd, "gaps\n");
+    shutdown(fd, SHUT_WR);
+    char *heard = hear_end(fixture, fd);
+    assert_string_equal(heard, as_text(&expected));
+    free(heard);
+    rkb_buffer_free(&expected);
+    close(fd);
+}
+
+static void test_who_leaves_early(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 3 * RKB_CONTROL_CLIENTS_MAX; i++) {
+        int fd = dial(fixture);
+        if (i % 3 != 0)
+            assert_int_equal(send(fd, "stats\nstats\nsta", i % 3 == 1 ? 3 : 15, MSG_NOSIGNAL), i % 3 == 1 ? 3 : 15);
+        if (i % 2 == 0)
+            turn(fixture);
+        close(fd);
+        turn(fixture);
+        turn(fixture);
+    }
+    int fd = dial(fixture);     /* nobody of them takes a place any more */
+    check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
+    close(fd);
+}
+
+static void set_flag(evutil_socket_t fd, short what, void *context)
+{
+    bool *flag = context;
+    (void)fd;
+    (void)what;
+    *flag = true;
+}
+
+static void test_no_descriptors_left(void **state)
+{
+    struct fixture *fixture = *state;
+    int first = dial(fixture), second = dial(fixture), waiting = dial(fixture);
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = (rlim_t)waiting + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    bool over = false;
+    size_t passes = 0;
+    event_base_once(fixture->base, -1, EV_TIMEOUT, set_flag, &over, &(struct timeval){0, 300000});
+    while (!over) {     /* accept fails, and the loop does not spin on it */
+        event_base_loop(fixture->base, EVLOOP_ONCE);
+        passes++;
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(passes < 50);
+    assert_int_equal(send(first, "version\n", 8, MSG_NOSIGNAL), 8);
+    struct rkb_buffer heard = {0};
+    while (hear_some(first, &heard) < 0)
+        event_base_loop(fixture->base, EVLOOP_ONCE);    /* waits for the pause to end */
+    assert_string_equal(as_text(&heard), "rkbridge 1.2.3\nOK\n");
+    rkb_buffer_free(&heard);
+    close(first);
+    close(second);
+    close(waiting);
+}
+
+static mode_t mode_of(const char *path)
+{
+    struct stat there;
+    assert_int_equal(lstat(path, &there), 0);
+    return there.st_mode & 07777;
+}
+
+static void test_mode(void **state)
+{
+    struct fixture *fixture = *state;
+    static const mode_t modes[] = {0600, 0660, 0666, 0700};
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        char path[128];
+        struct rkb_error error = {0};
+        snprintf(path, sizeof path, "%s/mode", fixture->directory);
+        mode_t before = umask(077);
+        struct rkb_control *control = new_control(fixture, path, modes[i], &error);
+        assert_int_equal(umask(before), 077);       /* put back */
+        assert_non_null(control);
+        assert_int_equal(mode_of(path) & 0666, modes[i] & 0666);
+        rkb_control_free(control);
+        assert_int_equal(access(path, F_OK), -1);   /* and removed */
+    }
+}
+
+static void test_in_use(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rkb_error error = {0};
+    assert_null(new_control(fixture, fixture->path, 0660, &error));
+    assert_int_equal(error.code, RKB_LOCKED);
+    assert_non_null(strstr(error.text, fixture->path));
+    int fd = dial(fixture);     /* the one that is there is not disturbed */
+    check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
+    close(fd);
+}
+
+static void test_stale_socket_is_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    rkb_control_free(fixture->control);
+    strcpy(address.sun_path, fixture->path);
+    int gone = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(gone, (struct sockaddr *)&address, sizeof address), 0);
+    close(gone);
+    assert_int_equal(access(fixture->path, F_OK), 0);
+    struct rkb_error error = {0};
+    fixture->control = new_control(fixture, fixture->path, 0600, &error);
+    assert_non_null(fixture->control);
+    assert_int_equal(mode_of(fixture->path), 0600);
+    int fd = dial(fixture);
+    check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
+    close(fd);
+}
+
+static void check_left_alone(struct fixture *fixture, const char *path)
+{
+    struct rkb_error error = {0};
+    struct stat before, after;
+    assert_int_equal(lstat(path, &before), 0);
+    assert_null(new_control(fixture, path, 0660, &error));
+    assert_int_equal(error.code, RKB_USAGE);
+    assert_non_null(strstr(error.text, "no socket"));
+    assert_int_equal(lstat(path, &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+}
+
+static void test_what_is_no_socket_is_left_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    char file[128], link[128];
+    snprintf(file, sizeof file, "%s/file", fixture->directory);
+    snprintf(link, sizeof link, "%s/link", fixture->directory);
+    close(open(file, O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(symlink(fixture->path, link), 0);
+    check_left_alone(fixture, file);
+    check_left_alone(fixture, link);
+    check_left_alone(fixture, fixture->directory);
+    unlink(file);
+    unlink(link);
+}
+
+static void test_places_where_no_socket_can_be(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rkb_error error = {0};
+    char path[300];
+    snprintf(path, sizeof path, "%s/none/control.sock", fixture->directory);
+    assert_null(new_control(fixture, path, 0660, &error));
+    assert_int_equal(error.code, RKB_SYSTEM);
+    assert_non_null(strstr(error.text, path));
+    size_t size = strlen(path);
+    memset(path + size, 'x', 108 - size);       /* 108 bytes are one too many; of 107 only the directory is missing */
+    path[108] = '\0';
+    assert_null(new_control(fixture, path, 0660, &error));
+    assert_int_equal(error.code, RKB_USAGE);
+    path[107] = '\0';
+    assert_null(new_control(fixture, path, 0660, &error));
+    assert_int_equal(error.code, RKB_SYSTEM);
+}
+
+static void test_a_successor_keeps_its_socket(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rkb_error error = {0};
+    unlink(fixture->path);      /* somebody tidied up, and a successor came */
+    struct rkb_control *successor = new_control(fixture, fixture->path, 0660, &error);
+    assert_non_null(successor);
+    rkb_control_free(fixture->control);
+    fixture->control = successor;
+    assert_int_equal(access(fixture->path, F_OK), 0);
+    int fd = dial(fixture);
+    check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
+    close(fd);
+}
+
+static void test_freeing_inside_a_callback(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = dial(fixture), other = dial(fixture);
+    fixture->free_when_asked = true;
+    say(fixture, fd, "version\nversion\n");
+    fixture->control = NULL;
+    char *heard = hear_end(fixture, fd);
+    free(heard);
+    assert_int_equal(fixture->asked, 1);
+    heard = hear_end(fixture, other);
+    assert_string_equal(heard, "");
+    free(heard);
+    assert_int_equal(access(fixture->path, F_OK), -1);
+    close(fd);
+    close(other);
+}
+
+struct asking {
+    const char *path;
+    char *words[4];
+    int argc, code;
+    FILE *out_file, *err_file;
+    _Atomic bool done;
+};
+
+static void *ask(void *context)
+{
+    struct asking *asking = context;
+    asking->code = rkb_tool_ask(asking->path, asking->argc, asking->words, asking->out_file, asking->err_file);
+    asking->done = true;
+    return NULL;
+}
+
+/* rkbctl's side in a thread of its own, while the loop turns here. */
+static void check_ask(const struct fixture *fixture, const char *command, int code, const char *out, const char *err)
+{
+    char *out_text, *err_text, words[64];
+    size_t out_size, err_size;
+    struct asking asking = {.path = fixture->path, .out_file = open_memstream(&out_text, &out_size),
+                            .err_file = open_memstream(&err_text, &err_size)};
+    strcpy(words, command);
+    for (char *save, *word = strtok_r(words, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save))
+        asking.words[asking.argc++] = word;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, ask, &asking), 0);
+    while (!asking.done)
+        turn(fixture);
+    pthread_join(thread, NULL);
+    fclose(asking.out_file);
+    fclose(asking.err_file);
+    assert_int_equal(asking.code, code);
+    if (strncmp(out_text, out, strlen(out)) != 0 || strstr(err_text, err) == NULL || (err[0] == '\0') != (err_size == 0))
+        fail_msg("%s: '%s' and '%s'", command, out_text, err_text);
+    assert_int_equal(count(out_text, "OK\n"), 0);
+    free(out_text);
+    free(err_text);
+}
+
+static void test_rkbctl(void **state)
+{
+    struct fixture *fixture = *state;
+    check_ask(fixture, "version", 0, "rkbridge 1.2.3\n", "");
+    check_ask(fixture, "stats json", 0, "{\"version\":\"1.2.3\",", "");
+    check_ask(fixture, "gaps text", 0, "gaps:\n", "");
+    check_ask(fixture, "gaps xml", 1, "", "rkbctl: usage: gaps [text|json] (usage)\n");
+    check_ask(fixture, "nonsense", 1, "", "(unknown_command)\n");
+    check_ask(fixture, "status", 0, "verdict: OK", "");
+    fixture->snapshot.kafka.connected = false;
+    check_ask(fixture, "status", 1, "verdict: WARN", "");
+    fixture->snapshot.journal.full = true;
+    check_ask(fixture, "status", 2, "verdict: BAD", "");
+    check_ask(fixture, "stats text", 0, "version: 1.2.3\n", "");
+    check_ask(fixture, "status now", 1, "", "(usage)\n");
+}
+
+static void test_rkbctl_takes_answers_of_any_length(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct rkb_gap_snapshot gaps[60000];
+    for (size_t i = 0; i < 60000; i++)
+        gaps[i] = sample_gaps[0];
+    fixture->snapshot.gaps = gaps;
+    fixture->snapshot.gap_count = 60000;
+    check_ask(fixture, "gaps json", 0, "{\"gaps\":[{\"id\":101,", "");
+    check_ask(fixture, "gaps text", 0, "gaps:\n", "");
+}
+
+static void test_rkbctl_without_rkbridge(void **state)
+{
+    struct fixture *fixture = *state;
+    char two_lines[] = "version\nversion", *words[] = {two_lines};
+    check_ask(fixture, "version", 0, "", "");
+    fixture->free_when_asked = true;            /* it goes away in the middle of a command */
+    check_ask(fixture, "version", RKB_EXIT_UNREACHABLE, "", "rkbridge closed the connection");
+    fixture->control = NULL;
+    check_ask(fixture, "version", RKB_EXIT_UNREACHABLE, "", "control.sock: No such file or directory\nIs rkbridge running?");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, fixture->path);
+    int gone = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(gone, (struct sockaddr *)&address, sizeof address), 0);
+    close(gone);
+    check_ask(fixture, "version", RKB_EXIT_UNREACHABLE, "", "Connection refused\nNobody listens there");
+    char *text;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+    assert_int_equal(rkb_tool_ask(fixture->path, 1, words, file, file), RKB_EXIT_USAGE);
+    fclose(file);
+    assert_non_null(strstr(text, "a command is one line"));
+    free(text);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+#define EACH(test) cmocka_unit_test_setup_teardown(test, start, stop)
+    const struct CMUnitTest tests[] = {
+        EACH(test_answers),
+        EACH(test_errors),
+        EACH(test_nul_bytes),
+        EACH(test_a_command_in_single_bytes),
+        EACH(test_pipelined_commands_in_order),
+        EACH(test_many_commands_let_others_in_between),
+        EACH(test_half_closed_without_newline),
+        EACH(test_line_limit),
+        EACH(test_garbage_without_end),
+        EACH(test_client_limit),
+        EACH(test_who_never_reads_is_dropped),
+        EACH(test_a_large_answer_to_a_slow_reader),
+        EACH(test_who_leaves_early),
+        EACH(test_no_descriptors_left),
+        EACH(test_mode),
+        EACH(test_in_use),
+        EACH(test_stale_socket_is_replaced),
+        EACH(test_what_is_no_socket_is_left_alone),
+        EACH(test_places_where_no_socket_can_be),
+        EACH(test_a_successor_keeps_its_socket),
+        EACH(test_freeing_inside_a_callback),
+        EACH(test_rkbctl),
+        EACH(test_rkbctl_takes_answers_of_any_length),
+        EACH(test_rkbctl_without_rkbridge),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
