@@ -48,9 +48,11 @@ static bool take_number(const char **text, uint64_t *number)
     return any;
 }
 
+/* The unit behind a number: blanks may stand between the two, but none behind a number without a unit. */
 static const char *skip_blanks(const char *text)
 {
-    return text + strspn(text, " ");
+    const char *unit = text + strspn(text, " ");
+    return *unit != '\0' ? unit : text;
 }
 
 bool rkb_parse_size(const char *text, uint64_t *bytes, struct rkb_error *error)
@@ -146,8 +148,8 @@ void rkb_format_duration(char *out, size_t size, int64_t microseconds)
 {
     const char *sign = microseconds < 0 ? "-" : "";
     uint64_t value = microseconds < 0 ? -(uint64_t)microseconds : (uint64_t)microseconds;
-    uint64_t seconds = value / SECOND + (value % SECOND >= SECOND / 2);
-    uint64_t minutes = seconds / 60 + (seconds % 60 >= 30), hours = minutes / 60 + (minutes % 60 >= 30);
+    uint64_t seconds = (value + SECOND / 2) / SECOND;
+    uint64_t minutes = (value + 30 * SECOND) / (60 * SECOND), hours = (value + 1800 * SECOND) / (3600 * SECOND);
     if (value == 0)
         snprintf(out, size, "0 s");
     else if (value < 1000)
