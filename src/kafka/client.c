@@ -35,6 +35,7 @@ static const struct rkb_property defaults[] = {
     {"queue.buffering.max.kbytes", QUEUE_KBYTES},
     {"message.max.bytes", RECORD_BYTES},
     {"socket.keepalive.enable", "true"},
+    {"reconnect.backoff.max.ms", "2000"},
     {"log.queue", "true"},
     {"statistics.interval.ms", "1000"},
 };

@@ -227,8 +227,6 @@ static rd_kafka_headers_t *read_headers(const struct rkb_outgoing *record)
         uint16_t name_size = rkb_read_u16(&reader);
         uint32_t value_size = rkb_read_u32(&reader);
         struct rkb_slice name = rkb_read_slice(&reader, name_size), value = rkb_read_slice(&reader, value_size);
-        if (reader.failed)
-            break;
         rd_kafka_header_add(headers, place(name), (ssize_t)name.size, place(value), (ssize_t)value.size);
     }
     if (!reader.failed)

@@ -196,6 +196,7 @@ static void test_defaults_are_effective(void **state)
     assert_set(conf, "partitioner", "murmur2_random");
     assert_set(conf, "client.id", "rkbridge");
     assert_set(conf, "socket.keepalive.enable", "true");
+    assert_set(conf, "reconnect.backoff.max.ms", "2000");
     assert_set(conf, "log.queue", "true");
     assert_set(conf, "linger.ms", "5");
     assert_set(conf, "message.max.bytes", "67108864");
