@@ -11,7 +11,8 @@
  *
  * One turn: take what is in the ring, send what the producer takes, serve its deliveries, sync and write the checkpoint when due, post
  * the figures. After a turn that found little it rests a millisecond, so that wake-ups are paid per batch; then it
- * sleeps on its eventfd, which the loop and librdkafka write to.
+ * sleeps on its eventfd, which the loop and librdkafka write to. In a flood it only takes: a message that is in the journal can wait
+ * for Kafka, one that is still in Redis's output buffer cannot.
  */
 #include "daemon/shipper.h"
 
@@ -33,6 +34,7 @@
 #define FLIGHTS 32768               /* above the producer's own queue limit, so that is met first */
 #define REST_NS 1000000             /* between turns that found little */
 #define TURN_RECORDS 4096           /* sent between two looks at the ring */
+#define FLOOD_PART 16               /* of the ring: more than that in one turn, and taking goes before sending */
 #define CHECKPOINT_US 1000000
 #define FIGURES_US 50000
 #define RETRY_LEAST_US 250000
@@ -159,14 +161,14 @@ static const struct rkb_producer_events producer_events = {
 
 /* ---- from the ring to the journal ---- */
 
-/* True when something was taken. */
-static bool take(struct rkb_shipper *shipper)
+/* Returns how many bytes were taken. */
+static size_t take(struct rkb_shipper *shipper)
 {
     struct rkb_ring *ring = shipper->options.ring;
     const uint8_t *records;
     size_t bytes = rkb_ring_peek(ring, &records), taken = 0;
     if (bytes == 0)
-        return false;
+        return 0;
     struct rkb_error error;
     bool all = rkb_journal_append(shipper->options.journal, records, bytes, rkb_ring_salt(ring), &taken, &error);
     rkb_ring_consume(ring, taken);
@@ -183,7 +185,7 @@ static bool take(struct rkb_shipper *shipper)
             rkb_log(shipper->options.log, RKB_LOG_INFO, "journal", "journal_room", "there is room again");
         tell_loop(shipper);
     }
-    return taken > 0;
+    return taken;
 }
 
 static void offer_room(struct rkb_shipper *shipper)
@@ -437,10 +439,11 @@ static void turn(struct rkb_shipper *shipper)
 {
     shipper->now_us = shipper->options.sys->monotonic_us();
     shipper->real_us = shipper->options.sys->realtime_us();
-    bool taken = take(shipper);
-    if (shipper->options.sync_us == RKB_SYNC_ALWAYS && taken && !sync_journal(shipper))
+    size_t taken = take(shipper);
+    if (shipper->options.sync_us == RKB_SYNC_ALWAYS && taken > 0 && !sync_journal(shipper))
         return;
-    bool shipped = ship(shipper);
+    bool flood = taken > rkb_ring_size(shipper->options.ring) / FLOOD_PART;
+    bool shipped = !flood && ship(shipper);
     int served = rkb_producer_poll(shipper->producer);
     mend(shipper);
     keep_promises(shipper);
@@ -450,9 +453,9 @@ static void turn(struct rkb_shipper *shipper)
         post_figures(shipper);
     if (drained && !atomic_exchange(&shipper->drained, true))
         tell_loop(shipper);
-    if (!taken && !shipped && served == 0)
+    if (taken == 0 && !shipped && served == 0)
         doze(shipper);
-    else if (rkb_ring_room(shipper->options.ring) > rkb_ring_size(shipper->options.ring) / 4 * 3)
+    else if (!flood && rkb_ring_room(shipper->options.ring) > rkb_ring_size(shipper->options.ring) / 4 * 3)
         rest(REST_NS);
 }
 
