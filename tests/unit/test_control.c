@@ -1,4 +1,4 @@
-/* control: real unix sockets, each limit, clients that behave badly, and rkbctl's side of it. */
+/* control: real unix sockets, each limit, and clients that behave badly. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -6,12 +6,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <event2/event.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,61 +20,7 @@
 
 #include "base/bytes.h"
 #include "control/commands.h"
-#include "control/socket.h"
-#include "sample_snapshot.h"
-#include "tool/tool.h"
-
-struct fixture {
-    char directory[64], path[96];
-    struct event_base *base;
-    struct rkb_control *control;
-    struct rkb_snapshot snapshot;
-    size_t asked;
-    bool free_when_asked;
-};
-
-static const struct rkb_snapshot *give_snapshot(void *context)
-{
-    struct fixture *fixture = context;
-    fixture->asked++;
-    if (fixture->free_when_asked)
-        rkb_control_free(fixture->control);
-    return &fixture->snapshot;
-}
-
-static struct rkb_control *new_control(struct fixture *fixture, const char *path, mode_t mode, struct rkb_error *error)
-{
-    struct rkb_control_options options = {.path = path, .mode = mode, .snapshot = give_snapshot, .context = fixture};
-    return rkb_control_new(fixture->base, &options, error);
-}
-
-static int start(void **state)
-{
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    const char *temporary = getenv("TMPDIR");
-    bool is_short = temporary != NULL && strlen(temporary) < 32;
-    snprintf(fixture->directory, sizeof fixture->directory, "%s/rkb-control-XXXXXX", is_short ? temporary : "/tmp");
-    if (mkdtemp(fixture->directory) == NULL)
-        return -1;
-    snprintf(fixture->path, sizeof fixture->path, "%s/control.sock", fixture->directory);
-    fixture->base = event_base_new();
-    fixture->snapshot = sample_snapshot();
-    struct rkb_error error = {0};
-    fixture->control = new_control(fixture, fixture->path, 0660, &error);
-    *state = fixture;
-    return fixture->control == NULL ? -1 : 0;
-}
-
-static int stop(void **state)
-{
-    struct fixture *fixture = *state;
-    rkb_control_free(fixture->control);
-    event_base_free(fixture->base);
-    unlink(fixture->path);
-    int left = rmdir(fixture->directory);
-    free(fixture);
-    return left;
-}
+#include "control_fixture.h"
 
 static int dial(const struct fixture *fixture)
 {
@@ -87,11 +30,6 @@ static int dial(const struct fixture *fixture)
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     return fd;
-}
-
-static void turn(const struct fixture *fixture)
-{
-    event_base_loop(fixture->base, EVLOOP_NONBLOCK);
 }
 
 static void say_bytes(const struct fixture *fixture, int fd, const void *data, size_t size)
@@ -162,14 +100,6 @@ static char *hear_end(const struct fixture *fixture, int fd)
         turn(fixture);
     }
     return as_text(&heard);
-}
-
-static size_t count(const char *text, const char *what)
-{
-    size_t found = 0;
-    for (const char *at = strstr(text, what); at != NULL; at = strstr(at + 1, what))
-        found++;
-    return found;
 }
 
 static void check_answer(const struct fixture *fixture, int fd, const char *command, const char *answer)
@@ -619,100 +549,6 @@ static void test_freeing_inside_a_callback(void **state)
     close(other);
 }
 
-struct asking {
-    const char *path;
-    char *words[4];
-    int argc, code;
-    FILE *out_file, *err_file;
-    _Atomic bool done;
-};
-
-static void *ask(void *context)
-{
-    struct asking *asking = context;
-    asking->code = rkb_tool_ask(asking->path, asking->argc, asking->words, asking->out_file, asking->err_file);
-    asking->done = true;
-    return NULL;
-}
-
-/* rkbctl's side in a thread of its own, while the loop turns here. */
-static void check_ask(const struct fixture *fixture, const char *command, int code, const char *out, const char *err)
-{
-    char *out_text, *err_text, words[64];
-    size_t out_size, err_size;
-    struct asking asking = {.path = fixture->path, .out_file = open_memstream(&out_text, &out_size),
-                            .err_file = open_memstream(&err_text, &err_size)};
-    strcpy(words, command);
-    for (char *save, *word = strtok_r(words, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save))
-        asking.words[asking.argc++] = word;
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, ask, &asking), 0);
-    while (!asking.done)
-        turn(fixture);
-    pthread_join(thread, NULL);
-    fclose(asking.out_file);
-    fclose(asking.err_file);
-    assert_int_equal(asking.code, code);
-    if (strncmp(out_text, out, strlen(out)) != 0 || strstr(err_text, err) == NULL || (err[0] == '\0') != (err_size == 0))
-        fail_msg("%s: '%s' and '%s'", command, out_text, err_text);
-    assert_int_equal(count(out_text, "OK\n"), 0);
-    free(out_text);
-    free(err_text);
-}
-
-static void test_rkbctl(void **state)
-{
-    struct fixture *fixture = *state;
-    check_ask(fixture, "version", 0, "rkbridge 1.2.3\n", "");
-    check_ask(fixture, "stats json", 0, "{\"version\":\"1.2.3\",", "");
-    check_ask(fixture, "gaps text", 0, "gaps:\n", "");
-    check_ask(fixture, "gaps xml", 1, "", "rkbctl: usage: gaps [text|json] (usage)\n");
-    check_ask(fixture, "nonsense", 1, "", "(unknown_command)\n");
-    check_ask(fixture, "status", 0, "verdict: OK", "");
-    fixture->snapshot.kafka.connected = false;
-    check_ask(fixture, "status", 1, "verdict: WARN", "");
-    fixture->snapshot.journal.full = true;
-    check_ask(fixture, "status", 2, "verdict: BAD", "");
-    check_ask(fixture, "stats text", 0, "version: 1.2.3\n", "");
-    check_ask(fixture, "status now", 1, "", "(usage)\n");
-}
-
-static void test_rkbctl_takes_answers_of_any_length(void **state)
-{
-    struct fixture *fixture = *state;
-    static struct rkb_gap_snapshot gaps[60000];
-    for (size_t i = 0; i < 60000; i++)
-        gaps[i] = sample_gaps[0];
-    fixture->snapshot.gaps = gaps;
-    fixture->snapshot.gap_count = 60000;
-    check_ask(fixture, "gaps json", 0, "{\"gaps\":[{\"id\":101,", "");
-    check_ask(fixture, "gaps text", 0, "gaps:\n", "");
-}
-
-static void test_rkbctl_without_rkbridge(void **state)
-{
-    struct fixture *fixture = *state;
-    char two_lines[] = "version\nversion", *words[] = {two_lines};
-    check_ask(fixture, "version", 0, "", "");
-    fixture->free_when_asked = true;            /* it goes away in the middle of a command */
-    check_ask(fixture, "version", RKB_EXIT_UNREACHABLE, "", "rkbridge closed the connection");
-    fixture->control = NULL;
-    check_ask(fixture, "version", RKB_EXIT_UNREACHABLE, "", "control.sock: No such file or directory\nIs rkbridge running?");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(address.sun_path, fixture->path);
-    int gone = socket(AF_UNIX, SOCK_STREAM, 0);
-    assert_int_equal(bind(gone, (struct sockaddr *)&address, sizeof address), 0);
-    close(gone);
-    check_ask(fixture, "version", RKB_EXIT_UNREACHABLE, "", "Connection refused\nNobody listens there");
-    char *text;
-    size_t size;
-    FILE *file = open_memstream(&text, &size);
-    assert_int_equal(rkb_tool_ask(fixture->path, 1, words, file, file), RKB_EXIT_USAGE);
-    fclose(file);
-    assert_non_null(strstr(text, "a command is one line"));
-    free(text);
-}
-
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -739,9 +575,6 @@ int main(void)
         EACH(test_places_where_no_socket_can_be),
         EACH(test_a_successor_keeps_its_socket),
         EACH(test_freeing_inside_a_callback),
-        EACH(test_rkbctl),
-        EACH(test_rkbctl_takes_answers_of_any_length),
-        EACH(test_rkbctl_without_rkbridge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
