@@ -1,0 +1,131 @@
+/* The addresses of a Redis: what is taken, what is refused, what is shown; a password is never repeated. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "redis/url.h"
+
+static void assert_url(const char *text, bool is_unix, const char *host, int port, const char *user, const char *password, const char *shown)
+{
+    struct rkb_redis_url url;
+    struct rkb_error error = {0};
+    char out[512];
+    if (!rkb_redis_url_parse(text, &url, &error))
+        fail_msg("%s: %s", text, error.text);
+    assert_int_equal(url.is_unix, is_unix);
+    assert_string_equal(url.host, host);
+    assert_int_equal(url.port, port);
+    assert_string_equal(url.user, user);
+    assert_string_equal(url.password, password);
+    rkb_redis_url_show(&url, out, sizeof out);
+    assert_string_equal(out, shown);
+}
+
+static void takes_hosts(void **state)
+{
+    (void)state;
+    assert_url("redis://localhost", false, "localhost", 6379, "", "", "redis://localhost:6379");
+    assert_url("redis://localhost/", false, "localhost", 6379, "", "", "redis://localhost:6379");
+    assert_url("redis://r-1.example_x.org:1", false, "r-1.example_x.org", 1, "", "", "redis://r-1.example_x.org:1");
+    assert_url("redis://10.0.0.1:65535", false, "10.0.0.1", 65535, "", "", "redis://10.0.0.1:65535");
+    assert_url("redis://[::1]", false, "::1", 6379, "", "", "redis://[::1]:6379");
+    assert_url("redis://[fe80::1:2]:7000", false, "fe80::1:2", 7000, "", "", "redis://[fe80::1:2]:7000");
+}
+
+static void takes_paths(void **state)
+{
+    (void)state;
+    assert_url("unix:///run/redis.sock", true, "/run/redis.sock", 0, "", "", "unix:///run/redis.sock");
+    assert_url("unix:///run/a@b:c/r.sock", true, "/run/a@b:c/r.sock", 0, "", "", "unix:///run/a@b:c/r.sock");
+    assert_url("unix://u:p@/r.sock", true, "/r.sock", 0, "u", "p", "unix://u@/r.sock");
+}
+
+static void takes_logins(void **state)
+{
+    (void)state;
+    assert_url("redis://bridge@h", false, "h", 6379, "bridge", "", "redis://bridge@h:6379");
+    assert_url("redis://bridge:s3cret@h:1", false, "h", 1, "bridge", "s3cret", "redis://bridge@h:1");
+    assert_url("redis://:s3cret@h", false, "h", 6379, "", "s3cret", "redis://h:6379");
+    assert_url("redis://a%40b:p%2f%3A%25@h", false, "h", 6379, "a@b", "p/:%", "redis://a%40b@h:6379");
+    assert_url("redis://u:a@b:c@h", false, "h", 6379, "u", "a@b:c", "redis://u@h:6379");
+    assert_url("redis://u:p@[::1]:2", false, "::1", 2, "u", "p", "redis://u@[::1]:2");
+    assert_url("redis://u%0a:p@h", false, "h", 6379, "u\n", "p", "redis://u%0A@h:6379");
+}
+
+static void refuses(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "", "localhost", "http://h", "redis:/h", "rediss://h", "redis://", "redis://:6379", "redis://u:sEcReT@", "redis://h:",
+        "redis://h:0", "redis://h:65536", "redis://h:99999999999999999999", "redis://h:-1", "redis://h:1x", "redis://::1",
+        "redis://[::1", "redis://[::1]x", "redis://[localhost]", "redis://[]", "redis://h/0", "redis://h?db=1", "redis://h#x",
+        "redis://a b", "redis://u:%zz@h", "redis://u:%4@h", "redis://u:%@h", "redis://u:%00@h", "unix://", "unix://r.sock",
+        "unix:///", "unix://host/r.sock", "redis://u:sEcReT/x@h", "redis://u:sEcReT?@h", "redis://sEcReT#@h:1", "redis://u:sEcReT%@h",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct rkb_redis_url url;
+        struct rkb_error error = {0};
+        if (rkb_redis_url_parse(wrong[i], &url, &error))
+            fail_msg("taken: %s", wrong[i]);
+        assert_int_equal(error.code, RKB_USAGE);
+        assert_true(strlen(error.text) > 10);
+        assert_null(strstr(error.text, "sEcReT"));
+    }
+}
+
+/* scheme + length times 'a' + rest */
+static bool parses(const char *scheme, size_t length, const char *rest)
+{
+    char text[2048];
+    struct rkb_redis_url url;
+    struct rkb_error error = {0};
+    memset(text, 'a', sizeof text);
+    memcpy(text, scheme, strlen(scheme));
+    memcpy(text + strlen(scheme) + length, rest, strlen(rest) + 1);
+    return rkb_redis_url_parse(text, &url, &error);
+}
+
+static void knows_its_limits(void **state)
+{
+    (void)state;
+    assert_true(parses("redis://", 255, ""));
+    assert_false(parses("redis://", 256, ""));
+    assert_true(parses("redis://", 127, "@h"));
+    assert_false(parses("redis://", 128, "@h"));
+    assert_true(parses("redis://:", 255, "@h"));
+    assert_false(parses("redis://:", 256, "@h"));
+    assert_true(parses("unix:///", 106, ""));
+    assert_false(parses("unix:///", 107, ""));
+}
+
+static void shows_within_bounds(void **state)
+{
+    (void)state;
+    struct rkb_redis_url url;
+    struct rkb_error error;
+    char out[16 + 1];
+    assert_true(rkb_redis_url_parse("redis://somebody:x@some.host.example:7000", &url, &error));
+    memset(out, '#', sizeof out);
+    rkb_redis_url_show(&url, out, 16);
+    assert_string_equal(out, "redis://somebod");
+    assert_int_equal(out[16], '#');
+    memset(url.user, 0xff, sizeof url.user - 1);
+    char all[1024];
+    rkb_redis_url_show(&url, all, sizeof all);
+    assert_non_null(strstr(all, "%FF@some.host.example:7000"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(takes_hosts),      cmocka_unit_test(takes_paths),
+        cmocka_unit_test(takes_logins),     cmocka_unit_test(refuses),
+        cmocka_unit_test(knows_its_limits), cmocka_unit_test(shows_within_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
