@@ -19,8 +19,8 @@
 #endif
 #endif
 
-/* Counts every allocation of the process, hiredis's too. */
-static unsigned long allocations;
+/* Counts every allocation of the process, hiredis's too. Volatile, since compilers know that malloc changes no variable. */
+static volatile unsigned long allocations;
 
 #ifdef SANITIZED
 int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t), void (*on_free)(const volatile void *));
