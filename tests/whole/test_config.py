@@ -1,11 +1,13 @@
 """Wrong use and wrong configs: refused with 64, every mistake at once, each with file, line and column."""
 
+import ctypes
 import os
 import re
 
 import pytest
 
 from bridge import BUILD, route
+from delivery import assert_delivered, decode_raw
 
 GOOD = """instance: test
 redis:
@@ -25,6 +27,10 @@ routes:
     channels: [user_created]
     topic: user_activity
     envelope: event
+  products:
+    source: legacy
+    channels: [product_inventory_updates]
+    topic: product_inventory
 """
 
 # What of the good config becomes what, and a word of the mistake. The mark § stands where the mistake is to be shown.
@@ -51,12 +57,12 @@ MISTAKES = {
     "no channel and no pattern": ("    channels: [user_created]\n", "", "channels"),
     "no topic": ("    topic: user_activity\n", "", "topic"),
     "an unset variable": ("    topic: user_activity", "    topic: §${RKB_NOT_SET_ANYWHERE}", "RKB_NOT_SET_ANYWHERE"),
-    "a url of another kind": ("redis://127", "§http://127", "http"),
+    "a url of another kind": ("redis://127", "§http://127", "redis://"),
     "unknown librdkafka property": ("  properties:", "  properties:\n    §queue.bufering.max.ms: 5", "queue.bufering.max.ms"),
-    "librdkafka property with a wrong value": ("  properties:", "  properties:\n    linger.ms: §soon", "linger.ms"),
-    "a property that breaks a rule": ("  properties:", "  properties:\n    acks: §1", "acks"),
-    "message.timeout.ms": ("  properties:", "  properties:\n    message.timeout.ms: §300000", "message.timeout.ms"),
-    "enable.idempotence": ("  properties:", "  properties:\n    enable.idempotence: §false", "enable.idempotence"),
+    "librdkafka property with a wrong value": ("  properties:", "  properties:\n    §linger.ms: soon", "linger.ms"),
+    "a property that breaks a rule": ("  properties:", "  properties:\n    §acks: 1", "acks"),
+    "message.timeout.ms": ("  properties:", "  properties:\n    §message.timeout.ms: 300000", "message.timeout.ms"),
+    "enable.idempotence": ("  properties:", "  properties:\n    §enable.idempotence: false", "enable.idempotence"),
     "exactly-once is not there yet": ("kafka:", "kafka:\n  delivery: §exactly-once", "exactly-once"),
     "a directory that cannot be": ("  directory: {directory}/journal", "  directory: §/proc/nowhere/journal", "/proc/nowhere"),
     "a path that is not absolute": ("  directory: {directory}/journal", "  directory: §journal", "directory"),
@@ -112,7 +118,7 @@ def test_all_mistakes_at_once(rkbridge, good, tmp_path):
     places = [tuple(map(int, re.match(r":(\d+):(\d+): ", line[len(str(path)):]).groups()))
               for line in err.splitlines() if re.match(r":\d+:\d+: ", line[len(str(path)):])]
     assert len(places) >= 7 and places == sorted(places), err
-    for word in ("ulr", "http", "heartbeat", "twice", "evnet", "nothing", "maybe"):
+    for word in ("ulr", "redis://", "heartbeat", "twice", "evnet", "nothing", "maybe"):
         assert word in err
 
 
@@ -175,14 +181,44 @@ def test_a_second_instance_on_the_same_socket(bridge, topic, tmp_path):
     assert one.stats()["ready"]
 
 
-def test_a_journal_that_is_none(bridge, make_bridge, redis, kafka, topic):
-    """A checkpoint that cannot be read is damage, not a reason to start anew over it."""
+def xxh3(data):
+    """XXH3-64, by the library that rkbridge itself needs."""
+    library = ctypes.CDLL("libxxhash.so.0")
+    library.XXH3_64bits.restype = ctypes.c_uint64
+    library.XXH3_64bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+    return library.XXH3_64bits(data, len(data))
+
+
+def test_a_journal_of_a_newer_format_is_refused_in_words(bridge, publisher, topic):
+    """Format version at offset 8 of a segment (doc/journal-format.md); nothing is changed, so that the newer program can go on."""
     one = bridge({"all": route(topic, channels=["c"])})
     one.terminate()
-    (one.journal / "checkpoint").write_bytes(b"\xff" * (one.journal / "checkpoint").stat().st_size)
+    segment = sorted(one.journal.glob("*.seg"))[-1]
+    data = segment.read_bytes()
+    head = data[:8] + (2).to_bytes(4, "little") + data[12:56]
+    changed = head + xxh3(head).to_bytes(8, "little") + data[64:]
+    segment.write_bytes(changed)
     one.start(wait=None)
     assert one.ended() == 73
-    assert "checkpoint" in one.stderr().splitlines()[-1] + one.stderr().splitlines()[-2]
+    assert "version 2" in one.stderr() and segment.name in one.stderr()
+    assert segment.read_bytes() == changed
+    segment.write_bytes(data)
+    one.start()
+
+
+def test_a_lost_checkpoint_costs_repeats_and_nothing_else(bridge, publisher, topic, read):
+    one = bridge({"all": route(topic, channels=["c"], envelope="raw")})
+    publisher.publish("c", count=50)
+    one.wait_totals(received=50, pending=0)
+    head = one.stats()["journal"]["head"]
+    one.terminate()
+    (one.journal / "checkpoint").write_bytes(b"\xff" * (one.journal / "checkpoint").stat().st_size)
+    one.start()
+    assert "event=journal_damaged" in one.stderr()
+    assert one.stats()["journal"]["head"] >= head, "no sequence number twice"
+    publisher.publish("c", count=10)
+    one.wait_totals(received=10, pending=0)
+    assert_delivered(publisher.sent, [decode_raw(record) for record in read(topic)])
 
 
 def test_the_binaries_are_there():
