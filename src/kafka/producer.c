@@ -52,8 +52,6 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     (void)rk;
     struct rkb_producer *producer = opaque;
-    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        producer->connected = false;
     producer->events.error(producer->context, (rd_kafka_resp_err_t)code, reason);
 }
 

@@ -53,7 +53,7 @@ enum rkb_sent rkb_producer_send(struct rkb_producer *producer, const struct rkb_
 int rkb_producer_poll(struct rkb_producer *producer);
 /* True after a fatal error; *error then says which. */
 bool rkb_producer_fatal(const struct rkb_producer *producer, struct rkb_error *error);
-/* True while at least one broker connection is up (from librdkafka's statistics and callbacks). */
+/* True while at least one broker connection is up; known once a second, from librdkafka's statistics. */
 bool rkb_producer_connected(const struct rkb_producer *producer);
 
 /* For tests only: the handle, to inject a fatal error with rd_kafka_test_fatal_error. */
