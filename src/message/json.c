@@ -17,16 +17,36 @@
 
 enum state { VALUE, FIRST_VALUE, KEY, FIRST_KEY, AFTER, DONE, WRONG };
 
+/* Where a scan came to: behind what it looked for, or at the first byte that cannot be. */
+struct spot {
+    const uint8_t *at;
+    bool good;
+};
+
+/*
+ * Small enough, with its functions, for the compiler to keep in registers; so what is not inlined gets and gives
+ * places by value, and never a pointer to this.
+ */
 struct scanner {
     const uint8_t *at, *end;
     size_t depth;
     uint64_t objects[RKB_JSON_DEPTH / 64];      /* bit n: the container at depth n is an object, else an array */
 };
 
-/* The next byte, or 0, which is right nowhere, at the end. */
-static inline uint8_t peek(const struct scanner *scanner)
+static struct spot good(const uint8_t *at)
 {
-    return scanner->at < scanner->end ? *scanner->at : 0;
+    return (struct spot){at, true};
+}
+
+static struct spot bad(const uint8_t *at)
+{
+    return (struct spot){at, false};
+}
+
+/* The byte there, or 0, which is right nowhere, at the end. */
+static inline uint8_t byte_at(const uint8_t *at, const uint8_t *end)
+{
+    return at < end ? *at : 0;
 }
 
 static inline bool is_space(uint8_t byte)
@@ -34,10 +54,11 @@ static inline bool is_space(uint8_t byte)
     return byte == ' ' || byte == '\n' || byte == '\t' || byte == '\r';
 }
 
-static inline void skip_space(struct scanner *scanner)
+static inline const uint8_t *skip_space(const uint8_t *at, const uint8_t *end)
 {
-    while (scanner->at < scanner->end && is_space(*scanner->at))
-        scanner->at++;
+    while (at < end && is_space(*at))
+        at++;
+    return at;
 }
 
 static inline bool is_digit(uint8_t byte)
@@ -51,88 +72,81 @@ static bool is_hex_digit(uint8_t byte)
 }
 
 /* Behind a backslash. */
-static bool scan_escape(struct scanner *scanner)
+static struct spot scan_escape(const uint8_t *at, const uint8_t *end)
 {
-    uint8_t byte = peek(scanner);
+    uint8_t byte = byte_at(at, end);
     if (byte == 0 || strchr("\"\\/bfnrtu", byte) == NULL)
-        return false;
-    scanner->at++;
-    for (int i = 0; byte == 'u' && i < 4; i++) {
-        if (!is_hex_digit(peek(scanner)))
-            return false;
-        scanner->at++;
-    }
-    return true;
+        return bad(at);
+    at++;
+    for (int i = 0; byte == 'u' && i < 4; i++, at++)
+        if (!is_hex_digit(byte_at(at, end)))
+            return bad(at);
+    return good(at);
 }
 
 /* At a byte that begins no ASCII character: a whole UTF-8 sequence must stand there. */
-static bool scan_wide(struct scanner *scanner)
+static struct spot scan_wide(const uint8_t *at, const uint8_t *end)
 {
     size_t skip = 0;
-    size_t length = rkb_utf8_step(rkb_slice(scanner->at, (size_t)(scanner->end - scanner->at)), &skip);
-    bool lead_is_good = *scanner->at >= 0xC2 && *scanner->at <= 0xF4;
-    scanner->at += length > 0 ? length : lead_is_good ? skip : 0;
-    return length > 0;
+    size_t length = rkb_utf8_step(rkb_slice(at, (size_t)(end - at)), &skip);
+    bool lead_is_good = *at >= 0xC2 && *at <= 0xF4;
+    return length > 0 ? good(at + length) : bad(lead_is_good ? at + skip : at);
 }
 
 /* Behind the opening quote, to behind the closing one. */
-static inline bool scan_string(struct scanner *scanner)
+static struct spot scan_string(const uint8_t *at, const uint8_t *end)
 {
     for (;;) {
-        scanner->at += rkb_scan_plain(scanner->at, (size_t)(scanner->end - scanner->at));
-        uint8_t byte = peek(scanner);
-        if (byte < 0x20)
-            return false;
-        if (byte >= 0x80) {
-            if (!scan_wide(scanner))
-                return false;
-            continue;
-        }
-        scanner->at++;
+        at += rkb_scan_plain(at, (size_t)(end - at));
+        uint8_t byte = byte_at(at, end);
         if (byte == '"')
-            return true;
-        if (!scan_escape(scanner))
-            return false;
+            return good(at + 1);
+        if (byte < 0x20)
+            return bad(at);
+        struct spot spot = byte == '\\' ? scan_escape(at + 1, end) : scan_wide(at, end);
+        if (!spot.good)
+            return spot;
+        at = spot.at;
     }
 }
 
 /* At least one digit. */
-static inline bool scan_digits(struct scanner *scanner)
+static inline struct spot scan_digits(const uint8_t *at, const uint8_t *end)
 {
-    const uint8_t *start = scanner->at;
-    while (scanner->at < scanner->end && is_digit(*scanner->at))
-        scanner->at++;
-    return scanner->at > start;
+    if (!is_digit(byte_at(at, end)))
+        return bad(at);
+    do
+        at++;
+    while (at < end && is_digit(*at));
+    return good(at);
 }
 
-static inline bool scan_number(struct scanner *scanner)
+static struct spot scan_number(const uint8_t *at, const uint8_t *end)
 {
-    if (*scanner->at == '-')
-        scanner->at++;
-    if (peek(scanner) == '0')
-        scanner->at++;
-    else if (!scan_digits(scanner))
-        return false;
-    if (peek(scanner) == '.') {
-        scanner->at++;
-        if (!scan_digits(scanner))
-            return false;
+    at += *at == '-';
+    struct spot spot = byte_at(at, end) == '0' ? good(at + 1) : scan_digits(at, end);
+    if (spot.good && byte_at(spot.at, end) == '.')
+        spot = scan_digits(spot.at + 1, end);
+    if (spot.good && (byte_at(spot.at, end) | 0x20) == 'e') {
+        at = spot.at + 1;
+        at += byte_at(at, end) == '+' || byte_at(at, end) == '-';
+        spot = scan_digits(at, end);
     }
-    if ((peek(scanner) | 0x20) == 'e') {
-        scanner->at++;
-        if (peek(scanner) == '+' || peek(scanner) == '-')
-            scanner->at++;
-        return scan_digits(scanner);
-    }
-    return true;
+    return spot;
 }
 
-static bool scan_word(struct scanner *scanner, const char *word)
+static struct spot scan_word(const uint8_t *at, const uint8_t *end, const char *word)
 {
-    for (; *word != '\0'; word++, scanner->at++)
-        if (peek(scanner) != (uint8_t)*word)
-            return false;
-    return true;
+    for (; *word != '\0'; word++, at++)
+        if (byte_at(at, end) != (uint8_t)*word)
+            return bad(at);
+    return good(at);
+}
+
+static inline enum state arrive(struct scanner *scanner, struct spot spot, enum state next)
+{
+    scanner->at = spot.at;
+    return spot.good ? next : WRONG;
 }
 
 static inline enum state open_container(struct scanner *scanner, bool object)
@@ -162,42 +176,35 @@ static inline bool in_object(const struct scanner *scanner)
 
 static inline enum state scan_value(struct scanner *scanner)
 {
-    bool good = false;
-    switch (peek(scanner)) {
+    switch (byte_at(scanner->at, scanner->end)) {
+    case '"':
+        return arrive(scanner, scan_string(scanner->at + 1, scanner->end), AFTER);
     case '{':
         return open_container(scanner, true);
     case '[':
         return open_container(scanner, false);
-    case '"':
-        scanner->at++;
-        good = scan_string(scanner);
-        break;
     case 't':
-        good = scan_word(scanner, "true");
-        break;
+        return arrive(scanner, scan_word(scanner->at, scanner->end, "true"), AFTER);
     case 'f':
-        good = scan_word(scanner, "false");
-        break;
+        return arrive(scanner, scan_word(scanner->at, scanner->end, "false"), AFTER);
     case 'n':
-        good = scan_word(scanner, "null");
-        break;
+        return arrive(scanner, scan_word(scanner->at, scanner->end, "null"), AFTER);
     case '-': case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
-        good = scan_number(scanner);
-        break;
+        return arrive(scanner, scan_number(scanner->at, scanner->end), AFTER);
     }
-    return good ? AFTER : WRONG;
+    return WRONG;
 }
 
 /* A key and the colon behind it. */
 static inline enum state scan_key(struct scanner *scanner)
 {
-    if (peek(scanner) != '"')
+    if (byte_at(scanner->at, scanner->end) != '"')
         return WRONG;
-    scanner->at++;
-    if (!scan_string(scanner))
-        return WRONG;
-    skip_space(scanner);
-    if (peek(scanner) != ':')
+    struct spot spot = scan_string(scanner->at + 1, scanner->end);
+    if (!spot.good)
+        return arrive(scanner, spot, WRONG);
+    scanner->at = skip_space(spot.at, scanner->end);
+    if (byte_at(scanner->at, scanner->end) != ':')
         return WRONG;
     scanner->at++;
     return VALUE;
@@ -208,7 +215,7 @@ static inline enum state scan_after(struct scanner *scanner)
     if (scanner->depth == 0)
         return scanner->at == scanner->end ? DONE : WRONG;
     bool object = in_object(scanner);
-    uint8_t byte = peek(scanner);
+    uint8_t byte = byte_at(scanner->at, scanner->end);
     if (byte == ',') {
         scanner->at++;
         return object ? KEY : VALUE;
@@ -218,14 +225,18 @@ static inline enum state scan_after(struct scanner *scanner)
 
 static inline enum state scan_next(struct scanner *scanner, enum state state)
 {
-    skip_space(scanner);
+    scanner->at = skip_space(scanner->at, scanner->end);
     switch (state) {
     case FIRST_VALUE:
-        return peek(scanner) == ']' ? close_container(scanner) : scan_value(scanner);
+        if (byte_at(scanner->at, scanner->end) == ']')
+            return close_container(scanner);
+        /* fall through */
     case VALUE:
         return scan_value(scanner);
     case FIRST_KEY:
-        return peek(scanner) == '}' ? close_container(scanner) : scan_key(scanner);
+        if (byte_at(scanner->at, scanner->end) == '}')
+            return close_container(scanner);
+        /* fall through */
     case KEY:
         return scan_key(scanner);
     case AFTER:
@@ -239,11 +250,7 @@ static inline enum state scan_next(struct scanner *scanner, enum state state)
 
 bool rkb_json_valid(struct rkb_slice text, size_t *stopped_at)
 {
-    struct scanner scanner;
-    scanner.at = text.data;
-    scanner.end = text.data + text.size;
-    scanner.depth = 0;
-    memset(scanner.objects, 0, sizeof scanner.objects);
+    struct scanner scanner = {.at = text.data, .end = text.data + text.size};
     enum state state = VALUE;
     while (state != DONE && state != WRONG)
         state = scan_next(&scanner, state);
