@@ -318,8 +318,7 @@ static bool look_ahead(struct recovery *recovery, struct rkb_scan scan, size_t e
 {
     bool any = false;
     struct rkb_record record;
-    scan.size = end;
-    while (scan.offset < end && rkb_scan_ahead(&scan, &record)) {
+    while (rkb_scan_ahead(&scan, end, &record)) {
         any = true;
         if (record.kind == RKB_DICTIONARY && !rkb_journal_learn(recovery->journal, &record, NULL))
             break;

@@ -34,9 +34,9 @@ static bool plausible(const struct rkb_scan *scan, const struct rkb_record *reco
     return record->sequence >= scan->next && record->sequence - scan->next <= scan->size / RKB_RECORD_HEADER;
 }
 
-bool rkb_scan_ahead(struct rkb_scan *scan, struct rkb_record *record)
+bool rkb_scan_ahead(struct rkb_scan *scan, size_t end, struct rkb_record *record)
 {
-    for (; scan->size - scan->offset >= RKB_RECORD_HEADER; scan->offset += 8) {
+    for (; scan->offset < end && scan->size - scan->offset >= RKB_RECORD_HEADER; scan->offset += 8) {
         const uint8_t *at = scan->data + scan->offset;
         size_t available = scan->size - scan->offset;
         if (rkb_record_peek(at, available, record, NULL) != RKB_PARSE_RECORD || !plausible(scan, record))

@@ -21,9 +21,9 @@ struct rkb_scan rkb_scan(const uint8_t *data, size_t size, const struct rkb_segm
 enum rkb_parse rkb_scan_next(struct rkb_scan *scan, struct rkb_record *record, const char **why) RKB_MUST_CHECK;
 
 /*
- * Behind a place that does not count: the next record anywhere after it that does, but for numbers in between. False when
- * there is none up to the end.
+ * Behind a place that does not count: the next record after it that does, but for numbers in between. False when none
+ * begins before `end`.
  */
-bool rkb_scan_ahead(struct rkb_scan *scan, struct rkb_record *record) RKB_MUST_CHECK;
+bool rkb_scan_ahead(struct rkb_scan *scan, size_t end, struct rkb_record *record) RKB_MUST_CHECK;
 
 #endif

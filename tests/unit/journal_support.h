@@ -15,7 +15,7 @@
 #include "base/sys.h"
 #include "journal/journal.h"
 
-/* A new directory under $TMPDIR or /tmp; its name is malloc'd. remove_directory deletes it with the files in it. */
+/* A new directory under $TMPDIR, else /dev/shm, else /tmp; its name is malloc'd. remove_directory deletes it with the files in it. */
 char *make_directory(void);
 void remove_directory(char *directory);
 char *join(const char *directory, const char *name);
