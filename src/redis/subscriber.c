@@ -41,7 +41,8 @@ struct rkb_subscriber {
     size_t confirmed;                   /* on this connection, still standing */
     size_t batch, batch_end;            /* of the command that is being confirmed */
     bool is_stream, batch_due;
-    int64_t since_us;                   /* monotonic, subscribed; 0: not */
+    bool all_confirmed;                 /* on this connection, at some time */
+    int64_t since_us;                   /* monotonic: since when */
     uint64_t connections;
     int64_t last_read_us;
     char error[sizeof((struct rkb_subscriber_figures *)0)->error];
@@ -115,7 +116,7 @@ static int64_t next_wait(struct rkb_subscriber *subscriber)
 {
     uint32_t random = UINT32_MAX / 2;
     (void)subscriber->sys->random(&random, sizeof random);
-    if (subscriber->since_us != 0 && subscriber->sys->monotonic_us() - subscriber->since_us >= subscriber->healthy_us)
+    if (subscriber->all_confirmed && subscriber->sys->monotonic_us() - subscriber->since_us >= subscriber->healthy_us)
         rkb_backoff_reset(&subscriber->backoff);
     return rkb_backoff_next(&subscriber->backoff, random);
 }
@@ -135,7 +136,7 @@ static void on_lost(void *context, const struct rkb_error *error)
         return;
     }
     int64_t wait_us = next_wait(subscriber);
-    subscriber->since_us = 0;
+    subscriber->all_confirmed = false;
     subscriber->state = WAITING;
     arm(subscriber, wait_us);
     hand_over_batch(subscriber);
@@ -159,6 +160,7 @@ static void check_progress(struct rkb_subscriber *subscriber)
         return;
     if (subscriber->confirmed == subscriber->size) {
         subscriber->state = SUBSCRIBED;
+        subscriber->all_confirmed = true;
         subscriber->since_us = subscriber->sys->monotonic_us();
         rkb_connection_beat(subscriber->connection);
         subscriber->events.subscribed(subscriber->context, subscriber->sys->realtime_us());
@@ -270,7 +272,7 @@ static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, 
     struct rkb_error error;
     char command[200];
     if (subscriber->state == STOPPING) {
-        if (subscriber->since_us != 0)
+        if (subscriber->all_confirmed)
             finish(subscriber);
         return;
     }
