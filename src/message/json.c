@@ -250,6 +250,7 @@ static inline enum state scan_next(struct scanner *scanner, enum state state)
 
 bool rkb_json_valid(struct rkb_slice text, size_t *stopped_at)
 {
+    text = rkb_with_data(text);
     struct scanner scanner = {.at = text.data, .end = text.data + text.size};
     enum state state = VALUE;
     while (state != DONE && state != WRONG)
@@ -278,6 +279,7 @@ static const uint8_t replacement[3] = {0xEF, 0xBF, 0xBD};
 
 size_t rkb_json_escaped_size(struct rkb_slice text)
 {
+    text = rkb_with_data(text);
     size_t size = 0, at = 0;
     for (;;) {
         size_t run = rkb_scan_plain(text.data + at, text.size - at);
@@ -311,6 +313,7 @@ static uint8_t *escape_ascii(uint8_t *out, uint8_t byte)
 
 uint8_t *rkb_json_escape(uint8_t *out, struct rkb_slice text)
 {
+    text = rkb_with_data(text);
     size_t at = 0;
     for (;;) {
         size_t run = rkb_scan_plain(text.data + at, text.size - at);

@@ -238,6 +238,11 @@ const struct rkb_channel *rkb_router_channel(struct rkb_router *router, struct r
     return channel != NULL ? channel : add_cached(router, hash, name);
 }
 
+size_t rkb_router_cached(const struct rkb_router *router)
+{
+    return router->cache.count;
+}
+
 /* Each subscription: XXH3 of its name, seeded with XXH3 over what came before, its kind and the length of its name. */
 uint64_t rkb_router_fingerprint(const struct rkb_router *router)
 {

@@ -13,6 +13,12 @@
 #include <emmintrin.h>
 #endif
 
+/* An empty slice may have no data, and C does not let one add even 0 to NULL. */
+static inline struct rkb_slice rkb_with_data(struct rkb_slice text)
+{
+    return text.data != NULL ? text : rkb_slice("", 0);
+}
+
 #define RKB_EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
 /* True for a byte that stands in a JSON string as it is and means only itself: ASCII, no control, no `"`, no `\`. */

@@ -51,6 +51,7 @@ size_t rkb_utf8_step(struct rkb_slice text, size_t *skip)
 
 bool rkb_utf8_valid(struct rkb_slice text)
 {
+    text = rkb_with_data(text);
     size_t at = 0;
     for (;;) {
         at += rkb_scan_ascii(text.data + at, text.size - at);

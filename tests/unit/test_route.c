@@ -1,4 +1,4 @@
-/* route: winners, confirmations, the bounded cache, and that memory running out is told. */
+/* route: winners, confirmations, and the bounded cache. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -135,9 +135,11 @@ static void a_channel_stays_in_the_cache_until_a_confirmation_changes(void **sta
         assert_ptr_equal(winner(router, name), all);
     }
     assert_ptr_equal(rkb_router_channel(router, rkb_slice_text("c")), first);
+    assert_int_equal(rkb_router_cached(router), 501);
     rkb_router_confirm(router, all, true);
     assert_ptr_equal(rkb_router_channel(router, rkb_slice_text("c")), first);
     rkb_router_confirm(router, all, false);
+    assert_int_equal(rkb_router_cached(router), 0);
     assert_null(winner(router, "c"));
     rkb_router_free(router);
 }
@@ -150,12 +152,17 @@ static void a_small_cache_gives_the_same_winners(void **state)
     for (size_t l = 0; l < sizeof limits / sizeof limits[0]; l++) {
         struct rkb_router *router = rkb_router_new(limits[l]);
         struct rkb_subscription *odd = add_confirmed(router, true, "*[13579]"), *seven = add_confirmed(router, false, "channel7");
+        size_t most = 0;
         for (int i = 0; i < 4000; i++) {
             char name[24];
             int number = i / 2 % 1000;
             snprintf(name, sizeof name, "channel%d", number);
             assert_ptr_equal(winner(router, name), number == 7 ? seven : number % 2 != 0 ? odd : NULL);
+            size_t bytes = rkb_router_cached(router) * (sizeof(struct rkb_channel) + 2 * strlen("channel0"));
+            assert_true(rkb_router_cached(router) == 1 || bytes <= limits[l]);
+            most = rkb_router_cached(router) > most ? rkb_router_cached(router) : most;
         }
+        assert_true(l < 3 || most >= limits[l] / 250);      /* and it is made use of */
         rkb_router_free(router);
     }
 }
