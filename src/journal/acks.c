@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define FIRST_WORDS 64
+#define MOST_WORDS (UINT64_C(1) << 30)     /* 68 thousand million numbers apart: nobody's journal */
 
 struct rkb_acks {
     uint64_t low, high;     /* high: the number after the highest settled one, or low */
@@ -52,7 +53,7 @@ static uint64_t *word_of(const struct rkb_acks *acks, uint64_t sequence)
 static bool grow(struct rkb_acks *acks, uint64_t sequence)
 {
     uint64_t needed = sequence / 64 - acks->low / 64 + 2, count = acks->count;
-    if (needed > SIZE_MAX / sizeof(uint64_t) / 2)
+    if (needed > MOST_WORDS)
         return false;
     while (count < needed)
         count *= 2;

@@ -99,9 +99,10 @@ static bool grow_table(struct rkb_dictionary *dictionary)
     dictionary->slots = slots;
     dictionary->slot_count = old_count * 2;
     for (size_t i = 0; i < old_count; i++) {
+        if (old[i].number == 0)
+            continue;
         const struct entry *entry = entry_of(dictionary, old[i].class, old[i].number);
-        if (old[i].number != 0)
-            *find(dictionary, old[i].class, rkb_slice(entry->name, entry->size)) = old[i];
+        *find(dictionary, old[i].class, rkb_slice(entry->name, entry->size)) = old[i];
     }
     free(old);
     return true;

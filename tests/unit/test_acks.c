@@ -1,0 +1,172 @@
+/* Tests of the acks, against the simplest model there is: one bool per number. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "journal/acks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void add(struct rkb_acks *acks, uint64_t first, uint64_t last)
+{
+    for (; first <= last; first++)
+        assert_true(rkb_acks_add(acks, first, NULL));
+}
+
+static void in_order_low_follows(void **state)
+{
+    (void)state;
+    struct rkb_acks *acks = rkb_acks_new(100);
+    assert_int_equal(rkb_acks_low(acks), 100);
+    assert_true(rkb_acks_has(acks, 99));
+    assert_false(rkb_acks_has(acks, 100));
+    for (uint64_t i = 100; i < 10000; i++) {
+        add(acks, i, i);
+        assert_int_equal(rkb_acks_low(acks), i + 1);
+    }
+    assert_int_equal(rkb_acks_ranges(acks, NULL, 0), 0);
+    rkb_acks_free(acks);
+}
+
+static void backwards_low_jumps_at_the_end(void **state)
+{
+    (void)state;
+    struct rkb_acks *acks = rkb_acks_new(1);
+    for (uint64_t i = 100000; i > 1; i--)
+        add(acks, i, i);
+    assert_int_equal(rkb_acks_low(acks), 1);
+    add(acks, 1, 1);
+    assert_int_equal(rkb_acks_low(acks), 100001);
+    add(acks, 5, 5);
+    assert_int_equal(rkb_acks_low(acks), 100001);
+    rkb_acks_free(acks);
+}
+
+static void ranges_are_told_as_many_as_fit(void **state)
+{
+    (void)state;
+    struct rkb_acks *acks = rkb_acks_new(10);
+    struct rkb_range ranges[8];
+    add(acks, 12, 12);
+    add(acks, 20, 400);
+    add(acks, 448, 511);        /* just a word */
+    add(acks, 513, 513);
+    assert_int_equal(rkb_acks_ranges(acks, ranges, 8), 4);
+    static const struct rkb_range expected[] = {{12, 1}, {20, 381}, {448, 64}, {513, 1}};
+    assert_memory_equal(ranges, expected, sizeof expected);
+    assert_int_equal(rkb_acks_ranges(acks, ranges, 2), 2);
+    assert_memory_equal(ranges, expected, 2 * sizeof expected[0]);
+    rkb_acks_free(acks);
+}
+
+static void raising_settles_what_is_below(void **state)
+{
+    (void)state;
+    struct rkb_acks *acks = rkb_acks_new(10);
+    add(acks, 200, 300);
+    add(acks, 320, 330);
+    rkb_acks_raise(acks, 5);
+    assert_int_equal(rkb_acks_low(acks), 10);
+    rkb_acks_raise(acks, 150);
+    assert_int_equal(rkb_acks_low(acks), 150);
+    rkb_acks_raise(acks, 250);
+    assert_int_equal(rkb_acks_low(acks), 301);
+    assert_false(rkb_acks_has(acks, 301));
+    assert_true(rkb_acks_has(acks, 325));
+    rkb_acks_raise(acks, 1000000);
+    assert_int_equal(rkb_acks_low(acks), 1000000);
+    assert_false(rkb_acks_has(acks, 1000000));
+    for (uint64_t i = 1000001; i < 1010000; i++)
+        assert_false(rkb_acks_has(acks, i));
+    rkb_acks_free(acks);
+}
+
+/* A number from a source whose every value is the same in every run. */
+static uint64_t next_random(uint64_t *seed)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *seed >> 33;
+}
+
+#define MODEL 20000
+
+static void check_against(const struct rkb_acks *acks, const bool *settled, uint64_t base)
+{
+    uint64_t low = 0;
+    while (low < MODEL && settled[low])
+        low++;
+    assert_int_equal(rkb_acks_low(acks), base + low);
+    static struct rkb_range ranges[MODEL];
+    size_t count = rkb_acks_ranges(acks, ranges, MODEL), at = 0;
+    for (uint64_t i = low; i < MODEL; i++) {
+        assert_int_equal(rkb_acks_has(acks, base + i), settled[i]);
+        if (settled[i] && (i == 0 || !settled[i - 1]))
+            assert_int_equal(ranges[at++].first, base + i);
+        if (!settled[i] && i > low && settled[i - 1])
+            assert_int_equal(ranges[at - 1].first + ranges[at - 1].count, base + i);
+    }
+    assert_int_equal(at, count);
+}
+
+static void it_agrees_with_a_simple_model(void **state)
+{
+    (void)state;
+    static bool settled[MODEL];
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        uint64_t random = seed, base = seed * 1000003, low = 0;
+        uint64_t spread = 1 + next_random(&random) % 9000;      /* how far ahead of low numbers settle */
+        struct rkb_acks *acks = rkb_acks_new(base);
+        memset(settled, 0, sizeof settled);
+        for (int step = 0; step < 30000; step++) {
+            uint64_t at = low + next_random(&random) % spread;
+            if (at >= MODEL)
+                break;
+            if (next_random(&random) % 4000 == 0) {
+                memset(settled, 1, at);
+                rkb_acks_raise(acks, base + at);
+            } else {
+                settled[at] = true;
+                add(acks, base + at, base + at);
+            }
+            while (low < MODEL && settled[low])
+                low++;
+            assert_int_equal(rkb_acks_low(acks), base + low);
+            if (step % 3000 == 0)
+                check_against(acks, settled, base);
+        }
+        check_against(acks, settled, base);
+        rkb_acks_free(acks);
+    }
+}
+
+static void what_memory_cannot_hold_is_refused_not_forgotten(void **state)
+{
+    (void)state;
+    struct rkb_acks *acks = rkb_acks_new(1);
+    struct rkb_error error = {0};
+    add(acks, 5, 5);
+    assert_false(rkb_acks_add(acks, UINT64_MAX, &error));
+    assert_int_equal(error.code, RKB_NO_MEMORY);
+    assert_false(rkb_acks_has(acks, UINT64_MAX));
+    assert_true(rkb_acks_has(acks, 5));
+    add(acks, 1, 4);
+    assert_int_equal(rkb_acks_low(acks), 6);
+    rkb_acks_free(acks);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(in_order_low_follows),
+        cmocka_unit_test(backwards_low_jumps_at_the_end),
+        cmocka_unit_test(ranges_are_told_as_many_as_fit),
+        cmocka_unit_test(raising_settles_what_is_below),
+        cmocka_unit_test(it_agrees_with_a_simple_model),
+        cmocka_unit_test(what_memory_cannot_hold_is_refused_not_forgotten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
