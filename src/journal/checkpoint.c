@@ -209,6 +209,11 @@ static bool write_all(struct rkb_checkpoint *checkpoint, const uint8_t *data, si
     return true;
 }
 
+int rkb_checkpoint_fd(const struct rkb_checkpoint *checkpoint)
+{
+    return checkpoint->fd;
+}
+
 bool rkb_checkpoint_write(struct rkb_checkpoint *checkpoint, const struct rkb_checkpoint_state *state, bool durable, struct rkb_error *error)
 {
     uint64_t generation = checkpoint->generation + 1;

@@ -38,6 +38,8 @@ enum rkb_checkpoint_found rkb_checkpoint_read(const char *directory, const uint8
 struct rkb_checkpoint *rkb_checkpoint_open(const char *directory, const uint8_t id[16], const struct rkb_sys *sys, uint64_t generation,
                                            const struct rkb_checkpoint_state *make, struct rkb_error *error);
 void rkb_checkpoint_close(struct rkb_checkpoint *checkpoint);
+/* Its descriptor, to sync what was written. */
+int rkb_checkpoint_fd(const struct rkb_checkpoint *checkpoint);
 
 /* Writes *state into the older slot. After a failure the next write goes to the same slot again. */
 bool rkb_checkpoint_write(struct rkb_checkpoint *checkpoint, const struct rkb_checkpoint_state *state, bool durable,

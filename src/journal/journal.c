@@ -105,18 +105,18 @@ static bool passed(const struct rkb_journal *journal, size_t index, uint64_t low
     return index + 1 < journal->segment_count && segment->last < low && segment->pins == 0;
 }
 
-static bool any_passed(const struct rkb_journal *journal, uint64_t low)
+bool rkb_journal_removable(const struct rkb_journal *journal)
 {
-    for (size_t i = 0; i < journal->segment_count && journal->segments[i]->last < low; i++)
-        if (passed(journal, i, low))
+    for (size_t i = 0; i < journal->segment_count && journal->segments[i]->last < journal->written_low; i++)
+        if (passed(journal, i, journal->written_low))
             return true;
     return false;
 }
 
-static bool remove_passed(struct rkb_journal *journal, struct rkb_error *error)
+bool rkb_journal_remove_passed(struct rkb_journal *journal, struct rkb_error *error)
 {
-    for (size_t i = 0; i < journal->segment_count && journal->segments[i]->last < journal->written_low;) {
-        if (!passed(journal, i, journal->written_low)) {
+    for (size_t i = 0; i < journal->segment_count && journal->segments[i]->last < journal->durable_low;) {
+        if (!passed(journal, i, journal->durable_low)) {
             i++;
             continue;
         }
@@ -130,11 +130,12 @@ static bool remove_passed(struct rkb_journal *journal, struct rkb_error *error)
 bool rkb_journal_checkpoint(struct rkb_journal *journal, uint64_t limit, bool durable, struct rkb_error *error)
 {
     struct rkb_checkpoint_state state = put_together(journal, limit);
-    /* A power loss must not bring back a checkpoint that asks for segments which are gone. */
-    if (!rkb_checkpoint_write(journal->checkpoint, &state, durable || any_passed(journal, state.low), error))
+    if (!rkb_checkpoint_write(journal->checkpoint, &state, durable, error))
         return false;
     journal->written_low = state.low;
-    return remove_passed(journal, error);
+    if (durable)
+        journal->durable_low = state.low;
+    return rkb_journal_remove_passed(journal, error);
 }
 
 static bool sync_directory(struct rkb_journal *journal, struct rkb_error *error)
@@ -272,9 +273,11 @@ static bool get_ready(struct rkb_journal *journal, uint64_t generation, uint64_t
     }
     if (!sync_directory(journal, error))
         return false;
+    if (journal->sys->fdatasync(rkb_checkpoint_fd(journal->checkpoint)) != 0)
+        return rkb_fail_errno(error, "journal: cannot sync the checkpoint in %s", journal->directory);
     journal->synced = journal->next;
-    journal->written_low = low;
-    return remove_passed(journal, error);
+    journal->written_low = journal->durable_low = low;
+    return rkb_journal_remove_passed(journal, error);
 }
 
 struct rkb_journal *rkb_journal_open(const struct rkb_journal_options *options, struct rkb_recovery *recovery,

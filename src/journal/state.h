@@ -38,7 +38,8 @@ struct rkb_journal {
 
     struct rkb_checkpoint *checkpoint;
     struct rkb_range *ranges;           /* RKB_CHECKPOINT_RANGES of them, to put a checkpoint together */
-    uint64_t written_low;               /* of the checkpoint on disk */
+    uint64_t written_low;               /* of the checkpoint that is written */
+    uint64_t durable_low;               /* of the one that is synced: a power loss brings back no lower one */
 
     uint8_t *staging;                   /* where a batch gets its salt before it is written */
     size_t staging_size;
@@ -51,6 +52,8 @@ void rkb_journal_drop_segment(struct rkb_journal *journal, size_t index);
 size_t rkb_journal_find(const struct rkb_journal *journal, uint64_t sequence);
 /* Learns a name; RKB_USAGE when the names would take more than half a segment. */
 bool rkb_journal_learn(struct rkb_journal *journal, const struct rkb_record *record, struct rkb_error *error) RKB_MUST_CHECK;
+/* Removes the segments that the durable checkpoint has passed and nobody pins: it must not ask for what is gone. */
+bool rkb_journal_remove_passed(struct rkb_journal *journal, struct rkb_error *error) RKB_MUST_CHECK;
 /* Keeps what must outlive the segments: epoch, times. */
 void rkb_journal_note(struct rkb_journal *journal, const struct rkb_record *record);
 

@@ -211,7 +211,7 @@ static void at_its_limit_it_is_full_and_goes_on_when_there_is_room(void **state)
         uint64_t first = rkb_acks_low(rkb_journal_acks(journal));
         assert_int_equal(read_messages(journal, first, 1000), full);
         settle(journal, first, full - 50);
-        assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, false, &error));
+        assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, true, &error));
         assert_int_equal(read_messages(journal, full - 49, 1000), full);
         next = full;
     }
@@ -271,13 +271,13 @@ static void a_pinned_segment_stays(void **state)
     rkb_segment_pin(segment);
     rkb_cursor_close(&cursor);
     settle(journal, 1, 200);
-    assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, false, &error));
+    assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, true, &error));
     assert_int_equal(count_files(*state, ".seg"), 2);
     rkb_segment_unpin(segment);
-    assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, false, &error));
+    assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, true, &error));
     assert_true(is_message(&kept, 1000));
     rkb_segment_unpin(segment);
-    assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, false, &error));
+    assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, true, &error));
     assert_int_equal(count_files(*state, ".seg"), 1);
     rkb_cursor_seek(&cursor, journal, 1);
     assert_int_equal(rkb_cursor_next(&cursor, &record, &error), RKB_NEXT_RECORD);
