@@ -7,8 +7,8 @@
  *                 +-- its sending side closed --> ended: what it sent is answered, then as closing
  *                 +-- reads nothing, 4 MiB unread; connection broken --> freed at once
  *
- * A client that sends many commands at once gets a few answers, then the loop goes round before its next: it stands in
- * nobody's way. Never: blocks, asks for a figure that nobody wants to see.
+ * A client that sends many commands at once gets a few answers, and the next when those are written: it stands in nobody's
+ * way. Never: blocks, asks for a figure that nobody wants to see.
  */
 #include "control/socket.h"
 
@@ -36,7 +36,6 @@
 struct client {
     struct rkb_control *control;
     struct bufferevent *connection;
-    struct event *next_turn;
     bool ended;                     /* sends nothing more */
     bool closing;                   /* is freed when all is written; nothing more is read */
     bool dropped;                   /* is freed now */
@@ -59,8 +58,6 @@ static void client_free(struct client *client)
 {
     TAILQ_REMOVE(&client->control->clients, client, link);
     client->control->client_count--;
-    if (client->next_turn != NULL)
-        event_free(client->next_turn);
     bufferevent_free(client->connection);
     free(client);
 }
@@ -131,15 +128,13 @@ static bool answer_next(struct client *client)
     return !client->closing && !client->dropped;
 }
 
+/* The rest gets its turn when these are written. */
 static void answer_some(struct client *client)
 {
     struct evbuffer *output = bufferevent_get_output(client->connection);
     size_t answers = 0;
-    while (!client->control->doomed && answer_next(client))
-        if (++answers == ANSWERS_PER_TURN || evbuffer_get_length(output) > OUTPUT_PER_TURN) {
-            event_add(client->next_turn, &(struct timeval){0, 0});
-            return;
-        }
+    while (!client->control->doomed && answers < ANSWERS_PER_TURN && answer_next(client))
+        answers = evbuffer_get_length(output) > OUTPUT_PER_TURN ? ANSWERS_PER_TURN : answers + 1;
 }
 
 static void take_turn(struct client *client)
@@ -155,28 +150,20 @@ static void take_turn(struct client *client)
         client_free(client);
 }
 
-static void on_next_turn(evutil_socket_t fd, short what, void *context)
-{
-    (void)fd;
-    (void)what;
-    take_turn(context);
-}
-
 /* Called for what was read, and when all is written. */
 static void on_progress(struct bufferevent *connection, void *context)
 {
-    struct client *client = context;
     (void)connection;
-    if (!event_pending(client->next_turn, EV_TIMEOUT, NULL))
-        take_turn(client);
+    take_turn(context);
 }
 
 static void on_event(struct bufferevent *connection, short what, void *context)
 {
     struct client *client = context;
+    (void)connection;
     if ((what & BEV_EVENT_EOF) != 0 && (what & BEV_EVENT_READING) != 0) {
         client->ended = true;
-        on_progress(connection, client);
+        take_turn(client);
     } else {
         client_free(client);
     }
@@ -207,13 +194,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
         return;
     }
     client->control = control;
-    client->next_turn = evtimer_new(base, on_next_turn, client);
     TAILQ_INSERT_TAIL(&control->clients, client, link);
     control->client_count++;
-    if (client->next_turn == NULL) {
-        client_free(client);
-        return;
-    }
     bufferevent_setcb(client->connection, on_progress, on_progress, on_event, client);
     bufferevent_setwatermark(client->connection, EV_READ, 0, 2 * RKB_CONTROL_LINE_MAX);
     bufferevent_enable(client->connection, EV_READ | EV_WRITE);

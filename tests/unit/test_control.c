@@ -338,6 +338,26 @@ static void test_who_never_reads_is_dropped(void **state)
     close(other);
 }
 
+static void test_many_large_answers_to_a_reader(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct rkb_gap_snapshot gaps[4000];
+    for (size_t i = 0; i < 4000; i++)
+        gaps[i] = sample_gaps[0];
+    fixture->snapshot.gaps = gaps;      /* together twice what may be unread */
+    fixture->snapshot.gap_count = 4000;
+    char commands[101] = "";
+    for (int i = 0; i < 20; i++)
+        strcat(commands, "gaps\n");
+    int fd = dial(fixture);
+    say(fixture, fd, commands);
+    shutdown(fd, SHUT_WR);
+    char *heard = hear_end(fixture, fd);
+    assert_int_equal(count(heard, "\nOK\n"), 20);
+    free(heard);
+    close(fd);
+}
+
 static void test_a_large_answer_to_a_slow_reader(void **state)
 {
     struct fixture *fixture = *state;
@@ -565,6 +585,7 @@ int main(void)
         EACH(test_garbage_without_end),
         EACH(test_client_limit),
         EACH(test_who_never_reads_is_dropped),
+        EACH(test_many_large_answers_to_a_reader),
         EACH(test_a_large_answer_to_a_slow_reader),
         EACH(test_who_leaves_early),
         EACH(test_no_descriptors_left),
