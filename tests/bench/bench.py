@@ -61,7 +61,9 @@ class Program:
         self.name = name
         self.out_path, self.log_path = directory / f"{name}.out", directory / f"{name}.log"
         with self.out_path.open("wb") as out, self.log_path.open("wb") as log:
-            self.child = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=log)
+            # setpriv becomes the program; whatever ends us ends it too
+            self.child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *map(str, arguments)],
+                                          stdin=subprocess.DEVNULL, stdout=out, stderr=log)
         self.usage = None
 
     def running(self):
@@ -215,6 +217,7 @@ class Bench:
         self.options, self.directory = options, directory
         self.kafka = broker.Broker(directory / "kafka")
         self.runs = 0
+        self.load = os.getloadavg()[0]
 
     def program(self, name):
         for place in (name, pathlib.Path("src") / name):
@@ -294,9 +297,23 @@ def summary(rows, carrier, load):
 
 
 def ratios(rows, load):
-    """CPU of rkbridge by CPU of the floor, round by round."""
-    by = {name: [row["cpu"] for row in rows if (row["carrier"], row["load"]) == (name, load)] for name in CARRIERS}
-    return [ours / floor for ours, floor in zip(by["rkbridge"], by["floor"])]
+    """CPU of rkbridge by CPU of the floor, round by round, and how many rounds do not count: who loses messages, saves."""
+    by = {name: [row for row in rows if (row["carrier"], row["load"]) == (name, load)] for name in CARRIERS}
+    pairs = list(zip(by["rkbridge"], by["floor"]))
+    whole = [ours["cpu"] / floor["cpu"] for ours, floor in pairs if ours["missing"] == floor["missing"] == 0]
+    return whole, len(pairs) - len(whole)
+
+
+def ratio_words(rows, load):
+    pairs, left_out = ratios(rows, load)
+    if not pairs and not left_out:
+        return []
+    words = f"CPU of rkbridge by CPU of floor, {load}, pair by pair: {', '.join(f'{r:.2f}' for r in pairs) or 'none'}"
+    if pairs:
+        words += f"; median {statistics.median(pairs):.2f}"
+        if load == "burst":
+            words += f" ({'within' if statistics.median(pairs) <= RATIO_WANTED else 'over'} the target of {RATIO_WANTED})"
+    return [words + (f"; {left_out} left out, where one of the two lost messages" if left_out else "")]
 
 
 def faults(row):
@@ -343,14 +360,10 @@ def report(bench, rows):
     options = bench.options
     heading = [name for name, _, _ in COLUMNS]
     whole = [row for load in ("burst", "paced") for row in (summary(rows, name, load) for name in CARRIERS) if row]
-    words = []
-    for load in ("burst", "paced"):
-        pairs = ratios(rows, load)
-        if pairs:
-            middle = statistics.median(pairs)
-            words.append(f"CPU of rkbridge by CPU of floor, {load}, pair by pair: {', '.join(f'{r:.2f}' for r in pairs)}; median {middle:.2f}"
-                         + (f" ({'within' if middle <= RATIO_WANTED else 'over'} the target of {RATIO_WANTED})" if load == "burst" else ""))
+    words = [*ratio_words(rows, "burst"), *ratio_words(rows, "paced")]
     broken = [f"{row['load']}: {', '.join(faults(row))}" for row in rows if faults(row)]
+    if bench.load > os.cpu_count() / 4:
+        words.append(f"The machine was not idle before (load average {bench.load:.1f}): these figures are not worth keeping.")
     if any(row["carrier"] == "rkbridge" for row in rows):
         words.append("rkbridge: " + ("; ".join(broken) if broken else "nothing missing, twice or out of order; Redis never cut it off"))
     about = [machine(bench), f"{options.rounds} rounds; {options.size}-byte JSON, {options.channels} channels, lz4, sync {options.sync}; "
@@ -373,7 +386,7 @@ def plan(options):
 def run(bench):
     options, rows, todo = bench.options, [], plan(bench.options)
     bench.kafka.start()
-    print(f"Warming up; load average {os.getloadavg()[0]:.2f}", flush=True)
+    print("Warming up", flush=True)
     bench.measure("floor", "burst", count=200000)
     print(plain_table([[name for name, _, _ in COLUMNS]]), flush=True)
     for number in range(options.rounds):
