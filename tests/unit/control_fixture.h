@@ -64,6 +64,16 @@ static int stop(void **state)
     return left;
 }
 
+/* From now on the answer to `gaps` has so many lines. */
+static void show_gaps(struct fixture *fixture, size_t lines)
+{
+    static struct rkb_gap_snapshot gaps[60000];
+    for (size_t i = 0; i < lines; i++)
+        gaps[i] = sample_gaps[0];
+    fixture->snapshot.gaps = gaps;
+    fixture->snapshot.gap_count = lines;
+}
+
 static void turn(const struct fixture *fixture)
 {
     event_base_loop(fixture->base, EVLOOP_NONBLOCK);

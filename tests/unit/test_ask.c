@@ -75,11 +75,7 @@ static void test_rkbctl(void **state)
 static void test_rkbctl_takes_answers_of_any_length(void **state)
 {
     struct fixture *fixture = *state;
-    static struct rkb_gap_snapshot gaps[60000];
-    for (size_t i = 0; i < 60000; i++)
-        gaps[i] = sample_gaps[0];
-    fixture->snapshot.gaps = gaps;
-    fixture->snapshot.gap_count = 60000;
+    show_gaps(fixture, 60000);
     check_ask(fixture, "gaps json", 0, "{\"gaps\":[{\"id\":101,", "");
     check_ask(fixture, "gaps text", 0, "gaps:\n", "");
 }

@@ -312,11 +312,7 @@ static void test_client_limit(void **state)
 static void test_who_never_reads_is_dropped(void **state)
 {
     struct fixture *fixture = *state;
-    static struct rkb_gap_snapshot gaps[4000];
-    for (size_t i = 0; i < 4000; i++)
-        gaps[i] = sample_gaps[0];
-    fixture->snapshot.gaps = gaps;      /* an answer of about 400 kB */
-    fixture->snapshot.gap_count = 4000;
+    show_gaps(fixture, 4000);      /* an answer of about 400 kB */
     int deaf = dial(fixture), other = dial(fixture);
     struct rkb_buffer one = {0};
     rkb_command_answer(rkb_slice_text("gaps"), give_snapshot, fixture, &one);
@@ -341,11 +337,7 @@ static void test_who_never_reads_is_dropped(void **state)
 static void test_many_large_answers_to_a_reader(void **state)
 {
     struct fixture *fixture = *state;
-    static struct rkb_gap_snapshot gaps[4000];
-    for (size_t i = 0; i < 4000; i++)
-        gaps[i] = sample_gaps[0];
-    fixture->snapshot.gaps = gaps;      /* together twice what may be unread */
-    fixture->snapshot.gap_count = 4000;
+    show_gaps(fixture, 4000);      /* together twice what may be unread */
     char commands[101] = "";
     for (int i = 0; i < 20; i++)
         strcat(commands, "gaps\n");
@@ -361,11 +353,7 @@ static void test_many_large_answers_to_a_reader(void **state)
 static void test_a_large_answer_to_a_slow_reader(void **state)
 {
     struct fixture *fixture = *state;
-    static struct rkb_gap_snapshot gaps[60000];
-    for (size_t i = 0; i < 60000; i++)
-        gaps[i] = sample_gaps[0];
-    fixture->snapshot.gaps = gaps;      /* an answer above what may be unread: one is always allowed */
-    fixture->snapshot.gap_count = 60000;
+    show_gaps(fixture, 60000);      /* an answer above what may be unread: one is always allowed */
     struct rkb_buffer expected = {0};
     rkb_command_answer(rkb_slice_text("gaps"), give_snapshot, fixture, &expected);
     assert_true(expected.size > RKB_CONTROL_UNREAD_MAX);

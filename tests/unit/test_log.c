@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/repeat.h"
 
-static int64_t clock_us;    /* turned by hand */
+static _Atomic int64_t clock_us;    /* turned by hand */
 
 static int64_t realtime_us(void)
 {
