@@ -26,8 +26,7 @@ struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_m
     *mistakes = (struct rkb_mistakes){0};
     if (reading.config == NULL) {
         reading.findings.failed = true;
-    } else if (rkb_yaml_load(&reading.yaml, path, &reading.findings)) {
-        rkb_walk(&reading);
+    } else if (rkb_yaml_load(&reading.yaml, path, &reading.findings) && rkb_walk(&reading)) {
         rkb_check_routes(&reading);
         rkb_check_settings(&reading);
     }

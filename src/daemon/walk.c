@@ -113,13 +113,20 @@ static ptrdiff_t first_of_name(struct rkb_reading *reading, const yaml_node_pair
     return i;
 }
 
+/* How much of "journal." is the name of the section. */
+static int section_size(const char *inside)
+{
+    return *inside == '\0' ? 0 : (int)strlen(inside) - 1;
+}
+
 /* The name in pair number i; NULL, and a mistake, where it is none or was there before. `inside`: "journal.", for people. */
 static const char *read_name(struct rkb_reading *reading, const yaml_node_pair_t *pairs, ptrdiff_t i, const char *inside)
 {
     const yaml_node_t *key = rkb_yaml_node(&reading->yaml, pairs[i].key);
     struct rkb_place place = rkb_yaml_place(key);
     if (key->type != YAML_SCALAR_NODE || strlen(rkb_yaml_text(key)) != key->data.scalar.length) {
-        rkb_findings_add(&reading->findings, place, "%s%sa name must be plain text", inside, *inside == '\0' ? "" : " ");
+        rkb_findings_add(&reading->findings, place, "%.*s%s: a name must be plain text", section_size(inside), inside,
+                         *inside == '\0' ? "the file" : "");
         return NULL;
     }
     const char *name = rkb_yaml_text(key);
@@ -141,7 +148,8 @@ static void read_names(struct rkb_reading *reading, const yaml_node_t *mapping, 
     const yaml_node_pair_t *pairs = mapping->data.mapping.pairs.start;
     ptrdiff_t count = mapping->data.mapping.pairs.top - pairs;
     if (count > MOST_NAMES) {
-        rkb_findings_add(&reading->findings, rkb_yaml_place(mapping), "%s more than %d names in one mapping", inside, MOST_NAMES);
+        rkb_findings_add(&reading->findings, rkb_yaml_place(mapping), "%.*s%s: more than %d names", section_size(inside), inside,
+                         *inside == '\0' ? "the file" : "", MOST_NAMES);
         return;
     }
     for (ptrdiff_t i = 0; i < count; i++) {
@@ -317,14 +325,18 @@ static void read_top(struct rkb_reading *reading, const struct scope *scope, con
     }
 }
 
-void rkb_walk(struct rkb_reading *reading)
+bool rkb_walk(struct rkb_reading *reading)
 {
     struct scope top = {"", &reading->global, reading->config};
-    set_defaults(reading, "", reading->config);
     const yaml_node_t *root = rkb_yaml_root(&reading->yaml);
-    if (root != NULL && !rkb_yaml_nothing(root) && root->type != YAML_MAPPING_NODE)
+    bool nothing = root == NULL || rkb_yaml_nothing(root);
+    if (!nothing && root->type != YAML_MAPPING_NODE) {
         rkb_findings_add(&reading->findings, rkb_yaml_place(root), "the file must be a mapping of settings");
-    else if (root != NULL && root->type == YAML_MAPPING_NODE)
+        return false;
+    }
+    set_defaults(reading, "", reading->config);
+    if (!nothing)
         read_names(reading, root, &top, "", read_top);
     check_required(reading, "", &reading->global);
+    return true;
 }

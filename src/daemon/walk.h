@@ -12,6 +12,7 @@
 
 #include "daemon/reading.h"
 
-void rkb_walk(struct rkb_reading *reading);
+/* False where the file is no mapping of settings at all, so that there is nothing to check. */
+bool rkb_walk(struct rkb_reading *reading);
 
 #endif
