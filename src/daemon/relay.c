@@ -308,7 +308,7 @@ static void on_lost(void *context, const struct rkb_error *error, bool was_strea
     struct rkb_relay *relay = source->relay;
     rkb_log(relay->options.log, RKB_LOG_WARN, source->object, was_stream ? "connection_lost" : "connection_failed",
             "%s; trying again in %lld ms", error->text, (long long)retry_us / 1000);
-    if (source->subscribed && source->away == NULL)
+    if (was_stream && source->away == NULL)
         source->away = open_gap(source, "connection_lost", last_read_us ? last_read_us : relay->options.sys->realtime_us());
     source->streaming = source->subscribed = false;
     event_del(source->mark_timer);

@@ -165,11 +165,11 @@ static bool init_source(struct rkb_relay *relay, size_t index, struct rkb_error 
     return true;
 }
 
-/* When the instance before us read its last byte: the ring's note if it outlived that one, else what the journal holds. */
+/* When the instance before us read its last byte: the ring's note if it outlived that one, else the last time in the journal. */
 static int64_t last_alive_us(const struct rkb_relay *relay)
 {
     int64_t noted = rkb_ring_noted_read(relay->ring);
-    return noted > relay->options.store->recovery.last_time_us ? noted : relay->options.store->recovery.last_time_us;
+    return noted > 0 ? noted : relay->options.store->recovery.last_time_us;
 }
 
 /* From the last byte the instance before us read, to our subscription. A gap that was open then goes on. */
