@@ -41,6 +41,17 @@ def test_drains_under_load(bridge, redis, publisher, routes, arrived, number):
     assert not re.search(r"[1-9]\d* records? (is|are)? ?left", last_line(one))
 
 
+def test_drains_what_is_on_its_way(bridge, publisher, routes, arrived):
+    """What Redis sent before it confirmed the end of the subscriptions counts, however much it is."""
+    one = bridge(routes)
+    one.process.send_signal(signal.SIGSTOP)
+    assert publisher.publish(*CHANNELS, count=5000) == 10000
+    one.process.send_signal(signal.SIGTERM)
+    one.process.send_signal(signal.SIGCONT)
+    assert one.ended() == 0
+    assert_delivered(publisher.sent, arrived(), once=True)
+
+
 def test_kafka_down_leaves_the_rest_in_the_journal(proxied_bridge, kafka_proxy, publisher, routes, arrived):
     kafka_proxy.refuse()
     one = proxied_bridge(routes, shutdown_timeout="1s").start()

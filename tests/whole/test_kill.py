@@ -26,15 +26,17 @@ def arrived(routes, read):
 
 def test_five_times_under_load(bridge, publisher, routes, arrived):
     one = bridge(routes)
-    received, killed = 0, []
+    received, lives = 0, []      # of each kill: when it came, when the bridge was dead, when it was back
     with Load(publisher, CHANNELS, 400) as load:
         for number in range(KILLS):
             more = load.published() + 150 + 37 * number
             wait_for("more messages", lambda: load.published() > more)
             received += one.totals()["received"]
-            killed.append(time.time())
+            before = time.time()
             one.kill()
+            dead = time.time()
             one.start()
+            lives.append((before, dead, time.time()))
         more = load.published() + 200
         wait_for("more messages", lambda: load.published() > more)
     received += one.totals()["received"]
@@ -43,9 +45,9 @@ def test_five_times_under_load(bridge, publisher, routes, arrived):
     assert_delivered(publisher.sent, seen, gaps=[gap.span() for gap in gaps], slack=SLACK)
     assert len({one.uuid for one in seen}) >= received, "all that the books said was received is there"
     assert [gap.reason for gap in gaps] == ["restart"] * KILLS
-    for moment, gap in zip(killed, gaps):
-        assert moment - 1.5 <= gap.begin <= moment + 1, "a restart gap begins with the last byte read before the kill"
-    assert all(gap.end is not None for gap in gaps)
+    for (before, dead, back), gap in zip(lives, gaps):
+        assert before - 0.5 <= gap.begin <= dead, "a restart gap begins with the last byte read before the kill"
+        assert dead <= gap.end <= back, "and ends with the confirmed subscription"
 
 
 def test_nothing_that_was_received_is_lost(proxied_bridge, kafka_proxy, publisher, routes, arrived):
