@@ -29,16 +29,6 @@ wants() { case " $rings " in *" $1 "*) true ;; *) false ;; esac; }
 packages=(build-essential autoconf automake pkg-config libhiredis-dev librdkafka-dev libevent-dev libjansson-dev
     libyaml-dev libxxhash-dev libcmocka-dev redis-server kcat python3 python3-venv default-jre-headless maven clang mandoc)
 
-install() {
-    local missing=() package
-    for package in "${packages[@]}"; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
-    done
-    [ ${#missing[@]} -eq 0 ] && return 0
-    echo "   installing: ${missing[*]}"
-    contrib/install.sh "${missing[@]}"
-}
-
 configure() { # directory, arguments
     mkdir -p "$1" && (cd "$1" && shift && "$top/configure" --enable-werror "$@")
 }
@@ -94,7 +84,7 @@ ring_bench() {
 }
 
 say "What the tests need"
-install || { echo "cannot install what the tests need"; exit 1; }
+contrib/install.sh "${packages[@]}" || exit 1
 [ -x configure ] || autoreconf -i >"$logs/autoreconf.log" 2>&1 || { cat "$logs/autoreconf.log"; exit 1; }
 say "Build, with sanitizers"
 if ! { configure "$build" --enable-sanitizers CFLAGS="-O1 -g" && make -C "$build" -j2; } >"$logs/build.log" 2>&1; then
