@@ -37,19 +37,19 @@ static struct rkb_place place_of_byte(const char *bytes, size_t at)
     return place;
 }
 
-/* Reads at most RKB_YAML_SIZE + 1 bytes. */
-static bool read_all(int fd, struct rkb_yaml *yaml)
+/* Reads until there is no more, or more than RKB_YAML_SIZE. */
+static bool read_all(int fd, struct rkb_buffer *out)
 {
-    yaml->bytes = malloc(RKB_YAML_SIZE + 1);
-    if (yaml->bytes == NULL)
-        return false;
-    while (yaml->size <= RKB_YAML_SIZE) {
-        ssize_t got = read(fd, yaml->bytes + yaml->size, RKB_YAML_SIZE + 1 - yaml->size);
+    while (out->size <= RKB_YAML_SIZE) {
+        uint8_t *at = rkb_buffer_reserve(out, 65536);
+        ssize_t got = at == NULL ? -1 : read(fd, at, 65536);
+        if (at == NULL)
+            errno = ENOMEM;
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
             return got == 0;
-        yaml->size += (size_t)got;
+        out->size += (size_t)got;
     }
     return true;
 }
@@ -57,11 +57,14 @@ static bool read_all(int fd, struct rkb_yaml *yaml)
 static bool read_file(struct rkb_yaml *yaml, const char *path, struct rkb_findings *findings)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool read = fd >= 0 && read_all(fd, yaml);
+    struct rkb_buffer bytes = {0};
+    bool read = fd >= 0 && read_all(fd, &bytes);
     if (!read)
         rkb_findings_add(findings, whole_file, "cannot be read: %s", strerror(errno));
     if (fd >= 0)
         close(fd);
+    yaml->bytes = (char *)bytes.data;
+    yaml->size = bytes.size;
     if (read && yaml->size > RKB_YAML_SIZE) {
         rkb_findings_add(findings, whole_file, "is longer than %zu MiB; that is no configuration", RKB_YAML_SIZE >> 20);
         return false;
