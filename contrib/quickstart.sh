@@ -7,8 +7,8 @@
 #     contrib/quickstart.sh --for SECONDS    ends by itself; exit 0 only if every message published arrived exactly once
 #     contrib/quickstart.sh --build-only     installs and builds
 #
-# Everything it starts listens on 127.0.0.1, lives in one temporary directory, and ends with it. It starts, stops and
-# changes no Redis of this machine. Root is needed only where something has to be installed (by apt-get).
+# Everything it starts listens on 127.0.0.1, keeps its files in temporary directories, and ends with it. It starts, stops
+# and changes no Redis of this machine. What it builds is in build/quickstart. Root is needed only where something is missing.
 
 set -u -o pipefail
 export LC_ALL=C.UTF-8
@@ -22,6 +22,7 @@ books_every=5
 seconds=0               # 0: until Ctrl-C
 build_only=no
 run=''                  # our temporary directory
+rings=''                # and one in memory, for the bridge's ring
 policy=''               # the policy-rc.d we made
 port=''                 # Redis
 kafka=''                # host:port
@@ -30,7 +31,7 @@ stats=''                # its latest statistics
 declare -A pid_of=()    # what we started: name -> process
 
 usage() {
-    sed -n '3,11s/^#  \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '3,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
 }
 
 say() {
@@ -165,7 +166,7 @@ finish() {
         stop "$name" 10
     done
     ((code > 128)) && printf '\nAll that was started has ended.\n'
-    [[ -n $run ]] && rm -rf "$run"
+    rm -rf ${run:+"$run"} ${rings:+"$rings"}
     exit "$code"
 }
 
@@ -210,11 +211,12 @@ bridge_is_ready() {
 
 start_bridge() {
     socket=$run/control.sock
+    rings=$(mktemp -d /dev/shm/rkbridge-quickstart.XXXXXX 2>/dev/null)
     cat >"$run/rkbridge.yaml" <<CONFIG
 instance: quickstart
 redis:
   demo: {url: "redis://127.0.0.1:$port"}
-journal: {directory: $run/journal, max_size: 256MiB}
+journal: {directory: $run/journal, ring_directory: ${rings:-none}, max_size: 256MiB}
 control: {socket: $socket}
 routes:
   users:

@@ -181,7 +181,7 @@ class Bridge(Program):
             "instance: bench\n"
             f"redis: {{bench: {{url: 'redis://127.0.0.1:{redis.port}'}}}}\n"
             f"kafka: {{properties: {{bootstrap.servers: '{bench.kafka.bootstrap}', compression.type: lz4, linger.ms: 5}}}}\n"
-            f"journal: {{directory: {directory / 'journal'}, max_size: 4GiB, sync: {bench.options.sync}}}\n"
+            f"journal: {{directory: {directory / 'journal'}, ring_directory: {bench.rings}, max_size: 4GiB, sync: {bench.options.sync}}}\n"
             f"control: {{socket: {self.socket_path}}}\n"
             f"routes: {{bench: {{source: bench, channels: [{channels}], topic: {topic}, key: '{{{{channel}}}}',\n"
             f"                  envelope: event, payload_name: {PAYLOAD_NAME}}}}}\n")
@@ -213,8 +213,8 @@ CARRIERS = {"floor": Floor, "rkbridge": Bridge}
 
 
 class Bench:
-    def __init__(self, options, directory):
-        self.options, self.directory = options, directory
+    def __init__(self, options, directory, rings):
+        self.options, self.directory, self.rings = options, directory, rings
         self.kafka = broker.Broker(directory / "kafka")
         self.runs = 0
         self.load = os.getloadavg()[0]
@@ -419,8 +419,9 @@ def main():
     options = read_options()
     options.build = options.build.resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="rkbridge-bench.", dir=options.directory) as directory:
-        bench = Bench(options, pathlib.Path(directory).resolve())
+    with (tempfile.TemporaryDirectory(prefix="rkbridge-bench.", dir=options.directory) as directory,
+          tempfile.TemporaryDirectory(prefix="rkbridge-bench.", dir="/dev/shm") as rings):
+        bench = Bench(options, pathlib.Path(directory).resolve(), rings)
         try:
             return run(bench)
         except Failed as problem:
