@@ -41,7 +41,7 @@ struct rkb_recovery {
     uint64_t torn_bytes;        /* cut off at the tail of the newest segment */
     uint64_t damaged;           /* segments (or parts) that did not read back, other than a torn tail */
     uint64_t lost_first, lost_last; /* the span of unshipped sequence numbers that damage may have cost; 0, 0 if none */
-    int64_t lost_from_us, lost_to_us; /* times of the records around that span, where known, else of the journal's bounds */
+    int64_t lost_from_us, lost_to_us; /* times of the records around that span; where there is none before: when its segment was made, or 1; behind: now */
     char damage[256];           /* the first damage in words: file, offset, reason */
 };
 

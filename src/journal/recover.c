@@ -42,6 +42,8 @@ struct recovery {
     size_t newest_with_records;     /* from here on segments are read even if all of it is settled */
     uint64_t low;                   /* of the checkpoint */
     uint64_t expected;              /* the number that comes next */
+    int64_t before_us;              /* the latest time that is known to be before what is read next */
+    bool end_open;                  /* a span was lost and no record behind it was read yet */
 };
 
 static void describe(struct recovery *recovery, const char *path, size_t offset, const char *why)
@@ -65,8 +67,11 @@ static bool lose(struct recovery *recovery, uint64_t first, uint64_t last, bool 
     if (first > last)
         return true;
     *lost = true;
-    if (report->lost_first == 0 || first < report->lost_first)
+    if (report->lost_first == 0) {
         report->lost_first = first;
+        report->lost_from_us = recovery->before_us;
+    }
+    recovery->end_open = true;
     if (last > report->lost_last)
         report->lost_last = last;
     if (first == low) {
@@ -223,6 +228,10 @@ static bool find_newest_with_records(struct recovery *recovery, struct rkb_error
 static void show(struct recovery *recovery, const struct rkb_record *record, bool all_marks)
 {
     bool mark = record->kind == RKB_MARK || record->kind == RKB_GAP;
+    recovery->before_us = record->time_us;
+    if (recovery->end_open)
+        recovery->report->lost_to_us = record->time_us;
+    recovery->end_open = false;
     rkb_journal_note(recovery->journal, record);
     if (recovery->visit != NULL && (!rkb_acks_has(recovery->journal->acks, record->sequence) || (all_marks && mark)))
         recovery->visit(recovery->context, record);
@@ -410,6 +419,8 @@ static bool read_segment(struct recovery *recovery, size_t index, struct rkb_err
         return false;
     if (lost)
         describe(recovery, segment->path, 0, "the records before it are missing");
+    if (finding->state == HEAD_GOOD && finding->head.created_us > recovery->before_us)
+        recovery->before_us = finding->head.created_us;
     if (newest)
         return read_newest(recovery, index, error);
 
@@ -432,13 +443,15 @@ static bool settle_end(struct recovery *recovery, uint64_t high, struct rkb_erro
     if (lost || gone)
         describe(recovery, journal->directory, 0, gone ? "no segment is left of what the checkpoint tells of" : "records the checkpoint tells of are missing");
     journal->next = high >= recovery->expected ? high + 1 : recovery->expected;
+    if (recovery->end_open)
+        recovery->report->lost_to_us = journal->sys->realtime_us();
     return true;
 }
 
 bool rkb_journal_recover(struct rkb_journal *journal, struct rkb_recovery *report, uint64_t *generation,
                          void (*visit)(void *context, const struct rkb_record *record), void *context, struct rkb_error *error)
 {
-    struct recovery recovery = {.journal = journal, .report = report, .visit = visit, .context = context};
+    struct recovery recovery = {.journal = journal, .report = report, .visit = visit, .context = context, .before_us = 1};
     uint64_t high = 0;
     bool good = find_segments(&recovery, error) && load_checkpoint(&recovery, generation, &high, error) &&
                 find_newest_with_records(&recovery, error);

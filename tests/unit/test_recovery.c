@@ -332,10 +332,11 @@ static void a_missing_segment_is_damage_where_it_held_open_records(void **state)
     static const struct {
         const char *name;
         uint64_t first, last, next;
+        int64_t from_us, to_us;
     } rows[] = {
-        {"00000000000000000001.seg", 1, 12, 49},
-        {"00000000000000000013.seg", 13, 24, 49},
-        {"00000000000000000025.seg", 25, 36, 49},
+        {"00000000000000000001.seg", 1, 12, 49, 1, 77000},
+        {"00000000000000000013.seg", 13, 24, 49, 1000012, 77000},
+        {"00000000000000000025.seg", 25, 36, 49, 1000024, 77000},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct rkb_recovery recovery;
@@ -348,6 +349,8 @@ static void a_missing_segment_is_damage_where_it_held_open_records(void **state)
         assert_int_equal(recovery.lost_first, rows[i].first);
         assert_int_equal(recovery.lost_last, rows[i].last);
         assert_int_equal(recovery.next_sequence, rows[i].next);
+        assert_int_equal(recovery.lost_from_us, rows[i].from_us);
+        assert_int_equal(recovery.lost_to_us, rows[i].to_us);
         assert_int_equal(seen.count, 36);
         goes_on(journal, *state, &seen, rows[i].next);
     }

@@ -1,0 +1,372 @@
+/* Tests of gaps as JSON and of the ledger that keeps them. */
+#include "journal_support.h"
+
+#include "journal/gap.h"
+#include "journal/ledger.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const uint8_t id[16] = {5, 6, 7};
+
+static int set_up(void **state)
+{
+    *state = make_directory();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    remove_directory(*state);
+    return 0;
+}
+
+static struct rkb_gap gap_for(uint64_t number, bool closed)
+{
+    struct rkb_gap gap = {.id = number, .source = "legacy", .reason = "connection_lost", .from_us = 1795380667123000 + (int64_t)number * 1000,
+                          .bound = number % 2 ? number * 3 : RKB_BOUND_UNKNOWN};
+    gap.to_us = closed ? gap.from_us + 5000 : 0;
+    return gap;
+}
+
+static void assert_same(const struct rkb_gap *a, const struct rkb_gap *b)
+{
+    assert_int_equal(a->id, b->id);
+    assert_string_equal(a->source, b->source);
+    assert_string_equal(a->reason, b->reason);
+    assert_int_equal(a->from_us, b->from_us);
+    assert_int_equal(a->to_us, b->to_us);
+    assert_true(a->bound == b->bound);
+}
+
+static void a_gap_as_json(void **state)
+{
+    (void)state;
+    struct rkb_gap gap = gap_for(2, false), back;
+    struct rkb_buffer json = {0};
+    struct rkb_error error = {0};
+    rkb_gap_write(&gap, &json);
+    rkb_buffer_add(&json, "", 1);
+    assert_string_equal((char *)json.data, "{\"id\":2,\"source\":\"legacy\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,"
+                                           "\"reason\":\"connection_lost\",\"bound\":null}");
+    assert_true(rkb_gap_parse(rkb_slice(json.data, json.size - 1), &back, &error));
+    assert_same(&gap, &back);
+    rkb_buffer_free(&json);
+
+    gap = gap_for(3, true);
+    gap.to_us += 1;             /* the end is rounded up, so that the gap never shrinks */
+    rkb_gap_write(&gap, &json);
+    assert_true(rkb_gap_parse(rkb_slice(json.data, json.size), &back, &error));
+    assert_int_equal(back.to_us, gap.to_us + 999);
+    assert_int_equal(back.bound, 9);
+    rkb_buffer_free(&json);
+}
+
+static void json_that_is_no_gap_is_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "", "{}", "[1]", "{\"id\":2",
+        "{\"id\":-2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"r\",\"bound\":null}",
+        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22\",\"to\":null,\"reason\":\"r\",\"bound\":null}",
+        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Zx\",\"to\":null,\"reason\":\"r\",\"bound\":null}",
+        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":5,\"reason\":\"r\",\"bound\":null}",
+        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"r\",\"bound\":\"x\"}",
+        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"r\",\"bound\":-1}",
+        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"a reason that is longer than it may be\",\"bound\":null}",
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct rkb_gap gap;
+        struct rkb_error error = {0};
+        assert_false(rkb_gap_parse(rkb_slice_text(rows[i]), &gap, &error));
+        assert_int_equal(error.code, RKB_DAMAGED);
+    }
+}
+
+struct seen {
+    struct rkb_gap gaps[8192];
+    size_t count;
+};
+
+static void see(void *context, const struct rkb_gap *gap)
+{
+    struct seen *seen = context;
+    if (seen->count < sizeof seen->gaps / sizeof seen->gaps[0])
+        seen->gaps[seen->count++] = *gap;
+}
+
+static struct seen seen;
+
+static struct rkb_ledger *try_open(const char *directory, const struct rkb_sys *sys, struct rkb_error *error)
+{
+    seen.count = 0;
+    return rkb_ledger_open(directory, id, sys, see, &seen, error);
+}
+
+static struct rkb_ledger *must_open(const char *directory)
+{
+    struct rkb_error error = {0};
+    struct rkb_ledger *ledger = try_open(directory, &rkb_sys_posix, &error);
+    if (ledger == NULL || error.code != RKB_OK)
+        fail_msg("%s", error.text);
+    return ledger;
+}
+
+static void append(struct rkb_ledger *ledger, uint64_t number, bool closed)
+{
+    struct rkb_gap gap = gap_for(number, closed);
+    struct rkb_error error = {0};
+    if (!rkb_ledger_append(ledger, &gap, &error))
+        fail_msg("%s", error.text);
+}
+
+static void the_latest_state_of_each_is_kept_in_order(void **state)
+{
+    struct rkb_ledger *ledger = must_open(*state);
+    assert_int_equal(seen.count, 0);
+    append(ledger, 7, false);
+    append(ledger, 3, false);
+    append(ledger, 9, true);
+    append(ledger, 3, true);
+    for (int restart = 0; restart < 3; restart++) {
+        rkb_ledger_close(ledger);
+        ledger = must_open(*state);
+        static const uint64_t ids[] = {3, 7, 9};
+        assert_int_equal(seen.count, 3);
+        for (size_t i = 0; i < 3; i++) {
+            struct rkb_gap expected = gap_for(ids[i], ids[i] != 7);
+            assert_same(&seen.gaps[i], &expected);
+        }
+    }
+    rkb_ledger_close(ledger);
+}
+
+static void make_three(const char *directory)
+{
+    struct rkb_ledger *ledger = must_open(directory);
+    for (uint64_t i = 1; i <= 3; i++)
+        append(ledger, i, true);
+    rkb_ledger_close(ledger);
+}
+
+static void every_cut_keeps_what_is_whole_and_goes_on(void **state)
+{
+    char *path = join(*state, "ledger");
+    size_t size;
+    make_three(*state);
+    uint8_t *bytes = read_whole(path, &size);
+    size_t record = (size - RKB_SEGMENT_HEADER) / 3;
+    for (size_t cut = RKB_SEGMENT_HEADER; cut <= size; cut++) {
+        write_whole(path, bytes, cut);
+        struct rkb_ledger *ledger = must_open(*state);
+        size_t whole = (cut - RKB_SEGMENT_HEADER) / record;
+        assert_int_equal(seen.count, whole);
+        append(ledger, 9, false);
+        rkb_ledger_close(ledger);
+        ledger = must_open(*state);
+        assert_int_equal(seen.count, whole + 1);
+        rkb_ledger_close(ledger);
+    }
+    free(bytes);
+    free(path);
+}
+
+static void every_flip_is_told_or_a_torn_tail(void **state)
+{
+    char *path = join(*state, "ledger");
+    size_t size;
+    make_three(*state);
+    uint8_t *bytes = read_whole(path, &size);
+    size_t record = (size - RKB_SEGMENT_HEADER) / 3;
+    for (size_t flip = 0; flip < size; flip++) {
+        struct rkb_error error = {0};
+        empty_directory(*state);
+        bytes[flip] ^= 1;
+        write_whole(path, bytes, size);
+        bytes[flip] ^= 1;
+        struct rkb_ledger *ledger = try_open(*state, &rkb_sys_posix, &error);
+        size_t whole = flip < RKB_SEGMENT_HEADER ? 0 : (flip - RKB_SEGMENT_HEADER) / record;
+        bool length = flip >= RKB_SEGMENT_HEADER && (flip - RKB_SEGMENT_HEADER) % record >= 9 && (flip - RKB_SEGMENT_HEADER) % record < 12;
+        assert_non_null(ledger);
+        assert_int_equal(seen.count, whole);
+        if (whole < 2 && !length)           /* a length that reaches beyond the file looks torn */
+            assert_int_equal(error.code, RKB_DAMAGED);
+        assert_int_equal(count_files(*state, ".damaged"), error.code == RKB_DAMAGED);
+        append(ledger, 9, false);
+        rkb_ledger_close(ledger);
+        ledger = must_open(*state);
+        assert_int_equal(seen.count, whole + 1);
+        rkb_ledger_close(ledger);
+    }
+    free(bytes);
+    free(path);
+}
+
+static void a_newer_ledger_is_refused(void **state)
+{
+    char *path = join(*state, "ledger");
+    size_t size;
+    struct rkb_segment_head head;
+    struct rkb_error error = {0};
+    make_three(*state);
+    uint8_t *bytes = read_whole(path, &size);
+    assert_true(rkb_segment_head_parse(bytes, size, &head, &error));
+    head.version++;
+    rkb_segment_head_write(bytes, &head);
+    write_whole(path, bytes, size);
+    assert_null(try_open(*state, &rkb_sys_posix, &error));
+    assert_int_equal(error.code, RKB_VERSION);
+    free(bytes);
+    free(path);
+}
+
+static int no_sync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+static void it_stays_small_and_keeps_the_open_ones(void **state)
+{
+    struct rkb_sys sys = rkb_sys_posix;
+    struct rkb_error error = {0};
+    struct stat status;
+    char *path = join(*state, "ledger");
+    sys.fdatasync = sys.fsync = no_sync;
+    struct rkb_ledger *ledger = try_open(*state, &sys, &error);
+    off_t most = 0;
+    append(ledger, 1, false);
+    for (uint64_t i = 2; i <= 20000; i++) {
+        append(ledger, i, i != 5000);
+        if (i % 100 == 0) {
+            assert_int_equal(stat(path, &status), 0);
+            most = status.st_size > most ? status.st_size : most;
+        }
+    }
+    assert_true(most > 900 * 1024 && most <= 1024 * 1024 + 1024);
+    rkb_ledger_close(ledger);
+    ledger = must_open(*state);
+    assert_int_equal(seen.gaps[0].id, 1);
+    assert_int_equal(seen.gaps[1].id, 5000);
+    assert_int_equal(seen.gaps[seen.count - 1].id, 20000);
+    assert_true(seen.count > 2000 && seen.count < 6000);
+    for (size_t i = 2; i < seen.count; i++)
+        assert_int_equal(seen.gaps[i].id, 20000 - (seen.count - 1 - i));
+    rkb_ledger_close(ledger);
+    free(path);
+}
+
+/* One call of a kind fails. */
+static int countdown;
+
+static bool now(void)
+{
+    if (--countdown != 0)
+        return false;
+    errno = EIO;
+    return true;
+}
+
+static ssize_t failing_pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+    if (!now())
+        return pwrite(fd, data, size, offset);
+    assert_true(pwrite(fd, data, size / 2, offset) >= 0);
+    errno = EIO;
+    return -1;
+}
+
+static int failing_sync(int fd)
+{
+    (void)fd;
+    return now() ? -1 : 0;
+}
+
+static int failing_rename(const char *from, const char *to)
+{
+    return now() ? -1 : rename(from, to);
+}
+
+static int failing_open(const char *path, int flags, mode_t mode)
+{
+    return now() ? -1 : rkb_sys_posix.open(path, flags, mode);
+}
+
+static void what_append_promised_is_there_whatever_fails(void **state)
+{
+    for (int kind = 0; kind < 5; kind++) {
+        int point = 1;
+        for (bool fired = true; fired; point++) {
+            struct rkb_sys sys = rkb_sys_posix;
+            struct rkb_error error = {0};
+            bool promised[10] = {false};
+            sys.fdatasync = kind == 1 ? failing_sync : no_sync;
+            sys.fsync = kind == 2 ? failing_sync : no_sync;
+            sys.pwrite = kind == 0 ? failing_pwrite : pwrite;
+            sys.rename = kind == 3 ? failing_rename : rename;
+            sys.open = kind == 4 ? failing_open : rkb_sys_posix.open;
+            empty_directory(*state);
+            countdown = point;
+            struct rkb_ledger *ledger = try_open(*state, &sys, &error);
+            for (uint64_t i = 1; ledger != NULL && i < 10; i++) {
+                struct rkb_gap gap = gap_for(i, true);
+                promised[i] = rkb_ledger_append(ledger, &gap, &error);
+            }
+            fired = countdown <= 0;
+            rkb_ledger_close(ledger);
+            ledger = must_open(*state);
+            for (uint64_t i = 1, at = 0; i < 10; i++) {
+                bool there = at < seen.count && seen.gaps[at].id == i;
+                assert_true(there || !promised[i]);
+                at += there;
+            }
+            rkb_ledger_close(ledger);
+        }
+        assert_true(point > 2);
+    }
+}
+
+/* After a failed sync the file is not trusted: the next append writes all anew, into another one. */
+static void a_failed_sync_is_not_just_repeated(void **state)
+{
+    struct rkb_sys sys = rkb_sys_posix;
+    struct rkb_error error = {0};
+    struct stat before, after;
+    char *path = join(*state, "ledger");
+    sys.fdatasync = failing_sync;
+    countdown = 0;
+    struct rkb_ledger *ledger = try_open(*state, &sys, &error);
+    append(ledger, 1, true);
+    assert_int_equal(stat(path, &before), 0);
+    struct rkb_gap gap = gap_for(2, true);
+    countdown = 1;
+    assert_false(rkb_ledger_append(ledger, &gap, &error));
+    append(ledger, 3, true);
+    assert_int_equal(stat(path, &after), 0);
+    assert_true(before.st_ino != after.st_ino);
+    rkb_ledger_close(ledger);
+    ledger = must_open(*state);
+    assert_int_equal(seen.count, 3);
+    rkb_ledger_close(ledger);
+    free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_gap_as_json),
+        cmocka_unit_test(json_that_is_no_gap_is_refused),
+        cmocka_unit_test_setup_teardown(the_latest_state_of_each_is_kept_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_cut_keeps_what_is_whole_and_goes_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_flip_is_told_or_a_torn_tail, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_newer_ledger_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_stays_small_and_keeps_the_open_ones, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_append_promised_is_there_whatever_fails, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failed_sync_is_not_just_repeated, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
