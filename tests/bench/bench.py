@@ -265,7 +265,8 @@ class Bench:
         return {"carrier": carrier, "load": load, "user": carried.usage.ru_utime / million,
                 "system": carried.usage.ru_stime / million,
                 "cpu": (carried.usage.ru_utime + carried.usage.ru_stime) / million,
-                "rate": arrived["distinct"] / max(arrived["seconds"], 0.001), "published_rate": published["published"] / published["seconds"],
+                "rate": arrived["distinct"] / max(arrived["seconds"], 0.001),
+                "published_rate": published["published"] / published["seconds"],
                 "missing": arrived["missing"], "twice": arrived["twice"], "disordered": arrived["disordered"] + arrived["strange"],
                 "p50": arrived["p50_ms"], "p99": arrived["p99_ms"], "anonymous": memory.anonymous / 1024,
                 "shared": memory.shared / 1024, "cuts": cuts, "unheard": published["unheard"], "late_ms": published["late_ms"],
@@ -273,8 +274,10 @@ class Bench:
 
 
 COLUMNS = (  # heading, format, key
-    ("carrier", "{}", "carrier"), ("load", "{}", "load"), ("CPU s/M", "{:.2f}", "cpu"), ("user", "{:.2f}", "user"), ("system", "{:.2f}", "system"),
-    ("published/s", "{:,.0f}", "published_rate"), ("arrived/s", "{:,.0f}", "rate"), ("missing", "{:,}", "missing"), ("twice", "{:,}", "twice"),
+    ("carrier", "{}", "carrier"), ("load", "{}", "load"), ("CPU s/M", "{:.2f}", "cpu"), ("user", "{:.2f}", "user"),
+    ("system", "{:.2f}", "system"),
+    ("published/s", "{:,.0f}", "published_rate"), ("arrived/s", "{:,.0f}", "rate"), ("missing", "{:,}", "missing"),
+    ("twice", "{:,}", "twice"),
     ("disordered", "{:,}", "disordered"), ("p50 ms", "{:.1f}", "p50"), ("p99 ms", "{:.1f}", "p99"), ("anon MiB", "{:.1f}", "anonymous"),
     ("shmem MiB", "{:.1f}", "shared"), ("cut off", "{}", "cuts"))
 SUMMED = ("missing", "twice", "disordered", "cuts")
@@ -406,7 +409,8 @@ def read_options():
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path.cwd(), help="where the programs were built (here)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--count", type=int, default=1000000, help="messages of a burst")
-    parser.add_argument("--only", action="append", default=[], choices=("floor", "rkbridge", "burst", "paced"), help="leave out the others; may be repeated")
+    parser.add_argument("--only", action="append", default=[], choices=("floor", "rkbridge", "burst", "paced"),
+                        help="leave out the others; may be repeated")
     parser.add_argument("--size", type=int, default=200, help="bytes of a payload")
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--sync", default="1s", help="journal.sync")
