@@ -61,7 +61,8 @@ bool rkb_parse_size(const char *text, uint64_t *bytes, struct rkb_error *error)
     uint64_t number;
     const struct unit *unit = take_number(&at, &number) ? find_unit(size_units, skip_blanks(at)) : NULL;
     if (unit == NULL)
-        return rkb_fail(error, RKB_USAGE, "\"%s\" is not a size: a whole number with B, kB, MB, GB, TB, KiB, MiB, GiB or TiB", text);
+        return rkb_fail(error, RKB_USAGE,
+                        "\"%s\" is not a size: a whole number with B, kB, MB, GB, TB, KiB, MiB, GiB or TiB", text);
     if (number > UINT64_MAX / unit->factor)
         return rkb_fail(error, RKB_USAGE, "\"%s\" is too large for a size", text);
     *bytes = number * unit->factor;
@@ -136,12 +137,14 @@ void rkb_format_size(char *out, size_t size, uint64_t bytes)
 }
 
 /* "3 min 20 s": the whole of the larger unit and, unless 0, of the smaller. */
-static void format_pair(char *out, size_t size, const char *sign, uint64_t small, uint64_t ratio, const char *large_name, const char *small_name)
+static void format_pair(char *out, size_t size, const char *sign, uint64_t small, uint64_t ratio,
+                        const char *large_name, const char *small_name)
 {
     if (small % ratio == 0)
         snprintf(out, size, "%s%" PRIu64 " %s", sign, small / ratio, large_name);
     else
-        snprintf(out, size, "%s%" PRIu64 " %s %" PRIu64 " %s", sign, small / ratio, large_name, small % ratio, small_name);
+        snprintf(out, size, "%s%" PRIu64 " %s %" PRIu64 " %s", sign, small / ratio, large_name, small % ratio,
+                 small_name);
 }
 
 void rkb_format_duration(char *out, size_t size, int64_t microseconds)

@@ -50,8 +50,8 @@ static bool refuse(const struct place *place, enum rkb_envelope_field field, con
     return rkb_fail(place->error, RKB_USAGE, "%s", text);
 }
 
-static bool compile(struct rkb_template **out, const struct place *place, enum rkb_envelope_field field, enum rkb_template_kind kind,
-                    struct rkb_slice text, const struct rkb_template_scope *scope)
+static bool compile(struct rkb_template **out, const struct place *place, enum rkb_envelope_field field,
+                    enum rkb_template_kind kind, struct rkb_slice text, const struct rkb_template_scope *scope)
 {
     *out = rkb_template_compile(kind, text, scope, place->at, place->error);
     if (*out == NULL)
@@ -76,19 +76,22 @@ static void add_name(struct rkb_buffer *text, struct rkb_slice name)
     rkb_buffer_free(&escaped);
 }
 
-static bool compile_event(struct rkb_envelope *envelope, const struct rkb_envelope_spec *spec, const struct place *place)
+static bool compile_event(struct rkb_envelope *envelope, const struct rkb_envelope_spec *spec,
+                          const struct place *place)
 {
     struct rkb_slice name = rkb_slice_text(spec->payload_name == NULL ? "payload" : spec->payload_name);
     if (name.size == 0 || !rkb_utf8_valid(name))
         return refuse(place, RKB_FIELD_PAYLOAD_NAME, "the name of the payload must be UTF-8 and not empty");
     if (rkb_slice_equal(name, rkb_slice_text("id")))
-        return refuse(place, RKB_FIELD_PAYLOAD_NAME, "the payload cannot be named \"id\": that is the UUID's name in this envelope");
+        return refuse(place, RKB_FIELD_PAYLOAD_NAME,
+                      "the payload cannot be named \"id\": that is the UUID's name in this envelope");
     struct rkb_buffer text = {0};
     rkb_buffer_text(&text, "{\"name\": \"{{channel}}\", \"data\": {\"id\": \"{{uuid}}\", \"");
     add_name(&text, name);
     rkb_buffer_text(&text, "\": \"{{payload}}\"}}");
     bool good = text.failed ? rkb_fail(place->error, RKB_NO_MEMORY, "no memory for an envelope")
-                            : compile(&envelope->value, place, RKB_FIELD_ENVELOPE, RKB_TEMPLATE_JSON, rkb_slice(text.data, text.size), &spec->scope);
+                            : compile(&envelope->value, place, RKB_FIELD_ENVELOPE, RKB_TEMPLATE_JSON,
+                                      rkb_slice(text.data, text.size), &spec->scope);
     rkb_buffer_free(&text);
     return good;
 }
@@ -97,15 +100,18 @@ static bool compile_raw(struct rkb_envelope *envelope, const struct rkb_envelope
 {
     envelope->value = rkb_template_bytes(place->error);
     for (size_t i = 0; envelope->value != NULL && i < HEADERS; i++)
-        if (!compile(&envelope->headers[i], place, RKB_FIELD_ENVELOPE, RKB_TEMPLATE_PLAIN, rkb_slice_text(raw_headers[i].value), &spec->scope))
+        if (!compile(&envelope->headers[i], place, RKB_FIELD_ENVELOPE, RKB_TEMPLATE_PLAIN,
+                     rkb_slice_text(raw_headers[i].value), &spec->scope))
             return false;
     return envelope->value != NULL;
 }
 
-static bool compile_value(struct rkb_envelope *envelope, const struct rkb_envelope_spec *spec, const struct place *place)
+static bool compile_value(struct rkb_envelope *envelope, const struct rkb_envelope_spec *spec,
+                          const struct place *place)
 {
     if (spec->value != NULL)
-        return compile(&envelope->value, place, RKB_FIELD_VALUE, RKB_TEMPLATE_JSON, rkb_slice_text(spec->value), &spec->scope);
+        return compile(&envelope->value, place, RKB_FIELD_VALUE, RKB_TEMPLATE_JSON, rkb_slice_text(spec->value),
+                       &spec->scope);
     if (spec->preset != NULL && strcmp(spec->preset, "event") == 0)
         return compile_event(envelope, spec, place);
     if (spec->preset != NULL && strcmp(spec->preset, "raw") == 0)
@@ -113,7 +119,8 @@ static bool compile_value(struct rkb_envelope *envelope, const struct rkb_envelo
     return refuse(place, RKB_FIELD_ENVELOPE, "no such envelope; there are event and raw, or give a value");
 }
 
-struct rkb_envelope *rkb_envelope_compile(const struct rkb_envelope_spec *spec, enum rkb_envelope_field *field, size_t *at, struct rkb_error *error)
+struct rkb_envelope *rkb_envelope_compile(const struct rkb_envelope_spec *spec, enum rkb_envelope_field *field,
+                                          size_t *at, struct rkb_error *error)
 {
     const struct place place = {field, at, error};
     *field = RKB_FIELD_ENVELOPE;
@@ -126,7 +133,8 @@ struct rkb_envelope *rkb_envelope_compile(const struct rkb_envelope_spec *spec, 
     envelope->payload = spec->payload;
     bool wants_key = spec->key != NULL && spec->key[0] != '\0';
     if (!compile_value(envelope, spec, &place)
-        || (wants_key && !compile(&envelope->key, &place, RKB_FIELD_KEY, RKB_TEMPLATE_PLAIN, rkb_slice_text(spec->key), &spec->scope))) {
+        || (wants_key && !compile(&envelope->key, &place, RKB_FIELD_KEY, RKB_TEMPLATE_PLAIN,
+                                  rkb_slice_text(spec->key), &spec->scope))) {
         rkb_envelope_free(envelope);
         return NULL;
     }
@@ -151,7 +159,8 @@ enum rkb_payload_kind rkb_envelope_payload(const struct rkb_envelope *envelope)
 
 bool rkb_envelope_uses_position(const struct rkb_envelope *envelope)
 {
-    bool uses = rkb_template_uses_position(envelope->value) || (envelope->key != NULL && rkb_template_uses_position(envelope->key));
+    bool uses = rkb_template_uses_position(envelope->value)
+                || (envelope->key != NULL && rkb_template_uses_position(envelope->key));
     for (size_t i = 0; i < HEADERS && !uses; i++)
         uses = envelope->headers[i] != NULL && rkb_template_uses_position(envelope->headers[i]);
     return uses;
@@ -163,7 +172,8 @@ static bool has_header(const struct rkb_envelope *envelope, size_t i, const stru
     return envelope->headers[i] != NULL && !(raw_headers[i].only_for_pattern && facts->pattern.plain.size == 0);
 }
 
-void rkb_envelope_measure(const struct rkb_envelope *envelope, const struct rkb_facts *facts, struct rkb_envelope_sizes *sizes)
+void rkb_envelope_measure(const struct rkb_envelope *envelope, const struct rkb_facts *facts,
+                          struct rkb_envelope_sizes *sizes)
 {
     sizes->key = envelope->key == NULL ? 0 : rkb_template_size(envelope->key, facts);
     sizes->has_key = sizes->key > 0;
@@ -185,7 +195,8 @@ static uint8_t *put_integer(uint8_t *out, size_t value, size_t width)
     return out;
 }
 
-static uint8_t *put_header(uint8_t *out, const char *name, const struct rkb_template *template, const struct rkb_facts *facts)
+static uint8_t *put_header(uint8_t *out, const char *name, const struct rkb_template *template,
+                           const struct rkb_facts *facts)
 {
     size_t name_size = strlen(name);
     uint8_t *value = out + HEADER_PREFIX + name_size;
@@ -196,7 +207,8 @@ static uint8_t *put_header(uint8_t *out, const char *name, const struct rkb_temp
     return end;
 }
 
-uint8_t *rkb_envelope_render(const struct rkb_envelope *envelope, const struct rkb_facts *facts, const struct rkb_envelope_sizes *sizes, uint8_t *out)
+uint8_t *rkb_envelope_render(const struct rkb_envelope *envelope, const struct rkb_facts *facts,
+                             const struct rkb_envelope_sizes *sizes, uint8_t *out)
 {
     if (sizes->has_key)
         out = rkb_template_render(envelope->key, facts, out);

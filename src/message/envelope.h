@@ -26,7 +26,8 @@ struct rkb_envelope_spec {
 struct rkb_envelope;
 
 /* NULL and *error; *field says which setting is wrong and *at the offset in its text. */
-struct rkb_envelope *rkb_envelope_compile(const struct rkb_envelope_spec *spec, enum rkb_envelope_field *field, size_t *at, struct rkb_error *error);
+struct rkb_envelope *rkb_envelope_compile(const struct rkb_envelope_spec *spec, enum rkb_envelope_field *field,
+                                          size_t *at, struct rkb_error *error);
 void rkb_envelope_free(struct rkb_envelope *envelope);
 
 enum rkb_payload_kind rkb_envelope_payload(const struct rkb_envelope *envelope);
@@ -39,8 +40,10 @@ struct rkb_envelope_sizes {
     uint16_t header_count;
     size_t key, headers, value;
 };
-void rkb_envelope_measure(const struct rkb_envelope *envelope, const struct rkb_facts *facts, struct rkb_envelope_sizes *sizes);
+void rkb_envelope_measure(const struct rkb_envelope *envelope, const struct rkb_facts *facts,
+                          struct rkb_envelope_sizes *sizes);
 /* Writes key, headers and value one after the other, as measured; returns the end. */
-uint8_t *rkb_envelope_render(const struct rkb_envelope *envelope, const struct rkb_facts *facts, const struct rkb_envelope_sizes *sizes, uint8_t *out);
+uint8_t *rkb_envelope_render(const struct rkb_envelope *envelope, const struct rkb_facts *facts,
+                             const struct rkb_envelope_sizes *sizes, uint8_t *out);
 
 #endif

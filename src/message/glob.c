@@ -22,7 +22,8 @@ static int rank(uint8_t byte)
 
 static bool in_range(uint8_t byte, uint8_t one, uint8_t other)
 {
-    return (rank(byte) >= rank(one) && rank(byte) <= rank(other)) || (rank(byte) >= rank(other) && rank(byte) <= rank(one));
+    return (rank(byte) >= rank(one) && rank(byte) <= rank(other))
+           || (rank(byte) >= rank(other) && rank(byte) <= rank(one));
 }
 
 /* *at behind the `[`; moves it behind the class. */

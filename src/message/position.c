@@ -14,8 +14,8 @@
  *
  *     span hash          of a span without messages 0; each message: s = (s ^ hash) * 0x9E3779B97F4A7C15; s = s ^ s >> 29
  *
- * Each part is hashed on its own and stands at a place of its own, with its length, so no byte can move from one part to the
- * next unseen. Never allocates; mark times and epochs never go back, whatever the system clock does.
+ * Each part is hashed on its own and stands at a place of its own, with its length, so no byte can move from one part
+ * to the next unseen. Never allocates; mark times and epochs never go back, whatever the system clock does.
  */
 #include "message/position.h"
 
@@ -64,7 +64,8 @@ static uint64_t next_ms(const struct rkb_mark_clock *clock)
     return now_ms > clock->last_ms ? now_ms : clock->last_ms + 1;
 }
 
-bool rkb_stream_mark(struct rkb_stream *stream, struct rkb_mark_clock *clock, struct rkb_slice name, uint64_t fingerprint, struct rkb_error *error)
+bool rkb_stream_mark(struct rkb_stream *stream, struct rkb_mark_clock *clock, struct rkb_slice name,
+                     uint64_t fingerprint, struct rkb_error *error)
 {
     struct rkb_mark next = {
         .epoch = clock->last_epoch + 1,

@@ -42,7 +42,8 @@ struct rkb_stream {
 };
 
 /* Cuts the next mark. False when no random bits could be had (the old mark stays). name: the stream's, today its source's name. */
-bool rkb_stream_mark(struct rkb_stream *stream, struct rkb_mark_clock *clock, struct rkb_slice name, uint64_t fingerprint, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_stream_mark(struct rkb_stream *stream, struct rkb_mark_clock *clock, struct rkb_slice name,
+                     uint64_t fingerprint, struct rkb_error *error) RKB_MUST_CHECK;
 
 /* A new stream begins: the next mark has nothing before it. */
 void rkb_stream_begin(struct rkb_stream *stream);

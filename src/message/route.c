@@ -125,7 +125,8 @@ static bool grow_list(struct rkb_router *router)
     return true;
 }
 
-bool rkb_router_add(struct rkb_router *router, bool is_pattern, struct rkb_slice name, void *route, struct rkb_error *error)
+bool rkb_router_add(struct rkb_router *router, bool is_pattern, struct rkb_slice name, void *route,
+                    struct rkb_error *error)
 {
     if (rkb_router_find(router, is_pattern, name) != NULL)
         return rkb_fail(error, RKB_USAGE, "this %s is there already", is_pattern ? "pattern" : "channel");
@@ -227,7 +228,8 @@ static const struct rkb_channel *add_cached(struct rkb_router *router, uint64_t 
     put(&router->cache, hash, channel);
     router->cache.count++;
     /* One that is too large on its own fills the cache, so that the next one empties it. */
-    router->cache_bytes = cost > router->cache_limit - router->cache_bytes ? router->cache_limit : router->cache_bytes + cost;
+    bool fills = cost > router->cache_limit - router->cache_bytes;
+    router->cache_bytes = fills ? router->cache_limit : router->cache_bytes + cost;
     return channel;
 }
 
@@ -254,7 +256,8 @@ uint64_t rkb_router_fingerprint(const struct rkb_router *router)
         rkb_write_u64(&writer, hash);
         rkb_write_u64(&writer, subscription->name.plain.size);
         rkb_write_u8(&writer, subscription->is_pattern);
-        hash = XXH3_64bits_withSeed(subscription->name.plain.data, subscription->name.plain.size, XXH3_64bits(block, sizeof block));
+        hash = XXH3_64bits_withSeed(subscription->name.plain.data, subscription->name.plain.size,
+                                    XXH3_64bits(block, sizeof block));
     }
     return hash;
 }

@@ -1,7 +1,8 @@
 /*
  * template -- see template.h.
  *
- * Compiled, a template is a list of parts, each a literal (maybe empty) and the slot behind it (none behind the last one):
+ * Compiled, a template is a list of parts, each a literal (maybe empty) and the slot behind it (none behind the
+ * last one):
  *
  *     {"id": "{{uuid}}", "user": "{{payload}}"}
  *     [{"id":        ] [uuid, value]  [,"user":      ] [payload, value]  [}           ] [-]
@@ -106,7 +107,8 @@ static bool refuse_slot(struct compiler *compiler, struct rkb_slice name)
     if (name.size == 0)
         return rkb_fail(compiler->error, RKB_USAGE, "an empty slot {{}}; there are %s", rkb_slot_names());
     if (is_reserved(name))
-        return rkb_fail(compiler->error, RKB_USAGE, "the slot {{%s}} is not available in this version; there are %s", shown, rkb_slot_names());
+        return rkb_fail(compiler->error, RKB_USAGE, "the slot {{%s}} is not available in this version; there are %s",
+                        shown, rkb_slot_names());
     return rkb_fail(compiler->error, RKB_USAGE, "no slot {{%s}}; there are %s", shown, rkb_slot_names());
 }
 
@@ -138,7 +140,8 @@ static bool compile_text(struct compiler *compiler, size_t end, enum rkb_context
         struct rkb_slice name;
         size_t behind;
         if (!read_slot(text, compiler->at, &name, &behind))
-            return rkb_fail(compiler->error, RKB_USAGE, "{{ without }}; a literal {{ is written {{{{, the slots are %s", rkb_slot_names());
+            return rkb_fail(compiler->error, RKB_USAGE,
+                            "{{ without }}; a literal {{ is written {{{{, the slots are %s", rkb_slot_names());
         if (!add_slot(compiler, name, context))
             return false;
         compiler->at = behind;
@@ -169,7 +172,8 @@ static bool compile_string(struct compiler *compiler)
     bool key = next < compiler->text.size && compiler->text.data[next] == ':';
     struct rkb_slice inside = rkb_slice(compiler->text.data, close), name;
     size_t end = 0;
-    bool whole = begins(inside, start, "{{") && !begins(inside, start, "{{{{") && read_slot(inside, start, &name, &end) && end == close;
+    bool whole = begins(inside, start, "{{") && !begins(inside, start, "{{{{")
+                 && read_slot(inside, start, &name, &end) && end == close;
     compiler->at = start;
     if (whole && !key) {
         if (!add_slot(compiler, name, RKB_CONTEXT_VALUE))
@@ -187,7 +191,8 @@ static bool compile_string(struct compiler *compiler)
 static bool compile_json(struct compiler *compiler)
 {
     if (!rkb_json_valid(compiler->text, &compiler->at))
-        return rkb_fail(compiler->error, RKB_USAGE, "not JSON at byte %zu; a slot stands in a string, as in {\"id\": \"{{uuid}}\"}", compiler->at);
+        return rkb_fail(compiler->error, RKB_USAGE,
+                        "not JSON at byte %zu; a slot stands in a string, as in {\"id\": \"{{uuid}}\"}", compiler->at);
     for (compiler->at = skip_space(compiler->text, 0); compiler->at < compiler->text.size;
          compiler->at = skip_space(compiler->text, compiler->at)) {
         if (compiler->text.data[compiler->at] != '"')
@@ -215,10 +220,12 @@ static struct rkb_template *finish(struct compiler *compiler)
     return template;
 }
 
-struct rkb_template *rkb_template_compile(enum rkb_template_kind kind, struct rkb_slice text, const struct rkb_template_scope *scope, size_t *at, struct rkb_error *error)
+struct rkb_template *rkb_template_compile(enum rkb_template_kind kind, struct rkb_slice text,
+                                          const struct rkb_template_scope *scope, size_t *at, struct rkb_error *error)
 {
     struct compiler compiler = {.text = text, .scope = scope, .error = error};
-    bool good = kind == RKB_TEMPLATE_JSON ? compile_json(&compiler) : compile_text(&compiler, text.size, RKB_CONTEXT_PLAIN);
+    bool good = kind == RKB_TEMPLATE_JSON ? compile_json(&compiler) : compile_text(&compiler, text.size,
+                                                                                   RKB_CONTEXT_PLAIN);
     struct rkb_template *template = good ? finish(&compiler) : NULL;
     if (template == NULL && at != NULL)
         *at = compiler.at;

@@ -51,7 +51,8 @@ struct rkb_template;
  * Compiles. NULL and *error (RKB_USAGE) with *at = offset of the mistake in text: unknown slot, unclosed {{, a JSON template that
  * is not JSON. White space between the tokens of a JSON template is dropped. Nothing of scope is kept.
  */
-struct rkb_template *rkb_template_compile(enum rkb_template_kind kind, struct rkb_slice text, const struct rkb_template_scope *scope, size_t *at, struct rkb_error *error);
+struct rkb_template *rkb_template_compile(enum rkb_template_kind kind, struct rkb_slice text,
+                                          const struct rkb_template_scope *scope, size_t *at, struct rkb_error *error);
 /* The template that is the payload, byte for byte; no text can say it. NULL and *error when memory ran out. */
 struct rkb_template *rkb_template_bytes(struct rkb_error *error);
 void rkb_template_free(struct rkb_template *template);

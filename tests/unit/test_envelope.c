@@ -84,11 +84,14 @@ static void the_event_preset(void **state)
     struct rkb_envelope_spec spec = test_spec("event");
     struct rkb_facts facts = test_facts("{\"id\": 7}", "");
     spec.payload_name = "user";
-    check_value(&spec, &facts, "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"user\":{\"id\": 7}}}");
+    check_value(&spec, &facts,
+                "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"user\":{\"id\": 7}}}");
     spec.payload_name = NULL;
-    check_value(&spec, &facts, "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"payload\":{\"id\": 7}}}");
+    check_value(&spec, &facts,
+                "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"payload\":{\"id\": 7}}}");
     facts = test_facts("", "");
-    check_value(&spec, &facts, "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"payload\":\"\"}}");
+    check_value(&spec, &facts,
+                "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"payload\":\"\"}}");
     struct rkb_envelope *envelope = compile(&spec);
     struct rendered rendered = render(envelope, &facts);
     assert_false(rendered.sizes.has_key);
@@ -103,14 +106,16 @@ static void the_payloads_name_means_itself(void **state)
 {
     (void)state;
     static const char *const names[][2] = {
-        {"a\"b\\c\n", "a\\\"b\\\\c\\n"}, {"{{uuid}}", "{{uuid}}"}, {"{{", "{{"}, {"{{{", "{{{"}, {"{{{{", "{{{{"}, {"{{{{{", "{{{{{"}, {"{", "{"}, {"a{{b{{c", "a{{b{{c"}, {"}}", "}}"}, {"\xC3\xA9", "\xC3\xA9"}, {"Id", "Id"},
+        {"a\"b\\c\n", "a\\\"b\\\\c\\n"}, {"{{uuid}}", "{{uuid}}"}, {"{{", "{{"}, {"{{{", "{{{"}, {"{{{{", "{{{{"},
+        {"{{{{{", "{{{{{"}, {"{", "{"}, {"a{{b{{c", "a{{b{{c"}, {"}}", "}}"}, {"\xC3\xA9", "\xC3\xA9"}, {"Id", "Id"},
     };
     struct rkb_facts facts = test_facts("1", "");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct rkb_envelope_spec spec = test_spec("event");
         char expected[200];
         spec.payload_name = names[i][0];
-        snprintf(expected, sizeof expected, "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"%s\":1}}", names[i][1]);
+        snprintf(expected, sizeof expected,
+                 "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"%s\":1}}", names[i][1]);
         check_value(&spec, &facts, expected);
     }
 }
@@ -132,12 +137,15 @@ static void the_raw_preset(void **state)
 {
     (void)state;
     static const char *const by_pattern[][2] = {
-        {"rkb-id", "01a0c450-6c00-7000-8001-7ef5d20f7c56"}, {"rkb-channel", "user_created"}, {"rkb-pattern", "user_*"}, {"rkb-source", "legacy"},
-        {"rkb-position", "00112233445566778899aabbccddeeff:42"}, {"rkb-time", "2026-09-21T14:13:20.123Z"}, {"rkb-encoding", "base64"},
+        {"rkb-id", "01a0c450-6c00-7000-8001-7ef5d20f7c56"}, {"rkb-channel", "user_created"},
+        {"rkb-pattern", "user_*"}, {"rkb-source", "legacy"},
+        {"rkb-position", "00112233445566778899aabbccddeeff:42"}, {"rkb-time", "2026-09-21T14:13:20.123Z"},
+        {"rkb-encoding", "base64"},
     };
     static const char *const exact[][2] = {
         {"rkb-id", "01a0c450-6c00-7000-8001-7ef5d20f7c56"}, {"rkb-channel", "user_created"}, {"rkb-source", "legacy"},
-        {"rkb-position", "00112233445566778899aabbccddeeff:42"}, {"rkb-time", "2026-09-21T14:13:20.123Z"}, {"rkb-encoding", "json"},
+        {"rkb-position", "00112233445566778899aabbccddeeff:42"}, {"rkb-time", "2026-09-21T14:13:20.123Z"},
+        {"rkb-encoding", "json"},
     };
     struct rkb_envelope_spec spec = test_spec("raw");
     spec.key = "{{channel}}";
@@ -180,8 +188,10 @@ static void keys(void **state)
         const char *key, *pattern, *expected;
         bool position;
     } cases[] = {
-        {NULL, "", NULL, false}, {"", "", NULL, false}, {"{{pattern}}", "", NULL, false}, {"{{pattern}}", "u*", "u*", false}, {"fixed", "", "fixed", false},
-        {"{{channel}}-{{encoding}}", "", "user_created-json", false}, {"{{position}}", "", "00112233445566778899aabbccddeeff:42", true},
+        {NULL, "", NULL, false}, {"", "", NULL, false}, {"{{pattern}}", "", NULL, false},
+        {"{{pattern}}", "u*", "u*", false}, {"fixed", "", "fixed", false},
+        {"{{channel}}-{{encoding}}", "", "user_created-json", false},
+        {"{{position}}", "", "00112233445566778899aabbccddeeff:42", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct rkb_envelope_spec spec = test_spec("event");
@@ -208,9 +218,15 @@ static void the_setting_at_fault_is_told(void **state)
         size_t at;
         const char *says;
     } cases[] = {
-        {"nope", NULL, NULL, NULL, RKB_FIELD_ENVELOPE, 0, "event and raw"}, {NULL, NULL, NULL, NULL, RKB_FIELD_ENVELOPE, 0, "event and raw"}, {NULL, "{\"a\": x}", NULL, NULL, RKB_FIELD_VALUE, 6, "not JSON"},
-        {NULL, "[\"{{x}}\"]", NULL, NULL, RKB_FIELD_VALUE, 2, "{{x}}"}, {"event", NULL, "ab{{x}}", NULL, RKB_FIELD_KEY, 2, "{{x}}"}, {"raw", NULL, "{{", NULL, RKB_FIELD_KEY, 0, "without"},
-        {"event", NULL, NULL, "", RKB_FIELD_PAYLOAD_NAME, 0, "not empty"}, {"event", NULL, NULL, "a\xFF", RKB_FIELD_PAYLOAD_NAME, 0, "UTF-8"}, {"event", NULL, NULL, "id", RKB_FIELD_PAYLOAD_NAME, 0, "\"id\""},
+        {"nope", NULL, NULL, NULL, RKB_FIELD_ENVELOPE, 0, "event and raw"},
+        {NULL, NULL, NULL, NULL, RKB_FIELD_ENVELOPE, 0, "event and raw"},
+        {NULL, "{\"a\": x}", NULL, NULL, RKB_FIELD_VALUE, 6, "not JSON"},
+        {NULL, "[\"{{x}}\"]", NULL, NULL, RKB_FIELD_VALUE, 2, "{{x}}"},
+        {"event", NULL, "ab{{x}}", NULL, RKB_FIELD_KEY, 2, "{{x}}"},
+        {"raw", NULL, "{{", NULL, RKB_FIELD_KEY, 0, "without"},
+        {"event", NULL, NULL, "", RKB_FIELD_PAYLOAD_NAME, 0, "not empty"},
+        {"event", NULL, NULL, "a\xFF", RKB_FIELD_PAYLOAD_NAME, 0, "UTF-8"},
+        {"event", NULL, NULL, "id", RKB_FIELD_PAYLOAD_NAME, 0, "\"id\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct rkb_envelope_spec spec = test_spec(cases[i].preset);

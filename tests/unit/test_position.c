@@ -198,7 +198,8 @@ static void the_format_of_the_hashes_is_fixed(void **state)
     count(&stream, "user_created", "{\"id\":1}", uuid);
     rkb_uuid_text(text, uuid);
     assert_string_equal(text, "01a0c450-6c00-7000-8001-7ef5d20f7c56");
-    rkb_stream_count(&stream, true, rkb_slice_text("user_*"), 5000, rkb_slice_text("user_deleted"), rkb_slice(NULL, 0), uuid);
+    rkb_stream_count(&stream, true, rkb_slice_text("user_*"), 5000, rkb_slice_text("user_deleted"),
+                     rkb_slice(NULL, 0), uuid);
     rkb_uuid_text(text, uuid);
     assert_string_equal(text, "01a0c450-6c00-7001-8e22-409da894858c");
     char hash[17];
@@ -230,7 +231,8 @@ static uint64_t hash_of(const struct message *message, uint8_t random)
     uint8_t uuid[16];
     next_byte = random;
     cut(&stream, &clock, message->stream);
-    rkb_stream_count(&stream, message->is_pattern, rkb_slice_text(message->subscription), message->copy, rkb_slice_text(message->channel), rkb_slice_text(message->payload), uuid);
+    rkb_stream_count(&stream, message->is_pattern, rkb_slice_text(message->subscription), message->copy,
+                     rkb_slice_text(message->channel), rkb_slice_text(message->payload), uuid);
     return hash_bits(uuid);
 }
 
@@ -239,10 +241,14 @@ static void everything_a_message_is_changes_the_hash(void **state)
 {
     (void)state;
     static const struct message messages[] = {
-        {"s", false, "ab", 0, "ab", "cd"}, {"t", false, "ab", 0, "ab", "cd"}, {"s", true, "ab", 0, "ab", "cd"}, {"s", false, "ax", 0, "ab", "cd"}, {"s", false, "ab", 1, "ab", "cd"},
-        {"s", false, "ab", 0, "ax", "cd"}, {"s", false, "ab", 0, "ab", "cx"}, {"s", false, "ab", 0, "abc", "d"}, {"s", false, "ab", 0, "a", "bcd"}, {"s", false, "aba", 0, "b", "cd"},
-        {"s", false, "a", 0, "bab", "cd"}, {"s", false, "ab", 0, "cd", "ab"}, {"s", false, "cd", 0, "ab", "ab"}, {"s", false, "ab", 0, "", "abcd"}, {"s", false, "", 0, "abab", "cd"},
-        {"s", false, "ab", 0, "ab", ""}, {"s", false, "ab", 0, "ab", "cd "}, {"s", true, "", 0, "", ""}, {"s", false, "", 0, "", ""}, {"s", false, "", 0x1000000, "", ""},
+        {"s", false, "ab", 0, "ab", "cd"}, {"t", false, "ab", 0, "ab", "cd"}, {"s", true, "ab", 0, "ab", "cd"},
+        {"s", false, "ax", 0, "ab", "cd"}, {"s", false, "ab", 1, "ab", "cd"},
+        {"s", false, "ab", 0, "ax", "cd"}, {"s", false, "ab", 0, "ab", "cx"}, {"s", false, "ab", 0, "abc", "d"},
+        {"s", false, "ab", 0, "a", "bcd"}, {"s", false, "aba", 0, "b", "cd"},
+        {"s", false, "a", 0, "bab", "cd"}, {"s", false, "ab", 0, "cd", "ab"}, {"s", false, "cd", 0, "ab", "ab"},
+        {"s", false, "ab", 0, "", "abcd"}, {"s", false, "", 0, "abab", "cd"},
+        {"s", false, "ab", 0, "ab", ""}, {"s", false, "ab", 0, "ab", "cd "}, {"s", true, "", 0, "", ""},
+        {"s", false, "", 0, "", ""}, {"s", false, "", 0x1000000, "", ""},
     };
     enum { COUNT = sizeof messages / sizeof messages[0] };
     uint64_t hashes[COUNT + 1];
@@ -280,7 +286,8 @@ static void every_bit_of_a_payload_counts(void **state)
 static void the_span_hash_knows_the_order(void **state)
 {
     (void)state;
-    static const char *const orders[][3] = {{"1", "2", "3"}, {"2", "1", "3"}, {"1", "3", "2"}, {"3", "2", "1"}, {"1", "2", "2"}};
+    static const char *const orders[][3] = {{"1", "2", "3"}, {"2", "1", "3"}, {"1", "3", "2"}, {"3", "2", "1"},
+        {"1", "2", "2"}};
     uint64_t hashes[5];
     for (size_t i = 0; i < 5; i++) {
         struct rkb_mark_clock clock = new_clock(1000);

@@ -55,7 +55,8 @@ static void only_what_is_confirmed_wins(void **state)
 {
     (void)state;
     struct rkb_router *router = rkb_router_new(1 << 20);
-    struct rkb_subscription *exact = add(router, false, "a"), *first = add(router, true, "a*"), *second = add(router, true, "*");
+    struct rkb_subscription *exact = add(router, false, "a"), *first = add(router, true, "a*"), *second = add(router,
+                                                                                                              true, "*");
     assert_null(winner(router, "a"));
     rkb_router_confirm(router, second, true);
     assert_ptr_equal(winner(router, "a"), second);
@@ -151,7 +152,8 @@ static void a_small_cache_gives_the_same_winners(void **state)
     static const size_t limits[] = {0, 1, 200, 5000, 100000};
     for (size_t l = 0; l < sizeof limits / sizeof limits[0]; l++) {
         struct rkb_router *router = rkb_router_new(limits[l]);
-        struct rkb_subscription *odd = add_confirmed(router, true, "*[13579]"), *seven = add_confirmed(router, false, "channel7");
+        struct rkb_subscription *odd = add_confirmed(router, true, "*[13579]"), *seven = add_confirmed(router, false,
+                                                                                                       "channel7");
         size_t most = 0;
         for (int i = 0; i < 4000; i++) {
             char name[24];
@@ -174,7 +176,9 @@ static void the_fingerprint_knows_order_kind_and_names(void **state)
         bool is_pattern;
         const char *names[3];
     } lists[] = {
-        {false, {NULL}}, {false, {"a", NULL}}, {true, {"a", NULL}}, {false, {"a", "b", NULL}}, {false, {"b", "a", NULL}}, {false, {"ab", NULL}}, {false, {"", "ab", NULL}}, {false, {"ab", "", NULL}}, {false, {"", NULL}},
+        {false, {NULL}}, {false, {"a", NULL}}, {true, {"a", NULL}}, {false, {"a", "b", NULL}},
+        {false, {"b", "a", NULL}}, {false, {"ab", NULL}}, {false, {"", "ab", NULL}}, {false, {"ab", "", NULL}},
+        {false, {"", NULL}},
     };
     enum { COUNT = sizeof lists / sizeof lists[0] };
     uint64_t fingerprints[COUNT];

@@ -20,7 +20,8 @@ static struct rkb_name_forms forms(const char *plain, const char *json)
 
 static struct rkb_template_scope test_scope(void)
 {
-    return (struct rkb_template_scope){forms("my \"route\"", "my \\\"route\\\""), forms("legacy", "legacy"), forms("a\\b", "a\\\\b")};
+    return (struct rkb_template_scope){forms("my \"route\"", "my \\\"route\\\""), forms("legacy", "legacy"),
+        forms("a\\b", "a\\\\b")};
 }
 
 static struct rkb_facts test_facts(struct rkb_slice payload, enum rkb_payload_kind kind)
@@ -89,7 +90,8 @@ static void encodings(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (int kind = 0; kind < 4; kind++)
-            assert_int_equal(rkb_payload_encoding((enum rkb_payload_kind)kind, rkb_slice_text(cases[i].payload)), cases[i].of[kind]);
+            assert_int_equal(rkb_payload_encoding((enum rkb_payload_kind)kind, rkb_slice_text(cases[i].payload)),
+                             cases[i].of[kind]);
     assert_int_equal(rkb_payload_encoding(RKB_PAYLOAD_AUTO, rkb_slice("a\0b", 3)), RKB_ENCODING_TEXT);
     assert_int_equal(rkb_payload_encoding(RKB_PAYLOAD_AUTO, rkb_slice(NULL, 0)), RKB_ENCODING_TEXT);
 }
@@ -164,7 +166,8 @@ static void no_pattern_is_null_or_nothing(void **state)
     (void)state;
     struct rkb_facts facts = test_facts(rkb_slice_text("x"), RKB_PAYLOAD_AUTO);
     facts.pattern = (struct rkb_name_forms){{NULL, 0}, {NULL, 0}};
-    check(RKB_TEMPLATE_JSON, "{\"p\": \"{{pattern}}\", \"{{pattern}}\": \"<{{pattern}}>\"}", &facts, "{\"p\":null,\"\":\"<>\"}");
+    check(RKB_TEMPLATE_JSON, "{\"p\": \"{{pattern}}\", \"{{pattern}}\": \"<{{pattern}}>\"}", &facts,
+          "{\"p\":null,\"\":\"<>\"}");
     check(RKB_TEMPLATE_PLAIN, "<{{pattern}}>", &facts, "<>");
 }
 
@@ -172,13 +175,19 @@ static void braces_and_literals(void **state)
 {
     (void)state;
     static const char *const plain[][2] = {
-        {"", ""}, {"no slots", "no slots"}, {"{{{{", "{{"}, {"{{{{uuid}}", "{{uuid}}"}, {"{{{{{{encoding}}", "{{json"}, {"}}", "}}"}, {"a}}b{c", "a}}b{c"}, {"{", "{"}, {"{{encoding}}}", "json}"}, {"{{encoding}}{{encoding}}", "jsonjson"},
-        {"{{  encoding }}", "json"}, {"{{\tencoding}}", "json"}, {"{ {encoding}}", "{ {encoding}}"}, {"{\"{{encoding}}\"}", "{\"json\"}"},
+        {"", ""}, {"no slots", "no slots"}, {"{{{{", "{{"}, {"{{{{uuid}}", "{{uuid}}"},
+        {"{{{{{{encoding}}", "{{json"}, {"}}", "}}"}, {"a}}b{c", "a}}b{c"}, {"{", "{"}, {"{{encoding}}}", "json}"},
+        {"{{encoding}}{{encoding}}", "jsonjson"},
+        {"{{  encoding }}", "json"}, {"{{\tencoding}}", "json"}, {"{ {encoding}}", "{ {encoding}}"},
+        {"{\"{{encoding}}\"}", "{\"json\"}"},
     };
     static const char *const json[][2] = {
-        {" \"a\\u0041{{encoding}}\\n\" ", "\"a\\u0041json\\n\""}, {"\"\\\"{{encoding}}\\\\\"", "\"\\\"json\\\\\""}, {"\"{{{{encoding}}\"", "\"{{encoding}}\""}, {"\"\\u007b{encoding}}\"", "\"\\u007b{encoding}}\""},
+        {" \"a\\u0041{{encoding}}\\n\" ", "\"a\\u0041json\\n\""}, {"\"\\\"{{encoding}}\\\\\"", "\"\\\"json\\\\\""},
+        {"\"{{{{encoding}}\"", "\"{{encoding}}\""}, {"\"\\u007b{encoding}}\"", "\"\\u007b{encoding}}\""},
         {"{ \"a\" : [ 1 , -2.50e1 , true , null , { } ] ,\n\t\"b\" : \"{{encoding}}\" }\r\n", "{\"a\":[1,-2.50e1,true,null,{}],\"b\":\"json\"}"}, {"\"{{encoding}}{{encoding}}\"", "\"jsonjson\""},
-        {"\" {{payload}}\"", "\" {}\""}, {"\"{{payload}}\"", "{}"}, {"[\"}}\", \"a  b\"]", "[\"}}\",\"a  b\"]"}, {"{\"a\":\"{{payload}}\",\"a\":\"{{payload}}\"}", "{\"a\":{},\"a\":{}}"}, {"123456789012345678901234567890", "123456789012345678901234567890"},
+        {"\" {{payload}}\"", "\" {}\""}, {"\"{{payload}}\"", "{}"}, {"[\"}}\", \"a  b\"]", "[\"}}\",\"a  b\"]"},
+        {"{\"a\":\"{{payload}}\",\"a\":\"{{payload}}\"}", "{\"a\":{},\"a\":{}}"},
+        {"123456789012345678901234567890", "123456789012345678901234567890"},
     };
     struct rkb_facts facts = test_facts(rkb_slice_text("{}"), RKB_PAYLOAD_AUTO);
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
@@ -196,19 +205,33 @@ static void mistakes_are_told_with_their_place(void **state)
         size_t at;
         const char *says;
     } cases[] = {
-        {RKB_TEMPLATE_PLAIN, "ab{{nope}}", 2, "{{nope}}"}, {RKB_TEMPLATE_PLAIN, "ab{{nope}}", 2, "payload_base64"}, {RKB_TEMPLATE_PLAIN, "ab{{nope}}", 2, "instance"}, {RKB_TEMPLATE_PLAIN, "{{uuid}}{{Uuid}}", 8, "{{Uuid}}"},
-        {RKB_TEMPLATE_PLAIN, "a{{", 1, "without }}"}, {RKB_TEMPLATE_PLAIN, "a{{uuid", 1, "without }}"}, {RKB_TEMPLATE_PLAIN, "a{{uuid}", 1, "without }}"}, {RKB_TEMPLATE_PLAIN, "{{}}", 0, "empty slot"}, {RKB_TEMPLATE_PLAIN, "{{  }}", 0, "empty slot"},
-        {RKB_TEMPLATE_PLAIN, "{{{uuid}}}", 0, "{{{uuid}}"}, {RKB_TEMPLATE_PLAIN, "{{payload:/a}}", 0, "not available in this version"}, {RKB_TEMPLATE_PLAIN, "x{{1}}", 1, "not available in this version"}, {RKB_TEMPLATE_PLAIN, "{{12}}", 0, "not available in this version"},
-        {RKB_TEMPLATE_PLAIN, "{{1a}}", 0, "no slot {{1a}}"}, {RKB_TEMPLATE_PLAIN, "{{bad\nname}}", 0, "{{bad?name}}"}, {RKB_TEMPLATE_PLAIN, "{{uuid}", 0, "without }}"},
-        {RKB_TEMPLATE_JSON, "", 0, "not JSON"}, {RKB_TEMPLATE_JSON, "{\"a\": {{payload}}}", 7, "not JSON"}, {RKB_TEMPLATE_JSON, "{{payload}}", 1, "not JSON"}, {RKB_TEMPLATE_JSON, "{\"a\": 1,}", 8, "not JSON"}, {RKB_TEMPLATE_JSON, "[\"{{nope}}\"]", 2, "{{nope}}"},
-        {RKB_TEMPLATE_JSON, "{\"{{nope}}\":1}", 2, "{{nope}}"}, {RKB_TEMPLATE_JSON, "[\"a{{uuid\", \"}}\"]", 3, "without }}"}, {RKB_TEMPLATE_JSON, "\"{{payload:/user/id}}\"", 1, "not available in this version"}, {RKB_TEMPLATE_JSON, "\"{{uuid}} {{}}\"", 10, "empty slot"}, {RKB_TEMPLATE_JSON, "\"\xFF\"", 1, "not JSON"},
+        {RKB_TEMPLATE_PLAIN, "ab{{nope}}", 2, "{{nope}}"}, {RKB_TEMPLATE_PLAIN, "ab{{nope}}", 2, "payload_base64"},
+        {RKB_TEMPLATE_PLAIN, "ab{{nope}}", 2, "instance"}, {RKB_TEMPLATE_PLAIN, "{{uuid}}{{Uuid}}", 8, "{{Uuid}}"},
+        {RKB_TEMPLATE_PLAIN, "a{{", 1, "without }}"}, {RKB_TEMPLATE_PLAIN, "a{{uuid", 1, "without }}"},
+        {RKB_TEMPLATE_PLAIN, "a{{uuid}", 1, "without }}"}, {RKB_TEMPLATE_PLAIN, "{{}}", 0, "empty slot"},
+        {RKB_TEMPLATE_PLAIN, "{{  }}", 0, "empty slot"},
+        {RKB_TEMPLATE_PLAIN, "{{{uuid}}}", 0, "{{{uuid}}"},
+        {RKB_TEMPLATE_PLAIN, "{{payload:/a}}", 0, "not available in this version"},
+        {RKB_TEMPLATE_PLAIN, "x{{1}}", 1, "not available in this version"},
+        {RKB_TEMPLATE_PLAIN, "{{12}}", 0, "not available in this version"},
+        {RKB_TEMPLATE_PLAIN, "{{1a}}", 0, "no slot {{1a}}"}, {RKB_TEMPLATE_PLAIN, "{{bad\nname}}", 0, "{{bad?name}}"},
+        {RKB_TEMPLATE_PLAIN, "{{uuid}", 0, "without }}"},
+        {RKB_TEMPLATE_JSON, "", 0, "not JSON"}, {RKB_TEMPLATE_JSON, "{\"a\": {{payload}}}", 7, "not JSON"},
+        {RKB_TEMPLATE_JSON, "{{payload}}", 1, "not JSON"}, {RKB_TEMPLATE_JSON, "{\"a\": 1,}", 8, "not JSON"},
+        {RKB_TEMPLATE_JSON, "[\"{{nope}}\"]", 2, "{{nope}}"},
+        {RKB_TEMPLATE_JSON, "{\"{{nope}}\":1}", 2, "{{nope}}"},
+        {RKB_TEMPLATE_JSON, "[\"a{{uuid\", \"}}\"]", 3, "without }}"},
+        {RKB_TEMPLATE_JSON, "\"{{payload:/user/id}}\"", 1, "not available in this version"},
+        {RKB_TEMPLATE_JSON, "\"{{uuid}} {{}}\"", 10, "empty slot"}, {RKB_TEMPLATE_JSON, "\"\xFF\"", 1, "not JSON"},
     };
     struct rkb_template_scope scope = test_scope();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct rkb_error error = {.code = RKB_OK};
         size_t at = SIZE_MAX;
-        struct rkb_template *template = rkb_template_compile(cases[i].kind, rkb_slice_text(cases[i].text), &scope, &at, &error);
-        if (template != NULL || error.code != RKB_USAGE || at != cases[i].at || strstr(error.text, cases[i].says) == NULL)
+        struct rkb_template *template = rkb_template_compile(cases[i].kind, rkb_slice_text(cases[i].text), &scope,
+                                                             &at, &error);
+        if (template != NULL || error.code != RKB_USAGE || at != cases[i].at || strstr(error.text,
+                                                                                       cases[i].says) == NULL)
             fail_msg("%s: at %zu: %s", cases[i].text, at, template != NULL ? "accepted" : error.text);
         assert_null(strchr(error.text, '\n'));
     }
@@ -221,8 +244,11 @@ static void what_a_template_needs(void **state)
         const char *text;
         bool constant, per_channel, position;
     } cases[] = {
-        {"", true, true, false}, {"fixed", true, true, false}, {"{{route}}-{{source}}-{{instance}}", true, true, false}, {"{{channel}}", false, true, false}, {"a{{pattern}}{{channel}}", false, true, false}, {"{{channel}}{{uuid}}", false, false, false},
-        {"{{payload}}", false, false, false}, {"{{encoding}}", false, false, false}, {"{{time}}", false, false, true}, {"{{uuid}}{{time_ms}}", false, false, true}, {"{{position}}", false, false, true},
+        {"", true, true, false}, {"fixed", true, true, false},
+        {"{{route}}-{{source}}-{{instance}}", true, true, false}, {"{{channel}}", false, true, false},
+        {"a{{pattern}}{{channel}}", false, true, false}, {"{{channel}}{{uuid}}", false, false, false},
+        {"{{payload}}", false, false, false}, {"{{encoding}}", false, false, false}, {"{{time}}", false, false, true},
+        {"{{uuid}}{{time_ms}}", false, false, true}, {"{{position}}", false, false, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct rkb_template *template = compile(RKB_TEMPLATE_PLAIN, cases[i].text);
@@ -271,8 +297,10 @@ static uint32_t next_random(uint64_t *seed)
 
 static size_t random_payload(uint64_t *seed, uint8_t *out, size_t limit)
 {
-    static const char *const json[] = {"{\"a\":[1,2,{\"b\":null}]}", " [ ] ", "\"\\ud83d\\ude00\"", "12.5e3", "\n{\n}\n", "\"{{uuid}}\"", "true"};
-    static const char *const text[] = {"\xC3\xA9", "\"", "\\", "\n", "\x01", "{{", "}}", "plain ", "\xF0\x9F\x98\x80", "\xEF\xBB\xBF", "\x7F", "0123456789abcdef", ",", "]"};
+    static const char *const json[] = {"{\"a\":[1,2,{\"b\":null}]}", " [ ] ", "\"\\ud83d\\ude00\"", "12.5e3",
+        "\n{\n}\n", "\"{{uuid}}\"", "true"};
+    static const char *const text[] = {"\xC3\xA9", "\"", "\\", "\n", "\x01", "{{", "}}", "plain ", "\xF0\x9F\x98\x80",
+        "\xEF\xBB\xBF", "\x7F", "0123456789abcdef", ",", "]"};
     uint32_t sort = next_random(seed) % 3;
     size_t size = 0;
     if (sort == 0) {

@@ -69,8 +69,10 @@ static void the_ill_formed_part_is_maximal(void **state)
         const char *text;
         size_t skip;
     } cases[] = {
-        {"\x80z", 1}, {"\xBF\xBF", 1}, {"\xC0\x80", 1}, {"\xC1\xBF", 1}, {"\xC3(", 1}, {"\xC3", 1}, {"\xE0\x80\x80", 1}, {"\xE0\xA0(", 2}, {"\xE0\xA0", 2}, {"\xE2\x82z", 2}, {"\xED\xA0\x80", 1}, {"\xED\x9F(", 2},
-        {"\xF0\x8F\xBF\xBF", 1}, {"\xF0\x9F\x98(", 3}, {"\xF0\x9F\x98", 3}, {"\xF0\x9F", 2}, {"\xF4\x90\x80\x80", 1}, {"\xF4\x8F\xBF(", 3}, {"\xF5\x80", 1}, {"\xFE", 1}, {"\xFF", 1},
+        {"\x80z", 1}, {"\xBF\xBF", 1}, {"\xC0\x80", 1}, {"\xC1\xBF", 1}, {"\xC3(", 1}, {"\xC3", 1},
+        {"\xE0\x80\x80", 1}, {"\xE0\xA0(", 2}, {"\xE0\xA0", 2}, {"\xE2\x82z", 2}, {"\xED\xA0\x80", 1}, {"\xED\x9F(", 2},
+        {"\xF0\x8F\xBF\xBF", 1}, {"\xF0\x9F\x98(", 3}, {"\xF0\x9F\x98", 3}, {"\xF0\x9F", 2}, {"\xF4\x90\x80\x80", 1},
+        {"\xF4\x8F\xBF(", 3}, {"\xF5\x80", 1}, {"\xFE", 1}, {"\xFF", 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         size_t skip = 99;

@@ -126,7 +126,8 @@ static void no_two_alike_over_ten_million(void **state)
         }
         uint8_t uuid[16], channel = (uint8_t)(i / 2 % 16);
         uint32_t payload = i % 3;
-        rkb_stream_count(stream, false, rkb_slice(&channel, 1), copies[i % 2][channel]++, rkb_slice(&channel, 1), rkb_slice(&payload, sizeof payload), uuid);
+        rkb_stream_count(stream, false, rkb_slice(&channel, 1), copies[i % 2][channel]++, rkb_slice(&channel, 1),
+                         rkb_slice(&payload, sizeof payload), uuid);
         if (!insert(set, uuid))
             fail_msg("message %u has a UUID that was there before", i);
     }
