@@ -27,7 +27,7 @@ struct bridge {
     struct rkb_http *http;
     int loop_fd;
     struct event *loop_event, *tick, *deadline, *signals[3];
-    bool stopping, broken;
+    bool stopping, broken, clean;
     int exit_code;                  /* where opening fails */
 };
 
@@ -241,7 +241,7 @@ static void close_all(struct bridge *bridge)
         rkb_shipper_free(bridge->shipper);
     rkb_view_free(bridge->view);
     rkb_relay_free(&bridge->relay);
-    rkb_store_close(&bridge->store);
+    rkb_store_close(&bridge->store, bridge->clean);
     free_events(bridge);
     if (bridge->loop_fd >= 0)
         close(bridge->loop_fd);
@@ -256,7 +256,8 @@ static int run(struct bridge *bridge)
     rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "started", "version " PACKAGE_VERSION ", instance %s, %zu routes",
             bridge->config->instance, bridge->config->route_count);
     event_base_dispatch(bridge->base);
-    if (!rkb_shipper_stop(bridge->shipper, &error) && !bridge->broken) {
+    bridge->clean = rkb_shipper_stop(bridge->shipper, &error);
+    if (!bridge->clean && !bridge->broken) {
         rkb_log(bridge->log, RKB_LOG_ERROR, "journal", "promise_broken", "%s", error.text);
         bridge->broken = true;
     }

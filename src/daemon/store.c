@@ -163,13 +163,22 @@ bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config, bo
     return true;
 }
 
-void rkb_store_close(struct rkb_store *store)
+static void close_ring(struct rkb_ring *ring, bool clean)
+{
+    const uint8_t *at;
+    if (clean && rkb_ring_peek(ring, &at) == 0)
+        rkb_ring_remove(ring);
+    else
+        rkb_ring_close(ring);
+}
+
+void rkb_store_close(struct rkb_store *store, bool clean)
 {
     rkb_gaps_free(store->gaps);
     if (store->ledger != NULL)
         rkb_ledger_close(store->ledger);
     if (store->ring != NULL)
-        rkb_ring_close(store->ring);
+        close_ring(store->ring, clean);
     if (store->journal != NULL)
         rkb_journal_close(store->journal);
     if (store->dictionary != NULL)

@@ -30,6 +30,7 @@ struct rkb_store {
 /* append and context: the gaps' writer, see gaps.h. What was found is logged. On failure the caller still closes. */
 bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config, bool (*append)(void *context, struct rkb_gap *gap), void *context,
                     struct rkb_log *log, struct rkb_error *error) RKB_MUST_CHECK;
-void rkb_store_close(struct rkb_store *store);
+/* `clean`: all was taken to the journal and synced; an empty ring is then removed. */
+void rkb_store_close(struct rkb_store *store, bool clean);
 
 #endif

@@ -275,6 +275,13 @@ void rkb_ring_close(struct rkb_ring *ring)
     free(ring);
 }
 
+void rkb_ring_remove(struct rkb_ring *ring)
+{
+    if (rkb_ring_outlives(ring))
+        unlink(ring->path);
+    rkb_ring_close(ring);
+}
+
 bool rkb_ring_visit(const struct rkb_ring *ring, void (*visit)(void *context, const struct rkb_record *record), void *context,
                     struct rkb_error *error)
 {

@@ -41,6 +41,8 @@ void rkb_ring_close(struct rkb_ring *ring);
  */
 bool rkb_ring_visit(const struct rkb_ring *ring, void (*visit)(void *context, const struct rkb_record *record), void *context,
                     struct rkb_error *error) RKB_MUST_CHECK;
+/* Unmaps and removes the file, when all was consumed and the journal knows what the notes say: a clean end leaves no memory taken. */
+void rkb_ring_remove(struct rkb_ring *ring);
 /* True when it outlives the process. */
 bool rkb_ring_outlives(const struct rkb_ring *ring);
 size_t rkb_ring_size(const struct rkb_ring *ring);
