@@ -182,7 +182,8 @@ class Bridge:
         try:
             return wait_for(f"totals {figures}", reached, timeout)
         except AssertionError as error:
-            raise AssertionError(f"{error}; totals {self.totals()}") from None
+            stats = self.stats()
+            raise AssertionError(f"{error}; totals {stats['totals']}, journal {stats['journal']}, kafka {stats['kafka']}") from None
 
     def drained(self, timeout=60):
         """Waits till nothing is pending; returns the stats."""
