@@ -218,7 +218,7 @@ static void confirmed_on(struct rkb_subscriber *subscriber, const struct rkb_con
         check_progress(subscriber);
 }
 
-/* PUNSUBSCRIBE is sent last: with its last confirmation nothing more can come. */
+/* While stopping: once nothing at all is subscribed to, nothing more can come. */
 static void confirmed_off(struct rkb_subscriber *subscriber, const struct rkb_confirmation *confirmation)
 {
     if (confirmation->named) {
@@ -230,7 +230,7 @@ static void confirmed_off(struct rkb_subscriber *subscriber, const struct rkb_co
         return;
     if (subscriber->state != STOPPING)
         lose(subscriber, RKB_REFUSED, "Redis ended a subscription by itself:", confirmation->name);
-    else if (confirmation->is_pattern && confirmation->count == 0)
+    else if (confirmation->count == 0)
         finish(subscriber);
 }
 

@@ -7,7 +7,7 @@
  *
  * Promise: reports a subscription confirmed only when Redis confirmed it; tries again for ever, with jittered backoff that
  * goes back to its start only after a healthy stretch; an unanswered PING ends the connection within the deadline. Never:
- * blocks, buffers messages, allocates per message. Loop thread.
+ * blocks, buffers messages, allocates per message. Loop thread; the process ignores SIGPIPE.
  */
 #ifndef RKB_REDIS_SUBSCRIBER_H
 #define RKB_REDIS_SUBSCRIBER_H

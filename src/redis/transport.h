@@ -6,7 +6,7 @@
  *                          +-----------------+-------------- broken ---------+
  *
  * Promise: never blocks; after close no event comes. Never: knows what the bytes mean, waits by itself (the owner holds the
- * deadline). May be opened again, but not from within an event.
+ * deadline). May be opened again, but not from within an event. The process ignores SIGPIPE.
  */
 #ifndef RKB_REDIS_TRANSPORT_H
 #define RKB_REDIS_TRANSPORT_H

@@ -2,13 +2,16 @@
  * The subscriber against a scripted Redis on the same loop: what it says to Redis, what it hands on and in which order, and
  * how it comes back from whatever breaks. Times here only decide how long a test takes, never whether it passes.
  */
+#include <netdb.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -742,22 +745,62 @@ static void a_pause_before_the_connection(void **state)
     assert_log(test, SUBSCRIBED);
 }
 
-static void more_than_one_turn_of_the_loop(void **state)
+enum { FLOOD = 4000 };
+
+/* Nearly a megabyte, more than one turn of the loop reads; each message ends in x and its number. */
+static void flood(struct test *test)
 {
-    struct test *test = *state;
-    enum { COUNT = 4000 };
-    char payload[200], line[32];
-    begin(test);
-    until(test, "subscribed\n", 1);
+    char payload[200];
     memset(payload, 'x', sizeof payload);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < FLOOD; i++) {
         snprintf(payload + 190, 10, "%d", i);
         fake_redis_publish(test->fake, NULL, "users", payload);
     }
-    snprintf(line, sizeof line, "x%d\n", COUNT - 1);
+}
+
+static void a_pause_inside_a_flood(void **state)
+{
+    struct test *test = *state;
+    char line[32];
+    begin(test);
+    until(test, "subscribed\n", 1);
+    flood(test);
+    test->pause_at = "message";
+    until(test, "batch\n", 1);
+    pass(test, 20);
+    size_t size = test->log.size;
+    /* No more than one read of 64 KiB. */
+    assert_in_range(size, 200, 66 * 1024);
+    pass(test, 20);
+    assert_int_equal(test->log.size, size);
+    rkb_subscriber_pause(test->subscriber, false);
+    snprintf(line, sizeof line, "x%d\n", FLOOD - 1);
+    until(test, line, 1);
+}
+
+static void freed_inside_a_flood(void **state)
+{
+    struct test *test = *state;
+    begin(test);
+    until(test, "subscribed\n", 1);
+    flood(test);
+    test->free_at = "message";
+    until(test, "(freed)\n", 1);
+    pass(test, 5);
+    assert_true(strstr(log_text(test), "(freed)\n")[8] == '\0');
+}
+
+static void more_than_one_turn_of_the_loop(void **state)
+{
+    struct test *test = *state;
+    char line[32];
+    begin(test);
+    until(test, "subscribed\n", 1);
+    flood(test);
+    snprintf(line, sizeof line, "x%d\n", FLOOD - 1);
     until(test, line, 1);
     const char *at = log_text(test);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < FLOOD; i++) {
         snprintf(line, sizeof line, "x%d\n", i);
         at = strstr(at, line);
         assert_non_null(at);
@@ -782,16 +825,47 @@ static void stops_with_messages_in_flight(void **state)
     assert_true(strstr(log_text(test), "stopped\n")[8] == '\0');
 }
 
+static void stops_after_the_last_confirmation(void **state)
+{
+    struct test *test = *state;
+    make(test);
+    add(test, "a");
+    add(test, "b");
+    add(test, "~c");
+    add(test, "~d");
+    rkb_subscriber_start(test->subscriber);
+    until(test, "subscribed\n", 1);
+    forget_log(test);
+    rkb_subscriber_stop(test->subscriber, 5 * SECOND);
+    until(test, "stopped\n", 1);
+    assert_log(test, "off b\noff a\noff ~d\noff ~c\nstopped\n");
+}
+
+static void stops_where_there_are_only_patterns(void **state)
+{
+    struct test *test = *state;
+    make(test);
+    add(test, "~c");
+    fake_redis_rules(test->fake)->before_unsubscribe = "*4\r\n$8\r\npmessage\r\n$1\r\nc\r\n$1\r\nc\r\n$1\r\n1\r\n";
+    rkb_subscriber_start(test->subscriber);
+    until(test, "subscribed\n", 1);
+    forget_log(test);
+    rkb_subscriber_stop(test->subscriber, 5 * SECOND);
+    until(test, "stopped\n", 1);
+    assert_log(test, "message ~c c 1\noff ~c\nbatch\nstopped\n");
+}
+
 static void stops_in_time_where_redis_does_not_answer(void **state)
 {
     struct test *test = *state;
+    test->options.heartbeat_us = 2 * MILLISECOND;
     begin(test);
     until(test, "subscribed\n", 1);
     fake_redis_rules(test->fake)->mute = true;
     rkb_subscriber_stop(test->subscriber, 20 * MILLISECOND);
     until(test, "stopped\n", 1);
     assert_log(test, SUBSCRIBED "stopped\n");
-    until(test, "(closed)\n", 1);
+    until(test, "\nUNSUBSCRIBE\nPUNSUBSCRIBE\n(closed)\n", 1);
 }
 
 static void stops_where_unsubscribe_is_refused(void **state)
@@ -874,6 +948,8 @@ static void stops_inside_each_callback(void **state)
         pass(test, 5);
         assert_true(strstr(log_text(test), "stopped\n")[8] == '\0');
         assert_null(strstr(log_text(test), "stopped\n(stop)"));
+        if (i == 0)
+            assert_null(strstr(fake_redis_heard(test->fake), "\nSUBSCRIBE"));
         rkb_subscriber_free(test->subscriber);
         test->subscriber = NULL;
     }
@@ -936,6 +1012,21 @@ static void a_port_that_nobody_listens_on(void **state)
     assert_non_null(strstr(test->lost.text, "Connection refused"));
 }
 
+/* Whether this machine knows the name in that family and can use it. */
+static bool has_address(const char *name, int family)
+{
+    const struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    if (getaddrinfo(name, NULL, &hints, &found) != 0)
+        return false;
+    int fd = socket(family, SOCK_STREAM, 0);
+    bool usable = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0;
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(found);
+    return usable;
+}
+
 static void unix_sockets(void **state)
 {
     struct test *test = *state;
@@ -954,23 +1045,46 @@ static void unix_sockets(void **state)
     until(test, "message users 1\n", 1);
 }
 
-static void names_and_ipv6(void **state)
+/* The socket's path does not exist, so opening fails before it returns. */
+static void freed_where_opening_fails_at_once(void **state)
 {
     struct test *test = *state;
-    use_port(test, "", "localhost");
+    struct rkb_error error;
+    assert_true(rkb_redis_url_parse("unix:///no/such/socket", &test->options.url, &error));
+    test->free_at = "lost";
     begin(test);
-    until(test, "subscribed\n", 1);
-    rkb_subscriber_free(test->subscriber);
-    test->subscriber = NULL;
-    int fd = socket(AF_INET6, SOCK_STREAM, 0);
-    if (fd < 0)
+    until(test, "(freed)\n", 1);
+    pass(test, 5);
+    assert_log(test, "lost\n(freed)\n");
+}
+
+static void listens_on_ipv6(void **state)
+{
+    struct test *test = *state;
+    if (!has_address("::1", AF_INET6))
         skip();
-    close(fd);
     listen_anew(test, NULL, true);
     use_port(test, "", "[::1]");
-    forget_log(test);
     begin(test);
     until(test, "subscribed\n", 1);
+}
+
+/* Redis listens on one of the name's addresses only: the other one is tried too, in the same attempt. */
+static void tries_each_address_of_a_name(void **state)
+{
+    struct test *test = *state;
+    for (int six = 0; six < 2; six++) {
+        if (!has_address("localhost", six ? AF_INET6 : AF_INET))
+            continue;
+        listen_anew(test, NULL, six);
+        use_port(test, "", "localhost");
+        forget_log(test);
+        begin(test);
+        until(test, "subscribed\n", 1);
+        assert_log(test, SUBSCRIBED);
+        rkb_subscriber_free(test->subscriber);
+        test->subscriber = NULL;
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, end)
@@ -1007,7 +1121,11 @@ int main(void)
         TEST(a_pause_inside_a_message),
         TEST(a_pause_before_the_connection),
         TEST(more_than_one_turn_of_the_loop),
+        TEST(a_pause_inside_a_flood),
+        TEST(freed_inside_a_flood),
         TEST(stops_with_messages_in_flight),
+        TEST(stops_after_the_last_confirmation),
+        TEST(stops_where_there_are_only_patterns),
         TEST(stops_in_time_where_redis_does_not_answer),
         TEST(stops_where_unsubscribe_is_refused),
         TEST(stops_when_the_connection_breaks),
@@ -1018,7 +1136,10 @@ int main(void)
         TEST(backs_off_until_healthy),
         TEST(a_port_that_nobody_listens_on),
         TEST(unix_sockets),
-        TEST(names_and_ipv6),
+        TEST(freed_where_opening_fails_at_once),
+        TEST(listens_on_ipv6),
+        TEST(tries_each_address_of_a_name),
     };
+    signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
