@@ -1,0 +1,27 @@
+/*
+ * dump -- a journal's records as JSON, one object a line.
+ */
+#ifndef RKB_TOOL_DUMP_H
+#define RKB_TOOL_DUMP_H
+
+#include "journal/inspect.h"
+
+#include <stdio.h>
+
+#define RKB_DUMP_MARKS 256
+
+struct rkb_dump {
+    FILE *out;
+    const struct rkb_inspection *inspection;
+    bool values;                /* false: sizes instead of values */
+    struct {
+        uint64_t epoch;
+        char random[33];
+    } marks[RKB_DUMP_MARKS];    /* the last ones seen, to write positions */
+    size_t mark_count;
+};
+
+/* Writes one line; for rkb_inspect_segment, with a struct rkb_dump as its context. */
+void rkb_dump_record(void *context, const struct rkb_record *record);
+
+#endif
