@@ -67,7 +67,8 @@ static void finish_job(struct rkb_shipper *shipper, bool wait)
     if (!rkb_syncer_finish(shipper->syncer, wait, &job, &ran, &error))
         return;
     shipper->changed = true;
-    if (!rkb_journal_sync_end(shipper->options.journal, &job, ran, &error))
+    rkb_journal_sync_end(shipper->options.journal, &job, ran);
+    if (!ran)
         rkb_shipper_fail(shipper, &error);
 }
 

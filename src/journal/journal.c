@@ -99,7 +99,7 @@ static struct rkb_checkpoint_state put_together(const struct rkb_journal *journa
     return state;
 }
 
-static bool passed(const struct rkb_journal *journal, size_t index, uint64_t low)
+bool rkb_journal_passed(const struct rkb_journal *journal, size_t index, uint64_t low)
 {
     const struct rkb_segment *segment = journal->segments[index];
     return index + 1 < journal->segment_count && segment->last < low && segment->pins == 0;
@@ -108,7 +108,7 @@ static bool passed(const struct rkb_journal *journal, size_t index, uint64_t low
 bool rkb_journal_removable(const struct rkb_journal *journal)
 {
     for (size_t i = 0; i < journal->segment_count && journal->segments[i]->last < journal->written_low; i++)
-        if (passed(journal, i, journal->written_low))
+        if (rkb_journal_passed(journal, i, journal->written_low))
             return true;
     return false;
 }
@@ -116,7 +116,7 @@ bool rkb_journal_removable(const struct rkb_journal *journal)
 bool rkb_journal_remove_passed(struct rkb_journal *journal, struct rkb_error *error)
 {
     for (size_t i = 0; i < journal->segment_count && journal->segments[i]->last < journal->durable_low;) {
-        if (!passed(journal, i, journal->durable_low)) {
+        if (!rkb_journal_passed(journal, i, journal->durable_low)) {
             i++;
             continue;
         }

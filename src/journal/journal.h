@@ -79,28 +79,30 @@ uint64_t rkb_journal_synced(const struct rkb_journal *journal);
 
 /*
  * The same in three steps, so that the one that waits can be another thread's. begin takes what is to be synced: the records (unless
- * `records` is false), the directory, the checkpoint. run waits for the disk; any thread, with nothing of the journal. end, with run's
- * result, says what is promised now and removes the segments that a durable checkpoint has passed. One job at a time; each
- * begin that gave true is followed by run and end.
+ * `records` is false), the directory, the checkpoint, and the segments that may go. run waits for the disk; any thread, with nothing of
+ * the journal. end, with run's result, says what is promised now. One job at a time; each begin that gave true is followed by
+ * run and end.
  */
 #define RKB_SYNC_SEGMENTS 30
 struct rkb_sync {
     const struct rkb_sys *sys;
     int files[RKB_SYNC_SEGMENTS + 2];
-    size_t count;               /* 0: nothing to wait for */
+    size_t count;
+    char *removals[RKB_SYNC_SEGMENTS];
+    size_t removal_count;
     uint64_t next, low;         /* what is promised when it has run: numbers below next; a checkpoint of low */
     size_t length;              /* of the last segment, at begin */
 };
 bool rkb_journal_sync_begin(struct rkb_journal *journal, bool records, struct rkb_sync *job, struct rkb_error *error) RKB_MUST_CHECK;
 bool rkb_sync_run(struct rkb_sync *job, struct rkb_error *error) RKB_MUST_CHECK;
-bool rkb_journal_sync_end(struct rkb_journal *journal, struct rkb_sync *job, bool ran, struct rkb_error *error) RKB_MUST_CHECK;
+void rkb_journal_sync_end(struct rkb_journal *journal, struct rkb_sync *job, bool ran);
 
 /*
  * Writes the acks as the checkpoint: low no higher than `limit` (what is synced, or UINT64_MAX where `sync: none`).
- * `durable`: syncs it, and removes the segments it passed that nobody pins; else the next sync job does both.
+ * `durable`: syncs it, and removes the segments it passed that nobody pins; else the next sync job makes it durable, and the one after that removes.
  */
 bool rkb_journal_checkpoint(struct rkb_journal *journal, uint64_t limit, bool durable, struct rkb_error *error) RKB_MUST_CHECK;
-/* True when a sync job would let segments go. */
+/* True when sync jobs would let segments go. */
 bool rkb_journal_removable(const struct rkb_journal *journal);
 
 /* Makes the next segment if there is none ready and room for it: called when there is time. */

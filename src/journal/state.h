@@ -52,6 +52,8 @@ void rkb_journal_drop_segment(struct rkb_journal *journal, size_t index);
 size_t rkb_journal_find(const struct rkb_journal *journal, uint64_t sequence);
 /* Learns a name; RKB_USAGE when the names would take more than half a segment. */
 bool rkb_journal_learn(struct rkb_journal *journal, const struct rkb_record *record, struct rkb_error *error) RKB_MUST_CHECK;
+/* True when the segment is wholly below `low`, nobody pins it, and it is not the newest. */
+bool rkb_journal_passed(const struct rkb_journal *journal, size_t index, uint64_t low);
 /* Removes the segments that the durable checkpoint has passed and nobody pins: it must not ask for what is gone. */
 bool rkb_journal_remove_passed(struct rkb_journal *journal, struct rkb_error *error) RKB_MUST_CHECK;
 /* Keeps what must outlive the segments: epoch, times. */

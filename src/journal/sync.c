@@ -1,11 +1,14 @@
 /*
  * sync -- forces the journal to the disk in three steps, so that the one that waits can be another thread's.
  *
- *     begin: what is not synced yet --> run: fdatasync, as long as it takes --> end: what that promises now
+ *     begin: what may go, and what is not synced yet --> run: unlink, fdatasync, as long as it takes --> end: what that promises
  *
- * The job holds descriptors of its own: segments may be sealed, closed and removed while it runs.
+ * The job holds descriptors and paths of its own: segments may be sealed and closed while it runs. A segment goes only when the
+ * checkpoint that has passed it was made durable by a job before: a power loss must not bring back one that asks for it.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 
 #include "journal/state.h"
 
@@ -22,6 +25,25 @@ static void drop_files(struct rkb_sync *job)
 {
     while (job->count > 0)
         job->sys->close(job->files[--job->count]);
+    while (job->removal_count > 0)
+        free(job->removals[--job->removal_count]);
+}
+
+/* Takes the segments that may go out of the journal: from now on they are the job's. */
+static void add_removals(struct rkb_journal *journal, struct rkb_sync *job)
+{
+    for (size_t i = 0; i < journal->segment_count && job->removal_count < RKB_SYNC_SEGMENTS;) {
+        struct rkb_segment *segment = journal->segments[i];
+        if (segment->last >= journal->durable_low)
+            return;
+        if (!rkb_journal_passed(journal, i, journal->durable_low)) {
+            i++;
+            continue;
+        }
+        job->removals[job->removal_count++] = segment->path;
+        segment->path = NULL;
+        rkb_journal_drop_segment(journal, i);
+    }
 }
 
 static bool add_segments(const struct rkb_journal *journal, struct rkb_sync *job, struct rkb_error *error)
@@ -41,6 +63,7 @@ bool rkb_journal_sync_begin(struct rkb_journal *journal, bool records, struct rk
     *job = (struct rkb_sync){.sys = journal->sys, .next = journal->synced, .low = journal->written_low};
     if (journal->sync_failed)
         return rkb_fail(error, RKB_SYSTEM, "journal: an earlier sync failed; what it was for may be lost");
+    add_removals(journal, job);
     bool good = !records || add_segments(journal, job, error);
     if (good && journal->directory_changed) {
         journal->directory_changed = false;     /* what changes from now on is the next job's */
@@ -58,6 +81,10 @@ bool rkb_journal_sync_begin(struct rkb_journal *journal, bool records, struct rk
 
 bool rkb_sync_run(struct rkb_sync *job, struct rkb_error *error)
 {
+    for (size_t i = 0; i < job->removal_count; i++) {
+        if (job->sys->unlink(job->removals[i]) != 0 && errno != ENOENT)
+            return rkb_fail_errno(error, "journal: cannot remove %s", job->removals[i]);
+    }
     bool good = true;
     for (size_t i = 0; i < job->count && good; i++) {
         /* On a directory it is the same as fsync. */
@@ -83,17 +110,16 @@ static void settle_segments(struct rkb_journal *journal, const struct rkb_sync *
     }
 }
 
-bool rkb_journal_sync_end(struct rkb_journal *journal, struct rkb_sync *job, bool ran, struct rkb_error *error)
+void rkb_journal_sync_end(struct rkb_journal *journal, struct rkb_sync *job, bool ran)
 {
     drop_files(job);
     if (!ran) {
         journal->sync_failed = true;
-        return false;
+        return;
     }
     if (job->next > journal->synced) {
         settle_segments(journal, job);
         journal->synced = job->next;
     }
     journal->durable_low = job->low;
-    return rkb_journal_remove_passed(journal, error);
 }

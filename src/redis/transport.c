@@ -21,7 +21,7 @@
 enum {
     READ_SIZE = 64 * 1024,
     TURN_SIZE = 512 * 1024,             /* then other events of the loop get their turn */
-    RECEIVE_BUFFER = 4 * 1024 * 1024,   /* what the kernel holds for us while we are late */
+    RECEIVE_BUFFER = 16 * 1024 * 1024,  /* what the kernel holds for us while we are late */
     KEEPALIVE_IDLE_S = 10,
     KEEPALIVE_INTERVAL_S = 5,
     KEEPALIVE_PROBES = 3,
