@@ -1,5 +1,6 @@
 """rkbctl journal: reads the journal of a killed bridge offline, by the same code."""
 
+import json
 import re
 
 import pytest
@@ -32,11 +33,17 @@ def test_list_verify_dump(killed, topic, publisher):
     assert len(segments) >= 3 and all(name.removesuffix(".seg").lstrip("0") in out for name in segments)
     code, out, err = killed.rkbctl("journal", "verify", killed.journal)
     assert code == 0, out + err
+    assert "sound" in out
     code, out, err = killed.rkbctl("journal", "dump", killed.journal)
     assert code == 0 and err == ""
-    for sent in publisher.sent:
-        assert sent.payload.decode() in out.replace('\\"', '"'), sent
-    assert topic in out
+    records = [json.loads(line) for line in out.splitlines()]
+    messages = [record for record in records if record["kind"] == "message"]
+    assert [(message["key"], json.loads(message["value"])["data"]["payload"]) for message in messages] == \
+        [(sent.channel.decode(), json.loads(sent.payload)) for sent in publisher.sent]
+    assert {(message["route"], message["topic"]) for message in messages} == {("all", topic)}
+    assert [record["gap"]["reason"] for record in records if record["kind"] == "gap"] == ["restart"] * 2     # opened, closed
+    code, out, err = killed.rkbctl("journal", "dump", "--no-values", killed.journal)
+    assert code == 0 and "payload" not in out and len(out.splitlines()) == len(records)
     assert files(killed) == before, "reading changes nothing"
 
 
