@@ -25,7 +25,9 @@ static bool read_value_file(char **text, struct rkb_error *error)
     bool read = content != NULL ? rkb_secret_read(*text, content, LONGEST_FILE, error)
                                 : rkb_fail(error, RKB_NO_MEMORY, "out of memory");
     free(*text);
-    *text = content;
+    *text = read ? content : NULL;
+    if (!read)
+        free(content);
     return read;
 }
 
@@ -48,7 +50,7 @@ void rkb_property_read(struct rkb_reading *reading, const yaml_node_t *key, cons
         rkb_findings_add(&reading->findings, rkb_yaml_place(key), "%s: %s", shown, error.text);
     else if (text != NULL && !rkb_kafka_property_check(plain, text, &error))
         rkb_findings_add(&reading->findings, rkb_yaml_place(key), "%s", error.text);    /* names the property */
-    if (!given && !rkb_value_add_property(properties, plain, error.code != RKB_OK || text == NULL ? "" : text))
+    if (!given && !rkb_value_add_property(properties, plain, text == NULL ? "" : text))
         reading->findings.failed = true;
     free(text);
 }

@@ -184,7 +184,7 @@ static void read_setting(struct rkb_reading *reading, const struct scope *scope,
 /* The next name of the table behind the prefix, up to its dot: offered as what was meant. */
 static void offer_known(struct rkb_nearest *nearest, const char *wrong, const char *prefix, const struct rkb_setting *row, char part[64])
 {
-    if (!starts_with(row->path, prefix) || (*prefix != '\0' && strchr(prefix, '*') == NULL && strchr(row->path, '*') != NULL))
+    if (!starts_with(row->path, prefix))
         return;
     const char *behind = row->path + strlen(prefix);
     char known[64];
