@@ -46,15 +46,26 @@ bool rkb_shipper_sync_now(struct rkb_shipper *shipper)
     return synced;
 }
 
+/* No checkpoint goes beyond this. */
+static uint64_t checkpoint_limit(const struct rkb_shipper *shipper)
+{
+    return shipper->options.sync_us == RKB_SYNC_NONE ? UINT64_MAX : rkb_journal_synced(shipper->options.journal);
+}
+
+/* Where a checkpoint written now would stand. */
+static uint64_t checkpoint_low(const struct rkb_shipper *shipper)
+{
+    uint64_t limit = checkpoint_limit(shipper), low = rkb_acks_low(rkb_journal_acks(shipper->options.journal));
+    return low < limit ? low : limit;
+}
+
 static void write_checkpoint(struct rkb_shipper *shipper, bool durable)
 {
-    struct rkb_journal *journal = shipper->options.journal;
-    uint64_t limit = shipper->options.sync_us == RKB_SYNC_NONE ? UINT64_MAX : rkb_journal_synced(journal);
     struct rkb_error error;
-    if (!rkb_journal_checkpoint(journal, limit, durable, &error))
+    if (!rkb_journal_checkpoint(shipper->options.journal, checkpoint_limit(shipper), durable, &error))
         rkb_shipper_fail(shipper, &error);
     shipper->checkpoint_us = shipper->now_us;
-    shipper->checkpoint_low = rkb_acks_low(rkb_journal_acks(journal));
+    shipper->checkpoint_low = checkpoint_low(shipper);
     shipper->changed = true;
 }
 
@@ -91,7 +102,7 @@ static void start_what_is_due(struct rkb_shipper *shipper)
     int64_t interval = shipper->options.sync_us;
     bool full = atomic_load(&shipper->full);
     bool checkpoint_due = shipper->now_us - shipper->checkpoint_us >= (full ? CHECKPOINT_US / 10 : CHECKPOINT_US)
-                          && rkb_acks_low(rkb_journal_acks(journal)) > shipper->checkpoint_low;
+                          && checkpoint_low(shipper) > shipper->checkpoint_low;
     bool records_due = interval != RKB_SYNC_NONE && rkb_journal_synced(journal) < rkb_journal_next(journal)
                        && shipper->now_us - shipper->synced_us >= interval;
     if (checkpoint_due)
