@@ -37,25 +37,37 @@ void rkb_gaps_free(struct rkb_gaps *gaps)
     free(gaps);
 }
 
-/* The oldest gap that is closed and written makes room; failing that the oldest closed one. */
-static void forget_one(struct rkb_gaps *gaps)
+/* The first closed one, and if `written` also in the ring; the count when there is none. */
+static size_t first_closed(const struct rkb_gaps *gaps, bool written)
 {
-    size_t victim = 0;
-    while (victim < gaps->count - 1 && (gaps->list[victim]->gap.to_us == 0 || !gaps->list[victim]->written))
-        victim++;
+    size_t i = 0;
+    while (i < gaps->count && (gaps->list[i]->gap.to_us == 0 || (written && !gaps->list[i]->written)))
+        i++;
+    return i;
+}
+
+/* The oldest gap that is closed and written makes room; failing that the oldest closed one. Never one that is open: somebody holds it. */
+static bool forget_one(struct rkb_gaps *gaps)
+{
+    size_t victim = first_closed(gaps, true);
+    if (victim == gaps->count)
+        victim = first_closed(gaps, false);
+    if (victim == gaps->count)
+        return false;
     free(gaps->list[victim]);
     memmove(&gaps->list[victim], &gaps->list[victim + 1], (gaps->count - victim - 1) * sizeof gaps->list[0]);
     gaps->count--;
+    return true;
 }
 
 /* In the order of the ids; one that has none yet (no room for its record) comes last. */
 static struct kept *keep(struct rkb_gaps *gaps, const struct rkb_gap *gap, bool written)
 {
+    if (gaps->count == KEPT && !forget_one(gaps))
+        return NULL;
     struct kept *kept = calloc(1, sizeof *kept);
     if (kept == NULL)
         return NULL;
-    if (gaps->count == KEPT)
-        forget_one(gaps);
     kept->gap = *gap;
     kept->written = written;
     size_t place = gaps->count++;
@@ -77,9 +89,14 @@ void rkb_gaps_recall(struct rkb_gaps *gaps, const struct rkb_gap *gap)
     keep(gaps, gap, true);
 }
 
-static void write_out(struct rkb_gaps *gaps, struct kept *kept)
+/* In the order of the list: what waited for room goes first, so that ids rise in it. */
+void rkb_gaps_flush(struct rkb_gaps *gaps)
 {
-    kept->written = gaps->append(gaps->context, &kept->gap);
+    for (size_t i = 0; i < gaps->count; i++) {
+        struct kept *kept = gaps->list[i];
+        if (!kept->written && !(kept->written = gaps->append(gaps->context, &kept->gap)))
+            return;
+    }
 }
 
 struct rkb_gap *rkb_gaps_find_open(struct rkb_gaps *gaps, const char *source, const char *reason)
@@ -103,7 +120,7 @@ struct rkb_gap *rkb_gaps_open(struct rkb_gaps *gaps, const char *source, const c
     struct kept *kept = keep(gaps, &gap, false);
     if (kept == NULL)
         return NULL;
-    write_out(gaps, kept);
+    rkb_gaps_flush(gaps);
     return &kept->gap;
 }
 
@@ -112,16 +129,9 @@ void rkb_gaps_close(struct rkb_gaps *gaps, struct rkb_gap *gap, int64_t to_us)
     gap->to_us = to_us > gap->from_us ? to_us : gap->from_us;
     for (size_t i = 0; i < gaps->count; i++) {
         if (&gaps->list[i]->gap == gap)
-            write_out(gaps, gaps->list[i]);
+            gaps->list[i]->written = false;
     }
-}
-
-void rkb_gaps_flush(struct rkb_gaps *gaps)
-{
-    for (size_t i = 0; i < gaps->count; i++) {
-        if (!gaps->list[i]->written)
-            write_out(gaps, gaps->list[i]);
-    }
+    rkb_gaps_flush(gaps);
 }
 
 size_t rkb_gaps_count(const struct rkb_gaps *gaps)
