@@ -1,5 +1,5 @@
 /*
- * latency -- a histogram with eight buckets per doubling, from 1 microsecond on (error below 10 %).
+ * latency -- a histogram with eight buckets per doubling, from 1 microsecond on (a span is told as at most an eighth more).
  *
  * One thread writes; copies of it are read elsewhere.
  */
