@@ -8,7 +8,7 @@
 #define RKB_DAEMON_BRIDGE_H
 
 #include "base/log.h"
-#include "daemon/config.h"
+#include "config/config.h"
 
 #define RKB_EXIT_DRAINED 0
 #define RKB_EXIT_LEFT 3             /* done, with records left in the journal */

@@ -15,7 +15,7 @@
 
 #include "base/log.h"
 #include "control/stats.h"
-#include "daemon/config.h"
+#include "config/config.h"
 #include "daemon/shipper.h"
 #include "daemon/store.h"
 #include "message/envelope.h"

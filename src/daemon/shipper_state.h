@@ -13,7 +13,7 @@
 
 #include "daemon/flight.h"
 #include "daemon/mailbox.h"
-#include "daemon/settings.h"
+#include "config/settings.h"
 #include "daemon/shipper.h"
 #include "daemon/syncer.h"
 

@@ -9,7 +9,7 @@
 #define RKB_DAEMON_STORE_H
 
 #include "base/log.h"
-#include "daemon/config.h"
+#include "config/config.h"
 #include "daemon/gaps.h"
 #include "journal/journal.h"
 #include "journal/ledger.h"

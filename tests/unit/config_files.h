@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/config.h"
+#include "config/config.h"
 
 /* A directory of this test's own; `@/` in a test's text stands for it. */
 struct files {

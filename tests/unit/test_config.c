@@ -1,7 +1,7 @@
 /* What a file becomes: defaults, each type, the environment, aliases, secrets, the file that DESIGN-like documents show. */
 #include "config_files.h"
 
-#include "daemon/settings.h"
+#include "config/settings.h"
 #include "message/template.h"
 
 static struct files files;

@@ -6,8 +6,8 @@
 
 #include <ctype.h>
 
-#include "daemon/settings.h"
-#include "daemon/values.h"
+#include "config/settings.h"
+#include "config/values.h"
 
 static struct files files;
 

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/check.h"
-#include "daemon/nearest.h"
-#include "daemon/values.h"
+#include "config/check.h"
+#include "config/nearest.h"
+#include "config/values.h"
 #include "message/envelope.h"
 
 /* Control channels begin with this; they never match a route. */

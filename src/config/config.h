@@ -4,15 +4,15 @@
  * YAML by libyaml's document API (syntax errors too get line and column). Scalars are text, parsed by the setting's type; `${NAME}` and
  * `${NAME:-default}` come from the environment. Promise: what rkb_config_read returns without mistakes can be run.
  */
-#ifndef RKB_DAEMON_CONFIG_H
-#define RKB_DAEMON_CONFIG_H
+#ifndef RKB_CONFIG_CONFIG_H
+#define RKB_CONFIG_CONFIG_H
 
 #include <stdio.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "daemon/settings.h"
+#include "config/settings.h"
 #include "kafka/client.h"
 #include "message/template.h"
 #include "redis/url.h"

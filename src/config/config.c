@@ -3,15 +3,15 @@
  *
  *     file --yaml--> document --walk--> config, with the place of each setting --check--> no mistakes, or all of them
  */
-#include "daemon/config.h"
+#include "config/config.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/check.h"
-#include "daemon/secret.h"
-#include "daemon/values.h"
-#include "daemon/walk.h"
+#include "config/check.h"
+#include "config/secret.h"
+#include "config/values.h"
+#include "config/walk.h"
 
 static void free_reading(struct rkb_reading *reading)
 {

@@ -1,11 +1,11 @@
 /* reading -- see reading.h. */
-#include "daemon/reading.h"
+#include "config/reading.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/expand.h"
+#include "config/expand.h"
 
 static const struct rkb_place start_of_file = {1, 1};
 

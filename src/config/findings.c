@@ -1,5 +1,5 @@
 /* findings -- see findings.h. */
-#include "daemon/findings.h"
+#include "config/findings.h"
 
 #include <ctype.h>
 #include <stdarg.h>

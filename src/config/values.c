@@ -1,5 +1,5 @@
 /* values -- see values.h. */
-#include "daemon/values.h"
+#include "config/values.h"
 
 #include <arpa/inet.h>
 #include <stdint.h>

@@ -4,11 +4,11 @@
  * The order of the rows is the order of the sample file and the man page. A default is written as a user would write
  * it and goes through the same parser, so that the table cannot promise what the parser refuses.
  */
-#include "daemon/settings.h"
+#include "config/settings.h"
 
 #include <string.h>
 
-#include "daemon/config.h"
+#include "config/config.h"
 
 #define US(n) ((int64_t)(n))
 #define MS(n) (US(n) * 1000)

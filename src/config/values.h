@@ -1,11 +1,11 @@
 /*
  * values -- text to value, by the type of the row. Text in a file, a default and an environment variable go the same way.
  */
-#ifndef RKB_DAEMON_VALUES_H
-#define RKB_DAEMON_VALUES_H
+#ifndef RKB_CONFIG_VALUES_H
+#define RKB_CONFIG_VALUES_H
 
 #include "base/error.h"
-#include "daemon/config.h"
+#include "config/config.h"
 
 /* Sets the row's member of `base` (the struct its offset is in) from text; an old value is freed. RKB_USAGE, RKB_NO_MEMORY. Not for lists and properties. */
 bool rkb_value_set(const struct rkb_setting *row, const char *text, void *base, struct rkb_error *error) RKB_MUST_CHECK;

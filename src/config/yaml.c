@@ -5,7 +5,7 @@
  *
  * The events are read once before the document is built, because libyaml builds whatever it is given.
  */
-#include "daemon/yaml.h"
+#include "config/yaml.h"
 
 #include <errno.h>
 #include <fcntl.h>

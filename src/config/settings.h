@@ -4,8 +4,8 @@
  * A row's path names where it stands in the file; `*` stands for a name the user gives (redis.*.url). Live or restart says
  * whether a reload can take it (reload itself comes later; today all need a restart).
  */
-#ifndef RKB_DAEMON_SETTINGS_H
-#define RKB_DAEMON_SETTINGS_H
+#ifndef RKB_CONFIG_SETTINGS_H
+#define RKB_CONFIG_SETTINGS_H
 
 #include <stdbool.h>
 #include <stddef.h>

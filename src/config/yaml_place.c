@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "daemon/yaml.h"
+#include "config/yaml.h"
 
 /* One step through the written form: how far it goes, how many bytes of the value it makes. */
 struct step {

@@ -1,5 +1,5 @@
 /* nearest -- see nearest.h. */
-#include "daemon/nearest.h"
+#include "config/nearest.h"
 
 #include <stdbool.h>
 #include <string.h>

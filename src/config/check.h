@@ -1,10 +1,10 @@
 /*
  * check -- what no setting shows by itself: places on the disk, settings that exclude each other, names that must exist, templates.
  */
-#ifndef RKB_DAEMON_CHECK_H
-#define RKB_DAEMON_CHECK_H
+#ifndef RKB_CONFIG_CHECK_H
+#define RKB_CONFIG_CHECK_H
 
-#include "daemon/reading.h"
+#include "config/reading.h"
 
 /* instance, redis, kafka, journal, control; fills in what follows from other settings. */
 void rkb_check_settings(struct rkb_reading *reading);

@@ -1,6 +1,6 @@
 /* nearest -- the known name that a wrong one was probably meant to be. */
-#ifndef RKB_DAEMON_NEAREST_H
-#define RKB_DAEMON_NEAREST_H
+#ifndef RKB_CONFIG_NEAREST_H
+#define RKB_CONFIG_NEAREST_H
 
 #include <stddef.h>
 

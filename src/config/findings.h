@@ -3,13 +3,13 @@
  *
  * A finding is one line: control characters in it are shown as `?`. Memory running out is a finding too.
  */
-#ifndef RKB_DAEMON_FINDINGS_H
-#define RKB_DAEMON_FINDINGS_H
+#ifndef RKB_CONFIG_FINDINGS_H
+#define RKB_CONFIG_FINDINGS_H
 
 #include <stddef.h>
 
 #include "base/error.h"
-#include "daemon/config.h"
+#include "config/config.h"
 
 /* Lines and columns count from 1, columns in characters. 0, 0: the file as a whole. */
 struct rkb_place {

@@ -1,5 +1,5 @@
 /* secret -- see secret.h. */
-#include "daemon/secret.h"
+#include "config/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,12 +4,12 @@
  * One document, UTF-8 without NUL bytes, at most 4 MiB, nested at most 32 deep. Aliases are followed by libyaml, so a
  * document may be a graph: whoever walks it must bound its steps by something else than its end.
  */
-#ifndef RKB_DAEMON_YAML_H
-#define RKB_DAEMON_YAML_H
+#ifndef RKB_CONFIG_YAML_H
+#define RKB_CONFIG_YAML_H
 
 #include <yaml.h>
 
-#include "daemon/findings.h"
+#include "config/findings.h"
 
 #define RKB_YAML_SIZE ((size_t)4 << 20)
 #define RKB_YAML_DEPTH 32

@@ -1,11 +1,11 @@
 /* properties -- see properties.h. */
-#include "daemon/properties.h"
+#include "config/properties.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/secret.h"
-#include "daemon/values.h"
+#include "config/secret.h"
+#include "config/values.h"
 
 /* Certificates and keys in PEM are the longest. */
 #define LONGEST_FILE 65536

@@ -1,6 +1,6 @@
 /* secret -- the one line in a file: a password, or a property's value. Never shown, in no error either. */
-#ifndef RKB_DAEMON_SECRET_H
-#define RKB_DAEMON_SECRET_H
+#ifndef RKB_CONFIG_SECRET_H
+#define RKB_CONFIG_SECRET_H
 
 #include <stddef.h>
 

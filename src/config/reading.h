@@ -1,12 +1,12 @@
 /*
  * reading -- what is known while a file is read: the document, the mistakes so far, the config so far, and where each setting was written.
  */
-#ifndef RKB_DAEMON_READING_H
-#define RKB_DAEMON_READING_H
+#ifndef RKB_CONFIG_READING_H
+#define RKB_CONFIG_READING_H
 
-#include "daemon/config.h"
-#include "daemon/findings.h"
-#include "daemon/yaml.h"
+#include "config/config.h"
+#include "config/findings.h"
+#include "config/yaml.h"
 
 /* Where the settings of a source, of a route, or of everything else were written. */
 struct rkb_section {

@@ -1,6 +1,6 @@
 /* help -- the table of settings for people: rkbridge --help-config. */
-#include "daemon/config.h"
-#include "daemon/values.h"
+#include "config/config.h"
+#include "config/values.h"
 
 static void write_setting(FILE *out, const struct rkb_setting *row)
 {

@@ -7,10 +7,10 @@
  *
  * Defaults are set first, so that after a mistake every setting still has a value to go on checking with.
  */
-#ifndef RKB_DAEMON_WALK_H
-#define RKB_DAEMON_WALK_H
+#ifndef RKB_CONFIG_WALK_H
+#define RKB_CONFIG_WALK_H
 
-#include "daemon/reading.h"
+#include "config/reading.h"
 
 /* False where the file is no mapping of settings at all, so that there is nothing to check. */
 bool rkb_walk(struct rkb_reading *reading);

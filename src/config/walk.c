@@ -1,12 +1,12 @@
 /* walk -- see walk.h. */
-#include "daemon/walk.h"
+#include "config/walk.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/nearest.h"
-#include "daemon/properties.h"
-#include "daemon/values.h"
+#include "config/nearest.h"
+#include "config/properties.h"
+#include "config/values.h"
 
 /* Bounds for what aliases can make of a small file. */
 #define MOST_STEPS 100000

@@ -1,5 +1,5 @@
 /* check -- see check.h; the routes are in check_routes.c. */
-#include "daemon/check.h"
+#include "config/check.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -9,8 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/properties.h"
-#include "daemon/values.h"
+#include "config/properties.h"
+#include "config/values.h"
 
 /* The path without its last part, into out. */
 static bool parent_of(const char *path, char *out, size_t size)
@@ -137,18 +137,28 @@ static void check_kafka(struct rkb_reading *reading)
         rkb_reading_mistake(reading, &reading->global, "kafka.properties", "bootstrap.servers is required, and missing");
 }
 
-/* Whether the properties go together; asked only when each is right by itself. */
+/* Whether the properties go together; asked only when each is right by itself. An embedded Kafka has no address yet. */
 static void check_kafka_together(struct rkb_reading *reading)
 {
+    const struct rkb_properties *given = &reading->config->kafka.properties;
     if (reading->findings.count > 0)
         return;
+    struct rkb_property *list = calloc(given->count + 1, sizeof *list);
+    if (list == NULL) {
+        reading->findings.failed = true;
+        return;
+    }
+    if (given->count > 0)
+        memcpy(list + 1, given->list, given->count * sizeof *list);
+    list[0] = (struct rkb_property){"bootstrap.servers", "localhost"};
     struct rkb_error error;
-    const struct rkb_properties *properties = &reading->config->kafka.properties;
-    rd_kafka_conf_t *conf = rkb_kafka_conf(properties->list, properties->count, &error);
+    size_t skip = reading->embedded ? 0 : 1;
+    rd_kafka_conf_t *conf = rkb_kafka_conf(list + skip, given->count + 1 - skip, &error);
     if (conf == NULL)
         rkb_reading_mistake(reading, &reading->global, "kafka.properties", "%s", error.text);
     else
         rd_kafka_conf_destroy(conf);
+    free(list);
 }
 
 /* NULL stands for anonymous memory: "none", or a default that this machine does not have. */

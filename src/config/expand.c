@@ -1,5 +1,5 @@
 /* expand -- see expand.h. */
-#include "daemon/expand.h"
+#include "config/expand.h"
 
 #include <stdlib.h>
 
