@@ -3,6 +3,8 @@
 import json
 import socket
 
+from waiting import wait_for
+
 
 class ControlError(Exception):
     """The bridge answered ERROR code text."""
@@ -18,11 +20,18 @@ class Control:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout)
         try:
-            self.socket.connect(str(path))
+            wait_for("room in the control socket's queue", lambda: self._connect(path), timeout)
         except OSError:
             self.socket.close()
             raise
         self.answers = self.socket.makefile("rb")
+
+    def _connect(self, path):
+        try:
+            self.socket.connect(str(path))
+            return True
+        except BlockingIOError:         # too many connect at once
+            return False
 
     def __enter__(self):
         return self
