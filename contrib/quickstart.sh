@@ -23,7 +23,6 @@ seconds=0               # 0: until Ctrl-C
 build_only=no
 run=''                  # our temporary directory
 rings=''                # and one in memory, for the bridge's ring
-policy=''               # the policy-rc.d we made
 port=''                 # Redis
 kafka=''                # host:port
 socket=''               # the bridge's control socket
@@ -70,38 +69,13 @@ missing_packages() {
     } | sort -u
 }
 
-# A package that brings a service starts it when it is installed, unless this file says no.
-forbid_services() {
-    [[ -e /usr/sbin/policy-rc.d || -L /usr/sbin/policy-rc.d ]] && return
-    policy=/usr/sbin/policy-rc.d
-    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
-}
-
-allow_services() {
-    [[ -n $policy ]] && rm -f "$policy"
-    policy=''
-}
-
 install_missing() {
     local -a missing
     mapfile -t missing < <(missing_packages)
     ((${#missing[@]} == 0)) && return
-    command -v apt-get >/dev/null || fail "missing: ${missing[*]} (Debian's names), and there is no apt-get to install them with"
-    ((EUID == 0)) || fail "missing: ${missing[*]}. As root: apt-get install ${missing[*]}"
-    say "Installing ${missing[*]}"
-    local log=$run/install.log
-    forbid_services
-    export DEBIAN_FRONTEND=noninteractive
-    if ! { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
-        fail_with_log "apt-get failed" "$log"
-    fi
-    allow_services
-    # Nor shall the service of a redis-server that came just now start with the next boot.
-    if [[ " ${missing[*]} " == *' redis-server '* && -d /run/systemd/system ]]; then
-        systemctl disable redis-server >>"$log" 2>&1
-    fi
+    "$top/contrib/install.sh" "${missing[@]}" || fail "what is missing could not be installed"
     mapfile -t missing < <(missing_packages)
-    ((${#missing[@]} == 0)) || fail_with_log "still missing: ${missing[*]}" "$log"
+    ((${#missing[@]} == 0)) || fail "still missing after the installation: ${missing[*]}"
 }
 
 # --- build
@@ -161,7 +135,6 @@ finish() {
     local code=$? name
     trap '' INT TERM HUP
     trap - EXIT
-    allow_services
     for name in $(names publish) rkbridge $(names consume) redis; do
         stop "$name" 10
     done
