@@ -128,9 +128,8 @@ void rkb_acks_raise(struct rkb_acks *acks, uint64_t low)
     }
     for (uint64_t i = acks->low / 64; i < low / 64; i++)
         acks->words[i & (acks->count - 1)] = 0;
-    *word_of(acks, low) &= UINT64_MAX << (low % 64);
     acks->low = low;
-    advance(acks);
+    advance(acks);      /* clears what is below low in its own word */
 }
 
 /* The first number at or after `from` whose bit is `settled`, or high. */

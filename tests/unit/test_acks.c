@@ -143,6 +143,24 @@ static void it_agrees_with_a_simple_model(void **state)
     }
 }
 
+/* The circle is full to its last word when it has to grow: the words of low and high must not be taken for each other. */
+static void growing_keeps_every_bit(void **state)
+{
+    (void)state;
+    for (uint64_t top = 4030; top < 4100; top++) {
+        struct rkb_acks *acks = rkb_acks_new(1);
+        struct rkb_range range;
+        add(acks, 2, top);
+        add(acks, 9000, 9000);
+        assert_int_equal(rkb_acks_ranges(acks, &range, 1), 1);
+        assert_int_equal(range.first, 2);
+        assert_int_equal(range.count, top - 1);
+        for (uint64_t i = top + 1; i < 9000; i++)
+            assert_false(rkb_acks_has(acks, i));
+        rkb_acks_free(acks);
+    }
+}
+
 static void what_memory_cannot_hold_is_refused_not_forgotten(void **state)
 {
     (void)state;
@@ -166,6 +184,7 @@ int main(void)
         cmocka_unit_test(ranges_are_told_as_many_as_fit),
         cmocka_unit_test(raising_settles_what_is_below),
         cmocka_unit_test(it_agrees_with_a_simple_model),
+        cmocka_unit_test(growing_keeps_every_bit),
         cmocka_unit_test(what_memory_cannot_hold_is_refused_not_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

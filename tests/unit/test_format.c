@@ -144,6 +144,21 @@ static void lengths_do_not_overflow(void **state)
     assert_int_equal(rkb_record_parse(bytes, 128, SALT, &back, NULL), RKB_PARSE_BAD);
 }
 
+/* A length that is not what the parts add up to is refused even where the checksum holds. */
+static void a_longer_length_than_its_parts_is_refused(void **state)
+{
+    (void)state;
+    uint8_t bytes[256] = {0};
+    struct rkb_record record = sample(), back;
+    size_t size = rkb_record_write(bytes, &record, SALT);
+    bytes[8] = (uint8_t)(size + 8);
+    rkb_record_seal(bytes, SALT);
+    assert_int_equal(rkb_record_parse(bytes, sizeof bytes, SALT, &back, NULL), RKB_PARSE_BAD);
+    bytes[8] = (uint8_t)(size - 8);
+    rkb_record_seal(bytes, SALT);
+    assert_int_equal(rkb_record_parse(bytes, sizeof bytes, SALT, &back, NULL), RKB_PARSE_BAD);
+}
+
 static void blank_is_told_from_bad(void **state)
 {
     (void)state;
@@ -393,6 +408,7 @@ int main(void)
         cmocka_unit_test(another_salt_is_exchanged_without_hashing),
         cmocka_unit_test(every_flip_and_every_cut_is_seen),
         cmocka_unit_test(lengths_do_not_overflow),
+        cmocka_unit_test(a_longer_length_than_its_parts_is_refused),
         cmocka_unit_test(blank_is_told_from_bad),
         cmocka_unit_test(peek_leaves_the_checksum_alone),
         cmocka_unit_test(a_segment_head_comes_back_and_flips_are_seen),

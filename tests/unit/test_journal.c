@@ -177,6 +177,45 @@ static void names_are_known_again_even_when_their_segment_is_gone(void **state)
     rkb_journal_close(journal);
 }
 
+/* How many records of a kind a segment file holds; 0 where there is none. */
+static size_t count_kind(const char *directory, uint64_t first, enum rkb_kind kind)
+{
+    char *path;
+    size_t size, count = 0;
+    assert_true(asprintf(&path, "%s/%020llu.seg", directory, (unsigned long long)first) > 0);
+    uint8_t *bytes = access(path, F_OK) == 0 ? read_whole(path, &size) : NULL;
+    if (bytes == NULL)
+        size = 0;
+    for (size_t at = RKB_SEGMENT_HEADER; at < size && rkb_record_length(bytes + at) != 0; at += rkb_record_length(bytes + at))
+        count += bytes[at + 12] == kind;
+    free(bytes);
+    free(path);
+    return count;
+}
+
+static void a_name_is_in_each_segment_once(void **state)
+{
+    struct rkb_journal *journal = open_journal(*state, 8 * MIB, 64 * 1024, NULL);
+    struct batch batch = {0};
+    for (uint64_t sequence = 1; sequence <= 300; sequence++) {
+        batch_clear(&batch);
+        batch_name(&batch, RKB_NAME_TOPIC, "t1");
+        batch_message(&batch, sequence, 1000);
+        batch_name(&batch, RKB_NAME_TOPIC, sequence < 100 ? "t1" : "t2");
+        append_batch(journal, &batch);
+    }
+    size_t segments = 0;
+    for (uint64_t first = 1; first <= 300; first++) {
+        size_t names = count_kind(*state, first, RKB_DICTIONARY);
+        assert_true(names <= (first < 35 ? 1 : 2));
+        segments += names > 0;
+    }
+    assert_int_equal(segments, count_files(*state, ".seg"));
+    assert_true(segments > 4);
+    batch_free(&batch);
+    rkb_journal_close(journal);
+}
+
 /* Appends until the journal says it is full; returns the next number. */
 static uint64_t fill_up(struct rkb_journal *journal, uint64_t next, size_t size)
 {
@@ -410,6 +449,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(records_it_has_already_are_skipped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_number_out_of_turn_is_refused_and_what_came_before_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_are_known_again_even_when_their_segment_is_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_name_is_in_each_segment_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(at_its_limit_it_is_full_and_goes_on_when_there_is_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_journal_opens_again_and_ships_itself_free, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_lowered_limit_does_not_block_for_ever, set_up, tear_down),

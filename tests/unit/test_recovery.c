@@ -6,9 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define LIMIT (8 * MIB)
@@ -778,6 +782,125 @@ static void a_failed_sync_is_never_tried_again(void **state)
     rkb_journal_close(journal);
 }
 
+/* A batch over several segments whose first write fails: nothing of it is taken, and no second write is tried in that call. */
+static void a_batch_whose_write_fails_stops_there(void **state)
+{
+    struct rkb_sys sys = faulty();
+    struct rkb_recovery recovery;
+    struct rkb_error error = {0};
+    struct seen seen;
+    struct batch batch = {0};
+    size_t taken = 9;
+    fault.countdown = 0;
+    struct rkb_journal *journal = try_open(*state, &sys, &recovery, &seen, &error);
+    for (uint64_t i = 1; i <= 200; i++)
+        batch_message(&batch, i, 1000);
+    fault.call = PWRITE;
+    fault.countdown = 1;
+    fault.number = EIO;
+    assert_false(rkb_journal_append(journal, batch.bytes.data, batch.bytes.size, BATCH_SALT, &taken, &error));
+    assert_int_equal(error.code, RKB_SYSTEM);
+    assert_int_equal(taken, 0);
+    assert_int_equal(rkb_journal_next(journal), 1);
+    append_batch(journal, &batch);
+    assert_int_equal(read_messages(journal, 1, 1000), 201);
+    batch_free(&batch);
+    rkb_journal_close(journal);
+}
+
+/* An empty newest segment is replaced by the next one under the same name: no cursor may stand in it. */
+static void a_cursor_keeps_out_of_a_segment_that_will_be_replaced(void **state)
+{
+    struct rkb_sys sys = faulty();
+    struct rkb_recovery recovery;
+    struct rkb_error error = {0};
+    struct rkb_record record;
+    struct rkb_cursor cursor;
+    struct seen seen;
+    fault.countdown = 0;
+    struct rkb_journal *journal = must_open(*state, &recovery, &seen);
+    append_dozen(journal, 1);
+    rkb_journal_close(journal);
+    rkb_journal_close(must_open(*state, &recovery, &seen));
+    remove_named(*state, "00000000000000000001.seg");
+    fault.call = ALLOCATE;
+    fault.countdown = 1;
+    fault.number = ENOSPC;
+    journal = try_open(*state, &sys, &recovery, &seen, &error);
+    assert_non_null(journal);
+    assert_int_equal(recovery.lost_last, 12);
+    rkb_cursor_seek(&cursor, journal, 1);
+    assert_int_equal(rkb_cursor_next(&cursor, &record, &error), RKB_NEXT_END);
+    assert_null(cursor.segment);
+    append_messages(journal, 13, 15, SIZE);
+    assert_int_equal(rkb_cursor_next(&cursor, &record, &error), RKB_NEXT_RECORD);
+    assert_int_equal(record.sequence, 13);
+    rkb_cursor_close(&cursor);
+    rkb_journal_close(journal);
+}
+
+/* A process is killed while it appends and checkpoints as fast as it can. */
+static void what_was_taken_outlives_kill_9(void **state)
+{
+    for (unsigned round = 0; round < 8; round++) {
+        uint64_t *taken = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_true(taken != MAP_FAILED);
+        empty_directory(*state);
+        pid_t child = fork();
+        if (child == 0) {
+            struct rkb_sys sys = quick();
+            struct rkb_recovery recovery;
+            struct rkb_error error;
+            struct seen seen;
+            struct rkb_journal *journal = try_open(*state, &sys, &recovery, &seen, &error);
+            for (uint64_t next = 1; journal != NULL; next += 10) {
+                append_messages(journal, next, next + 9, 1000);
+                __atomic_store_n(taken, next + 9, __ATOMIC_SEQ_CST);
+                settle(journal, next > 100 ? next - 100 : 1, next > 50 ? next - 50 : 1);
+                if (!rkb_journal_checkpoint(journal, UINT64_MAX, next % 3 == 0, &error))
+                    break;
+                rkb_journal_prepare(journal);
+            }
+            _exit(1);
+        }
+        while (__atomic_load_n(taken, __ATOMIC_SEQ_CST) < 100 + round * 97)
+            sched_yield();
+        kill(child, SIGKILL);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+
+        struct rkb_recovery recovery;
+        struct rkb_journal *journal = open_journal(*state, LIMIT, SEGMENT, &recovery);
+        assert_int_equal(recovery.damaged, 0);
+        assert_true(recovery.next_sequence > *taken);
+        assert_true(recovery.low <= *taken);
+        assert_int_equal(read_messages(journal, recovery.low, 1000), recovery.next_sequence);
+        rkb_journal_close(journal);
+        munmap(taken, 4096);
+    }
+}
+
+/* Head and records of the newest segment are damaged: its numbers can only be guessed, and the guess must not be too low. */
+static void a_headless_newest_segment_with_damaged_records(void **state)
+{
+    struct rkb_recovery recovery;
+    struct seen seen;
+    struct rkb_journal *journal = must_open(*state, &recovery, &seen);
+    append_dozen(journal, 1);
+    rkb_journal_close(journal);
+    struct sample sample = take_sample(*state, "00000000000000000001.seg");
+    sample.bytes[20] ^= 1;
+    sample.bytes[sample.ends[4] + 12] ^= 0x40;      /* a kind that there is not */
+    write_whole(sample.path, sample.bytes, sample.used);
+    journal = must_open(*state, &recovery, &seen);
+    assert_int_equal(seen.count, 0);
+    assert_int_equal(recovery.damaged, 1);
+    assert_true(recovery.next_sequence >= 13);
+    assert_int_equal(recovery.lost_first, 1);
+    assert_int_equal(recovery.lost_last, recovery.next_sequence - 1);
+    goes_on(journal, *state, &seen, recovery.next_sequence);
+    free_sample(&sample);
+}
+
 static void a_full_disk_is_full_and_leaves_no_half_made_file(void **state)
 {
     struct rkb_sys sys = faulty();
@@ -821,6 +944,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(pages_lost_in_the_middle_of_the_newest_segment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_system_call_may_fail, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failed_sync_is_never_tried_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_batch_whose_write_fails_stops_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_cursor_keeps_out_of_a_segment_that_will_be_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_taken_outlives_kill_9, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_headless_newest_segment_with_damaged_records, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_is_full_and_leaves_no_half_made_file, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
