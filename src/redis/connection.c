@@ -107,7 +107,7 @@ void rkb_connection_send(struct rkb_connection *connection, int count, const str
         texts[i] = words[i].size > 0 ? (const char *)words[i].data : "";
         sizes[i] = words[i].size;
     }
-    int size = redisFormatCommandArgv(&command, count, texts, sizes);
+    long long size = redisFormatCommandArgv(&command, count, texts, sizes);
     bool sent = size > 0 ? rkb_transport_write(connection->transport, command, (size_t)size, &error)
                          : rkb_fail(&error, RKB_NO_MEMORY, "no memory for a command");
     if (size > 0)
@@ -185,26 +185,38 @@ static void greet(struct rkb_connection *connection, enum greeting greeting, int
     rkb_connection_send(connection, count, words);
 }
 
+static void greet_all(struct rkb_connection *connection, const char *user)
+{
+    const struct rkb_slice secret = rkb_slice_text(connection->secret);
+    const char *client = connection->options.client_name;
+    const struct rkb_slice name = rkb_slice_text(client != NULL ? client : "");
+    const struct rkb_slice with_user[] = {rkb_slice_text("AUTH"), rkb_slice_text(user), secret};
+    const struct rkb_slice without_user[] = {rkb_slice_text("AUTH"), secret};
+    const struct rkb_slice setname[] = {rkb_slice_text("CLIENT"), rkb_slice_text("SETNAME"), name};
+    const struct rkb_slice ping[] = {rkb_slice_text("PING")};
+    if (secret.size > 0 && user[0] != '\0')
+        greet(connection, AUTH, 3, with_user);
+    else if (secret.size > 0)
+        greet(connection, AUTH, 2, without_user);
+    if (name.size > 0)
+        greet(connection, SETNAME, 3, setname);
+    if (connection->sent == 0)
+        greet(connection, FIRST_PING, 1, ping);
+}
+
 /* All greetings go out together. One is always sent: a Redis that takes no more clients says so only in an answer. */
 static void on_opened(void *context)
 {
     struct rkb_connection *connection = context;
     struct rkb_error error;
-    const char *user, *name = connection->options.client_name;
+    const char *user;
     if (!find_login(connection, &user, &error)) {
         rkb_connection_fail(connection, &error);
         return;
     }
     connection->state = GREETING;
     rkb_connection_expect(connection, "the answer to the login");
-    if (connection->secret[0] != '\0' && user[0] != '\0')
-        greet(connection, AUTH, 3, (struct rkb_slice[]){rkb_slice_text("AUTH"), rkb_slice_text(user), rkb_slice_text(connection->secret)});
-    else if (connection->secret[0] != '\0')
-        greet(connection, AUTH, 2, (struct rkb_slice[]){rkb_slice_text("AUTH"), rkb_slice_text(connection->secret)});
-    if (name != NULL && name[0] != '\0')
-        greet(connection, SETNAME, 3, (struct rkb_slice[]){rkb_slice_text("CLIENT"), rkb_slice_text("SETNAME"), rkb_slice_text(name)});
-    if (connection->sent == 0)
-        greet(connection, FIRST_PING, 1, (struct rkb_slice[]){rkb_slice_text("PING")});
+    greet_all(connection, user);
 }
 
 static bool begins(struct rkb_slice text, const char *with)
@@ -216,7 +228,8 @@ static bool begins(struct rkb_slice text, const char *with)
 /* A Redis that knows no client names, or an ACL that forbids them, can still be subscribed to. */
 static bool can_do_without(enum greeting greeting, struct rkb_slice words)
 {
-    return greeting == SETNAME && (begins(words, "NOPERM") || begins(words, "ERR unknown") || begins(words, "ERR Client names"));
+    return greeting == SETNAME &&
+           (begins(words, "NOPERM") || begins(words, "ERR unknown") || begins(words, "ERR Client names"));
 }
 
 static void greeting_answered(struct rkb_connection *connection, enum rkb_reply kind, struct rkb_slice text)
@@ -274,7 +287,8 @@ static void on_pong(void *context)
         pong(connection);
 }
 
-static void on_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, struct rkb_slice payload)
+static void on_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                       struct rkb_slice payload)
 {
     struct rkb_connection *connection = context;
     if (connection->state == READY)

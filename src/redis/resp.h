@@ -27,7 +27,8 @@ enum rkb_reply { RKB_REPLY_STATUS, RKB_REPLY_ERROR, RKB_REPLY_STRING, RKB_REPLY_
 
 /* All slices are lent. */
 struct rkb_resp_events {
-    void (*message)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, struct rkb_slice payload);
+    void (*message)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                    struct rkb_slice payload);
     void (*confirmation)(void *context, const struct rkb_confirmation *confirmation);
     void (*pong)(void *context);        /* ["pong", ...], the answer inside subscribe mode */
     void (*reply)(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer);

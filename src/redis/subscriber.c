@@ -264,7 +264,9 @@ static void describe_batch(const struct rkb_subscriber *subscriber, char *out, s
         snprintf(out + used, size - (size_t)used, ", ... (%zu names)", count);
 }
 
-/* No command of ours has a plain reply but where it is refused. While stopping that is UNSUBSCRIBE, once all was confirmed. */
+/*
+ * No command of ours has a plain reply but where it is refused. While stopping that is UNSUBSCRIBE, once all was confirmed.
+ */
 static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer)
 {
     (void)integer;
@@ -440,7 +442,8 @@ struct rkb_subscriber *rkb_subscriber_new(struct event_base *base, const struct 
     subscriber->client_name = strdup(options->client_name != NULL ? options->client_name : "");
     subscriber->timer = evtimer_new(base, on_timer, subscriber);
     subscriber->connection = new_connection(base, subscriber, options);
-    if (subscriber->user == NULL || subscriber->client_name == NULL || subscriber->timer == NULL || subscriber->connection == NULL) {
+    if (subscriber->user == NULL || subscriber->client_name == NULL || subscriber->timer == NULL ||
+        subscriber->connection == NULL) {
         destroy(subscriber);
         return NULL;
     }

@@ -24,7 +24,10 @@ struct rkb_subscriber;
 struct rkb_subscriber_options {
     struct rkb_redis_url url;
     const char *user;               /* overrides the url's; NULL or "": none */
-    /* Asked at each connect, so that a changed password file counts. Fills out, false and *error if it cannot be had. NULL: the url's password. */
+    /*
+     * Asked at each connect, with the context of the events, so that a changed password file counts. Fills out; false and
+     * *error if it cannot be had. NULL: the url's password.
+     */
     bool (*password)(void *context, char *out, size_t size, struct rkb_error *error);
     const char *client_name;        /* CLIENT SETNAME; "rkbridge:<instance>" */
     int64_t connect_timeout_us;     /* for connecting, greeting and each batch of subscriptions */
@@ -40,15 +43,17 @@ struct rkb_subscriber_events {
     void (*stream)(void *context, int64_t time_us);
     void (*confirmed)(void *context, bool is_pattern, struct rkb_slice name, bool on);
     void (*subscribed)(void *context, int64_t time_us);         /* all are confirmed */
-    /* One copy, as Redis sent it; pattern is empty for an exact subscription's (is_pattern false). Lent. time_us: when its read began. */
-    void (*message)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, struct rkb_slice payload, int64_t time_us);
+    /* One copy, as Redis sent it, lent; pattern is empty where is_pattern is false. time_us: realtime of its read. */
+    void (*message)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                    struct rkb_slice payload, int64_t time_us);
     /* No more messages in what was read: wake whoever waits. */
     void (*batch)(void *context);
     /*
      * The connection is gone, also one that never got so far: was_stream tells whether `stream` came. A refused (P)SUBSCRIBE
      * ends here too. last_read_us: realtime of this connection's last byte, 0 if none. Not called when it ends while stopping.
      */
-    void (*lost)(void *context, const struct rkb_error *error, bool was_stream, int64_t last_read_us, int64_t retry_us);
+    void (*lost)(void *context, const struct rkb_error *error, bool was_stream, int64_t last_read_us,
+                 int64_t retry_us);
     /* After stop: all is unsubscribed, or the deadline passed; nothing comes any more. */
     void (*stopped)(void *context);
 };
@@ -57,7 +62,8 @@ struct rkb_subscriber_events {
 struct rkb_subscriber *rkb_subscriber_new(struct event_base *base, const struct rkb_subscriber_options *options,
                                           const struct rkb_subscriber_events *events, void *context);
 /* What to subscribe to; before start. Copies the name. */
-bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, struct rkb_slice name, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, struct rkb_slice name,
+                        struct rkb_error *error) RKB_MUST_CHECK;
 void rkb_subscriber_start(struct rkb_subscriber *subscriber);
 /*
  * Stops reading from the socket (the kernel and Redis hold what comes), and goes on. What is read already is still handed

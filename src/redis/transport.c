@@ -124,7 +124,8 @@ static enum outcome read_once(struct rkb_transport *transport, size_t *taken, st
     ssize_t got = recv(fd, transport->buffer, sizeof transport->buffer, 0);
     if (got > 0) {
         *taken += (size_t)got;
-        transport->events.bytes(transport->context, rkb_slice(transport->buffer, (size_t)got), transport->sys->realtime_us());
+        struct rkb_slice bytes = rkb_slice(transport->buffer, (size_t)got);
+        transport->events.bytes(transport->context, bytes, transport->sys->realtime_us());
         return (size_t)got < sizeof transport->buffer ? DRY : MORE;
     }
     if (got < 0 && (errno == EAGAIN || errno == EINTR))

@@ -23,19 +23,21 @@ struct rkb_transport;
 
 struct rkb_transport_events {
     void (*opened)(void *context);
-    void (*bytes)(void *context, struct rkb_slice bytes, int64_t time_us);      /* lent; time_us: realtime, when it was read */
-    void (*idle)(void *context);                                                /* nothing more for this turn of the loop */
-    void (*broken)(void *context, const struct rkb_error *error);               /* closed already; may come from within open */
+    /* Lent. time_us: realtime, when it was read. */
+    void (*bytes)(void *context, struct rkb_slice bytes, int64_t time_us);
+    void (*idle)(void *context);        /* nothing more for this turn of the loop */
+    void (*broken)(void *context, const struct rkb_error *error);       /* closed already; may come from within open */
 };
 
-/* url is lent for the transport's life. silence_us: how long TCP may go without an acknowledgement. NULL when memory ran out. */
+/* url is lent for its life. silence_us: how long TCP may go without an acknowledgement. NULL when memory ran out. */
 struct rkb_transport *rkb_transport_new(struct event_base *base, const struct rkb_redis_url *url, int64_t silence_us,
                                         const struct rkb_sys *sys, struct rkb_guard *guard,
                                         const struct rkb_transport_events *events, void *context);
 void rkb_transport_free(struct rkb_transport *transport);
 void rkb_transport_open(struct rkb_transport *transport);
 void rkb_transport_close(struct rkb_transport *transport);
-bool rkb_transport_write(struct rkb_transport *transport, const void *data, size_t size, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_transport_write(struct rkb_transport *transport, const void *data, size_t size,
+                         struct rkb_error *error) RKB_MUST_CHECK;
 /* Lasts over close and open. What was read already is still handed on. */
 void rkb_transport_pause(struct rkb_transport *transport, bool paused);
 

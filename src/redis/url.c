@@ -33,7 +33,8 @@ static bool decode(const char *what, const char *text, size_t length, char *out,
             int high = i + 2 < length ? hex_digit(text[i + 1]) : -1;
             int low = high < 0 ? -1 : hex_digit(text[i + 2]);
             if (low < 0 || high * 16 + low == 0)
-                return rkb_fail(error, RKB_USAGE, "the %s has a %% without the two digits of a byte behind it (write %%25 for a %%)", what);
+                return rkb_fail(error, RKB_USAGE, "the %s has a %% without the two digits of a byte behind it "
+                                                  "(write %%25 for a %%)", what);
             byte = (char)(high * 16 + low);
             i += 2;
         }
@@ -78,7 +79,8 @@ static bool copy_host(const char *text, size_t length, struct rkb_redis_url *url
 }
 
 /* [address][:port]: what stands behind the bracket's end goes to *rest. */
-static bool parse_bracketed(const char *text, size_t length, struct rkb_redis_url *url, size_t *rest, struct rkb_error *error)
+static bool parse_bracketed(const char *text, size_t length, struct rkb_redis_url *url, size_t *rest,
+                            struct rkb_error *error)
 {
     const char *end = memchr(text, ']', length);
     if (end == NULL)
@@ -100,12 +102,14 @@ static bool parse_name(const char *text, size_t length, struct rkb_redis_url *ur
     *rest = colon == NULL ? length : (size_t)(colon - text);
     for (size_t i = 0; i < *rest; i++)
         if (!isalnum((unsigned char)text[i]) && strchr(".-_", text[i]) == NULL)
-            return rkb_fail(error, RKB_USAGE, "the host has a character that no host name has (in user and password, write it as %%XX)");
+            return rkb_fail(error, RKB_USAGE, "the host has a character that no host name has "
+                                              "(in user and password, write it as %%XX)");
     return copy_host(text, *rest, url, error);
 }
 
 /* host[:port][/] */
-static bool parse_place(const char *text, size_t length, const char *behind, struct rkb_redis_url *url, struct rkb_error *error)
+static bool parse_place(const char *text, size_t length, const char *behind, struct rkb_redis_url *url,
+                        struct rkb_error *error)
 {
     size_t rest = 0;
     bool bracketed = length > 0 && text[0] == '[';

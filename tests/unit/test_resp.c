@@ -23,7 +23,8 @@
 static volatile unsigned long allocations;
 
 #ifdef SANITIZED
-int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t), void (*on_free)(const volatile void *));
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
+                                              void (*on_free)(const volatile void *));
 
 static void count_malloc(const volatile void *data, size_t size)
 {
@@ -84,7 +85,8 @@ static void hear_slice(struct heard *heard, const char *before, struct rkb_slice
     rkb_buffer_add(&heard->calls, slice.data, slice.size);
 }
 
-static void hear_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, struct rkb_slice payload)
+static void hear_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                         struct rkb_slice payload)
 {
     struct heard *heard = context;
     hear_slice(heard, is_pattern ? "P " : "M ", pattern);
@@ -225,7 +227,8 @@ static void long_names_outlive_the_readers_buffer(void **state)
     char name[NAME + 1], reply[4 * NAME], wanted[4 * NAME];
     memset(name, 'n', NAME);
     name[NAME] = '\0';
-    int size = snprintf(reply, sizeof reply, "*4\r\n$8\r\npmessage\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$2\r\nhi\r\n", NAME, name, NAME, name);
+    int size = snprintf(reply, sizeof reply, "*4\r\n$8\r\npmessage\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$2\r\nhi\r\n",
+                        NAME, name, NAME, name);
     snprintf(wanted, sizeof wanted, "P %d:%s %d:%s 2:hi\n", NAME, name, NAME, name);
     for (int piece = 1; piece < 5000; piece += 777) {
         begin_anew(heard);
@@ -333,7 +336,8 @@ static void stops_inside_a_call(void **state)
 {
     struct heard *heard = *state;
     struct rkb_error error = {0};
-    static const char two[] = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n2\r\n!garbage";
+    static const char two[] = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n"
+                              "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n2\r\n!garbage";
     heard->stop_after = 1;
     feed(heard, two, sizeof two - 1);
     assert_heard(heard, "M 0: 1:a 1:1\n");
@@ -344,7 +348,8 @@ static void stops_inside_a_call(void **state)
     assert_heard(heard, "reply 2:OK 0 0\n");
 }
 
-static void count_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, struct rkb_slice payload)
+static void count_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                          struct rkb_slice payload)
 {
     struct heard *heard = context;
     heard->messages++;

@@ -10,7 +10,8 @@
 
 #include "redis/url.h"
 
-static void assert_url(const char *text, bool is_unix, const char *host, int port, const char *user, const char *password, const char *shown)
+static void assert_url(const char *text, bool is_unix, const char *host, int port, const char *user, const char *password,
+                       const char *shown)
 {
     struct rkb_redis_url url;
     struct rkb_error error = {0};
@@ -65,7 +66,8 @@ static void refuses(void **state)
         "redis://h:0", "redis://h:65536", "redis://h:99999999999999999999", "redis://h:-1", "redis://h:1x", "redis://::1",
         "redis://[::1", "redis://[::1]x", "redis://[localhost]", "redis://[]", "redis://h/0", "redis://h?db=1", "redis://h#x",
         "redis://a b", "redis://u:%zz@h", "redis://u:%4@h", "redis://u:%@h", "redis://u:%00@h", "unix://", "unix://r.sock",
-        "unix:///", "unix://host/r.sock", "redis://u:sEcReT/x@h", "redis://u:sEcReT?@h", "redis://sEcReT#@h:1", "redis://u:sEcReT%@h",
+        "unix:///", "unix://host/r.sock", "redis://u:sEcReT/x@h", "redis://u:sEcReT?@h", "redis://sEcReT#@h:1",
+        "redis://u:sEcReT%@h",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct rkb_redis_url url;
