@@ -1,0 +1,518 @@
+/*
+ * The subscriber through its life, against a scripted Redis on the same loop: heartbeat, pause, floods, stop and free at
+ * any moment, waits between attempts, addresses.
+ */
+#include "subscriber_support.h"
+
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "redis/guard.h"
+
+static void a_silent_redis_is_given_up(void **state)
+{
+    struct test *test = *state;
+    test->options.heartbeat_us = 5 * MILLISECOND;
+    test->options.heartbeat_timeout_us = 40 * MILLISECOND;
+    fake_redis_rules(test->fake)->mute_pings = true;
+    begin(test);
+    until(test, "lost stream\n", 1);
+    assert_log(test, SUBSCRIBED "lost stream\n");
+    assert_int_equal(test->lost.code, RKB_TIMEOUT);
+    assert_string_equal(test->lost.text, "nothing came from Redis for 40 ms after a PING");
+    until(test, "PSUBSCRIBE u*\nPING\n(closed)\n", 1);
+}
+
+static void a_heartbeat_keeps_the_connection(void **state)
+{
+    struct test *test = *state;
+    test->options.heartbeat_us = 2 * MILLISECOND;
+    begin(test);
+    until(test, "PING\n", 20);
+    assert_log(test, SUBSCRIBED);
+    fake_redis_rules(test->fake)->ping_reply = "+PONG\r\n";
+    until(test, "PING\n", 25);
+    fake_redis_rules(test->fake)->ping_reply = "-LOADING Redis is loading the dataset in memory\r\n";
+    until(test, "PING\n", 30);
+    assert_log(test, SUBSCRIBED);
+}
+
+/* The PONG may stand behind a great many messages. */
+static void any_byte_is_a_sign_of_life(void **state)
+{
+    struct test *test = *state;
+    test->options.heartbeat_us = 5 * MILLISECOND;
+    test->options.heartbeat_timeout_us = 300 * MILLISECOND;
+    fake_redis_rules(test->fake)->mute_pings = true;
+    begin(test);
+    until(test, "PING\n", 1);
+    for (int i = 0; i < 10; i++) {
+        pass(test, 60);
+        fake_redis_publish(test->fake, NULL, "users", "x");
+    }
+    until(test, "message", 10);
+    assert_null(strstr(log_text(test), "lost"));
+    assert_null(strstr(strstr(fake_redis_heard(test->fake), "PING\n") + 1, "PING\n"));
+    until(test, "lost stream\n", 1);
+    assert_int_equal(test->lost.code, RKB_TIMEOUT);
+}
+
+static void a_pause_holds_all(void **state)
+{
+    struct test *test = *state;
+    test->options.heartbeat_us = 5 * MILLISECOND;
+    test->options.heartbeat_timeout_us = 15 * MILLISECOND;
+    begin(test);
+    until(test, "subscribed\n", 1);
+    until(test, "PING\n", 2);
+    rkb_subscriber_pause(test->subscriber, true);
+    fake_redis_publish(test->fake, NULL, "users", "held");
+    /* And the loop does not turn in vain. */
+    assert_in_range(pass(test, 120), 1, 10);
+    assert_log(test, SUBSCRIBED);
+    rkb_subscriber_pause(test->subscriber, false);
+    until(test, "message users held\n", 1);
+    int pings = 0;
+    for (const char *at = fake_redis_heard(test->fake); (at = strstr(at, "PING\n")) != NULL; at++)
+        pings++;
+    until(test, "PING\n", pings + 2);
+    assert_log(test, SUBSCRIBED "message users held\nbatch\n");
+}
+
+static void a_pause_inside_a_message(void **state)
+{
+    struct test *test = *state;
+    test->pause_at = "message users 1";
+    begin(test);
+    until(test, "subscribed\n", 1);
+    fake_redis_publish(test->fake, NULL, "users", "1");
+    until(test, "batch\n", 1);
+    fake_redis_publish(test->fake, NULL, "users", "2");
+    pass(test, 20);
+    assert_log(test, SUBSCRIBED "message users 1\nbatch\n");
+    rkb_subscriber_pause(test->subscriber, false);
+    until(test, "message users 2\n", 1);
+}
+
+/* Paused while nothing stands yet: it connects, and goes on when told to, without a deadline in between. */
+static void a_pause_before_the_connection(void **state)
+{
+    struct test *test = *state;
+    test->options.connect_timeout_us = 30 * MILLISECOND;
+    begin(test);
+    rkb_subscriber_pause(test->subscriber, true);
+    until(test, "CLIENT SETNAME", 1);
+    pass(test, 100);
+    assert_log(test, "");
+    rkb_subscriber_pause(test->subscriber, false);
+    until(test, "subscribed\n", 1);
+    assert_log(test, SUBSCRIBED);
+}
+
+enum { FLOOD = 4000 };
+
+/* Nearly a megabyte, more than one turn of the loop reads, most of it in the socket; each message ends in x and its number. */
+static void flood(struct test *test)
+{
+    char payload[200];
+    memset(payload, 'x', sizeof payload);
+    for (int i = 0; i < FLOOD; i++) {
+        snprintf(payload + 190, 10, "%d", i);
+        fake_redis_publish(test->fake, NULL, "users", payload);
+    }
+    rkb_subscriber_pause(test->subscriber, true);
+    pass(test, 30);
+    rkb_subscriber_pause(test->subscriber, false);
+}
+
+static void a_pause_inside_a_flood(void **state)
+{
+    struct test *test = *state;
+    char line[32];
+    begin(test);
+    until(test, "subscribed\n", 1);
+    test->pause_at = "message";
+    flood(test);
+    until(test, "batch\n", 1);
+    pass(test, 20);
+    size_t size = test->log.size;
+    /* No more than one read of 64 KiB. */
+    assert_in_range(size, 200, 66 * 1024);
+    pass(test, 20);
+    assert_int_equal(test->log.size, size);
+    rkb_subscriber_pause(test->subscriber, false);
+    snprintf(line, sizeof line, "x%d\n", FLOOD - 1);
+    until(test, line, 1);
+}
+
+static void freed_inside_a_flood(void **state)
+{
+    struct test *test = *state;
+    begin(test);
+    until(test, "subscribed\n", 1);
+    test->free_at = "message";
+    flood(test);
+    until(test, "(freed)\n", 1);
+    pass(test, 5);
+    assert_true(strstr(log_text(test), "(freed)\n")[8] == '\0');
+}
+
+static void more_than_one_turn_of_the_loop(void **state)
+{
+    struct test *test = *state;
+    char line[32];
+    begin(test);
+    until(test, "subscribed\n", 1);
+    flood(test);
+    snprintf(line, sizeof line, "x%d\n", FLOOD - 1);
+    until(test, line, 1);
+    const char *at = log_text(test);
+    for (int i = 0; i < FLOOD; i++) {
+        snprintf(line, sizeof line, "x%d\n", i);
+        at = strstr(at, line);
+        assert_non_null(at);
+    }
+    assert_null(strstr(log_text(test), "lost"));
+}
+
+static void stops_with_messages_in_flight(void **state)
+{
+    struct test *test = *state;
+    fake_redis_rules(test->fake)->before_unsubscribe = "*3\r\n$7\r\nmessage\r\n$5\r\nusers\r\n$9\r\nin flight\r\n";
+    begin(test);
+    until(test, "subscribed\n", 1);
+    rkb_subscriber_stop(test->subscriber, 5 * SECOND);
+    assert_log(test, SUBSCRIBED);
+    until(test, "stopped\n", 1);
+    assert_log(test, SUBSCRIBED "message users in flight\noff users\noff ~u*\nbatch\nstopped\n");
+    until(test, "UNSUBSCRIBE\nPUNSUBSCRIBE\n(closed)\n", 1);
+    assert_int_equal(figures(test).subscribed, 0);
+    assert_false(figures(test).connected);
+    pass(test, 30);
+    assert_true(strstr(log_text(test), "stopped\n")[8] == '\0');
+}
+
+static void stops_after_the_last_confirmation(void **state)
+{
+    struct test *test = *state;
+    make(test);
+    add(test, "a");
+    add(test, "b");
+    add(test, "~c");
+    add(test, "~d");
+    rkb_subscriber_start(test->subscriber);
+    until(test, "subscribed\n", 1);
+    forget_log(test);
+    rkb_subscriber_stop(test->subscriber, 5 * SECOND);
+    until(test, "stopped\n", 1);
+    assert_log(test, "off b\noff a\noff ~d\noff ~c\nstopped\n");
+}
+
+static void stops_where_there_are_only_patterns(void **state)
+{
+    struct test *test = *state;
+    make(test);
+    add(test, "~c");
+    fake_redis_rules(test->fake)->before_unsubscribe = "*4\r\n$8\r\npmessage\r\n$1\r\nc\r\n$1\r\nc\r\n$1\r\n1\r\n";
+    rkb_subscriber_start(test->subscriber);
+    until(test, "subscribed\n", 1);
+    forget_log(test);
+    rkb_subscriber_stop(test->subscriber, 5 * SECOND);
+    until(test, "stopped\n", 1);
+    assert_log(test, "message ~c c 1\noff ~c\nbatch\nstopped\n");
+}
+
+static void stops_in_time_where_redis_does_not_answer(void **state)
+{
+    struct test *test = *state;
+    test->options.heartbeat_us = 2 * MILLISECOND;
+    begin(test);
+    until(test, "subscribed\n", 1);
+    fake_redis_rules(test->fake)->mute = true;
+    rkb_subscriber_stop(test->subscriber, 20 * MILLISECOND);
+    until(test, "stopped\n", 1);
+    assert_log(test, SUBSCRIBED "stopped\n");
+    until(test, "\nUNSUBSCRIBE\nPUNSUBSCRIBE\n(closed)\n", 1);
+}
+
+static void stops_where_unsubscribe_is_refused(void **state)
+{
+    struct test *test = *state;
+    begin(test);
+    until(test, "subscribed\n", 1);
+    fake_redis_rules(test->fake)->unsubscribe_reply = "-NOPERM no\r\n";
+    rkb_subscriber_stop(test->subscriber, 20 * SECOND);
+    until(test, "stopped\n", 1);
+    assert_log(test, SUBSCRIBED "stopped\n");
+}
+
+static void stops_when_the_connection_breaks(void **state)
+{
+    struct test *test = *state;
+    fake_redis_rules(test->fake)->cut_at = "UNSUBSCRIBE";
+    fake_redis_rules(test->fake)->cuts = 1;
+    begin(test);
+    until(test, "subscribed\n", 1);
+    rkb_subscriber_stop(test->subscriber, 20 * SECOND);
+    until(test, "stopped\n", 1);
+    assert_log(test, SUBSCRIBED "stopped\n");
+    assert_string_equal(figures(test).error, "Redis closed the connection");
+}
+
+/* Not connected: at once, but from the loop. */
+static void stops_where_nothing_stands(void **state)
+{
+    struct test *test = *state;
+    static const char *const while_doing[] = {"new", "waiting", "CLIENT", "lost"};
+    struct fake_rules *rules = fake_redis_rules(test->fake);
+    for (int i = 0; i < 4; i++) {
+        forget_log(test);
+        rules->mute = i == 2;
+        rules->cut_at = i == 3 ? "CONNECT" : NULL;
+        rules->cuts = 1;
+        make(test);
+        add(test, "users");
+        if (i > 0)
+            rkb_subscriber_start(test->subscriber);
+        if (i > 1)
+            until(test, while_doing[i], 1);
+        forget_log(test);
+        rkb_subscriber_stop(test->subscriber, 20 * SECOND);
+        rkb_subscriber_stop(test->subscriber, 20 * SECOND);
+        assert_log(test, "");
+        until(test, "stopped\n", 1);
+        pass(test, 20);
+        assert_log(test, "stopped\n");
+        rkb_subscriber_free(test->subscriber);
+        test->subscriber = NULL;
+    }
+}
+
+static void stops_before_all_is_confirmed(void **state)
+{
+    struct test *test = *state;
+    test->stop_at = "on users";
+    begin(test);
+    until(test, "stopped\n", 1);
+    assert_log(test, "stream\non users\n(stop)\non ~u*\noff users\noff ~u*\nstopped\n");
+}
+
+static void stops_inside_each_callback(void **state)
+{
+    struct test *test = *state;
+    static const char *const places[] = {"stream", "on users", "on ~u*", "subscribed", "message", "batch", "lost"};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        forget_log(test);
+        fake_redis_rules(test->fake)->cut_at = strcmp(places[i], "lost") == 0 ? "CLIENT" : NULL;
+        fake_redis_rules(test->fake)->cuts = 1;
+        test->stop_at = places[i];
+        begin(test);
+        if (i == 4 || i == 5) {
+            until(test, "subscribed\n", 1);
+            fake_redis_publish(test->fake, NULL, "users", "1");
+        }
+        until(test, "stopped\n", 1);
+        pass(test, 5);
+        assert_true(strstr(log_text(test), "stopped\n")[8] == '\0');
+        assert_null(strstr(log_text(test), "stopped\n(stop)"));
+        if (i == 0)
+            assert_null(strstr(fake_redis_heard(test->fake), "\nSUBSCRIBE"));
+        rkb_subscriber_free(test->subscriber);
+        test->subscriber = NULL;
+    }
+}
+
+static void frees_inside_each_callback(void **state)
+{
+    struct test *test = *state;
+    static const char *const places[] = {
+        "stream", "on users", "on ~u*", "subscribed", "message", "batch", "lost", "off users", "stopped",
+    };
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        forget_log(test);
+        fake_redis_rules(test->fake)->cut_at = strcmp(places[i], "lost") == 0 ? "SUBSCRIBE" : NULL;
+        fake_redis_rules(test->fake)->cuts = 1;
+        test->free_at = places[i];
+        begin(test);
+        if (i == 4 || i == 5) {
+            until(test, "subscribed\n", 1);
+            fake_redis_publish(test->fake, NULL, "users", "1");
+            fake_redis_publish(test->fake, NULL, "users", "2");
+        }
+        if (i > 6) {
+            until(test, "subscribed\n", 1);
+            rkb_subscriber_stop(test->subscriber, 5 * SECOND);
+        }
+        until(test, "(freed)\n", 1);
+        pass(test, 10);
+        assert_null(test->subscriber);
+        assert_true(strstr(log_text(test), "(freed)\n")[8] == '\0');
+        fake_redis_cut(test->fake);
+    }
+}
+
+static void count_destroyed(void *object)
+{
+    ++*(int *)object;
+}
+
+static void the_outermost_return_frees(void **state)
+{
+    (void)state;
+    int destroyed = 0;
+    struct rkb_guard guard = {.destroy = count_destroyed, .object = &destroyed};
+    rkb_guard_enter(&guard);
+    rkb_guard_enter(&guard);
+    rkb_guard_doom(&guard);
+    rkb_guard_leave(&guard);
+    assert_int_equal(destroyed, 0);
+    rkb_guard_leave(&guard);
+    assert_int_equal(destroyed, 1);
+    guard.doomed = false;
+    rkb_guard_doom(&guard);
+    assert_int_equal(destroyed, 2);
+}
+
+static void backs_off_until_healthy(void **state)
+{
+    struct test *test = *state;
+    static const int64_t wanted[] = {2, 4, 8, 16, 16};
+    begin(test);
+    for (int i = 0; i < 5; i++) {
+        until(test, "subscribed\n", i + 1);
+        monotonic_now += test->options.healthy_us - 1;
+        fake_redis_cut(test->fake);
+        until(test, "lost stream\n", i + 1);
+        assert_in_range(test->retry_us, wanted[i] * MILLISECOND - 100, wanted[i] * MILLISECOND);
+    }
+    until(test, "subscribed\n", 6);
+    monotonic_now += test->options.healthy_us;
+    fake_redis_cut(test->fake);
+    until(test, "lost stream\n", 6);
+    assert_in_range(test->retry_us, 2 * MILLISECOND - 100, 2 * MILLISECOND);
+}
+
+static void a_port_that_nobody_listens_on(void **state)
+{
+    struct test *test = *state;
+    listen_anew(test, NULL, false);
+    begin(test);
+    until(test, "lost\n", 3);
+    assert_int_equal(test->lost.code, RKB_CLOSED);
+    assert_non_null(strstr(test->lost.text, "connecting to redis://127.0.0.1:"));
+    assert_non_null(strstr(test->lost.text, "Connection refused"));
+}
+
+/* Whether this machine knows the name in that family and can use it. */
+static bool has_address(const char *name, int family)
+{
+    const struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    if (getaddrinfo(name, NULL, &hints, &found) != 0)
+        return false;
+    int fd = socket(family, SOCK_STREAM, 0);
+    bool usable = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0;
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(found);
+    return usable;
+}
+
+static void unix_sockets(void **state)
+{
+    struct test *test = *state;
+    char url[128];
+    struct rkb_error error;
+    const char *directory = getenv("TMPDIR");
+    snprintf(test->path, sizeof test->path, "%.30s/rkb-test-%d.sock", directory != NULL ? directory : "/tmp", (int)getpid());
+    snprintf(url, sizeof url, "unix://%s", test->path);
+    assert_true(rkb_redis_url_parse(url, &test->options.url, &error));
+    begin(test);
+    until(test, "lost\n", 1);
+    assert_non_null(strstr(test->lost.text, "No such file or directory"));
+    listen_anew(test, test->path, false);
+    until(test, "subscribed\n", 1);
+    fake_redis_publish(test->fake, NULL, "users", "1");
+    until(test, "message users 1\n", 1);
+}
+
+/* The socket's path does not exist, so opening fails before it returns. */
+static void freed_where_opening_fails_at_once(void **state)
+{
+    struct test *test = *state;
+    struct rkb_error error;
+    assert_true(rkb_redis_url_parse("unix:///no/such/socket", &test->options.url, &error));
+    test->free_at = "lost";
+    begin(test);
+    until(test, "(freed)\n", 1);
+    pass(test, 5);
+    assert_log(test, "lost\n(freed)\n");
+}
+
+static void listens_on_ipv6(void **state)
+{
+    struct test *test = *state;
+    if (!has_address("::1", AF_INET6))
+        skip();
+    listen_anew(test, NULL, true);
+    use_port(test, "", "[::1]");
+    begin(test);
+    until(test, "subscribed\n", 1);
+}
+
+/* Redis listens on one of the name's addresses only: the other one is tried too, in the same attempt. */
+static void tries_each_address_of_a_name(void **state)
+{
+    struct test *test = *state;
+    for (int six = 0; six < 2; six++) {
+        if (!has_address("localhost", six ? AF_INET6 : AF_INET))
+            continue;
+        listen_anew(test, NULL, six);
+        use_port(test, "", "localhost");
+        forget_log(test);
+        begin(test);
+        until(test, "subscribed\n", 1);
+        assert_log(test, SUBSCRIBED);
+        rkb_subscriber_free(test->subscriber);
+        test->subscriber = NULL;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_silent_redis_is_given_up),
+        TEST(a_heartbeat_keeps_the_connection),
+        TEST(any_byte_is_a_sign_of_life),
+        TEST(a_pause_holds_all),
+        TEST(a_pause_inside_a_message),
+        TEST(a_pause_before_the_connection),
+        TEST(a_pause_inside_a_flood),
+        TEST(freed_inside_a_flood),
+        TEST(more_than_one_turn_of_the_loop),
+        TEST(stops_with_messages_in_flight),
+        TEST(stops_after_the_last_confirmation),
+        TEST(stops_where_there_are_only_patterns),
+        TEST(stops_in_time_where_redis_does_not_answer),
+        TEST(stops_where_unsubscribe_is_refused),
+        TEST(stops_when_the_connection_breaks),
+        TEST(stops_where_nothing_stands),
+        TEST(stops_before_all_is_confirmed),
+        TEST(stops_inside_each_callback),
+        TEST(frees_inside_each_callback),
+        TEST(the_outermost_return_frees),
+        TEST(backs_off_until_healthy),
+        TEST(a_port_that_nobody_listens_on),
+        TEST(unix_sockets),
+        TEST(freed_where_opening_fails_at_once),
+        TEST(listens_on_ipv6),
+        TEST(tries_each_address_of_a_name),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
