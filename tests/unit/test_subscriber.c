@@ -188,7 +188,7 @@ static void subscribes_in_batches(void **state)
     struct test *test = *state;
     make(test);
     for (int i = 0; i < 250; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "%sname%d", i % 5 == 0 ? "~" : "", i);
         add(test, name);
         add(test, name);

@@ -119,10 +119,10 @@ enum { FLOOD = 4000 };
 /* Nearly a megabyte, more than one turn of the loop reads, most of it in the socket; each message ends in x and its number. */
 static void flood(struct test *test)
 {
-    char payload[200];
+    char payload[204];
     memset(payload, 'x', sizeof payload);
     for (int i = 0; i < FLOOD; i++) {
-        snprintf(payload + 190, 10, "%d", i);
+        snprintf(payload + 190, sizeof payload - 190, "%d", i);
         fake_redis_publish(test->fake, NULL, "users", payload);
     }
     rkb_subscriber_pause(test->subscriber, true);
