@@ -59,12 +59,37 @@ static void offer_room(struct rkb_shipper *shipper)
 
 /* ---- figures ---- */
 
-static int64_t oldest_us(const struct rkb_shipper *shipper)
+/* The time of the lowest record that is not settled; looked up once for each, since finding it reads a part of a segment. */
+static int64_t lowest_open_us(struct rkb_shipper *shipper, uint64_t low)
+{
+    struct rkb_record record = {0};
+    struct rkb_cursor cursor = {0};
+    struct rkb_error error;
+    if (low == shipper->lowest_open)
+        return shipper->lowest_open_us;
+    rkb_cursor_seek(&cursor, shipper->options.journal, low);
+    bool found = rkb_cursor_next(&cursor, &record, &error) == RKB_NEXT_RECORD;
+    rkb_cursor_close(&cursor);
+    shipper->lowest_open = low;
+    shipper->lowest_open_us = found ? record.time_us : 0;
+    return shipper->lowest_open_us;
+}
+
+static int64_t oldest_us(struct rkb_shipper *shipper)
 {
     const struct rkb_flight *oldest = rkb_flights_oldest(&shipper->flights);
     if (oldest != NULL)
         return oldest->time_us;
-    return shipper->holding ? shipper->held.time_us : 0;
+    if (shipper->holding)
+        return shipper->held.time_us;
+    uint64_t low = rkb_acks_low(rkb_journal_acks(shipper->options.journal));
+    if (low < rkb_journal_next(shipper->options.journal))
+        return lowest_open_us(shipper, low);
+    struct rkb_record record;
+    const uint8_t *at;
+    size_t bytes = rkb_ring_peek(shipper->options.ring, &at);
+    bool waits = bytes > 0 && rkb_record_parse(at, bytes, rkb_ring_salt(shipper->options.ring), &record, NULL) == RKB_PARSE_RECORD;
+    return waits ? record.time_us : 0;
 }
 
 static void post_figures(struct rkb_shipper *shipper)

@@ -40,6 +40,8 @@ struct rkb_shipper {
     int64_t now_us, real_us;            /* of this turn */
     int64_t synced_us, checkpoint_us, figures_us;
     uint64_t checkpoint_low;
+    uint64_t lowest_open;               /* a sequence number, and the time of its record, for the figures */
+    int64_t lowest_open_us;
     bool changed;                       /* figures to post */
     struct rkb_shipped *figures;        /* counted here, copied to the mailbox */
     size_t figures_size;
