@@ -2,8 +2,7 @@
  * cursor -- see journal.h.
  *
  * A cursor pins the segment it stands in. Promise: each record it returns was checked against its checksum just now, and has
- * the number asked for, or the next one there is. Never: stands in a segment without numbered records that is
- * not filling (such a one may be replaced).
+ * the number asked for, or the next one there is. Never: stays at the end of a segment that gets no more records.
  */
 #include "journal/state.h"
 
@@ -27,18 +26,12 @@ void rkb_cursor_close(struct rkb_cursor *cursor)
     leave(cursor);
 }
 
-/* Is there anything to stand in? */
-static bool worth_entering(const struct rkb_segment *segment)
-{
-    return segment->length > RKB_SEGMENT_HEADER && (segment->filling || segment->last >= segment->first);
-}
-
 /* Steps into the segment that has cursor->sequence, or the first after it. END when that is none. */
 static enum rkb_next enter(struct rkb_cursor *cursor, struct rkb_error *error)
 {
     struct rkb_journal *journal = cursor->journal;
     size_t at = rkb_journal_find(journal, cursor->sequence);
-    while (at < journal->segment_count && !worth_entering(journal->segments[at]))
+    while (at < journal->segment_count && journal->segments[at]->length <= RKB_SEGMENT_HEADER)
         at++;
     if (at == journal->segment_count)
         return RKB_NEXT_END;

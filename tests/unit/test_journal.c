@@ -216,6 +216,22 @@ static void a_name_is_in_each_segment_once(void **state)
     rkb_journal_close(journal);
 }
 
+/* A new name that does not fit any more is at the head of the next segment, and only there. */
+static void a_name_that_begins_a_segment_is_there_once(void **state)
+{
+    struct rkb_journal *journal = open_journal(*state, 8 * MIB, 64 * 1024, NULL);
+    struct batch batch = {0};
+    append_messages(journal, 1, 1, 32704);
+    append_messages(journal, 2, 2, 32629);      /* leaves 8 bytes */
+    batch_name(&batch, RKB_NAME_TOPIC, "t1");
+    batch_message(&batch, 3, 10);
+    append_batch(journal, &batch);
+    assert_int_equal(count_kind(*state, 1, RKB_MESSAGE), 2);
+    assert_int_equal(count_kind(*state, 3, RKB_DICTIONARY), 1);
+    batch_free(&batch);
+    rkb_journal_close(journal);
+}
+
 /* Appends until the journal says it is full; returns the next number. */
 static uint64_t fill_up(struct rkb_journal *journal, uint64_t next, size_t size)
 {
@@ -450,6 +466,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_number_out_of_turn_is_refused_and_what_came_before_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_are_known_again_even_when_their_segment_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_name_is_in_each_segment_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_name_that_begins_a_segment_is_there_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(at_its_limit_it_is_full_and_goes_on_when_there_is_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_journal_opens_again_and_ships_itself_free, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_lowered_limit_does_not_block_for_ever, set_up, tear_down),
