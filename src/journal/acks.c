@@ -95,8 +95,9 @@ bool rkb_acks_add(struct rkb_acks *acks, uint64_t sequence, struct rkb_error *er
     }
     /* One word is kept spare, so that the words of low and of high never share a place. */
     if (sequence / 64 - acks->low / 64 >= acks->count - 1 && !grow(acks, sequence))
-        return rkb_fail(error, RKB_NO_MEMORY, "no memory to remember that record %" PRIu64 " is settled while %" PRIu64 " is not",
-                        sequence, acks->low);
+        return rkb_fail(error, RKB_NO_MEMORY,
+                        "no memory to remember that record %" PRIu64 " is settled while %" PRIu64 " is not", sequence,
+                        acks->low);
     *word_of(acks, sequence) |= UINT64_C(1) << (sequence % 64);
     if (sequence >= acks->high)
         acks->high = sequence + 1;

@@ -1,7 +1,7 @@
 /*
  * append -- moves batches from the ring into segments; see journal.h.
  *
- *     ring --> staging (copied, salt exchanged) --> one pwrite --> filling segment --> sealed when the next record does not fit
+ *     ring --> staging (copied, salt exchanged) --> one pwrite --> filling segment --> sealed when full
  *
  * Promise: *taken never counts a record whose write failed; a failed write leaves the journal as it was, and the same
  * batch may be tried again. Never: hashes a record a second time, writes where something counts already.
@@ -159,7 +159,8 @@ static bool make_room(struct rkb_journal *journal, struct batch *batch, size_t s
     return true;
 }
 
-static bool stage(struct rkb_journal *journal, struct batch *batch, const uint8_t *at, size_t size, uint64_t salt, struct rkb_error *error)
+static bool stage(struct rkb_journal *journal, struct batch *batch, const uint8_t *at, size_t size, uint64_t salt,
+                  struct rkb_error *error)
 {
     if (!make_room(journal, batch, size, error))
         return false;
@@ -171,8 +172,8 @@ static bool stage(struct rkb_journal *journal, struct batch *batch, const uint8_
 }
 
 /* A name goes into each segment once: at its head, or when it comes. */
-static bool take_name(struct rkb_journal *journal, struct batch *batch, const struct rkb_record *record, const uint8_t *at, size_t size,
-                      uint64_t salt, struct rkb_error *error)
+static bool take_name(struct rkb_journal *journal, struct batch *batch, const struct rkb_record *record,
+                      const uint8_t *at, size_t size, uint64_t salt, struct rkb_error *error)
 {
     if (!rkb_journal_learn(journal, record, error))
         return false;
@@ -188,15 +189,16 @@ static bool take_name(struct rkb_journal *journal, struct batch *batch, const st
     return true;
 }
 
-static bool take(struct rkb_journal *journal, struct batch *batch, const struct rkb_record *record, const uint8_t *at, size_t size,
-                 uint64_t salt, struct rkb_error *error)
+static bool take(struct rkb_journal *journal, struct batch *batch, const struct rkb_record *record, const uint8_t *at,
+                 size_t size, uint64_t salt, struct rkb_error *error)
 {
     if (record->kind == RKB_DICTIONARY)
         return take_name(journal, batch, record, at, size, salt, error);
     if (record->sequence < batch->next)
         return true;
     if (record->sequence != batch->next)
-        return rkb_fail(error, RKB_DAMAGED, "journal: record %" PRIu64 " comes where %" PRIu64 " is due", record->sequence, batch->next);
+        return rkb_fail(error, RKB_DAMAGED, "journal: record %" PRIu64 " comes where %" PRIu64 " is due",
+                        record->sequence, batch->next);
     if (!stage(journal, batch, at, size, salt, error))
         return false;
     batch->next++;
@@ -205,7 +207,8 @@ static bool take(struct rkb_journal *journal, struct batch *batch, const struct 
 }
 
 /* Takes what it can of the batch into staging and the segments; false at the first record that cannot be taken. */
-static bool take_all(struct rkb_journal *journal, struct batch *batch, const uint8_t *records, size_t bytes, uint64_t salt, struct rkb_error *error)
+static bool take_all(struct rkb_journal *journal, struct batch *batch, const uint8_t *records, size_t bytes,
+                     uint64_t salt, struct rkb_error *error)
 {
     while (batch->at < bytes) {
         struct rkb_record record;
@@ -221,7 +224,8 @@ static bool take_all(struct rkb_journal *journal, struct batch *batch, const uin
     return true;
 }
 
-bool rkb_journal_append(struct rkb_journal *journal, const uint8_t *records, size_t bytes, uint64_t salt, size_t *taken, struct rkb_error *error)
+bool rkb_journal_append(struct rkb_journal *journal, const uint8_t *records, size_t bytes, uint64_t salt, size_t *taken,
+                        struct rkb_error *error)
 {
     struct batch batch = {.next = journal->next};
     memcpy(batch.names, journal->names, sizeof batch.names);

@@ -49,7 +49,8 @@ static void write_head(uint8_t at[HEAD], const uint8_t id[16])
     rkb_write_u64(&writer, XXH3_64bits(at, HEAD_CHECKED));
 }
 
-static enum rkb_checkpoint_found read_head(const uint8_t *at, size_t size, const uint8_t id[16], const char *path, struct rkb_error *error)
+static enum rkb_checkpoint_found read_head(const uint8_t *at, size_t size, const uint8_t id[16], const char *path,
+                                           struct rkb_error *error)
 {
     struct rkb_reader reader = rkb_reader(at, size);
     bool ours = rkb_slice_equal(rkb_read_slice(&reader, sizeof magic), rkb_slice(magic, sizeof magic));
@@ -62,7 +63,9 @@ static enum rkb_checkpoint_found read_head(const uint8_t *at, size_t size, const
         return RKB_CHECKPOINT_BAD;
     }
     if (version > CHECKPOINT_VERSION) {
-        rkb_fail(error, RKB_VERSION, "%s: written in format version %u by a newer rkbridge; this one reads up to version %d", path, version, CHECKPOINT_VERSION);
+        rkb_fail(error, RKB_VERSION,
+                 "%s: written in format version %u by a newer rkbridge; this one reads up to version %d", path, version,
+                 CHECKPOINT_VERSION);
         return RKB_CHECKPOINT_FAILED;
     }
     if (!same || slot != SLOT) {
@@ -155,7 +158,8 @@ static ssize_t read_file(int fd, const struct rkb_sys *sys, uint8_t *file)
 }
 
 static enum rkb_checkpoint_found parse(const uint8_t *file, size_t size, const uint8_t id[16], const char *path,
-                                       struct rkb_checkpoint_state *state, uint64_t *generation, struct rkb_error *error)
+                                       struct rkb_checkpoint_state *state, uint64_t *generation,
+                                       struct rkb_error *error)
 {
     enum rkb_checkpoint_found found = read_head(file, size, id, path, error);
     if (found != RKB_CHECKPOINT_READ)
@@ -168,7 +172,8 @@ static enum rkb_checkpoint_found parse(const uint8_t *file, size_t size, const u
 }
 
 enum rkb_checkpoint_found rkb_checkpoint_read(const char *directory, const uint8_t id[16], const struct rkb_sys *sys,
-                                              struct rkb_checkpoint_state *state, uint64_t *generation, struct rkb_error *error)
+                                              struct rkb_checkpoint_state *state, uint64_t *generation,
+                                              struct rkb_error *error)
 {
     char path[PATH_MAX];
     path_of(path, directory, "checkpoint");
@@ -192,7 +197,8 @@ enum rkb_checkpoint_found rkb_checkpoint_read(const char *directory, const uint8
     return found;
 }
 
-static bool write_all(struct rkb_checkpoint *checkpoint, const uint8_t *data, size_t size, size_t offset, struct rkb_error *error)
+static bool write_all(struct rkb_checkpoint *checkpoint, const uint8_t *data, size_t size, size_t offset,
+                      struct rkb_error *error)
 {
     while (size > 0) {
         ssize_t done = checkpoint->sys->pwrite(checkpoint->fd, data, size, (off_t)offset);
@@ -214,7 +220,8 @@ int rkb_checkpoint_fd(const struct rkb_checkpoint *checkpoint)
     return checkpoint->fd;
 }
 
-bool rkb_checkpoint_write(struct rkb_checkpoint *checkpoint, const struct rkb_checkpoint_state *state, bool durable, struct rkb_error *error)
+bool rkb_checkpoint_write(struct rkb_checkpoint *checkpoint, const struct rkb_checkpoint_state *state, bool durable,
+                          struct rkb_error *error)
 {
     uint64_t generation = checkpoint->generation + 1;
     size_t size = write_slot(checkpoint->slot, generation, state);
@@ -244,11 +251,13 @@ static bool make_file(struct rkb_checkpoint *checkpoint, const char *directory, 
     write_head(head, id);
     if (!write_all(checkpoint, head, sizeof head, 0, error) || !rkb_checkpoint_write(checkpoint, state, true, error))
         return false;
-    return sys->rename(path, checkpoint->path) == 0 || rkb_fail_errno(error, "journal: cannot rename %s to its place", path);
+    return sys->rename(path, checkpoint->path) == 0 ||
+           rkb_fail_errno(error, "journal: cannot rename %s to its place", path);
 }
 
-struct rkb_checkpoint *rkb_checkpoint_open(const char *directory, const uint8_t id[16], const struct rkb_sys *sys, uint64_t generation,
-                                           const struct rkb_checkpoint_state *make, struct rkb_error *error)
+struct rkb_checkpoint *rkb_checkpoint_open(const char *directory, const uint8_t id[16], const struct rkb_sys *sys,
+                                           uint64_t generation, const struct rkb_checkpoint_state *make,
+                                           struct rkb_error *error)
 {
     struct rkb_checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
     if (checkpoint == NULL) {

@@ -1,9 +1,10 @@
 /*
  * checkpoint -- the two-slot file that says what is settled.
  *
- * A header of 64 bytes (magic "RKBCHK\r\n", u32 version, u32 size of a slot, 16 bytes journal id, XXH3-64 of these at 56), the
- * slots at 4096 and 4096 + 65536. A slot: u64 XXH3-64 of what follows, u64 generation, u64 low, u64 last epoch, u64 last mark's
- * milliseconds, i64 last time in microseconds, u32 number of ranges, u32 0; then the ranges, u64 first and u64 count each.
+ * A header of 64 bytes (magic "RKBCHK\r\n", u32 version, u32 size of a slot, 16 bytes journal id, XXH3-64 of these at
+ * 56), the slots at 4096 and 4096 + 65536. A slot: u64 XXH3-64 of what follows, u64 generation, u64 low, u64 last
+ * epoch, u64 last mark's milliseconds, i64 last time in microseconds, u32 number of ranges, u32 0; then the ranges, u64
+ * first and u64 count each.
  *
  * Written in turn; the slot that counts is the valid one of the higher generation. Internal to the journal.
  */
@@ -28,15 +29,18 @@ struct rkb_checkpoint;
 enum rkb_checkpoint_found { RKB_CHECKPOINT_MISSING, RKB_CHECKPOINT_READ, RKB_CHECKPOINT_BAD, RKB_CHECKPOINT_FAILED };
 
 /*
- * Reads directory/checkpoint into *state (whose ranges point to at least RKB_CHECKPOINT_RANGES). BAD: neither slot counts, or
- * not of this journal; *error says which. FAILED: RKB_SYSTEM or RKB_VERSION. *generation is that of the slot read, or 0.
+ * Reads directory/checkpoint into *state (whose ranges point to at least RKB_CHECKPOINT_RANGES). BAD: neither slot
+ * counts, or not of this journal; *error says which. FAILED: RKB_SYSTEM or RKB_VERSION. *generation is that of the slot
+ * read, or 0.
  */
 enum rkb_checkpoint_found rkb_checkpoint_read(const char *directory, const uint8_t id[16], const struct rkb_sys *sys,
-                                              struct rkb_checkpoint_state *state, uint64_t *generation, struct rkb_error *error) RKB_MUST_CHECK;
+                                              struct rkb_checkpoint_state *state, uint64_t *generation,
+                                              struct rkb_error *error) RKB_MUST_CHECK;
 
 /* Opens the file for writing after generation; `make`: as a new file that holds *state, durable when this returns. */
-struct rkb_checkpoint *rkb_checkpoint_open(const char *directory, const uint8_t id[16], const struct rkb_sys *sys, uint64_t generation,
-                                           const struct rkb_checkpoint_state *make, struct rkb_error *error);
+struct rkb_checkpoint *rkb_checkpoint_open(const char *directory, const uint8_t id[16], const struct rkb_sys *sys,
+                                           uint64_t generation, const struct rkb_checkpoint_state *make,
+                                           struct rkb_error *error);
 void rkb_checkpoint_close(struct rkb_checkpoint *checkpoint);
 /* Its descriptor, to sync what was written. */
 int rkb_checkpoint_fd(const struct rkb_checkpoint *checkpoint);

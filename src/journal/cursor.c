@@ -1,8 +1,9 @@
 /*
  * cursor -- see journal.h.
  *
- * A cursor pins the segment it stands in. Promise: each record it returns was checked against its checksum just now, and has
- * the number asked for, or the next one there is. Never: stays at the end of a segment that gets no more records.
+ * A cursor pins the segment it stands in. Promise: each record it returns was checked against its checksum just now,
+ * and has the number asked for, or the next one there is. Never: stays at the end of a segment that gets no more
+ * records.
  */
 #include "journal/state.h"
 
@@ -47,11 +48,12 @@ static enum rkb_next enter(struct rkb_cursor *cursor, struct rkb_error *error)
 }
 
 /* Nothing more counts in this segment: the cursor goes on behind it. */
-static enum rkb_next skip_rest(struct rkb_cursor *cursor, const char *why, struct rkb_record *record, struct rkb_error *error)
+static enum rkb_next skip_rest(struct rkb_cursor *cursor, const char *why, struct rkb_record *record,
+                               struct rkb_error *error)
 {
     struct rkb_segment *segment = cursor->segment;
-    rkb_fail(error, RKB_DAMAGED, "journal: %s at %zu: record %" PRIu64 " does not count: %s", segment->path, cursor->offset,
-             cursor->sequence, why);
+    rkb_fail(error, RKB_DAMAGED, "journal: %s at %zu: record %" PRIu64 " does not count: %s", segment->path,
+             cursor->offset, cursor->sequence, why);
     if (cursor->sequence <= segment->last)
         cursor->sequence = segment->last + 1;
     if (segment->filling)

@@ -181,7 +181,8 @@ size_t rkb_dictionary_record_size(const struct rkb_dictionary *dictionary, enum 
     return entry == NULL ? 0 : rkb_record_size(0, 0, VALUE_HEAD + entry->size);
 }
 
-size_t rkb_dictionary_record(const struct rkb_dictionary *dictionary, enum rkb_name class, uint32_t number, uint8_t *at, uint64_t salt)
+size_t rkb_dictionary_record(const struct rkb_dictionary *dictionary, enum rkb_name class, uint32_t number, uint8_t *at,
+                             uint64_t salt)
 {
     const struct entry *entry = entry_of(dictionary, class, number);
     if (entry == NULL)
@@ -210,8 +211,11 @@ bool rkb_dictionary_learn(struct rkb_dictionary *dictionary, const struct rkb_re
     const struct entry *known = entry_of(dictionary, class, number);
     if (known != NULL && rkb_slice_equal(name, rkb_slice(known->name, known->size)))
         return true;
-    if (known != NULL || number != list_of(dictionary, class)->count + 1 || rkb_dictionary_number(dictionary, class, name) != 0)
-        return rkb_fail(error, RKB_DAMAGED, "a dictionary record gives the number %u or its name a second meaning, or skips a number", number);
+    if (known != NULL || number != list_of(dictionary, class)->count + 1 ||
+        rkb_dictionary_number(dictionary, class, name) != 0)
+        return rkb_fail(error, RKB_DAMAGED,
+                        "a dictionary record gives the number %u or its name a second meaning, or skips a number",
+                        number);
     bool added;
     if (rkb_dictionary_add(dictionary, class, name, &added) == 0)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for one more name");

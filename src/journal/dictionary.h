@@ -29,10 +29,15 @@ const char *rkb_dictionary_name(const struct rkb_dictionary *dictionary, enum rk
 /* The highest number of a class. */
 uint32_t rkb_dictionary_count(const struct rkb_dictionary *dictionary, enum rkb_name class);
 
-/* Writes the dictionary record for one number at `at` (at least rkb_dictionary_record_size bytes), sealed. Returns its size. */
-size_t rkb_dictionary_record(const struct rkb_dictionary *dictionary, enum rkb_name class, uint32_t number, uint8_t *at, uint64_t salt);
+/*
+ * Writes the dictionary record for one number at `at` (at least rkb_dictionary_record_size bytes), sealed. Returns its
+ * size.
+ */
+size_t rkb_dictionary_record(const struct rkb_dictionary *dictionary, enum rkb_name class, uint32_t number, uint8_t *at,
+                             uint64_t salt);
 size_t rkb_dictionary_record_size(const struct rkb_dictionary *dictionary, enum rkb_name class, uint32_t number);
 /* Learns from a dictionary record. False with RKB_DAMAGED when it makes no sense. */
-bool rkb_dictionary_learn(struct rkb_dictionary *dictionary, const struct rkb_record *record, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_dictionary_learn(struct rkb_dictionary *dictionary, const struct rkb_record *record,
+                          struct rkb_error *error) RKB_MUST_CHECK;
 
 #endif

@@ -142,7 +142,8 @@ enum rkb_parse rkb_record_peek(const uint8_t *at, size_t available, struct rkb_r
     return RKB_PARSE_RECORD;
 }
 
-enum rkb_parse rkb_record_parse(const uint8_t *at, size_t available, uint64_t salt, struct rkb_record *record, const char **why)
+enum rkb_parse rkb_record_parse(const uint8_t *at, size_t available, uint64_t salt, struct rkb_record *record,
+                                const char **why)
 {
     enum rkb_parse result = rkb_record_peek(at, available, record, why);
     if (result == RKB_PARSE_RECORD && rkb_raw_u64(at + AT_CHECKSUM) != checksum(at, rkb_record_length(at), salt))
@@ -180,10 +181,12 @@ bool rkb_segment_head_parse(const uint8_t *at, size_t available, struct rkb_segm
     if (rkb_read_u64(&reader) != XXH3_64bits(at, HEAD_CHECKED))
         return rkb_fail(error, RKB_DAMAGED, "header's checksum does not hold");
     if (head->version > RKB_FORMAT_VERSION)
-        return rkb_fail(error, RKB_VERSION, "written in format version %u by a newer rkbridge; this one reads up to version %d",
+        return rkb_fail(error, RKB_VERSION,
+                        "written in format version %u by a newer rkbridge; this one reads up to version %d",
                         head->version, RKB_FORMAT_VERSION);
     if (head->version == 0 || size != RKB_SEGMENT_HEADER)
-        return rkb_fail(error, RKB_DAMAGED, "header states version %u and size %u, which never were written", head->version, size);
+        return rkb_fail(error, RKB_DAMAGED, "header states version %u and size %u, which never were written",
+                        head->version, size);
     return true;
 }
 

@@ -77,7 +77,10 @@ void rkb_record_seal(uint8_t *at, uint64_t salt);
 /* Exchanges the salt in a sealed record's checksum; costs no hashing. */
 void rkb_record_resalt(uint8_t *at, uint64_t from, uint64_t to);
 
-/* One whole record in one call, for what is not per message: header, key, headers, value copied from the slices, sealed. Returns its size. */
+/*
+ * One whole record in one call, for what is not per message: header, key, headers, value copied from the slices,
+ * sealed. Returns its size.
+ */
 size_t rkb_record_write(uint8_t *at, const struct rkb_record *record, uint64_t salt);
 
 /* The length field at `at` (which has at least 12 bytes behind it): 0 where nothing was written. */
@@ -86,14 +89,16 @@ uint32_t rkb_record_length(const uint8_t *at);
 enum rkb_parse { RKB_PARSE_RECORD, RKB_PARSE_BLANK, RKB_PARSE_BAD };
 
 /*
- * Takes the record at `at` apart if it counts by the rule above (but for the order of sequences,
- * which the reader of a segment checks). BLANK: length and checksum are 0, or fewer than 64 bytes are available and all of
- * them are 0. BAD: *why, if not NULL, points to a fixed phrase ("checksum does not hold").
+ * Takes the record at `at` apart if it counts by the rule above (but for the order of sequences, which the reader of a
+ * segment checks). BLANK: length and checksum are 0, or fewer than 64 bytes are available and all of them are 0. BAD:
+ * *why, if not NULL, points to a fixed phrase ("checksum does not hold").
  */
-enum rkb_parse rkb_record_parse(const uint8_t *at, size_t available, uint64_t salt, struct rkb_record *record, const char **why) RKB_MUST_CHECK;
+enum rkb_parse rkb_record_parse(const uint8_t *at, size_t available, uint64_t salt, struct rkb_record *record,
+                                const char **why) RKB_MUST_CHECK;
 
 /* The same without the checksum: for bytes that have not left this process, and for finding one's way. */
-enum rkb_parse rkb_record_peek(const uint8_t *at, size_t available, struct rkb_record *record, const char **why) RKB_MUST_CHECK;
+enum rkb_parse rkb_record_peek(const uint8_t *at, size_t available, struct rkb_record *record,
+                               const char **why) RKB_MUST_CHECK;
 
 struct rkb_segment_head {
     uint32_t version;
@@ -105,9 +110,13 @@ struct rkb_segment_head {
 
 void rkb_segment_head_write(uint8_t at[RKB_SEGMENT_HEADER], const struct rkb_segment_head *head);
 /* RKB_DAMAGED for a wrong magic or checksum, RKB_VERSION for a newer format, said in words. */
-bool rkb_segment_head_parse(const uint8_t *at, size_t available, struct rkb_segment_head *head, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_segment_head_parse(const uint8_t *at, size_t available, struct rkb_segment_head *head,
+                            struct rkb_error *error) RKB_MUST_CHECK;
 
-/* Steps through a record's headers area: true with the next name and value, false at its end (or where it is cut short). */
+/*
+ * Steps through a record's headers area: true with the next name and value, false at its end (or where it is cut
+ * short).
+ */
 bool rkb_headers_next(struct rkb_reader *area, struct rkb_slice *name, struct rkb_slice *value);
 
 #endif

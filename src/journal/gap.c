@@ -42,8 +42,8 @@ static bool read_time(const char *text, int64_t *realtime_us)
 {
     struct tm tm = {0};
     int milliseconds, used = 0;
-    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec,
-               &milliseconds, &used) != 7 || used != 24 || text[used] != '\0')
+    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+               &tm.tm_sec, &milliseconds, &used) != 7 || used != 24 || text[used] != '\0')
         return false;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
@@ -71,8 +71,9 @@ static bool read_members(json_t *object, struct rkb_gap *gap)
     gap->id = (uint64_t)id;
     gap->bound = json_is_null(bound) ? RKB_BOUND_UNKNOWN : (uint64_t)json_integer_value(bound);
     gap->to_us = 0;
-    return id >= 0 && copy_text(gap->source, sizeof gap->source, source) && copy_text(gap->reason, sizeof gap->reason, reason) &&
-           read_time(from, &gap->from_us) && (json_is_null(bound) || (json_is_integer(bound) && json_integer_value(bound) >= 0)) &&
+    return id >= 0 && copy_text(gap->source, sizeof gap->source, source) &&
+           copy_text(gap->reason, sizeof gap->reason, reason) && read_time(from, &gap->from_us) &&
+           (json_is_null(bound) || (json_is_integer(bound) && json_integer_value(bound) >= 0)) &&
            (json_is_null(to) || (json_is_string(to) && read_time(json_string_value(to), &gap->to_us)));
 }
 

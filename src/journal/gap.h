@@ -1,8 +1,9 @@
 /*
  * gap -- a span of time in which messages may have been missed; also the record that says so.
  *
- * A gap is opened when it begins (to_us 0) and closed by a second record with the same id; the ledger keeps the latest. The
- * record's value is a JSON object: {"id":..,"source":"..","from":"RFC 3339","to":"RFC 3339" or null,"reason":"..","bound":n or null}.
+ * A gap is opened when it begins (to_us 0) and closed by a second record with the same id; the ledger keeps the latest.
+ * The record's value is a JSON object: {"id":..,"source":"..","from":"RFC 3339","to":"RFC 3339" or
+ * null,"reason":"..","bound":n or null}.
  */
 #ifndef RKB_JOURNAL_GAP_H
 #define RKB_JOURNAL_GAP_H

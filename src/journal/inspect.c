@@ -30,7 +30,8 @@ struct rkb_inspection {
     size_t count;
 };
 
-static bool settle_ranges(struct rkb_inspection *inspection, const struct rkb_checkpoint_state *state, struct rkb_error *error)
+static bool settle_ranges(struct rkb_inspection *inspection, const struct rkb_checkpoint_state *state,
+                          struct rkb_error *error)
 {
     struct rkb_inspected_checkpoint *checkpoint = &inspection->checkpoint;
     for (uint32_t i = 0; i < state->range_count; i++) {
@@ -53,7 +54,8 @@ static bool read_checkpoint(struct rkb_inspection *inspection, struct rkb_error 
     if (state.ranges == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for a checkpoint");
     struct rkb_range *ranges = state.ranges;
-    enum rkb_checkpoint_found found = rkb_checkpoint_read(inspection->directory, inspection->id, inspection->sys, &state, &generation, &trouble);
+    enum rkb_checkpoint_found found = rkb_checkpoint_read(inspection->directory, inspection->id, inspection->sys,
+                                                          &state, &generation, &trouble);
     checkpoint->reads = found == RKB_CHECKPOINT_READ;
     if (!checkpoint->reads) {
         state = (struct rkb_checkpoint_state){.low = inspection->count > 0 ? inspection->numbers[0] : 1};
@@ -66,7 +68,8 @@ static bool read_checkpoint(struct rkb_inspection *inspection, struct rkb_error 
     checkpoint->last_mark_ms = state.last_mark_ms;
     checkpoint->last_time_us = state.last_time_us;
     inspection->acks = rkb_acks_new(state.low);
-    bool good = inspection->acks != NULL ? settle_ranges(inspection, &state, error) : rkb_fail(error, RKB_NO_MEMORY, "no memory for acks");
+    bool good = inspection->acks != NULL || rkb_fail(error, RKB_NO_MEMORY, "no memory for acks");
+    good = good && settle_ranges(inspection, &state, error);
     free(ranges);
     return good;
 }
@@ -89,7 +92,8 @@ struct rkb_inspection *rkb_inspect_open(const char *directory, const struct rkb_
         good = rkb_fail_errno(error, "cannot read the directory %s", directory);
     inspection->id_reads = good && rkb_lock_read_id(directory, sys, inspection->id, &trouble);
     if (good && !inspection->id_reads && inspection->count == 0)
-        good = rkb_fail(error, RKB_USAGE, "%s is no journal: neither a segment nor a lock file with an id is in it", directory);
+        good = rkb_fail(error, RKB_USAGE, "%s is no journal: neither a segment nor a lock file with an id is in it",
+                        directory);
     if (good && read_checkpoint(inspection, error))
         return inspection;
     rkb_inspect_close(inspection);
@@ -197,7 +201,8 @@ static void damaged(struct rkb_inspected_segment *segment, uint64_t offset, cons
 }
 
 /* Judges the head; false when nothing of the segment reads. */
-static bool read_head(const struct rkb_inspection *inspection, struct rkb_inspected_segment *segment, const uint8_t *data, bool newest)
+static bool read_head(const struct rkb_inspection *inspection, struct rkb_inspected_segment *segment,
+                      const uint8_t *data, bool newest)
 {
     struct rkb_error trouble;
     if (!rkb_segment_head_parse(data, segment->size, &segment->head, &trouble)) {
@@ -226,7 +231,8 @@ static size_t written_end(const uint8_t *data, size_t from, size_t size)
 }
 
 /* What a place that does not count means, or the end that was reached. */
-static void judge_end(struct rkb_inspected_segment *segment, struct rkb_scan *scan, enum rkb_parse ended, const char *why, bool newest)
+static void judge_end(struct rkb_inspected_segment *segment, struct rkb_scan *scan, enum rkb_parse ended,
+                      const char *why, bool newest)
 {
     struct rkb_record record;
     size_t end = written_end(scan->data, scan->offset, scan->size);
@@ -244,8 +250,8 @@ static void judge_end(struct rkb_inspected_segment *segment, struct rkb_scan *sc
     }
 }
 
-static void read_records(struct rkb_inspection *inspection, struct rkb_inspected_segment *segment, const uint8_t *data, bool newest,
-                         void (*visit)(void *context, const struct rkb_record *record), void *context)
+static void read_records(struct rkb_inspection *inspection, struct rkb_inspected_segment *segment, const uint8_t *data,
+                         bool newest, void (*visit)(void *context, const struct rkb_record *record), void *context)
 {
     struct rkb_scan scan = rkb_scan(data, segment->size, &segment->head);
     struct rkb_record record;
@@ -269,7 +275,8 @@ static void read_records(struct rkb_inspection *inspection, struct rkb_inspected
 }
 
 bool rkb_inspect_segment(struct rkb_inspection *inspection, size_t index, struct rkb_inspected_segment *segment,
-                         void (*visit)(void *context, const struct rkb_record *record), void *context, struct rkb_error *error)
+                         void (*visit)(void *context, const struct rkb_record *record), void *context,
+                         struct rkb_error *error)
 {
     bool newest = index + 1 == inspection->count;
     uint64_t first = inspection->numbers[index];

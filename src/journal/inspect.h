@@ -1,8 +1,8 @@
 /*
  * inspect -- reads a journal offline, by the journal's own code: no lock is taken, nothing is changed.
  *
- * A bridge may be running: its newest segment is read as far as it was written at that moment, and a segment it removed meanwhile
- * is passed over.
+ * A bridge may be running: its newest segment is read as far as it was written at that moment, and a segment it removed
+ * meanwhile is passed over.
  */
 #ifndef RKB_JOURNAL_INSPECT_H
 #define RKB_JOURNAL_INSPECT_H
@@ -32,7 +32,7 @@ struct rkb_inspected_segment {
     enum rkb_segment_state state;
     uint64_t offset;                    /* torn or damaged: where ... */
     char reason[480];                   /* ... and why */
-    uint64_t missing_first, missing_last; /* numbers between this segment and the next that are not settled and nowhere; 0, 0: none */
+    uint64_t missing_first, missing_last; /* unsettled numbers that should follow and are nowhere; 0, 0: none */
     struct rkb_segment_head head;       /* where it reads */
     bool head_reads;
 };
@@ -62,8 +62,12 @@ bool rkb_inspect_settled(const struct rkb_inspection *inspection, uint64_t seque
 /* Numbers that are not settled and lie before the oldest segment; false: none. */
 bool rkb_inspect_missing_before(const struct rkb_inspection *inspection, uint64_t *first, uint64_t *last);
 
-/* Reads one segment, the oldest being 0, in order; `visit`, if given, sees every record that counts. False: it cannot be read (RKB_SYSTEM). */
+/*
+ * Reads one segment, the oldest being 0, in order; `visit`, if given, sees every record that counts. False: it cannot
+ * be read (RKB_SYSTEM).
+ */
 bool rkb_inspect_segment(struct rkb_inspection *inspection, size_t index, struct rkb_inspected_segment *segment,
-                         void (*visit)(void *context, const struct rkb_record *record), void *context, struct rkb_error *error) RKB_MUST_CHECK;
+                         void (*visit)(void *context, const struct rkb_record *record), void *context,
+                         struct rkb_error *error) RKB_MUST_CHECK;
 
 #endif

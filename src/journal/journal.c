@@ -69,7 +69,8 @@ bool rkb_journal_learn(struct rkb_journal *journal, const struct rkb_record *rec
         if (rkb_dictionary_count(journal->dictionary, class) != before[class])
             journal->names_size += size;
     if (RKB_SEGMENT_HEADER + journal->names_size > journal->segment_size / 2)
-        return rkb_fail(error, RKB_USAGE, "journal: the names of routes and topics take more than half a segment; make segments larger");
+        return rkb_fail(error, RKB_USAGE,
+                        "journal: the names of routes and topics take more than half a segment; make segments larger");
     return true;
 }
 
@@ -184,7 +185,7 @@ static struct rkb_journal *new_journal(const struct rkb_journal_options *options
     struct rkb_journal *journal = calloc(1, sizeof *journal);
     if (journal == NULL)
         return NULL;
-    uint64_t size = options->segment_size < options->max_size / SEGMENTS ? options->segment_size : options->max_size / SEGMENTS;
+    uint64_t most = options->max_size / SEGMENTS, size = options->segment_size < most ? options->segment_size : most;
     journal->sys = options->sys;
     journal->max_size = options->max_size;
     journal->segment_size = (size_t)(size < SMALLEST_SEGMENT ? SMALLEST_SEGMENT : size / 4096 * 4096);
@@ -242,8 +243,8 @@ static bool enter_directory(struct rkb_journal *journal, struct rkb_error *error
 
 static bool open_checkpoint(struct rkb_journal *journal, uint64_t generation, uint64_t low, struct rkb_error *error)
 {
-    struct rkb_checkpoint_state state = {.low = low, .last_epoch = journal->last_epoch, .last_mark_ms = journal->last_mark_ms,
-                                         .last_time_us = journal->last_time_us};
+    struct rkb_checkpoint_state state = {.low = low, .last_epoch = journal->last_epoch,
+                                         .last_mark_ms = journal->last_mark_ms, .last_time_us = journal->last_time_us};
     journal->checkpoint = rkb_checkpoint_open(journal->directory, journal->id, journal->sys, generation,
                                               generation == 0 ? &state : NULL, error);
     return journal->checkpoint != NULL;
@@ -254,7 +255,8 @@ static bool remove_spare(struct rkb_journal *journal, struct rkb_error *error)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/" RKB_SPARE_NAME, journal->directory);
-    return journal->sys->unlink(path) == 0 || errno == ENOENT || rkb_fail_errno(error, "journal: cannot remove %s", path);
+    return journal->sys->unlink(path) == 0 || errno == ENOENT ||
+           rkb_fail_errno(error, "journal: cannot remove %s", path);
 }
 
 /*

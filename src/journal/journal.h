@@ -8,9 +8,9 @@
  *
  *     made --> filling --> sealed (cut to its length) --> shipped (checkpoint past it, no pins) --> removed
  *
- * Promise: what append took is found again after a kill; after a power loss too if it was synced. Never: gives a sequence
- * number twice; appends to a recovered segment; deletes what the written checkpoint has not passed.
- * All calls from one thread (the shipper's, or main's before it runs). Files 0600, directory 0700.
+ * Promise: what append took is found again after a kill; after a power loss too if it was synced. Never: gives a
+ * sequence number twice; appends to a recovered segment; deletes what the written checkpoint has not passed. All calls
+ * from one thread (the shipper's, or main's before it runs). Files 0600, directory 0700.
  */
 #ifndef RKB_JOURNAL_JOURNAL_H
 #define RKB_JOURNAL_JOURNAL_H
@@ -41,14 +41,15 @@ struct rkb_recovery {
     uint64_t torn_bytes;        /* cut off at the tail of the newest segment */
     uint64_t damaged;           /* segments (or parts) that did not read back, other than a torn tail */
     uint64_t lost_first, lost_last; /* the span of unshipped sequence numbers that damage may have cost; 0, 0 if none */
-    int64_t lost_from_us, lost_to_us; /* times of the records around that span; where there is none before: when its segment was made, or 1; behind: now */
+    int64_t lost_from_us, lost_to_us; /* times of the records around that span; before the first: when its segment was
+                                         made, or 1; behind the last: now */
     char damage[256];           /* the first damage in words: file, offset, reason */
 };
 
 /*
- * Locks, reads, seals and starts a new segment. `visit`, if given, sees each record that is not settled yet
- * by the checkpoint, in order, and every mark and gap of the newest old segment; the slices are lent for the call. Errors: RKB_LOCKED
- * (with the pid), RKB_VERSION, RKB_DAMAGED, RKB_SYSTEM, RKB_FULL.
+ * Locks, reads, seals and starts a new segment. `visit`, if given, sees each record that is not settled yet by the
+ * checkpoint, in order, and every mark and gap of the newest old segment; the slices are lent for the call. Errors:
+ * RKB_LOCKED (with the pid), RKB_VERSION, RKB_DAMAGED, RKB_SYSTEM, RKB_FULL.
  */
 struct rkb_journal *rkb_journal_open(const struct rkb_journal_options *options, struct rkb_recovery *recovery,
                                      void (*visit)(void *context, const struct rkb_record *record), void *context,
@@ -61,12 +62,13 @@ const struct rkb_dictionary *rkb_journal_dictionary(const struct rkb_journal *jo
 struct rkb_acks *rkb_journal_acks(struct rkb_journal *journal);
 
 /*
- * Appends whole records as they stand in the ring (sealed with `salt`), in one write per segment they touch. Records with a
- * sequence the journal has already (a crash between append and consume) are skipped; dictionary records are
- * learned. *taken is how many bytes of `bytes` are dealt with, also on failure. RKB_FULL: at max_size, or the disk
- * is full; try again after segments were removed. RKB_SYSTEM: the disk broke; RKB_DAMAGED: a record that does not parse.
+ * Appends whole records as they stand in the ring (sealed with `salt`), in one write per segment they touch. Records
+ * with a sequence the journal has already (a crash between append and consume) are skipped; dictionary records are
+ * learned. *taken is how many bytes of `bytes` are dealt with, also on failure. RKB_FULL: at max_size, or the disk is
+ * full; try again after segments were removed. RKB_SYSTEM: the disk broke; RKB_DAMAGED: a record that does not parse.
  */
-bool rkb_journal_append(struct rkb_journal *journal, const uint8_t *records, size_t bytes, uint64_t salt, size_t *taken, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_journal_append(struct rkb_journal *journal, const uint8_t *records, size_t bytes, uint64_t salt, size_t *taken,
+                        struct rkb_error *error) RKB_MUST_CHECK;
 /* The longest record a segment takes. */
 size_t rkb_journal_record_limit(const struct rkb_journal *journal);
 /* The next sequence number append expects. */
@@ -78,10 +80,10 @@ bool rkb_journal_sync(struct rkb_journal *journal, struct rkb_error *error) RKB_
 uint64_t rkb_journal_synced(const struct rkb_journal *journal);
 
 /*
- * The same in three steps, so that the one that waits can be another thread's. begin takes what is to be synced: the records (unless
- * `records` is false), the directory, the checkpoint, and the segments that may go. run waits for the disk; any thread, with nothing of
- * the journal. end, with run's result, says what is promised now. One job at a time; each begin that gave true is followed by
- * run and end.
+ * The same in three steps, so that the one that waits can be another thread's. begin takes what is to be synced: the
+ * records (unless `records` is false), the directory, the checkpoint, and the segments that may go. run waits for the
+ * disk; any thread, with nothing of the journal. end, with run's result, says what is promised now. One job at a time;
+ * each begin that gave true is followed by run and end.
  */
 #define RKB_SYNC_SEGMENTS 30
 struct rkb_sync {
@@ -93,15 +95,18 @@ struct rkb_sync {
     uint64_t next, low;         /* what is promised when it has run: numbers below next; a checkpoint of low */
     size_t length;              /* of the last segment, at begin */
 };
-bool rkb_journal_sync_begin(struct rkb_journal *journal, bool records, struct rkb_sync *job, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_journal_sync_begin(struct rkb_journal *journal, bool records, struct rkb_sync *job,
+                            struct rkb_error *error) RKB_MUST_CHECK;
 bool rkb_sync_run(struct rkb_sync *job, struct rkb_error *error) RKB_MUST_CHECK;
 void rkb_journal_sync_end(struct rkb_journal *journal, struct rkb_sync *job, bool ran);
 
 /*
  * Writes the acks as the checkpoint: low no higher than `limit` (what is synced, or UINT64_MAX where `sync: none`).
- * `durable`: syncs it, and removes the segments it passed that nobody pins; else the next sync job makes it durable, and the one after that removes.
+ * `durable`: syncs it, and removes the segments it passed that nobody pins; else the next sync job makes it durable,
+ * and the one after that removes.
  */
-bool rkb_journal_checkpoint(struct rkb_journal *journal, uint64_t limit, bool durable, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_journal_checkpoint(struct rkb_journal *journal, uint64_t limit, bool durable,
+                            struct rkb_error *error) RKB_MUST_CHECK;
 /* True when sync jobs would let segments go. */
 bool rkb_journal_removable(const struct rkb_journal *journal);
 
@@ -133,10 +138,12 @@ void rkb_cursor_close(struct rkb_cursor *cursor);
 
 enum rkb_next { RKB_NEXT_RECORD, RKB_NEXT_END, RKB_NEXT_DAMAGED, RKB_NEXT_FAILED };
 /*
- * The next message, mark or gap; END when there is none yet. DAMAGED: the record there does not count; *error says where, the
- * cursor stands after the damage (at the next segment) and record->sequence is the first number there. FAILED: could not map (RKB_SYSTEM).
+ * The next message, mark or gap; END when there is none yet. DAMAGED: the record there does not count; *error says
+ * where, the cursor stands after the damage (at the next segment) and record->sequence is the first number there.
+ * FAILED: could not map (RKB_SYSTEM).
  */
-enum rkb_next rkb_cursor_next(struct rkb_cursor *cursor, struct rkb_record *record, struct rkb_error *error) RKB_MUST_CHECK;
+enum rkb_next rkb_cursor_next(struct rkb_cursor *cursor, struct rkb_record *record,
+                              struct rkb_error *error) RKB_MUST_CHECK;
 
 /* A pinned segment stays mapped and on disk. Pins are counted. */
 void rkb_segment_pin(struct rkb_segment *segment);

@@ -1,10 +1,11 @@
 /*
  * ledger -- see ledger.h.
  *
- *     append --> [ head | gap | gap | ... ] -- over 1 MiB --> ledger.new (open gaps, newest half of the closed) --> ledger
+ *     append --> [ head | gap | gap | ... ] -- over 1 MiB --> ledger.new (all open gaps, newer half of the closed)
+ *                    ^------------------------- rename ----------------------'
  *
- * Promise: when append says true the gap is on disk. Never: trusts a file again after a failed sync (it is written anew);
- * throws away a file that does not read back (it is kept as ledger.damaged).
+ * Promise: when append says true the gap is on disk. Never: trusts a file again after a failed sync (it is written
+ * anew); throws away a file that does not read back (it is kept as ledger.damaged).
  */
 #include "journal/ledger.h"
 
@@ -82,7 +83,8 @@ static void add_record(struct rkb_buffer *bytes, const struct rkb_gap *gap, uint
     rkb_buffer_free(&json);
 }
 
-static bool write_bytes(struct rkb_ledger *ledger, int fd, const char *path, const struct rkb_buffer *bytes, size_t offset, struct rkb_error *error)
+static bool write_bytes(struct rkb_ledger *ledger, int fd, const char *path, const struct rkb_buffer *bytes,
+                        size_t offset, struct rkb_error *error)
 {
     size_t at = 0;
     if (bytes->failed)
@@ -118,7 +120,8 @@ static void halve(struct rkb_ledger *ledger)
 
 static bool put_together(struct rkb_ledger *ledger, uint64_t salt, struct rkb_buffer *bytes)
 {
-    struct rkb_segment_head head = {.version = RKB_FORMAT_VERSION, .salt = salt, .created_us = ledger->sys->realtime_us()};
+    struct rkb_segment_head head = {.version = RKB_FORMAT_VERSION, .salt = salt,
+                                    .created_us = ledger->sys->realtime_us()};
     memcpy(head.journal_id, ledger->id, sizeof head.journal_id);
     uint8_t *at = rkb_buffer_reserve(bytes, RKB_SEGMENT_HEADER);
     if (at == NULL)
@@ -165,7 +168,10 @@ static bool write_anew(struct rkb_ledger *ledger, struct rkb_error *error)
     return true;
 }
 
-/* Reads gap records. *end: of what counts. False, with *error, where damage ends the reading: bytes that do not count with more behind them. */
+/*
+ * Reads gap records. *end: of what counts. False, with *error, where damage ends the reading: bytes that do not count
+ * with more behind them.
+ */
 static bool read_gaps(struct rkb_ledger *ledger, const uint8_t *data, size_t size, size_t *end, struct rkb_error *error)
 {
     const char *why = "nothing was written here";
@@ -184,7 +190,8 @@ static bool read_gaps(struct rkb_ledger *ledger, const uint8_t *data, size_t siz
     bool whole_header = size - at >= RKB_RECORD_HEADER;
     if (parse == RKB_PARSE_BLANK || !whole_header || rkb_record_length(data + at) >= size - at)
         return true;
-    return rkb_fail(error, RKB_DAMAGED, "ledger: %s at %zu: %s; the gaps behind it are not known", ledger->path, at, why);
+    return rkb_fail(error, RKB_DAMAGED, "ledger: %s at %zu: %s; the gaps behind it are not known", ledger->path, at,
+                    why);
 }
 
 static bool read_head(struct rkb_ledger *ledger, const uint8_t *data, size_t size, struct rkb_error *error)
@@ -246,7 +253,8 @@ static bool take_up(struct rkb_ledger *ledger, struct rkb_error *damage, struct 
     return write_anew(ledger, error);
 }
 
-static bool open_all(struct rkb_ledger *ledger, const char *directory, struct rkb_error *damage, struct rkb_error *error)
+static bool open_all(struct rkb_ledger *ledger, const char *directory, struct rkb_error *damage,
+                     struct rkb_error *error)
 {
     if (snprintf(ledger->path, sizeof ledger->path, "%s/ledger", directory) > (int)sizeof ledger->path - 16)
         return rkb_fail(error, RKB_USAGE, "ledger: the directory's name is too long");
@@ -264,7 +272,8 @@ static bool open_all(struct rkb_ledger *ledger, const char *directory, struct rk
 }
 
 struct rkb_ledger *rkb_ledger_open(const char *directory, const uint8_t journal_id[16], const struct rkb_sys *sys,
-                                   void (*visit)(void *context, const struct rkb_gap *gap), void *context, struct rkb_error *error)
+                                   void (*visit)(void *context, const struct rkb_gap *gap), void *context,
+                                   struct rkb_error *error)
 {
     struct rkb_error damage = {.code = RKB_OK}, trouble = {.code = RKB_OK};
     struct rkb_ledger *ledger = calloc(1, sizeof *ledger);

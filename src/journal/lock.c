@@ -50,7 +50,8 @@ static bool parse_id(const char *text, size_t size, uint8_t id[16])
     return true;
 }
 
-static bool write_text(int fd, const char *path, const struct rkb_sys *sys, const char *text, size_t at, struct rkb_error *error)
+static bool write_text(int fd, const char *path, const struct rkb_sys *sys, const char *text, size_t at,
+                       struct rkb_error *error)
 {
     size_t size = strlen(text);
     ssize_t done = sys->pwrite(fd, text, size, (off_t)at);
@@ -80,15 +81,18 @@ static void locked_by(const char *directory, const char *text, struct rkb_error 
              pid == NULL ? 0L : strtol(pid + 5, NULL, 10));
 }
 
-bool rkb_lock_own(int fd, const char *directory, bool has_segments, const struct rkb_sys *sys, uint8_t id[16], struct rkb_error *error)
+bool rkb_lock_own(int fd, const char *directory, bool has_segments, const struct rkb_sys *sys, uint8_t id[16],
+                  struct rkb_error *error)
 {
     char path[PATH_MAX], text[FILE_SIZE], pid[24];
     path_of(path, directory);
     size_t size = read_text(fd, sys, text);
     if (!parse_id(text, size, id)) {
         if (has_segments)
-            return rkb_fail(error, RKB_DAMAGED, "journal: %s does not hold the id of the journal whose segments lie beside it. Write it "
-                            "back (\"" ID_LINE "\" and the id that `rkbctl journal list` shows), or move the segments away", path);
+            return rkb_fail(error, RKB_DAMAGED,
+                            "journal: %s does not hold the id of the journal whose segments lie beside it. Write it "
+                            "back (\"" ID_LINE "\" and the id that `rkbctl journal list` shows), or move the segments away",
+                            path);
         if (!make_id(fd, path, sys, id, error))
             return false;
     }

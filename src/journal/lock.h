@@ -1,8 +1,8 @@
 /*
  * lock -- one process per journal directory, and the journal's id.
  *
- * The file `lock` holds two lines: "rkbridge journal <32 hex digits>" and "pid <number>". The id is made once and
- * never written again; the pid is for people. The lock itself is flock(2): gone with the process, not inherited by exec.
+ * The file `lock` holds two lines: "rkbridge journal <32 hex digits>" and "pid <number>". The id is made once and never
+ * written again; the pid is for people. The lock itself is flock(2): gone with the process, not inherited by exec.
  */
 #ifndef RKB_JOURNAL_LOCK_H
 #define RKB_JOURNAL_LOCK_H
@@ -21,6 +21,7 @@ bool rkb_lock_own(int fd, const char *directory, bool has_segments, const struct
                   struct rkb_error *error) RKB_MUST_CHECK;
 
 /* Reads the id without locking. */
-bool rkb_lock_read_id(const char *directory, const struct rkb_sys *sys, uint8_t id[16], struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_lock_read_id(const char *directory, const struct rkb_sys *sys, uint8_t id[16],
+                      struct rkb_error *error) RKB_MUST_CHECK;
 
 #endif

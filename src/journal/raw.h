@@ -1,7 +1,8 @@
 /*
  * raw -- little-endian integers at places whose bounds were checked already, for the paths that cost per message.
  *
- * Everything else reads and writes through the cursors of base/bytes.h. Compilers turn each of these into one load or store.
+ * Everything else reads and writes through the cursors of base/bytes.h. Compilers turn each of these into one load or
+ * store.
  */
 #ifndef RKB_JOURNAL_RAW_H
 #define RKB_JOURNAL_RAW_H

@@ -1,15 +1,17 @@
 /*
  * recover -- reads what an earlier process left; see journal.h.
  *
- *     heads of all segments --> checkpoint --> each segment that may hold unsettled records, oldest first --> newest: cut
+ *     heads of all segments --> checkpoint --> each segment that may hold unsettled records, oldest first
+ *                                          --> newest: cut
  *
  *     first place that does not count      in an older segment: damage, its numbers up to the next segment are lost
  *                                          in the newest: torn tail; damage too if records that count lie behind it
  *     segment whose head does not read     damage; as far as its numbers may go, they are lost
  *     numbers between segments             damage if not settled
  *
- * Promise: what is visited was checked; next is higher than every number that was found used. Lost numbers become settled, so that
- * the checkpoint can pass them: telling of them is the caller's. Never: changes a file but to cut the newest's tail.
+ * Promise: what is visited was checked; next is higher than every number that was found used. Lost numbers become
+ * settled, so that the checkpoint can pass them: telling of them is the caller's. Never: changes a file but to cut the
+ * newest's tail.
  */
 #include "journal/scan.h"
 #include "journal/state.h"
@@ -147,7 +149,8 @@ static bool find_segments(struct recovery *recovery, struct rkb_error *error)
         struct rkb_segment *segment = rkb_segment_adopt(journal->directory, numbers[i], journal->sys);
         recovery->found[i].segment = segment;
         good = segment != NULL || rkb_fail(error, RKB_NO_MEMORY, "journal: no memory for its recovery");
-        good = good && rkb_journal_add_segment(journal, segment, error) && read_head(recovery, &recovery->found[i], error);
+        good = good && rkb_journal_add_segment(journal, segment, error) &&
+               read_head(recovery, &recovery->found[i], error);
     }
     free(numbers);
     return good;
@@ -159,7 +162,8 @@ static bool load_checkpoint(struct recovery *recovery, uint64_t *generation, uin
     struct rkb_journal *journal = recovery->journal;
     struct rkb_error trouble = {.text = "the checkpoint is missing"};
     struct rkb_checkpoint_state state = {.ranges = journal->ranges};
-    enum rkb_checkpoint_found found = rkb_checkpoint_read(journal->directory, journal->id, journal->sys, &state, generation, &trouble);
+    enum rkb_checkpoint_found found = rkb_checkpoint_read(journal->directory, journal->id, journal->sys, &state,
+                                                          generation, &trouble);
     if (found == RKB_CHECKPOINT_FAILED) {
         *error = trouble;
         return false;
@@ -170,7 +174,8 @@ static bool load_checkpoint(struct recovery *recovery, uint64_t *generation, uin
         state = (struct rkb_checkpoint_state){.low = recovery->count > 0 ? recovery->found[0].segment->first : 1};
         recovery->report->fresh = found == RKB_CHECKPOINT_MISSING && recovery->count == 0;
         if (!recovery->report->fresh && recovery->report->damaged++ == 0)
-            snprintf(recovery->report->damage, sizeof recovery->report->damage, "%.180s; all segments are sent again", trouble.text);
+            snprintf(recovery->report->damage, sizeof recovery->report->damage, "%.180s; all segments are sent again",
+                     trouble.text);
     }
     journal->acks = rkb_acks_new(state.low);
     if (journal->acks == NULL)
@@ -238,8 +243,8 @@ static void show(struct recovery *recovery, const struct rkb_record *record, boo
 }
 
 /* Reads records up to the first that does not count. BLANK or BAD with *why; false when memory ran out. */
-static bool read_records(struct recovery *recovery, struct rkb_scan *scan, bool all_marks, enum rkb_parse *ended, const char **why,
-                         struct rkb_error *error)
+static bool read_records(struct recovery *recovery, struct rkb_scan *scan, bool all_marks, enum rkb_parse *ended,
+                         const char **why, struct rkb_error *error)
 {
     for (;;) {
         struct rkb_record record;
@@ -304,7 +309,10 @@ static bool read_older(struct recovery *recovery, size_t index, struct rkb_error
     return true;
 }
 
-/* The end of what was written at or after `from`: room that was only reserved reads as zeros and is skipped without reading it. */
+/*
+ * The end of what was written at or after `from`: room that was only reserved reads as zeros and is skipped without
+ * reading it.
+ */
 static size_t written_end(int fd, const uint8_t *data, size_t from, size_t size)
 {
     size_t end = from;
@@ -322,7 +330,10 @@ static size_t written_end(int fd, const uint8_t *data, size_t from, size_t size)
     return end;
 }
 
-/* Looks behind a torn place for records that count: their numbers were used. They are not shown: what is before them is gone. */
+/*
+ * Looks behind a torn place for records that count: their numbers were used. They are not shown: what is before them is
+ * gone.
+ */
 static bool look_ahead(struct recovery *recovery, struct rkb_scan scan, size_t end, uint64_t *next)
 {
     bool any = false;
@@ -336,7 +347,10 @@ static bool look_ahead(struct recovery *recovery, struct rkb_scan scan, size_t e
     return any;
 }
 
-/* The numbers a segment without a readable head may have used: as long as its records look right, else as many as would fit. */
+/*
+ * The numbers a segment without a readable head may have used: as long as its records look right, else as many as would
+ * fit.
+ */
 static uint64_t guess_end(const struct finding *finding, const uint8_t *data)
 {
     uint64_t next = finding->segment->first;
@@ -441,7 +455,8 @@ static bool settle_end(struct recovery *recovery, uint64_t high, struct rkb_erro
         return false;
     bool gone = recovery->count == 0 && high > 0;
     if (lost || gone)
-        describe(recovery, journal->directory, 0, gone ? "no segment is left of what the checkpoint tells of" : "records the checkpoint tells of are missing");
+        describe(recovery, journal->directory, 0,
+                 gone ? "no segment is left of what the checkpoint tells of" : "records the checkpoint tells of are missing");
     journal->next = high >= recovery->expected ? high + 1 : recovery->expected;
     if (recovery->end_open)
         recovery->report->lost_to_us = journal->sys->realtime_us();
@@ -449,9 +464,11 @@ static bool settle_end(struct recovery *recovery, uint64_t high, struct rkb_erro
 }
 
 bool rkb_journal_recover(struct rkb_journal *journal, struct rkb_recovery *report, uint64_t *generation,
-                         void (*visit)(void *context, const struct rkb_record *record), void *context, struct rkb_error *error)
+                         void (*visit)(void *context, const struct rkb_record *record), void *context,
+                         struct rkb_error *error)
 {
-    struct recovery recovery = {.journal = journal, .report = report, .visit = visit, .context = context, .before_us = 1};
+    struct recovery recovery = {.journal = journal, .report = report, .visit = visit, .context = context,
+                                .before_us = 1};
     uint64_t high = 0;
     bool good = find_segments(&recovery, error) && load_checkpoint(&recovery, generation, &high, error) &&
                 find_newest_with_records(&recovery, error);

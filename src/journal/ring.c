@@ -79,8 +79,9 @@ static bool read_page(const uint8_t *at, const uint8_t id[16], struct rkb_ring *
     if (!ours || rkb_read_u64(&reader) != XXH3_64bits(at, FIXED - 8))
         return rkb_fail(error, RKB_DAMAGED, "ring %s: its first page is not one of ours, or damaged", ring->path);
     if (version > RING_VERSION)
-        return rkb_fail(error, RKB_VERSION, "ring %s: written in version %u by a newer rkbridge; start that one to empty it",
-                        ring->path, version);
+        return rkb_fail(error, RKB_VERSION,
+                        "ring %s: written in version %u by a newer rkbridge; start that one to empty it", ring->path,
+                        version);
     if (!same || page_size != PAGE_SIZE_IN_FILE)
         return rkb_fail(error, RKB_DAMAGED, "ring %s: belongs to another journal", ring->path);
     return true;
@@ -140,7 +141,8 @@ static bool make_anonymous(struct rkb_ring *ring, const struct rkb_ring_options 
  * Makes the file under a name of its own and moves it to its place when it is whole, so that a file found there
  * is always whole. The notes of an `empty` ring it replaces are taken along.
  */
-static bool make_file(struct rkb_ring *ring, const struct rkb_ring_options *options, const struct page *empty, struct rkb_error *error)
+static bool make_file(struct rkb_ring *ring, const struct rkb_ring_options *options, const struct page *empty,
+                      struct rkb_error *error)
 {
     const struct rkb_sys *sys = options->sys;
     char path[PATH_MAX + 8];
@@ -173,13 +175,14 @@ static bool check_file(struct rkb_ring *ring, int fd, const struct rkb_ring_opti
     if (fstat(fd, &status) != 0)
         return rkb_fail_errno(error, "ring: cannot examine %s", ring->path);
     if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 07777) != 0600)
-        return rkb_fail(error, RKB_DAMAGED, "ring %s: not a file of ours (owner %u, mode %o; expected %u and 600)", ring->path,
-                        (unsigned)status.st_uid, (unsigned)status.st_mode & 07777, (unsigned)geteuid());
+        return rkb_fail(error, RKB_DAMAGED, "ring %s: not a file of ours (owner %u, mode %o; expected %u and 600)",
+                        ring->path, (unsigned)status.st_uid, (unsigned)status.st_mode & 07777, (unsigned)geteuid());
     if (options->sys->pread(fd, page, sizeof page, 0) != sizeof page)
         return rkb_fail(error, RKB_DAMAGED, "ring %s: shorter than its first page", ring->path);
     if (!read_page(page, options->journal_id, ring, error))
         return false;
-    if (ring->size == 0 || ring->size % PAGE_SIZE_IN_FILE != 0 || (uint64_t)status.st_size != PAGE_SIZE_IN_FILE + ring->size)
+    if (ring->size == 0 || ring->size % PAGE_SIZE_IN_FILE != 0 ||
+        (uint64_t)status.st_size != PAGE_SIZE_IN_FILE + ring->size)
         return rkb_fail(error, RKB_DAMAGED, "ring %s: %jd bytes long, but its page says %zu of data", ring->path,
                         (intmax_t)status.st_size, ring->size);
     if (options->sys->allocate(fd, 0, status.st_size) != 0)
@@ -188,19 +191,20 @@ static bool check_file(struct rkb_ring *ring, int fd, const struct rkb_ring_opti
 }
 
 /* Walks the records between tail and head. */
-static bool walk(const struct rkb_ring *ring, void (*visit)(void *context, const struct rkb_record *record), void *context,
-                 struct rkb_error *error)
+static bool walk(const struct rkb_ring *ring, void (*visit)(void *context, const struct rkb_record *record),
+                 void *context, struct rkb_error *error)
 {
     uint64_t tail = atomic_load(&ring->page->tail), head = atomic_load(&ring->page->head);
     if (tail > head || head - tail > ring->size || tail % 8 != 0 || head % 8 != 0)
-        return rkb_fail(error, RKB_DAMAGED, "ring %s: head %" PRIu64 " and tail %" PRIu64 " do not belong together", ring->path, head, tail);
+        return rkb_fail(error, RKB_DAMAGED, "ring %s: head %" PRIu64 " and tail %" PRIu64 " do not belong together",
+                        ring->path, head, tail);
     while (tail < head) {
         struct rkb_record record;
         const char *why = "nothing was written here";
         const uint8_t *at = ring->data + tail % ring->size;
         if (rkb_record_parse(at, head - tail, ring->salt, &record, &why) != RKB_PARSE_RECORD)
-            return rkb_fail(error, RKB_DAMAGED, "ring %s: the record at offset %" PRIu64 " does not count: %s", ring->path,
-                            PAGE_SIZE_IN_FILE + tail % ring->size, why);
+            return rkb_fail(error, RKB_DAMAGED, "ring %s: the record at offset %" PRIu64 " does not count: %s",
+                            ring->path, PAGE_SIZE_IN_FILE + tail % ring->size, why);
         if (visit != NULL)
             visit(context, &record);
         tail += rkb_record_length(at);
@@ -208,7 +212,8 @@ static bool walk(const struct rkb_ring *ring, void (*visit)(void *context, const
     return true;
 }
 
-static bool reopen(struct rkb_ring *ring, int fd, const struct rkb_ring_options *options, size_t wanted, struct rkb_error *error)
+static bool reopen(struct rkb_ring *ring, int fd, const struct rkb_ring_options *options, size_t wanted,
+                   struct rkb_error *error)
 {
     if (!check_file(ring, fd, options, error) || !map(ring, fd, error) || !walk(ring, NULL, NULL, error))
         return false;
@@ -255,7 +260,8 @@ struct rkb_ring *rkb_ring_open(const struct rkb_ring_options *options, struct rk
     ring->outlives = options->directory != NULL;
     bool done;
     if (page != PAGE_SIZE_IN_FILE)
-        done = rkb_fail(error, RKB_USAGE, "ring: this machine's pages are of %zu bytes, only %d is supported", page, PAGE_SIZE_IN_FILE);
+        done = rkb_fail(error, RKB_USAGE, "ring: this machine's pages are of %zu bytes, only %d is supported", page,
+                        PAGE_SIZE_IN_FILE);
     else
         done = ring->outlives ? open_file(ring, options, error) : make_anonymous(ring, options, error);
     if (!done) {
@@ -282,8 +288,8 @@ void rkb_ring_remove(struct rkb_ring *ring)
     rkb_ring_close(ring);
 }
 
-bool rkb_ring_visit(const struct rkb_ring *ring, void (*visit)(void *context, const struct rkb_record *record), void *context,
-                    struct rkb_error *error)
+bool rkb_ring_visit(const struct rkb_ring *ring, void (*visit)(void *context, const struct rkb_record *record),
+                    void *context, struct rkb_error *error)
 {
     return walk(ring, visit, context, error);
 }

@@ -37,18 +37,25 @@ struct rkb_ring *rkb_ring_open(const struct rkb_ring_options *options, struct rk
 void rkb_ring_close(struct rkb_ring *ring);
 /*
  * Shows each record between tail and head, in order, the slices lent for the call: before producer and consumer run.
- * RKB_DAMAGED, with file and offset, where one does not count; open has made the same walk, so this is about what came after.
+ * RKB_DAMAGED, with file and offset, where one does not count; open has made the same walk, so this is about what came
+ * after.
  */
-bool rkb_ring_visit(const struct rkb_ring *ring, void (*visit)(void *context, const struct rkb_record *record), void *context,
-                    struct rkb_error *error) RKB_MUST_CHECK;
-/* Unmaps and removes the file, when all was consumed and the journal knows what the notes say: a clean end leaves no memory taken. */
+bool rkb_ring_visit(const struct rkb_ring *ring, void (*visit)(void *context, const struct rkb_record *record),
+                    void *context, struct rkb_error *error) RKB_MUST_CHECK;
+/*
+ * Unmaps and removes the file, when all was consumed and the journal knows what the notes say: a clean end leaves no
+ * memory taken.
+ */
 void rkb_ring_remove(struct rkb_ring *ring);
 /* True when it outlives the process. */
 bool rkb_ring_outlives(const struct rkb_ring *ring);
 size_t rkb_ring_size(const struct rkb_ring *ring);
 uint64_t rkb_ring_salt(const struct rkb_ring *ring);
 
-/* Producer. NULL when there is no room for `size` bytes plus `keep` bytes that must stay free (kept for gaps and marks). */
+/*
+ * Producer. NULL when there is no room for `size` bytes plus `keep` bytes that must stay free (kept for gaps and
+ * marks).
+ */
 uint8_t *rkb_ring_reserve(struct rkb_ring *ring, size_t size, size_t keep);
 void rkb_ring_commit(struct rkb_ring *ring, size_t size);
 /* Bytes free for the producer, a lower bound. */
@@ -58,10 +65,16 @@ size_t rkb_ring_room(const struct rkb_ring *ring);
 size_t rkb_ring_peek(const struct rkb_ring *ring, const uint8_t **at);
 void rkb_ring_consume(struct rkb_ring *ring, size_t size);
 
-/* Any thread. Notes that outlive kill -9: when the last byte was read from a Redis (microseconds since 1970, kept by the loop) ... */
+/*
+ * Any thread. Notes that outlive kill -9: when the last byte was read from a Redis (microseconds since 1970, kept by
+ * the loop) ...
+ */
 void rkb_ring_note_read(struct rkb_ring *ring, int64_t realtime_us);
 int64_t rkb_ring_noted_read(const struct rkb_ring *ring);
-/* ... and the lowest sequence Kafka has not acknowledged (kept by the shipper, so that a kill resends only what was in flight). */
+/*
+ * ... and the lowest sequence Kafka has not acknowledged (kept by the shipper, so that a kill resends only what was in
+ * flight).
+ */
 void rkb_ring_note_low(struct rkb_ring *ring, uint64_t sequence);
 uint64_t rkb_ring_noted_low(const struct rkb_ring *ring);
 

@@ -15,7 +15,8 @@ static void step(struct rkb_scan *scan, const struct rkb_record *record)
 
 enum rkb_parse rkb_scan_next(struct rkb_scan *scan, struct rkb_record *record, const char **why)
 {
-    enum rkb_parse result = rkb_record_parse(scan->data + scan->offset, scan->size - scan->offset, scan->salt, record, why);
+    enum rkb_parse result = rkb_record_parse(scan->data + scan->offset, scan->size - scan->offset, scan->salt, record,
+                                             why);
     if (result != RKB_PARSE_RECORD)
         return result;
     if (record->sequence != (record->kind == RKB_DICTIONARY ? 0 : scan->next)) {

@@ -17,7 +17,9 @@ struct rkb_scan {
 /* From behind the header. */
 struct rkb_scan rkb_scan(const uint8_t *data, size_t size, const struct rkb_segment_head *head);
 
-/* The next record that counts; BLANK at the end; BAD with *why where one does not count. Then offset stays where it is. */
+/*
+ * The next record that counts; BLANK at the end; BAD with *why where one does not count. Then offset stays where it is.
+ */
 enum rkb_parse rkb_scan_next(struct rkb_scan *scan, struct rkb_record *record, const char **why) RKB_MUST_CHECK;
 
 /*

@@ -56,7 +56,8 @@ void rkb_segment_free(struct rkb_segment *segment)
     free(segment);
 }
 
-struct rkb_segment *rkb_segment_make(const char *directory, size_t size, const struct rkb_sys *sys, struct rkb_error *error)
+struct rkb_segment *rkb_segment_make(const char *directory, size_t size, const struct rkb_sys *sys,
+                                     struct rkb_error *error)
 {
     char *path;
     struct rkb_segment *segment = new_segment(sys, asprintf(&path, "%s/" RKB_SPARE_NAME, directory) < 0 ? NULL : path);
@@ -78,7 +79,8 @@ struct rkb_segment *rkb_segment_make(const char *directory, size_t size, const s
     return NULL;
 }
 
-static bool write_all(struct rkb_segment *segment, const uint8_t *data, size_t size, size_t offset, struct rkb_error *error)
+static bool write_all(struct rkb_segment *segment, const uint8_t *data, size_t size, size_t offset,
+                      struct rkb_error *error)
 {
     while (size > 0) {
         ssize_t done = segment->sys->pwrite(segment->fd, data, size, (off_t)offset);

@@ -35,7 +35,8 @@ char *rkb_segment_path(const char *directory, uint64_t first);
 bool rkb_segment_number(const char *name, uint64_t *first);
 
 /* A spare segment at directory/next.tmp, all its room reserved. A half-made file is removed again. */
-struct rkb_segment *rkb_segment_make(const char *directory, size_t size, const struct rkb_sys *sys, struct rkb_error *error);
+struct rkb_segment *rkb_segment_make(const char *directory, size_t size, const struct rkb_sys *sys,
+                                     struct rkb_error *error);
 /*
  * Turns a spare into the segment that begins with head->first_sequence: writes head and `names` (finished dictionary
  * records), renames it to its place. On failure it is still a spare. The directory is for the caller to sync.
@@ -46,7 +47,8 @@ bool rkb_segment_begin(struct rkb_segment *segment, const char *directory, const
 struct rkb_segment *rkb_segment_adopt(const char *directory, uint64_t first, const struct rkb_sys *sys);
 
 /* Appends bytes; on failure length is as before, and the same place is written next time. */
-bool rkb_segment_write(struct rkb_segment *segment, const uint8_t *data, size_t size, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_segment_write(struct rkb_segment *segment, const uint8_t *data, size_t size,
+                       struct rkb_error *error) RKB_MUST_CHECK;
 bool rkb_segment_sync(struct rkb_segment *segment, struct rkb_error *error) RKB_MUST_CHECK;
 /* Cuts the file to what counts. */
 bool rkb_segment_seal(struct rkb_segment *segment, struct rkb_error *error) RKB_MUST_CHECK;

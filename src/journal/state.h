@@ -46,12 +46,14 @@ struct rkb_journal {
 };
 
 /* journal.c */
-bool rkb_journal_add_segment(struct rkb_journal *journal, struct rkb_segment *segment, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_journal_add_segment(struct rkb_journal *journal, struct rkb_segment *segment,
+                             struct rkb_error *error) RKB_MUST_CHECK;
 void rkb_journal_drop_segment(struct rkb_journal *journal, size_t index);
 /* Index of the first segment whose last number is `sequence` or higher; segment_count when there is none. */
 size_t rkb_journal_find(const struct rkb_journal *journal, uint64_t sequence);
 /* Learns a name; RKB_USAGE when the names would take more than half a segment. */
-bool rkb_journal_learn(struct rkb_journal *journal, const struct rkb_record *record, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_journal_learn(struct rkb_journal *journal, const struct rkb_record *record,
+                       struct rkb_error *error) RKB_MUST_CHECK;
 /* True when the segment is wholly below `low`, nobody pins it, and it is not the newest. */
 bool rkb_journal_passed(const struct rkb_journal *journal, size_t index, uint64_t low);
 /* Removes the segments that the durable checkpoint has passed and nobody pins: it must not ask for what is gone. */
@@ -62,11 +64,17 @@ void rkb_journal_note(struct rkb_journal *journal, const struct rkb_record *reco
 /* append.c: seals the filling segment, if there is one, and starts the next at journal->next. */
 bool rkb_journal_start_segment(struct rkb_journal *journal, struct rkb_error *error) RKB_MUST_CHECK;
 
-/* recover.c: reads what is in the directory into the journal, which is locked and has its id. *generation: of the checkpoint read, 0: none. */
+/*
+ * recover.c: reads what is in the directory into the journal, which is locked and has its id. *generation: of the
+ * checkpoint read, 0: none.
+ */
 bool rkb_journal_recover(struct rkb_journal *journal, struct rkb_recovery *recovery, uint64_t *generation,
-                         void (*visit)(void *context, const struct rkb_record *record), void *context, struct rkb_error *error) RKB_MUST_CHECK;
+                         void (*visit)(void *context, const struct rkb_record *record), void *context,
+                         struct rkb_error *error) RKB_MUST_CHECK;
 
-/* directory.c: the numbers of the segments in a directory, ascending, malloc'd; false and errno when it cannot be read. */
+/*
+ * directory.c: the numbers of the segments in a directory, ascending, malloc'd; false and errno when it cannot be read.
+ */
 bool rkb_directory_segments(const char *directory, uint64_t **numbers, size_t *count) RKB_MUST_CHECK;
 
 #endif

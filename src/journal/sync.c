@@ -1,10 +1,12 @@
 /*
  * sync -- forces the journal to the disk in three steps, so that the one that waits can be another thread's.
  *
- *     begin: what may go, and what is not synced yet --> run: unlink, fdatasync, as long as it takes --> end: what that promises
+ *     begin: what may go, and what is not synced yet --> run: unlink, fdatasync, as long as it takes
+ *                                                    --> end: what that promises
  *
- * The job holds descriptors and paths of its own: segments may be sealed and closed while it runs. A segment goes only when the
- * checkpoint that has passed it was made durable by a job before: a power loss must not bring back one that asks for it.
+ * The job holds descriptors and paths of its own: segments may be sealed and closed while it runs. A segment goes only
+ * when the checkpoint that has passed it was made durable by a job before: a power loss must not bring back one that
+ * asks for it.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /*
  * dump -- see dump.h.
  *
- * Bytes that are UTF-8 are a JSON string in member "value" (or "key"), others are base64 in "value_base64" ("key_base64").
+ * Bytes that are UTF-8 are a JSON string in member "value" (or "key"), others are base64 in "value_base64"
+ * ("key_base64").
  */
 #include "tool/dump.h"
 
@@ -50,7 +51,8 @@ static void set_hex(json_t *object, const char *member, const uint8_t bytes[16])
 }
 
 /* The name of a number, or the number where no name is known. */
-static void set_name(json_t *object, const struct rkb_dump *dump, const char *member, enum rkb_name class, uint32_t number)
+static void set_name(json_t *object, const struct rkb_dump *dump, const char *member, enum rkb_name class,
+                     uint32_t number)
 {
     const char *name = rkb_dictionary_name(rkb_inspect_names(dump->inspection), class, number);
     json_object_set_new(object, member, name != NULL ? json_string(name) : json_integer(number));

@@ -1,8 +1,8 @@
 /*
  * journal -- `rkbctl journal list|verify|dump DIR`: a journal offline, while a bridge runs on it or not.
  *
- * Never: locks, changes or repairs. verify's exit code is 0 for a sound journal (an unfinished write at its end included) and 73 for
- * a damaged one.
+ * Never: locks, changes or repairs. verify's exit code is 0 for a sound journal (an unfinished write at its end
+ * included) and 73 for a damaged one.
  */
 #include "journal/inspect.h"
 #include "tool/dump.h"
@@ -66,16 +66,17 @@ static void print_segment(const struct rkb_inspected_segment *segment, FILE *out
 {
     char size[32];
     rkb_format_size(size, sizeof size, segment->size);
-    fprintf(out, "%-24s  %20" PRIu64 "  %10s  %9" PRIu64 "  %6" PRIu64 "  %5" PRIu64 "  %5" PRIu64 "  %s", file_name(segment->path),
-            segment->last, size, segment->records[RKB_MESSAGE], segment->records[RKB_MARK], segment->records[RKB_GAP],
-            segment->records[RKB_DICTIONARY], state_name(segment->state));
+    fprintf(out, "%-24s  %20" PRIu64 "  %10s  %9" PRIu64 "  %6" PRIu64 "  %5" PRIu64 "  %5" PRIu64 "  %s",
+            file_name(segment->path), segment->last, size, segment->records[RKB_MESSAGE], segment->records[RKB_MARK],
+            segment->records[RKB_GAP], segment->records[RKB_DICTIONARY], state_name(segment->state));
     if (segment->reason[0] != '\0')
         fprintf(out, " at %" PRIu64 ": %s", segment->offset, segment->reason);
     fputc('\n', out);
 }
 
 /* The id that the segments state, where the lock file has lost it. */
-static void print_lost_id(const struct rkb_inspection *inspection, const struct rkb_inspected_segment *segment, FILE *out)
+static void print_lost_id(const struct rkb_inspection *inspection, const struct rkb_inspected_segment *segment,
+                          FILE *out)
 {
     char id[33] = "";
     if (rkb_inspect_id(inspection) != NULL || !segment->head_reads)
@@ -90,14 +91,16 @@ static int list(struct rkb_inspection *inspection, FILE *out, FILE *err)
     struct rkb_error error;
     print_id(inspection, out);
     print_checkpoint(inspection, out);
-    fprintf(out, "\n%-24s  %20s  %10s  %9s  %6s  %5s  %5s  %s\n", "segment", "last record", "size", "messages", "marks", "gaps", "names", "state");
+    fprintf(out, "\n%-24s  %20s  %10s  %9s  %6s  %5s  %5s  %s\n", "segment", "last record", "size", "messages", "marks",
+            "gaps", "names", "state");
     for (size_t i = 0; i < rkb_inspect_segments(inspection); i++) {
         if (!rkb_inspect_segment(inspection, i, &segment, NULL, NULL, &error))
             return failed(err, &error);
         print_segment(&segment, out);
         print_lost_id(inspection, &segment, out);
         if (segment.missing_first != 0)
-            fprintf(out, "                          records %" PRIu64 " to %" PRIu64 " are missing\n", segment.missing_first, segment.missing_last);
+            fprintf(out, "                          records %" PRIu64 " to %" PRIu64 " are missing\n",
+                    segment.missing_first, segment.missing_last);
     }
     return 0;
 }
@@ -105,12 +108,14 @@ static int list(struct rkb_inspection *inspection, FILE *out, FILE *err)
 /* Says what is wrong with one segment; true when that is damage. */
 static bool tell(const struct rkb_inspected_segment *segment, FILE *out)
 {
-    bool damage = segment->state == RKB_SEGMENT_DAMAGED || segment->state == RKB_SEGMENT_NEWER || segment->missing_first != 0;
+    bool damage = segment->state == RKB_SEGMENT_DAMAGED || segment->state == RKB_SEGMENT_NEWER ||
+                  segment->missing_first != 0;
     if (segment->reason[0] != '\0')
         fprintf(out, "%s at %" PRIu64 ": %s%s\n", segment->path, segment->offset, segment->reason,
                 segment->state == RKB_SEGMENT_TORN ? " (an unfinished write, cut off at the next start)" : "");
     if (segment->missing_first != 0)
-        fprintf(out, "records %" PRIu64 " to %" PRIu64 " are missing behind %s\n", segment->missing_first, segment->missing_last, segment->path);
+        fprintf(out, "records %" PRIu64 " to %" PRIu64 " are missing behind %s\n", segment->missing_first,
+                segment->missing_last, segment->path);
     return damage;
 }
 
@@ -135,7 +140,8 @@ static int verify(struct rkb_inspection *inspection, FILE *out, FILE *err)
         damage = tell(&segment, out) || damage;
         records += segment.records[RKB_MESSAGE] + segment.records[RKB_MARK] + segment.records[RKB_GAP];
     }
-    fprintf(out, "%s: %zu segments, %" PRIu64 " records\n", damage ? "DAMAGED" : "sound", rkb_inspect_segments(inspection), records);
+    fprintf(out, "%s: %zu segments, %" PRIu64 " records\n", damage ? "DAMAGED" : "sound",
+            rkb_inspect_segments(inspection), records);
     return damage ? EXIT_DAMAGED : 0;
 }
 

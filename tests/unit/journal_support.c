@@ -28,7 +28,8 @@ char *join(const char *directory, const char *name)
 }
 
 /* Calls visit with the path of each plain file. */
-static void each_file(const char *directory, void (*visit)(const char *path, const char *name, void *context), void *context)
+static void each_file(const char *directory, void (*visit)(const char *path, const char *name, void *context),
+                      void *context)
 {
     DIR *open = opendir(directory);
     assert_non_null(open);
@@ -136,7 +137,8 @@ void batch_clear(struct batch *batch)
 
 static void add(struct batch *batch, const struct rkb_record *record)
 {
-    uint8_t *at = rkb_buffer_reserve(&batch->bytes, rkb_record_size(record->key.size, record->headers.size, record->value.size));
+    size_t size = rkb_record_size(record->key.size, record->headers.size, record->value.size);
+    uint8_t *at = rkb_buffer_reserve(&batch->bytes, size);
     assert_non_null(at);
     batch->bytes.size += rkb_record_write(at, record, BATCH_SALT);
 }
@@ -151,8 +153,9 @@ void batch_message(struct batch *batch, uint64_t sequence, size_t size)
 {
     uint8_t *value = malloc(size + 1);
     fill(value, size, sequence);
-    struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = sequence, .time_us = 1000000 + (int64_t)sequence, .epoch = 3,
-                                .count = (uint32_t)sequence, .route = 1, .topic = 1, .has_key = sequence % 2 == 0, .value = {value, size}};
+    struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = sequence, .time_us = 1000000 + (int64_t)sequence,
+                                .epoch = 3, .count = (uint32_t)sequence, .route = 1, .topic = 1,
+                                .has_key = sequence % 2 == 0, .value = {value, size}};
     if (record.has_key)
         record.key = rkb_slice_text("key");
     add(batch, &record);
@@ -162,13 +165,15 @@ void batch_message(struct batch *batch, uint64_t sequence, size_t size)
 void batch_mark(struct batch *batch, uint64_t sequence, uint64_t epoch, int64_t time_us)
 {
     uint8_t value[72] = {1};
-    struct rkb_record record = {.kind = RKB_MARK, .sequence = sequence, .time_us = time_us, .epoch = epoch, .route = 1, .value = {value, sizeof value}};
+    struct rkb_record record = {.kind = RKB_MARK, .sequence = sequence, .time_us = time_us, .epoch = epoch, .route = 1,
+                                .value = {value, sizeof value}};
     add(batch, &record);
 }
 
 void batch_gap(struct batch *batch, uint64_t sequence)
 {
-    struct rkb_record record = {.kind = RKB_GAP, .sequence = sequence, .time_us = 5, .route = 1, .value = rkb_slice_text("{}")};
+    struct rkb_record record = {.kind = RKB_GAP, .sequence = sequence, .time_us = 5, .route = 1,
+                                .value = rkb_slice_text("{}")};
     add(batch, &record);
 }
 
@@ -186,20 +191,23 @@ bool is_message(const struct rkb_record *record, size_t size)
 {
     uint8_t *value = malloc(size + 1);
     fill(value, size, record->sequence);
-    bool same = record->kind == RKB_MESSAGE && record->value.size == size && memcmp(record->value.data, value, size) == 0 &&
-                record->time_us == 1000000 + (int64_t)record->sequence && record->epoch == 3 && record->count == (uint32_t)record->sequence &&
-                record->has_key == (record->sequence % 2 == 0) &&
+    bool same = record->kind == RKB_MESSAGE && record->value.size == size &&
+                memcmp(record->value.data, value, size) == 0 &&
+                record->time_us == 1000000 + (int64_t)record->sequence && record->epoch == 3 &&
+                record->count == (uint32_t)record->sequence && record->has_key == (record->sequence % 2 == 0) &&
                 rkb_slice_equal(record->key, record->has_key ? rkb_slice_text("key") : rkb_slice(NULL, 0));
     free(value);
     return same;
 }
 
-struct rkb_journal_options options_for(const char *directory, uint64_t max_size, uint64_t segment_size, const struct rkb_sys *sys)
+struct rkb_journal_options options_for(const char *directory, uint64_t max_size, uint64_t segment_size,
+                                       const struct rkb_sys *sys)
 {
     return (struct rkb_journal_options){directory, max_size, segment_size, sys};
 }
 
-struct rkb_journal *open_journal(const char *directory, uint64_t max_size, uint64_t segment_size, struct rkb_recovery *recovery)
+struct rkb_journal *open_journal(const char *directory, uint64_t max_size, uint64_t segment_size,
+                                 struct rkb_recovery *recovery)
 {
     struct rkb_journal_options options = options_for(directory, max_size, segment_size, &rkb_sys_posix);
     struct rkb_recovery own;

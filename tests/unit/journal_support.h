@@ -15,12 +15,17 @@
 #include "base/sys.h"
 #include "journal/journal.h"
 
-/* A new directory under $TMPDIR, else /dev/shm, else /tmp; its name is malloc'd. remove_directory deletes it with the files in it. */
+/*
+ * A new directory under $TMPDIR, else /dev/shm, else /tmp; its name is malloc'd. remove_directory deletes it with the
+ * files in it.
+ */
 char *make_directory(void);
 void remove_directory(char *directory);
 char *join(const char *directory, const char *name);
 
-/* A whole file in memory, malloc'd; writing one; copying all plain files of a directory into another, emptied before. */
+/*
+ * A whole file in memory, malloc'd; writing one; copying all plain files of a directory into another, emptied before.
+ */
 uint8_t *read_whole(const char *path, size_t *size);
 void write_whole(const char *path, const uint8_t *bytes, size_t size);
 void copy_directory(const char *from, const char *to);
@@ -28,7 +33,10 @@ void empty_directory(const char *directory);
 /* How many names in the directory end so. */
 size_t count_files(const char *directory, const char *ending);
 
-/* Records as they come from a ring, sealed with BATCH_SALT. Payloads are made from the sequence number, so that a wrong one shows. */
+/*
+ * Records as they come from a ring, sealed with BATCH_SALT. Payloads are made from the sequence number, so that a wrong
+ * one shows.
+ */
 #define BATCH_SALT UINT64_C(0x1122334455667788)
 struct batch {
     struct rkb_buffer bytes;
@@ -45,9 +53,11 @@ void batch_name(struct batch *batch, enum rkb_name class, const char *name);
 bool is_message(const struct rkb_record *record, size_t size);
 
 #define MIB (1024 * 1024)
-struct rkb_journal_options options_for(const char *directory, uint64_t max_size, uint64_t segment_size, const struct rkb_sys *sys);
+struct rkb_journal_options options_for(const char *directory, uint64_t max_size, uint64_t segment_size,
+                                       const struct rkb_sys *sys);
 /* Opens, and fails the test with the error's words when that fails. */
-struct rkb_journal *open_journal(const char *directory, uint64_t max_size, uint64_t segment_size, struct rkb_recovery *recovery);
+struct rkb_journal *open_journal(const char *directory, uint64_t max_size, uint64_t segment_size,
+                                 struct rkb_recovery *recovery);
 /* Appends the whole batch, and fails the test when that fails. */
 void append_batch(struct rkb_journal *journal, struct batch *batch);
 /* Messages first..last of `size` bytes, in one batch each. */

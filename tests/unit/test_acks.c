@@ -143,7 +143,9 @@ static void it_agrees_with_a_simple_model(void **state)
     }
 }
 
-/* The circle is full to its last word when it has to grow: the words of low and high must not be taken for each other. */
+/*
+ * The circle is full to its last word when it has to grow: the words of low and high must not be taken for each other.
+ */
 static void growing_keeps_every_bit(void **state)
 {
     (void)state;

@@ -35,7 +35,8 @@ static struct rkb_checkpoint_state state_for(uint64_t n, struct rkb_range ranges
     return (struct rkb_checkpoint_state){n * 100, n * 3, n * 5, (int64_t)n * 7, ranges, RANGES};
 }
 
-static enum rkb_checkpoint_found read_back(const char *directory, struct rkb_checkpoint_state *state, struct rkb_error *error)
+static enum rkb_checkpoint_found read_back(const char *directory, struct rkb_checkpoint_state *state,
+                                           struct rkb_error *error)
 {
     static struct rkb_range ranges[RKB_CHECKPOINT_RANGES];
     uint64_t generation;
@@ -145,7 +146,8 @@ static void every_cut_of_the_file(void **state)
     struct rkb_checkpoint_state got;
     make_file(*state, 5);
     uint8_t *bytes = read_whole(path, &size);
-    for (size_t cut = 0; cut < slot_of(5) + USED + 10; cut += cut > FIRST_SLOT + USED && cut < slot_of(5) - 1 ? 1021 : 1) {
+    for (size_t cut = 0, step; cut < slot_of(5) + USED + 10; cut += step) {
+        step = cut > FIRST_SLOT + USED && cut < slot_of(5) - 1 ? 1021 : 1;
         write_whole(path, bytes, cut);
         if (cut >= slot_of(5) + USED)
             assert_reads(*state, 5);
@@ -323,7 +325,10 @@ static void nothing_is_removed_before_the_checkpoint_is_on_disk(void **state)
     rkb_journal_close(journal);
 }
 
-/* The same in three steps: nothing is promised before the step that waits has succeeded, and segments go with the job after. */
+/*
+ * The same in three steps: nothing is promised before the step that waits has succeeded, and segments go with the job
+ * after.
+ */
 static void a_sync_job_promises_when_it_has_run(void **state)
 {
     for (int fails = 0; fails < 2; fails++) {

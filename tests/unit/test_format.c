@@ -1,4 +1,4 @@
-/* Tests of the journal's bytes: records, segment heads, headers areas, the dictionary; and that the format is what it was. */
+/* Tests of the journal's bytes: records, segment heads, headers, the dictionary; and that the format is what it was. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,9 +18,10 @@
 
 static struct rkb_record sample(void)
 {
-    return (struct rkb_record){.kind = RKB_MESSAGE, .header_count = 1, .sequence = 42, .time_us = 1234567890123456, .epoch = 7, .count = 99,
-                               .route = 3, .topic = 5, .has_key = true, .key = rkb_slice_text("the key"),
-                               .headers = rkb_slice("\1\0\2\0\0\0nvv", 9), .value = rkb_slice_text("{\"a\": 1}")};
+    return (struct rkb_record){.kind = RKB_MESSAGE, .header_count = 1, .sequence = 42, .time_us = 1234567890123456,
+                               .epoch = 7, .count = 99, .route = 3, .topic = 5, .has_key = true,
+                               .key = rkb_slice_text("the key"), .headers = rkb_slice("\1\0\2\0\0\0nvv", 9),
+                               .value = rkb_slice_text("{\"a\": 1}")};
 }
 
 static void assert_same(const struct rkb_record *a, const struct rkb_record *b)
@@ -66,8 +67,9 @@ static void extremes_come_back(void **state)
 {
     (void)state;
     uint8_t bytes[64];
-    struct rkb_record record = {.kind = RKB_MARK, .header_count = UINT16_MAX, .sequence = UINT64_MAX, .time_us = INT64_MIN, .epoch = UINT64_MAX,
-                                .count = UINT32_MAX, .route = UINT32_MAX, .topic = UINT32_MAX};
+    struct rkb_record record = {.kind = RKB_MARK, .header_count = UINT16_MAX, .sequence = UINT64_MAX,
+                                .time_us = INT64_MIN, .epoch = UINT64_MAX, .count = UINT32_MAX, .route = UINT32_MAX,
+                                .topic = UINT32_MAX};
     struct rkb_record back;
     assert_int_equal(rkb_record_write(bytes, &record, SALT), 64);
     assert_int_equal(rkb_record_parse(bytes, 64, SALT, &back, NULL), RKB_PARSE_RECORD);
@@ -190,7 +192,8 @@ static void a_segment_head_comes_back_and_flips_are_seen(void **state)
 {
     (void)state;
     uint8_t bytes[RKB_SEGMENT_HEADER];
-    struct rkb_segment_head head = {.version = 1, .journal_id = "0123456789abcde", .salt = SALT, .first_sequence = 77, .created_us = -5}, back;
+    struct rkb_segment_head head = {.version = 1, .journal_id = "0123456789abcde", .salt = SALT, .first_sequence = 77,
+                                    .created_us = -5}, back;
     struct rkb_error error;
     rkb_segment_head_write(bytes, &head);
     assert_true(rkb_segment_head_parse(bytes, sizeof bytes, &back, &error));
@@ -258,12 +261,14 @@ static size_t build_golden(uint8_t *bytes)
     at += rkb_dictionary_record(names, RKB_NAME_ROUTE, 1, bytes + at, SALT);
     at += rkb_dictionary_record(names, RKB_NAME_TOPIC, 1, bytes + at, SALT);
     rkb_dictionary_free(names);
-    struct rkb_record record = {.kind = RKB_MARK, .sequence = 1000, .time_us = 10000000, .epoch = 9, .route = 1, .value = {mark, sizeof mark}};
+    struct rkb_record record = {.kind = RKB_MARK, .sequence = 1000, .time_us = 10000000, .epoch = 9, .route = 1,
+                                .value = {mark, sizeof mark}};
     at += rkb_record_write(bytes + at, &record, SALT);
     record = sample();
     record.sequence = 1001;
     at += rkb_record_write(bytes + at, &record, SALT);
-    record = (struct rkb_record){.kind = RKB_GAP, .sequence = 1002, .time_us = 5, .route = 1, .value = rkb_slice_text("{\"id\":1002}")};
+    record = (struct rkb_record){.kind = RKB_GAP, .sequence = 1002, .time_us = 5, .route = 1,
+                                 .value = rkb_slice_text("{\"id\":1002}")};
     at += rkb_record_write(bytes + at, &record, SALT);
     record = (struct rkb_record){.kind = RKB_MESSAGE, .sequence = 1003, .epoch = 9, .count = 1, .route = 1, .topic = 1};
     at += rkb_record_write(bytes + at, &record, SALT);

@@ -65,7 +65,8 @@ static void expect(const char *command, const char *option, const char *director
 
 static void add_record(struct batch *batch, const struct rkb_record *record)
 {
-    uint8_t *at = rkb_buffer_reserve(&batch->bytes, rkb_record_size(record->key.size, record->headers.size, record->value.size));
+    size_t size = rkb_record_size(record->key.size, record->headers.size, record->value.size);
+    uint8_t *at = rkb_buffer_reserve(&batch->bytes, size);
     batch->bytes.size += rkb_record_write(at, record, BATCH_SALT);
 }
 

@@ -1,4 +1,4 @@
-/* Tests of the journal at work: append, read, limits, pins, names, the lock. What recovery makes of damage is in test_recovery.c. */
+/* Tests of the journal at work: append, read, limits, pins, names, the lock. Damage is test_recovery.c's. */
 #include "journal_support.h"
 
 #include <errno.h>
@@ -186,7 +186,8 @@ static size_t count_kind(const char *directory, uint64_t first, enum rkb_kind ki
     uint8_t *bytes = access(path, F_OK) == 0 ? read_whole(path, &size) : NULL;
     if (bytes == NULL)
         size = 0;
-    for (size_t at = RKB_SEGMENT_HEADER; at < size && rkb_record_length(bytes + at) != 0; at += rkb_record_length(bytes + at))
+    for (size_t at = RKB_SEGMENT_HEADER; at < size && rkb_record_length(bytes + at) != 0;
+         at += rkb_record_length(bytes + at))
         count += bytes[at + 12] == kind;
     free(bytes);
     free(path);
@@ -460,10 +461,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_fresh_journal_is_empty_and_private, set_up, tear_down),
         cmocka_unit_test_setup_teardown(records_come_back_over_many_segments_and_restarts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_large_batch_touches_several_segments, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_record_longer_than_the_staging_goes_in_and_one_over_the_limit_does_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_record_longer_than_the_staging_goes_in_and_one_over_the_limit_does_not,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cursor_at_the_end_sees_what_is_appended_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(records_it_has_already_are_skipped, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_number_out_of_turn_is_refused_and_what_came_before_is_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_number_out_of_turn_is_refused_and_what_came_before_is_kept, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(names_are_known_again_even_when_their_segment_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_name_is_in_each_segment_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_name_that_begins_a_segment_is_there_once, set_up, tear_down),

@@ -27,7 +27,8 @@ static int tear_down(void **state)
 
 static struct rkb_gap gap_for(uint64_t number, bool closed)
 {
-    struct rkb_gap gap = {.id = number, .source = "legacy", .reason = "connection_lost", .from_us = 1795380667123000 + (int64_t)number * 1000,
+    struct rkb_gap gap = {.id = number, .source = "legacy", .reason = "connection_lost",
+                          .from_us = 1795380667123000 + (int64_t)number * 1000,
                           .bound = number % 2 ? number * 3 : RKB_BOUND_UNKNOWN};
     gap.to_us = closed ? gap.from_us + 5000 : 0;
     return gap;
@@ -51,8 +52,9 @@ static void a_gap_as_json(void **state)
     struct rkb_error error = {0};
     rkb_gap_write(&gap, &json);
     rkb_buffer_add(&json, "", 1);
-    assert_string_equal((char *)json.data, "{\"id\":2,\"source\":\"legacy\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,"
-                                           "\"reason\":\"connection_lost\",\"bound\":null}");
+    assert_string_equal((char *)json.data,
+                        "{\"id\":2,\"source\":\"legacy\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,"
+                        "\"reason\":\"connection_lost\",\"bound\":null}");
     assert_true(rkb_gap_parse(rkb_slice(json.data, json.size - 1), &back, &error));
     assert_same(&gap, &back);
     rkb_buffer_free(&json);
@@ -190,7 +192,8 @@ static void every_flip_is_told_or_a_torn_tail(void **state)
         bytes[flip] ^= 1;
         struct rkb_ledger *ledger = try_open(*state, &rkb_sys_posix, &error);
         size_t whole = flip < RKB_SEGMENT_HEADER ? 0 : (flip - RKB_SEGMENT_HEADER) / record;
-        bool length = flip >= RKB_SEGMENT_HEADER && (flip - RKB_SEGMENT_HEADER) % record >= 9 && (flip - RKB_SEGMENT_HEADER) % record < 12;
+        bool length = flip >= RKB_SEGMENT_HEADER && (flip - RKB_SEGMENT_HEADER) % record >= 9 &&
+                      (flip - RKB_SEGMENT_HEADER) % record < 12;
         assert_non_null(ledger);
         assert_int_equal(seen.count, whole);
         if (whole < 2 && !length)           /* a length that reaches beyond the file looks torn */

@@ -1,6 +1,7 @@
 /*
- * Tests of what is found again: every byte cut, every byte flipped, files missing, and system calls that fail. The question is
- * always: is every record before the damage there, is none of them wrong, is no number used twice, is the damage told?
+ * Tests of what is found again: every byte cut, every byte flipped, files missing, and system calls that fail. The
+ * question is always: is every record before the damage there, is none of them wrong, is no number used twice, is the
+ * damage told?
  */
 #include "journal_support.h"
 
@@ -63,14 +64,15 @@ static bool is_right(const struct rkb_record *record)
 static void see(void *context, const struct rkb_record *record)
 {
     struct seen *seen = context;
-    if (!is_right(record) || seen->count == 64 || (seen->count > 0 && record->sequence <= seen->numbers[seen->count - 1]))
+    bool forward = seen->count == 0 || record->sequence > seen->numbers[seen->count - 1];
+    if (!is_right(record) || seen->count == 64 || !forward)
         seen->wrong = true;
     else
         seen->numbers[seen->count++] = record->sequence;
 }
 
-static struct rkb_journal *try_open(const char *directory, const struct rkb_sys *sys, struct rkb_recovery *recovery, struct seen *seen,
-                                    struct rkb_error *error)
+static struct rkb_journal *try_open(const char *directory, const struct rkb_sys *sys, struct rkb_recovery *recovery,
+                                    struct seen *seen, struct rkb_error *error)
 {
     struct rkb_journal_options options = options_for(directory, LIMIT, SEGMENT, sys);
     *seen = (struct seen){.count = 0};
@@ -668,7 +670,10 @@ static struct rkb_sys faulty(void)
     return sys;
 }
 
-/* Appends messages until `last` is in; a batch that fails is tried once more, as the shipper does. False when that fails too. */
+/*
+ * Appends messages until `last` is in; a batch that fails is tried once more, as the shipper does. False when that
+ * fails too.
+ */
 static bool append_up_to(struct rkb_journal *journal, uint64_t last)
 {
     struct batch batch = {0};
@@ -681,7 +686,8 @@ static bool append_up_to(struct rkb_journal *journal, uint64_t last)
         batch_name(&batch, RKB_NAME_TOPIC, "t1");
         for (uint64_t i = first; i < first + 20; i++)
             batch_message(&batch, i, 1000);
-        good = rkb_journal_append(journal, batch.bytes.data, batch.bytes.size, BATCH_SALT, &taken, &error) || attempt < 20;
+        good = rkb_journal_append(journal, batch.bytes.data, batch.bytes.size, BATCH_SALT, &taken, &error) ||
+               attempt < 20;
         for (uint64_t i = first; i < rkb_journal_next(journal); i++)
             expected += rkb_record_size(i % 2 == 0 ? 3 : 0, 0, 1000);
         assert_true(taken == 0 || taken == expected + 64 + 8);
@@ -782,7 +788,10 @@ static void a_failed_sync_is_never_tried_again(void **state)
     rkb_journal_close(journal);
 }
 
-/* A batch over several segments whose first write fails: nothing of it is taken, and no second write is tried in that call. */
+/*
+ * A batch over several segments whose first write fails: nothing of it is taken, and no second write is tried in that
+ * call.
+ */
 static void a_batch_whose_write_fails_stops_there(void **state)
 {
     struct rkb_sys sys = faulty();
@@ -879,7 +888,10 @@ static void what_was_taken_outlives_kill_9(void **state)
     }
 }
 
-/* Head and records of the newest segment are damaged: its numbers can only be guessed, and the guess must not be too low. */
+/*
+ * Head and records of the newest segment are damaged: its numbers can only be guessed, and the guess must not be too
+ * low.
+ */
 static void a_headless_newest_segment_with_damaged_records(void **state)
 {
     struct rkb_recovery recovery;
@@ -939,7 +951,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_checkpoint_beyond_the_tail_sets_the_next_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_a_checkpoint_all_is_shown_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_newer_version_is_refused_in_words_and_left_alone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_segment_of_another_journal_or_under_a_wrong_name_is_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_segment_of_another_journal_or_under_a_wrong_name_is_damage, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_cursor_tells_of_damage_done_under_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pages_lost_in_the_middle_of_the_newest_segment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_system_call_may_fail, set_up, tear_down),

@@ -249,12 +249,13 @@ static void it_outlives_kill_9(void **state)
         pid_t child = fork();
         if (child == 0) {
             struct rkb_ring *ring = try_open(*state, 1 << 20, &rkb_sys_posix, &error);
-            for (uint64_t sequence = 1; ring != NULL; sequence++)
-                if (put(ring, sequence, 0))
+            for (uint64_t sequence = 1;; sequence++)
+                if (ring == NULL)
+                    _exit(1);
+                else if (put(ring, sequence, 0))
                     __atomic_store_n(progress, (int)sequence, __ATOMIC_SEQ_CST);
                 else
                     get(ring, 0);       /* ends the child when it should ever come to this */
-            _exit(1);
         }
         while (__atomic_load_n(progress, __ATOMIC_SEQ_CST) < (int)(300 + round * 71))
             sched_yield();
