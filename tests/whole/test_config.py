@@ -2,7 +2,11 @@
 
 import ctypes
 import os
+import pathlib
 import re
+import shutil
+import subprocess
+import tempfile
 
 import pytest
 
@@ -153,11 +157,21 @@ def test_version(rkbridge):
     assert code == 0 and re.match(r"rkbridge \d+\.\d+", out)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_directory_that_may_not_be_written(rkbridge, good, tmp_path):
-    (tmp_path / "closed").mkdir(mode=0o500)
-    path, _ = good("  directory: {directory}/journal", "  directory: {directory}/closed/journal")
-    assert rkbridge("--check", "-c", str(path))[0] == 64
+def test_a_directory_that_may_not_be_written(good):
+    """Root may write everywhere: there it is checked as another user, on a copy which that one may read and run."""
+    with tempfile.TemporaryDirectory() as directory:
+        closed, program = pathlib.Path(directory, "closed"), pathlib.Path(directory, "rkbridge")
+        path, _ = good("  directory: {directory}/journal", f"  directory: {closed}/journal")
+        config = pathlib.Path(directory, "rkbridge.yaml")
+        config.write_text(path.read_text().replace(f"{path.parent}/control.sock", f"{directory}/control.sock"))
+        shutil.copy(BUILD / "rkbridge", program)
+        closed.mkdir(mode=0o555)
+        for each in (pathlib.Path(directory), config, program):
+            each.chmod(0o777)
+        other = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        ran = subprocess.run([program, "--check", "-c", config], stderr=subprocess.PIPE, text=True, **other)
+        assert ran.returncode == 64
+        assert re.search(r"rkbridge\.yaml:\d+:\d+: .*closed.*Permission denied", ran.stderr)
 
 
 def test_a_second_instance_on_the_same_journal(bridge, redis, publisher, topic, tmp_path):
