@@ -143,9 +143,11 @@ bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config, bo
     store->journal = rkb_journal_open(&options, &store->recovery, see_record, &walk, error);
     if (store->journal == NULL || !open_ring(store, config, log, error))
         return false;
-    rkb_acks_raise(rkb_journal_acks(store->journal), rkb_ring_noted_low(store->ring));
     if (!take_ring(store, log, error))
         return false;
+    /* A ring's note says nothing about numbers this journal has not given out: it may have been put back from a copy. */
+    uint64_t noted = rkb_ring_noted_low(store->ring), next = rkb_journal_next(store->journal);
+    rkb_acks_raise(rkb_journal_acks(store->journal), noted < next ? noted : next);
     store->ledger = rkb_ledger_open(config->journal.directory, rkb_journal_id(store->journal), &rkb_sys_posix, recall_gap, store->gaps, error);
     if (store->ledger == NULL)
         return false;
