@@ -180,6 +180,7 @@ bool rkb_shipper_send(struct rkb_shipper *shipper)
 void rkb_shipper_from_checkpoint(struct rkb_shipper *shipper)
 {
     shipper->holding = false;
+    rkb_cursor_close(&shipper->cursor);     /* else the segment it stands in would stay for ever */
     rkb_cursor_seek(&shipper->cursor, shipper->options.journal, rkb_acks_low(rkb_journal_acks(shipper->options.journal)));
 }
 
