@@ -24,7 +24,7 @@ struct rkb_shipper_options {
     struct rkb_ring *ring;
     struct rkb_journal *journal;        /* the shipper's from start to join */
     struct rkb_ledger *ledger;          /* likewise; NULL: none */
-    const struct rkb_property *properties;
+    const struct rkb_property *properties;      /* lent until free: each new producer is made from them */
     size_t property_count;
     int64_t sync_us;                    /* RKB_SYNC_NONE, RKB_SYNC_ALWAYS or an interval */
     uint32_t route_limit;               /* route numbers are 1..route_limit */

@@ -1,0 +1,408 @@
+/* shipper_world -- see shipper_world.h. */
+#include "shipper_world.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "journal/checkpoint.h"
+
+#define PATIENCE_S 30
+#define MOST_VALUE 400
+#define HEADERS "\x02\0\x03\0\0\0" "id" "a\0b"
+
+/* The shipper's clock: the real one, turned forward at will. */
+static _Atomic int64_t hurried_us;
+
+static int64_t hurried_monotonic(void)
+{
+    return rkb_sys_posix.monotonic_us() + atomic_load(&hurried_us);
+}
+
+static struct rkb_sys shipper_sys;
+
+void world_hurry(int64_t microseconds)
+{
+    atomic_fetch_add(&hurried_us, microseconds);
+}
+
+/* One for all tests. */
+static struct rkb_mock *mock;
+static struct kafka_reader *reader;
+
+int kafka_set_up(void **state)
+{
+    struct rkb_error error = {0};
+    (void)state;
+    mock = rkb_mock_start(&error);
+    if (mock == NULL)
+        fail_msg("%s", error.text);
+    reader = kafka_reader_new(mock);
+    return 0;
+}
+
+int kafka_tear_down(void **state)
+{
+    (void)state;
+    kafka_reader_free(reader);
+    rkb_mock_stop(mock);
+    return 0;
+}
+
+static void fresh_kafka(struct world *world)
+{
+    static int count;
+    struct rkb_error error = {0};
+    world->mock = mock;
+    rd_kafka_mock_clear_request_errors(rkb_mock_cluster(mock), PRODUCE);
+    rd_kafka_mock_broker_set_up(rkb_mock_cluster(mock), 1);
+    rd_kafka_mock_broker_set_rtt(rkb_mock_cluster(mock), 1, 0);
+    count++;
+    for (int i = 0; i < 2; i++) {
+        snprintf(world->topics[i], sizeof world->topics[i], "%s-%d", i == 0 ? "first" : "second", count);
+        if (!rkb_mock_topic(mock, world->topics[i], 1, &error))
+            fail_msg("%s", error.text);
+    }
+}
+
+int world_set_up(void **state)
+{
+    struct world *world = calloc(1, sizeof *world);
+    shipper_sys = rkb_sys_posix;
+    shipper_sys.monotonic_us = hurried_monotonic;
+    world->directory = make_directory();
+    world->ring_directory = make_directory();
+    world->disk = rkb_sys_posix;
+    world->max_size = 64 * MIB;
+    world->ring_size = 1 * MIB;
+    world->sync_us = 1000000;
+    world->next = 1;
+    world->loop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    fresh_kafka(world);
+    *state = world;
+    return 0;
+}
+
+int world_tear_down(void **state)
+{
+    struct world *world = *state;
+    if (world->shipper != NULL)
+        world_close(world);
+    else
+        world_drop(world);
+    close(world->loop_fd);
+    remove_directory(world->directory);
+    remove_directory(world->ring_directory);
+    free(world);
+    return 0;
+}
+
+/* ---- records ---- */
+
+static size_t value_of(uint64_t sequence, char value[MOST_VALUE])
+{
+    size_t size = 40 + sequence * 7919 % (MOST_VALUE - 40);
+    memset(value, (int)('a' + sequence % 26), size);
+    int digits = snprintf(value, MOST_VALUE, "{\"number\":%llu}", (unsigned long long)sequence);
+    value[digits] = ' ';
+    return size;
+}
+
+static uint32_t route_of(uint64_t sequence)
+{
+    return sequence % 3 == 0 ? 2 : 1;
+}
+
+static bool put(struct world *world, const struct rkb_record *record)
+{
+    size_t size = rkb_record_size(record->key.size, record->headers.size, record->value.size);
+    uint8_t *at = rkb_ring_reserve(world->ring, size, 0);
+    if (at == NULL)
+        return false;
+    rkb_record_write(at, record, rkb_ring_salt(world->ring));
+    rkb_ring_commit(world->ring, size);
+    return true;
+}
+
+bool world_try(struct world *world)
+{
+    char value[MOST_VALUE], key[8];
+    uint64_t sequence = world->next;
+    size_t size = value_of(sequence, value);
+    snprintf(key, sizeof key, "k%llu", (unsigned long long)(sequence % 5));
+    struct rkb_record record = {
+        .kind = RKB_MESSAGE, .header_count = 1, .sequence = sequence, .time_us = 1700000000000000 + (int64_t)sequence * 1000,
+        .epoch = 1, .count = (uint32_t)sequence, .route = route_of(sequence), .topic = route_of(sequence),
+        .has_key = sequence % 4 != 0, .key = sequence % 4 ? rkb_slice_text(key) : rkb_slice(NULL, 0),
+        .headers = rkb_slice(HEADERS, sizeof HEADERS - 1), .value = rkb_slice(value, size),
+    };
+    if (!put(world, &record))
+        return false;
+    world->next++;
+    return true;
+}
+
+static bool room_for_one(struct world *world, uint64_t wanted)
+{
+    (void)wanted;
+    return world_try(world);
+}
+
+void world_put(struct world *world, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!world_try(world))
+            world_wait(world, room_for_one, 0, "room in the ring");
+        if (world->shipper != NULL)
+            rkb_shipper_wake(world->shipper);
+    }
+}
+
+void world_put_mark(struct world *world)
+{
+    static const uint8_t value[72];
+    struct rkb_record record = {.kind = RKB_MARK, .sequence = world->next, .time_us = 1, .epoch = 1, .route = 1, .value = {value, sizeof value}};
+    assert_true(put(world, &record));
+    world->next++;
+}
+
+void world_put_gap(struct world *world, const char *reason)
+{
+    struct rkb_gap gap = {.id = world->next, .source = "legacy", .from_us = 1000000, .to_us = 2000000, .bound = 7};
+    struct rkb_buffer json = {0};
+    snprintf(gap.reason, sizeof gap.reason, "%s", reason);
+    rkb_gap_write(&gap, &json);
+    struct rkb_record record = {.kind = RKB_GAP, .sequence = world->next, .time_us = 1, .route = 1, .value = {json.data, json.size}};
+    assert_true(put(world, &record));
+    world->next++;
+    rkb_buffer_free(&json);
+}
+
+static void put_names(struct world *world)
+{
+    const struct { enum rkb_name class; const char *name; } names[] = {
+        {RKB_NAME_ROUTE, "first"}, {RKB_NAME_ROUTE, "second"}, {RKB_NAME_TOPIC, world->topics[0]}, {RKB_NAME_TOPIC, world->topics[1]},
+        {RKB_NAME_SOURCE, "legacy"},
+    };
+    struct rkb_dictionary *dictionary = rkb_dictionary_new();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        bool added;
+        uint32_t number = rkb_dictionary_add(dictionary, names[i].class, rkb_slice_text(names[i].name), &added);
+        size_t size = rkb_dictionary_record_size(dictionary, names[i].class, number);
+        uint8_t *at = rkb_ring_reserve(world->ring, size, 0);
+        assert_non_null(at);
+        rkb_dictionary_record(dictionary, names[i].class, number, at, rkb_ring_salt(world->ring));
+        rkb_ring_commit(world->ring, size);
+    }
+    rkb_dictionary_free(dictionary);
+}
+
+/* ---- opening and closing ---- */
+
+static void no_gap(void *context, const struct rkb_gap *gap)
+{
+    (void)context;
+    (void)gap;
+}
+
+void world_open(struct world *world)
+{
+    struct rkb_error error = {0};
+    struct rkb_journal_options journal = options_for(world->directory, world->max_size, 64 * MIB, &world->disk);
+    world->journal = rkb_journal_open(&journal, &world->recovery, NULL, NULL, &error);
+    if (world->journal == NULL)
+        fail_msg("%s", error.text);
+    struct rkb_ring_options ring = {
+        .directory = world->ring_directory, .size = world->ring_size, .journal_id = rkb_journal_id(world->journal), .sys = &rkb_sys_posix};
+    world->ring = rkb_ring_open(&ring, &error);
+    world->ledger = rkb_ledger_open(world->directory, rkb_journal_id(world->journal), &rkb_sys_posix, no_gap, NULL, &error);
+    if (world->ring == NULL || world->ledger == NULL)
+        fail_msg("%s", error.text);
+    if (world->recovery.fresh)
+        put_names(world);
+}
+
+void world_start(struct world *world)
+{
+    struct rkb_error error = {0};
+    const struct rkb_property ours[] = {
+        {"bootstrap.servers", rkb_mock_bootstrap(world->mock)}, {"reconnect.backoff.max.ms", "100"}, {"retry.backoff.ms", "10"},
+        {"topic.metadata.refresh.interval.ms", "1000"},
+    };
+    size_t count = sizeof ours / sizeof ours[0];
+    memcpy(world->all_properties, ours, sizeof ours);
+    for (size_t i = 0; i < LOOSE_PROPERTIES && world->properties[i].name != NULL; i++)
+        world->all_properties[count++] = world->properties[i];
+    struct rkb_shipper_options options = {
+        .ring = world->ring, .journal = world->journal, .ledger = world->ledger, .properties = world->all_properties, .property_count = count,
+        .sync_us = world->sync_us, .route_limit = 2, .loop_fd = world->loop_fd, .sys = &shipper_sys,
+    };
+    world->shipper = rkb_shipper_start(&options, &error);
+    if (world->shipper == NULL)
+        fail_msg("%s", error.text);
+}
+
+void world_drop(struct world *world)
+{
+    if (world->shipper != NULL)
+        rkb_shipper_free(world->shipper);
+    if (world->ledger != NULL)
+        rkb_ledger_close(world->ledger);
+    rkb_ring_close(world->ring);
+    if (world->journal != NULL)
+        rkb_journal_close(world->journal);
+    world->shipper = NULL;
+    world->ledger = NULL;
+    world->ring = NULL;
+    world->journal = NULL;
+}
+
+void world_close(struct world *world)
+{
+    struct rkb_error error = {0};
+    if (!rkb_shipper_stop(world->shipper, &error))
+        fail_msg("%s", error.text);
+    world_drop(world);
+}
+
+/* ---- waiting ---- */
+
+void world_wait(struct world *world, bool (*done)(struct world *world, uint64_t wanted), uint64_t wanted, const char *what)
+{
+    time_t end = time(NULL) + PATIENCE_S;
+    while (!done(world, wanted)) {
+        if (time(NULL) >= end)
+            fail_msg("waited in vain for %s", what);
+        poll(NULL, 0, 2);
+    }
+}
+
+bool loop_was_told(struct world *world)
+{
+    uint64_t count;
+    return read(world->loop_fd, &count, sizeof count) == sizeof count;
+}
+
+uint64_t delivered(struct world *world)
+{
+    const struct rkb_shipped *shipped = rkb_shipper_figures(world->shipper);
+    assert_int_equal(shipped->routes[1].delivered, shipped->routes[1].settled);
+    assert_int_equal(shipped->routes[2].delivered, shipped->routes[2].settled);
+    return shipped->routes[1].delivered + shipped->routes[2].delivered;
+}
+
+bool all_delivered(struct world *world, uint64_t wanted)
+{
+    return delivered(world) >= wanted;
+}
+
+bool all_taken(struct world *world, uint64_t wanted)
+{
+    return rkb_shipper_figures(world->shipper)->journal.head == wanted;
+}
+
+bool all_settled(struct world *world, uint64_t wanted)
+{
+    return rkb_shipper_figures(world->shipper)->journal.low == wanted;
+}
+
+bool all_in_flight(struct world *world, uint64_t wanted)
+{
+    return rkb_shipper_figures(world->shipper)->in_flight == wanted;
+}
+
+bool has_failed(struct world *world, uint64_t wanted)
+{
+    struct rkb_error error;
+    (void)wanted;
+    return rkb_shipper_failed(world->shipper, &error);
+}
+
+bool is_full(struct world *world, uint64_t wanted)
+{
+    return rkb_shipper_full(world->shipper) == (wanted == 1);
+}
+
+/* ---- reading back ---- */
+
+static void expect_text(const void *data, size_t size, struct rkb_slice wanted)
+{
+    if (!rkb_slice_equal(rkb_slice(data, size), wanted))
+        fail_msg("\"%.*s\" in the place of \"%.*s\"", (int)size, (const char *)data, (int)wanted.size, (const char *)wanted.data);
+}
+
+static void expect_headers(const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *headers;
+    const char *name;
+    const void *value;
+    size_t size;
+    assert_int_equal(rd_kafka_message_headers(message, &headers), RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(rd_kafka_header_get_all(headers, 0, &name, &value, &size), RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_string_equal(name, "id");
+    expect_text(value, size, rkb_slice("a\0b", 3));
+    assert_int_equal(rd_kafka_header_cnt(headers), 1);
+}
+
+static void see(void *context, const rd_kafka_message_t *message)
+{
+    struct arrived *arrived = context;
+    char value[MOST_VALUE], key[8];
+    unsigned long long sequence = 0;
+    rd_kafka_timestamp_type_t type;
+    assert_int_equal(sscanf(message->payload, "{\"number\":%llu}", &sequence), 1);
+    assert_in_range(sequence, 1, MOST_RECORDS - 1);
+    expect_text(message->payload, message->len, rkb_slice(value, value_of(sequence, value)));
+    snprintf(key, sizeof key, "k%llu", sequence % 5);
+    if (sequence % 4 != 0)
+        expect_text(message->key, message->key_len, rkb_slice_text(key));
+    else
+        assert_null(message->key);
+    expect_headers(message);
+    assert_int_equal(rd_kafka_message_timestamp(message, &type), 1700000000000 + (int64_t)sequence);
+    assert_int_equal(route_of(sequence), arrived->route);
+    if (arrived->times[sequence]++ == 0) {
+        if (sequence <= arrived->highest)
+            fail_msg("%llu comes first behind %llu", sequence, (unsigned long long)arrived->highest);
+        arrived->highest = sequence;
+    }
+}
+
+void world_read_back(struct world *world, struct arrived *arrived)
+{
+    memset(arrived, 0, sizeof *arrived);
+    for (arrived->route = 1; arrived->route <= 2; arrived->route++) {
+        arrived->highest = 0;
+        arrived->total += kafka_read(reader, world->topics[arrived->route - 1], see, arrived);
+    }
+}
+
+void expect_arrived(struct world *world, uint64_t first, uint64_t last, bool again)
+{
+    struct arrived *arrived = malloc(sizeof *arrived);
+    world_read_back(world, arrived);
+    for (uint64_t sequence = 0; sequence < MOST_RECORDS; sequence++) {
+        bool wanted = sequence >= first && sequence <= last;
+        unsigned times = arrived->times[sequence];
+        if (wanted ? times < 1 || (times > 1 && !again) : times > 0)
+            fail_msg("message %llu came %u times", (unsigned long long)sequence, times);
+    }
+    free(arrived);
+}
+
+/* Only the checkpoint's own file is looked at: the shipper may be making and removing segments meanwhile. */
+uint64_t checkpoint_on_disk(struct world *world)
+{
+    static struct rkb_range ranges[RKB_CHECKPOINT_RANGES];
+    struct rkb_checkpoint_state state = {.ranges = ranges};
+    struct rkb_error error = {0};
+    uint64_t generation;
+    if (rkb_checkpoint_read(world->directory, rkb_journal_id(world->journal), &rkb_sys_posix, &state, &generation, &error)
+        != RKB_CHECKPOINT_READ)
+        fail_msg("%s", error.text);
+    return state.low;
+}

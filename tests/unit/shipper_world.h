@@ -1,0 +1,89 @@
+/*
+ * shipper_world -- a ring, a journal and a shipper in private directories, and an embedded Kafka: what the shipper's tests share.
+ *
+ * Messages are made from their sequence numbers, so that a wrong one shows. Numbers divisible by 3 go by route 2 to topic "b", the others
+ * by route 1 to topic "a". A test that waits longer than 30 s has failed; nothing is measured by time.
+ */
+#ifndef TEST_SHIPPER_WORLD_H
+#define TEST_SHIPPER_WORLD_H
+
+#include "journal_support.h"
+
+#include "daemon/shipper_state.h"
+#include "kafka_reader.h"
+
+#define PRODUCE 0                   /* Kafka's number of the request */
+#define MOST_RECORDS 20000
+#define LOOSE_PROPERTIES 6
+
+struct world {
+    char *directory, *ring_directory;
+    struct rkb_sys disk;            /* the journal's: a test swaps rows before world_open */
+    struct rkb_journal *journal;
+    struct rkb_ring *ring;
+    struct rkb_ledger *ledger;
+    struct rkb_recovery recovery;
+    struct rkb_mock *mock;          /* one for all tests of a program: to end one takes a second */
+    char topics[2][24];
+    struct rkb_shipper *shipper;
+    int loop_fd;
+    uint64_t next;                  /* the sequence number of the next record put */
+    uint64_t max_size;
+    size_t ring_size;
+    int64_t sync_us;
+    struct rkb_property properties[LOOSE_PROPERTIES];   /* beside our own; up to the first without a name */
+    struct rkb_property all_properties[4 + LOOSE_PROPERTIES];
+};
+
+/* Around all tests. */
+int kafka_set_up(void **state);
+int kafka_tear_down(void **state);
+/* Around each: sets up and tears down; the test changes what it wants otherwise and then opens. */
+int world_set_up(void **state);
+int world_tear_down(void **state);
+
+/* Opens the store and the ring; the first time two routes and two topics are named. */
+void world_open(struct world *world);
+void world_start(struct world *world);
+/* Stops the shipper, which has to succeed, and closes all but Kafka. */
+void world_close(struct world *world);
+/* Frees a shipper that was stopped and closes ring, journal and ledger: what a kill would leave, where nothing was stopped. */
+void world_drop(struct world *world);
+
+/* Into the ring. False when it has no room. */
+bool world_try(struct world *world);
+/* `count` messages, each waiting for room; the shipper is woken. */
+void world_put(struct world *world, size_t count);
+void world_put_mark(struct world *world);
+void world_put_gap(struct world *world, const char *reason);
+
+/* Turns the shipper's clock forward. */
+void world_hurry(int64_t microseconds);
+/* Waits until `done`; fails the test, naming `what`, if that takes too long. */
+void world_wait(struct world *world, bool (*done)(struct world *world, uint64_t wanted), uint64_t wanted, const char *what);
+bool all_delivered(struct world *world, uint64_t wanted);   /* so many, over both routes */
+bool all_taken(struct world *world, uint64_t wanted);       /* the journal's next number */
+bool all_settled(struct world *world, uint64_t wanted);     /* the journal's lowest open number */
+bool all_in_flight(struct world *world, uint64_t wanted);
+bool has_failed(struct world *world, uint64_t wanted);
+bool is_full(struct world *world, uint64_t wanted);         /* 1 or 0 */
+uint64_t delivered(struct world *world);
+/* True once after each time the shipper wrote to the loop. */
+bool loop_was_told(struct world *world);
+
+/* What stands in Kafka, both topics read from their start. */
+struct arrived {
+    uint32_t route;                 /* the one whose topic is being read, and the highest number in it */
+    uint64_t highest;
+    size_t total;
+    uint8_t times[MOST_RECORDS];
+};
+/* Each record with the bytes it should have, first occurrences in order. */
+void world_read_back(struct world *world, struct arrived *arrived);
+/* Messages first..last once each, or (`again`) at least once; `total` of them if not 0. */
+void expect_arrived(struct world *world, uint64_t first, uint64_t last, bool again);
+
+/* Where a start would go on that finds the journal's files as they stand now. */
+uint64_t checkpoint_on_disk(struct world *world);
+
+#endif
