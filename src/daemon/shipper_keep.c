@@ -37,15 +37,6 @@ size_t rkb_shipper_take(struct rkb_shipper *shipper)
     return taken;
 }
 
-bool rkb_shipper_sync_now(struct rkb_shipper *shipper)
-{
-    struct rkb_error error;
-    bool synced = rkb_journal_sync(shipper->options.journal, &error);
-    if (!synced)
-        rkb_shipper_fail(shipper, &error);
-    return synced;
-}
-
 /* No checkpoint goes beyond this. */
 static uint64_t checkpoint_limit(const struct rkb_shipper *shipper)
 {
@@ -81,6 +72,17 @@ static void finish_job(struct rkb_shipper *shipper, bool wait)
     rkb_journal_sync_end(shipper->options.journal, &job, ran);
     if (!ran)
         rkb_shipper_fail(shipper, &error);
+}
+
+/* Behind the job that is under way: the journal takes one sync at a time. */
+bool rkb_shipper_sync_now(struct rkb_shipper *shipper)
+{
+    struct rkb_error error;
+    finish_job(shipper, true);
+    bool synced = rkb_journal_sync(shipper->options.journal, &error);
+    if (!synced)
+        rkb_shipper_fail(shipper, &error);
+    return synced;
 }
 
 static void start_job(struct rkb_shipper *shipper, bool records)
