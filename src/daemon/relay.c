@@ -72,8 +72,8 @@ static void note_read(struct rkb_relay *relay)
     for (size_t i = 0; i < relay->options.config->source_count; i++) {
         struct rkb_subscriber_figures figures;
         rkb_subscriber_figures(relay->sources[i].subscriber, &figures);
-        if (figures.connected && figures.last_read_us < earliest)
-            earliest = figures.last_read_us;
+        if (figures.connected && figures.caught_up_us < earliest)
+            earliest = figures.caught_up_us;
     }
     if (earliest != INT64_MAX)
         rkb_ring_note_read(relay->ring, earliest);
@@ -302,14 +302,14 @@ static void on_subscribed(void *context, int64_t time_us)
     rkb_shipper_wake(relay->shipper);
 }
 
-static void on_lost(void *context, const struct rkb_error *error, bool was_stream, int64_t last_read_us, int64_t retry_us)
+static void on_lost(void *context, const struct rkb_error *error, bool was_stream, int64_t caught_up_us, int64_t retry_us)
 {
     struct rkb_relay_source *source = context;
     struct rkb_relay *relay = source->relay;
     rkb_log(relay->options.log, RKB_LOG_WARN, source->object, was_stream ? "connection_lost" : "connection_failed",
             "%s; trying again in %lld ms", error->text, (long long)retry_us / 1000);
     if (was_stream && source->away == NULL)
-        source->away = open_gap(source, "connection_lost", last_read_us ? last_read_us : relay->options.sys->realtime_us());
+        source->away = open_gap(source, "connection_lost", caught_up_us ? caught_up_us : relay->options.sys->realtime_us());
     source->streaming = source->subscribed = false;
     event_del(source->mark_timer);
     rkb_router_confirm_none(source->router);

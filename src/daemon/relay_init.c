@@ -165,14 +165,14 @@ static bool init_source(struct rkb_relay *relay, size_t index, struct rkb_error 
     return true;
 }
 
-/* When the instance before us read its last byte: the ring's note if it outlived that one, else the last time in the journal. */
+/* When the instance before us had last read all there was: the ring's note if it outlived that one, else the last time in the journal. */
 static int64_t last_alive_us(const struct rkb_relay *relay)
 {
     int64_t noted = rkb_ring_noted_read(relay->ring);
     return noted > 0 ? noted : relay->options.store->recovery.last_time_us;
 }
 
-/* From the last byte the instance before us read, to our subscription. A gap that was open then goes on. */
+/* From when the instance before us had last read all there was, to our subscription. A gap that was open then goes on. */
 static void open_restart_gap(struct rkb_relay_source *source)
 {
     struct rkb_gaps *gaps = source->relay->gaps;

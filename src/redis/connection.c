@@ -40,7 +40,7 @@ struct rkb_connection {
     char secret[sizeof((struct rkb_redis_url *)0)->password];  /* while the greeting is open */
     bool ping_open;
     uint64_t bytes, bytes_at_ping;
-    int64_t read_us, last_read_us;
+    int64_t read_us, caught_up_us;
     bool paused;
 };
 
@@ -311,14 +311,16 @@ static void on_bytes(void *context, struct rkb_slice bytes, int64_t time_us)
     struct rkb_connection *connection = context;
     struct rkb_error error;
     connection->bytes += bytes.size;
-    connection->read_us = connection->last_read_us = time_us;
+    connection->read_us = time_us;
     if (!rkb_resp_feed(connection->resp, bytes, &error))
         rkb_connection_fail(connection, &error);
 }
 
-static void on_idle(void *context)
+static void on_idle(void *context, int64_t caught_up_us)
 {
     struct rkb_connection *connection = context;
+    if (caught_up_us != 0)
+        connection->caught_up_us = caught_up_us;
     connection->events.idle(connection->context);
 }
 
@@ -332,7 +334,7 @@ void rkb_connection_open(struct rkb_connection *connection)
     struct rkb_error error;
     connection->sent = connection->answered = 0;
     connection->ping_open = false;
-    connection->last_read_us = 0;
+    connection->caught_up_us = 0;
     connection->state = CONNECTING;
     if (!rkb_resp_reset(connection->resp, &error)) {
         rkb_connection_fail(connection, &error);
@@ -347,9 +349,9 @@ uint64_t rkb_connection_bytes(const struct rkb_connection *connection)
     return connection->bytes;
 }
 
-int64_t rkb_connection_last_read_us(const struct rkb_connection *connection)
+int64_t rkb_connection_caught_up_us(const struct rkb_connection *connection)
 {
-    return connection->last_read_us;
+    return connection->caught_up_us;
 }
 
 struct rkb_connection *rkb_connection_new(struct event_base *base, const struct rkb_connection_options *options,

@@ -60,6 +60,7 @@ void rkb_connection_rest(struct rkb_connection *connection);
 /* No reading; deadline and heartbeat rest. Lasts over close and open. */
 void rkb_connection_pause(struct rkb_connection *connection, bool paused);
 uint64_t rkb_connection_bytes(const struct rkb_connection *connection);         /* read, ever */
-int64_t rkb_connection_last_read_us(const struct rkb_connection *connection);   /* realtime; 0: nothing since open */
+/* Realtime of the last read that took all there was; 0: none since open. */
+int64_t rkb_connection_caught_up_us(const struct rkb_connection *connection);
 
 #endif

@@ -44,7 +44,7 @@ struct rkb_subscriber {
     bool all_confirmed;                 /* on this connection, at some time */
     int64_t since_us;                   /* monotonic: since when */
     uint64_t connections;
-    int64_t last_read_us;
+    int64_t caught_up_us;
     char error[sizeof((struct rkb_subscriber_figures *)0)->error];
 };
 
@@ -125,10 +125,10 @@ static void on_lost(void *context, const struct rkb_error *error)
 {
     struct rkb_subscriber *subscriber = context;
     bool was_stream = subscriber->is_stream;
-    int64_t last_read_us = rkb_connection_last_read_us(subscriber->connection);
+    int64_t caught_up_us = rkb_connection_caught_up_us(subscriber->connection);
     snprintf(subscriber->error, sizeof subscriber->error, "%.*s", (int)sizeof subscriber->error - 1, error->text);
-    if (last_read_us != 0)
-        subscriber->last_read_us = last_read_us;
+    if (caught_up_us != 0)
+        subscriber->caught_up_us = caught_up_us;
     subscriber->is_stream = false;
     subscriber->confirmed = 0;
     if (subscriber->state == STOPPING) {
@@ -141,7 +141,7 @@ static void on_lost(void *context, const struct rkb_error *error)
     arm(subscriber, wait_us);
     hand_over_batch(subscriber);
     if (alive(subscriber))
-        subscriber->events.lost(subscriber->context, error, was_stream, last_read_us, wait_us);
+        subscriber->events.lost(subscriber->context, error, was_stream, caught_up_us, wait_us);
 }
 
 static void lose(struct rkb_subscriber *subscriber, enum rkb_code code, const char *text, struct rkb_slice name)
@@ -452,13 +452,13 @@ struct rkb_subscriber *rkb_subscriber_new(struct event_base *base, const struct 
 
 void rkb_subscriber_figures(const struct rkb_subscriber *subscriber, struct rkb_subscriber_figures *figures)
 {
-    int64_t last_read_us = rkb_connection_last_read_us(subscriber->connection);
+    int64_t caught_up_us = rkb_connection_caught_up_us(subscriber->connection);
     *figures = (struct rkb_subscriber_figures){
         .connected = subscriber->is_stream,
         .subscribed = (uint32_t)subscriber->confirmed,
         .connections_total = subscriber->connections,
         .bytes_total = rkb_connection_bytes(subscriber->connection),
-        .last_read_us = last_read_us != 0 ? last_read_us : subscriber->last_read_us,
+        .caught_up_us = caught_up_us != 0 ? caught_up_us : subscriber->caught_up_us,
     };
     memcpy(figures->error, subscriber->error, sizeof figures->error);
 }

@@ -50,9 +50,9 @@ struct rkb_subscriber_events {
     void (*batch)(void *context);
     /*
      * The connection is gone, also one that never got so far: was_stream tells whether `stream` came. A refused (P)SUBSCRIBE
-     * ends here too. last_read_us: realtime of this connection's last byte, 0 if none. Not called when it ends while stopping.
+     * ends here too. caught_up_us: realtime of this connection's last read that took all there was, 0 if none. Not called when it ends while stopping.
      */
-    void (*lost)(void *context, const struct rkb_error *error, bool was_stream, int64_t last_read_us,
+    void (*lost)(void *context, const struct rkb_error *error, bool was_stream, int64_t caught_up_us,
                  int64_t retry_us);
     /* After stop: all is unsubscribed, or the deadline passed; nothing comes any more. */
     void (*stopped)(void *context);
@@ -83,7 +83,7 @@ struct rkb_subscriber_figures {
     uint32_t subscribed;            /* confirmed now */
     uint64_t connections_total;     /* logins that succeeded */
     uint64_t bytes_total;           /* read from Redis */
-    int64_t last_read_us;           /* realtime of the last byte read, 0 if none ever */
+    int64_t caught_up_us;           /* realtime of the last read that took all there was, 0 if none ever */
     char error[256];                /* why the last connection ended, "" if none did */
 };
 void rkb_subscriber_figures(const struct rkb_subscriber *subscriber, struct rkb_subscriber_figures *figures);

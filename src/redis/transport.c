@@ -117,15 +117,15 @@ static void set_tcp_options(const struct rkb_transport *transport, int fd)
 
 enum outcome { MORE, DRY, ENDED };
 
-/* One read, handed on. */
-static enum outcome read_once(struct rkb_transport *transport, size_t *taken, struct rkb_error *error)
+/* One read, handed on. time_us: from before it, so that what was sent until then is in it if it took all. */
+static enum outcome read_once(struct rkb_transport *transport, size_t *taken, int64_t time_us, struct rkb_error *error)
 {
     int fd = bufferevent_getfd(transport->stream);
     ssize_t got = recv(fd, transport->buffer, sizeof transport->buffer, 0);
     if (got > 0) {
         *taken += (size_t)got;
         struct rkb_slice bytes = rkb_slice(transport->buffer, (size_t)got);
-        transport->events.bytes(transport->context, bytes, transport->sys->realtime_us());
+        transport->events.bytes(transport->context, bytes, time_us);
         return (size_t)got < sizeof transport->buffer ? DRY : MORE;
     }
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -149,12 +149,15 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct rkb_transport *transport = arg;
     struct rkb_error error;
     size_t taken = 0;
+    int64_t time_us = 0;
     enum outcome outcome = MORE;
     rkb_guard_enter(transport->guard);
-    while (outcome == MORE && taken < TURN_SIZE && reading(transport))
-        outcome = read_once(transport, &taken, &error);
+    while (outcome == MORE && taken < TURN_SIZE && reading(transport)) {
+        time_us = transport->sys->realtime_us();
+        outcome = read_once(transport, &taken, time_us, &error);
+    }
     if (transport->readable != NULL)
-        transport->events.idle(transport->context);
+        transport->events.idle(transport->context, outcome == DRY ? time_us : 0);
     if (transport->readable != NULL && outcome == ENDED)
         fail(transport, &error);
     rkb_guard_leave(transport->guard);

@@ -23,9 +23,10 @@ struct rkb_transport;
 
 struct rkb_transport_events {
     void (*opened)(void *context);
-    /* Lent. time_us: realtime, when it was read. */
+    /* Lent. time_us: realtime, when its read began. */
     void (*bytes)(void *context, struct rkb_slice bytes, int64_t time_us);
-    void (*idle)(void *context);        /* nothing more for this turn of the loop */
+    /* Nothing more for this turn of the loop. caught_up_us: realtime when the read began that took all there was, 0 if more waits. */
+    void (*idle)(void *context, int64_t caught_up_us);
     void (*broken)(void *context, const struct rkb_error *error);       /* closed already; may come from within open */
 };
 

@@ -96,11 +96,11 @@ static void on_batch(void *context)
     happened(context, "batch");
 }
 
-static void on_lost(void *context, const struct rkb_error *error, bool was_stream, int64_t last_read_us, int64_t retry_us)
+static void on_lost(void *context, const struct rkb_error *error, bool was_stream, int64_t caught_up_us, int64_t retry_us)
 {
     struct test *test = context;
     test->lost = *error;
-    test->last_read_us = last_read_us;
+    test->caught_up_us = caught_up_us;
     test->retry_us = retry_us;
     happened(test, was_stream ? "lost stream" : "lost");
 }

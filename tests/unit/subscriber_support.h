@@ -28,7 +28,7 @@ struct test {
     struct rkb_buffer log;              /* each event a line */
     const char *free_at, *stop_at, *pause_at;   /* at the event whose line begins so */
     struct rkb_error lost;
-    int64_t last_read_us, retry_us;
+    int64_t caught_up_us, retry_us;
     const char *password;
 };
 

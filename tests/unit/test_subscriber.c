@@ -23,7 +23,7 @@ static void subscribes_and_hands_on(void **state)
     assert_true(figures(test).connected);
     assert_int_equal(figures(test).subscribed, 2);
     assert_int_equal(figures(test).connections_total, 1);
-    assert_int_equal(figures(test).last_read_us, realtime());
+    assert_int_equal(figures(test).caught_up_us, realtime());
     assert_true(figures(test).bytes_total > 150);
     assert_string_equal(figures(test).error, "");
 }
@@ -252,7 +252,7 @@ static void is_not_subscribed_before_all_is_confirmed(void **state)
     until(test, "lost stream\n", 1);
     assert_log(test, "stream\non users\nmessage users early\nbatch\nlost stream\n");
     assert_int_equal(test->lost.code, RKB_TIMEOUT);
-    assert_int_equal(test->last_read_us, realtime());
+    assert_int_equal(test->caught_up_us, realtime());
     assert_int_equal(figures(test).subscribed, 0);
     fake_redis_rules(test->fake)->confirmations = -1;
     forget_log(test);
@@ -268,7 +268,7 @@ static void a_mute_redis_is_given_up(void **state)
     begin(test);
     until(test, "lost\n", 1);
     assert_int_equal(test->lost.code, RKB_TIMEOUT);
-    assert_int_equal(test->last_read_us, 0);
+    assert_int_equal(test->caught_up_us, 0);
     assert_non_null(strstr(test->lost.text, "the answer to the login did not come within 30 ms"));
     fake_redis_rules(test->fake)->mute = false;
     until(test, "subscribed\n", 1);
@@ -319,10 +319,10 @@ static void a_cut_while_subscribed_tells_all(void **state)
     until(test, "lost stream\n", 1);
     assert_log(test, SUBSCRIBED "message users last\nbatch\nlost stream\n");
     assert_string_equal(test->lost.text, "Redis closed the connection");
-    assert_int_equal(test->last_read_us, realtime());
+    assert_int_equal(test->caught_up_us, realtime());
     assert_false(figures(test).connected);
     assert_string_equal(figures(test).error, "Redis closed the connection");
-    assert_int_equal(figures(test).last_read_us, realtime());
+    assert_int_equal(figures(test).caught_up_us, realtime());
     until(test, "subscribed\n", 2);
     assert_int_equal(figures(test).connections_total, 2);
 }
