@@ -1,0 +1,454 @@
+/* What an instance finds at its start: records a killed one left in ring and journal, counted per route; gaps; damage said. */
+#include "journal_support.h"
+
+#include "daemon/store.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct test {
+    char *parent, *ring_directory;
+    struct rkb_config config;
+    struct rkb_store store;
+    uint64_t next;                  /* the sequence number of the next record put */
+    int log_fd;
+    struct rkb_log *log;
+};
+
+static bool append_nothing(void *context, struct rkb_gap *gap)
+{
+    (void)context;
+    (void)gap;
+    return false;
+}
+
+static int set_up(void **state)
+{
+    struct test *test = calloc(1, sizeof *test);
+    test->parent = make_directory();
+    test->ring_directory = make_directory();
+    test->config.journal.directory = test->parent;
+    test->config.journal.ring_directory = test->ring_directory;
+    test->config.journal.max_size = 64 * MIB;
+    test->config.journal.segment_size = MIB;
+    test->config.journal.ring_size = 256 * 1024;
+    test->next = 1;
+    char *path = join(test->ring_directory, "log");
+    test->log_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    free(path);
+    test->log = rkb_log_new(test->log_fd, RKB_LOG_DEBUG, RKB_LOG_TEXT, NULL);
+    *state = test;
+    return test->log == NULL;
+}
+
+static void open_store(struct test *test)
+{
+    struct rkb_error error = {0};
+    test->store = (struct rkb_store){0};
+    if (!rkb_store_open(&test->store, &test->config, append_nothing, NULL, test->log, &error))
+        fail_msg("%s", error.text);
+}
+
+/* As a kill leaves it: nothing more is written. */
+static void close_store(struct test *test)
+{
+    rkb_store_close(&test->store, false);
+    test->store = (struct rkb_store){0};
+}
+
+static void reopen_store(struct test *test)
+{
+    close_store(test);
+    open_store(test);
+}
+
+static int tear_down(void **state)
+{
+    struct test *test = *state;
+    close_store(test);
+    rkb_log_free(test->log, 1000);
+    close(test->log_fd);
+    remove_directory(test->parent);
+    remove_directory(test->ring_directory);
+    free(test);
+    return 0;
+}
+
+/* The whole log so far; no more can be logged. */
+static char *read_log(struct test *test)
+{
+    rkb_log_free(test->log, 1000);
+    test->log = NULL;
+    char *path = join(test->ring_directory, "log");
+    size_t size;
+    char *text = (char *)read_whole(path, &size);
+    text[size] = '\0';
+    free(path);
+    return text;
+}
+
+/* ---- records, as the loop puts them into the ring ---- */
+
+static bool put(struct test *test, const struct rkb_record *record)
+{
+    size_t size = rkb_record_size(0, 0, record->value.size);
+    uint8_t *at = rkb_ring_reserve(test->store.ring, size, 0);
+    if (at == NULL)
+        return false;
+    rkb_record_write(at, record, rkb_ring_salt(test->store.ring));
+    rkb_ring_commit(test->store.ring, size);
+    return true;
+}
+
+static bool put_message(struct test *test, uint32_t route)
+{
+    static const uint8_t value[1000];
+    const struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = test->next, .time_us = 5000, .epoch = 1,
+                                      .route = route, .topic = 1, .value = {value, sizeof value}};
+    if (!put(test, &record))
+        return false;
+    test->next++;
+    return true;
+}
+
+static void put_messages(struct test *test, uint32_t route, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_true(put_message(test, route));
+}
+
+static void put_gap(struct test *test, const struct rkb_gap *gap)
+{
+    struct rkb_buffer json = {0};
+    rkb_gap_write(gap, &json);
+    const struct rkb_record record = {.kind = RKB_GAP, .sequence = test->next++, .route = 1, .value = {json.data, json.size}};
+    assert_true(put(test, &record));
+    rkb_buffer_free(&json);
+}
+
+static void put_name(struct test *test, enum rkb_name class, const char *name)
+{
+    bool added;
+    uint32_t number = rkb_dictionary_add(test->store.dictionary, class, rkb_slice_text(name), &added);
+    size_t size = rkb_dictionary_record_size(test->store.dictionary, class, number);
+    uint8_t *at = rkb_ring_reserve(test->store.ring, size, 0);
+    assert_non_null(at);
+    rkb_dictionary_record(test->store.dictionary, class, number, at, rkb_ring_salt(test->store.ring));
+    rkb_ring_commit(test->store.ring, size);
+}
+
+static void put_names(struct test *test)
+{
+    put_name(test, RKB_NAME_ROUTE, "first");
+    put_name(test, RKB_NAME_ROUTE, "second");
+    put_name(test, RKB_NAME_TOPIC, "topic");
+    put_name(test, RKB_NAME_SOURCE, "legacy");
+}
+
+/* As the shipper does. True when all was taken. */
+static bool take(struct test *test)
+{
+    const uint8_t *records;
+    size_t bytes = rkb_ring_peek(test->store.ring, &records), taken;
+    struct rkb_error error;
+    bool all = rkb_journal_append(test->store.journal, records, bytes, rkb_ring_salt(test->store.ring), &taken, &error);
+    rkb_ring_consume(test->store.ring, taken);
+    assert_true(all || error.code == RKB_FULL);
+    return all;
+}
+
+static uint64_t waiting(const struct test *test, uint32_t route)
+{
+    return route <= test->store.waiting_count && test->store.waiting != NULL ? test->store.waiting[route] : 0;
+}
+
+static size_t ring_bytes(const struct test *test)
+{
+    const uint8_t *at;
+    return rkb_ring_peek(test->store.ring, &at);
+}
+
+/* ---- tests ---- */
+
+static void test_nothing_yet(void **state)
+{
+    struct test *test = *state;
+    open_store(test);
+    assert_true(test->store.recovery.fresh);
+    assert_int_equal(test->store.next_sequence, 1);
+    assert_int_equal(waiting(test, 1), 0);
+    assert_int_equal(rkb_gaps_count(test->store.gaps), 0);
+    assert_true(rkb_ring_outlives(test->store.ring));
+    reopen_store(test);
+    assert_false(test->store.recovery.fresh);
+    assert_int_equal(test->store.next_sequence, 1);
+}
+
+static void test_after_a_kill(void **state)
+{
+    struct test *test = *state;
+    open_store(test);
+    put_names(test);
+    put_messages(test, 1, 20);
+    put_messages(test, 2, 30);
+    assert_true(take(test));
+    put_messages(test, 2, 5);
+    put_messages(test, 1, 7);
+    assert_true(ring_bytes(test) > 0);
+    reopen_store(test);
+    assert_int_equal(waiting(test, 1), 27);
+    assert_int_equal(waiting(test, 2), 35);
+    assert_int_equal(test->store.waiting_count, 2);
+    assert_int_equal(test->store.next_sequence, 63);
+    assert_int_equal(rkb_journal_next(test->store.journal), 63);
+    assert_int_equal(ring_bytes(test), 0);
+    assert_int_equal(rkb_dictionary_number(test->store.dictionary, RKB_NAME_ROUTE, rkb_slice_text("second")), 2);
+}
+
+/* Killed between append and consume: the ring still holds what the journal has. It counts once. */
+static void test_after_a_kill_between_append_and_consume(void **state)
+{
+    struct test *test = *state;
+    const uint8_t *records;
+    size_t taken;
+    open_store(test);
+    put_names(test);
+    put_messages(test, 1, 20);
+    size_t bytes = rkb_ring_peek(test->store.ring, &records);
+    assert_true(rkb_journal_append(test->store.journal, records, bytes, rkb_ring_salt(test->store.ring), &taken, NULL));
+    put_messages(test, 2, 3);
+    reopen_store(test);
+    assert_int_equal(waiting(test, 1), 20);
+    assert_int_equal(waiting(test, 2), 3);
+    assert_int_equal(test->store.next_sequence, 24);
+}
+
+/* What Kafka acknowledged does not wait: by the checkpoint, also above its low mark, and by the ring's note, which is newer. */
+static void test_what_is_settled_does_not_wait(void **state)
+{
+    struct test *test = *state;
+    open_store(test);
+    put_names(test);
+    put_messages(test, 1, 10);
+    put_messages(test, 2, 10);
+    assert_true(take(test));
+    settle(test->store.journal, 1, 5);
+    settle(test->store.journal, 15, 20);
+    assert_true(rkb_journal_checkpoint(test->store.journal, UINT64_MAX, true, NULL));
+    rkb_ring_note_low(test->store.ring, 9);
+    reopen_store(test);
+    assert_int_equal(rkb_acks_low(rkb_journal_acks(test->store.journal)), 9);
+    assert_int_equal(waiting(test, 1), 2);
+    assert_int_equal(waiting(test, 2), 4);
+    assert_int_equal(test->store.next_sequence, 21);
+}
+
+/* All shipped and gone: numbers still go on, and a mark or gap is no message. */
+static void test_numbers_go_on(void **state)
+{
+    struct test *test = *state;
+    static const struct rkb_gap gap = {.id = 11, .source = "legacy", .reason = "too_large", .from_us = 1000, .to_us = 1000, .bound = 1};
+    open_store(test);
+    put_names(test);
+    put_messages(test, 1, 10);
+    put_gap(test, &gap);
+    assert_true(take(test));
+    settle(test->store.journal, 1, 10);
+    assert_true(rkb_journal_checkpoint(test->store.journal, UINT64_MAX, true, NULL));
+    reopen_store(test);
+    assert_int_equal(waiting(test, 1), 0);
+    settle(test->store.journal, 11, 11);
+    assert_true(rkb_journal_checkpoint(test->store.journal, UINT64_MAX, true, NULL));
+    reopen_store(test);
+    reopen_store(test);
+    assert_int_equal(test->store.next_sequence, 12);
+    assert_int_equal(waiting(test, 1), 0);
+}
+
+/* The journal is full, so what the killed instance left in the ring stays there: counted, its names learned, its numbers used. */
+static void test_a_ring_left_over(void **state)
+{
+    struct test *test = *state;
+    static const struct rkb_gap gap = {.id = 77, .source = "legacy", .reason = "journal_full", .from_us = 9000, .bound = RKB_BOUND_UNKNOWN};
+    test->config.journal.max_size = MIB;
+    test->config.journal.segment_size = 64 * 1024;
+    open_store(test);
+    put_names(test);
+    while (take(test))
+        put_messages(test, 1, 10);
+    put_name(test, RKB_NAME_ROUTE, "third");
+    put_messages(test, 3, 20);
+    put_gap(test, &gap);
+    put_messages(test, 1, 10);
+    uint64_t messages = test->next - 2;
+    for (int i = 0; i < 2; i++) {
+        reopen_store(test);
+        assert_true(ring_bytes(test) > 30 * 1000);
+        assert_int_equal(waiting(test, 3), 20);
+        assert_int_equal(waiting(test, 1), messages - 20);
+        assert_int_equal(test->store.next_sequence, test->next);
+        assert_true(rkb_journal_next(test->store.journal) < test->next);
+        assert_string_equal(rkb_dictionary_name(test->store.dictionary, RKB_NAME_ROUTE, 3), "third");
+        assert_int_equal(rkb_gaps_find_open(test->store.gaps, "legacy", NULL)->id, 77);
+    }
+    /* With room all of it goes on its way. */
+    test->config.journal.max_size = 64 * MIB;
+    reopen_store(test);
+    assert_int_equal(ring_bytes(test), 0);
+    assert_int_equal(waiting(test, 3), 20);
+    assert_int_equal(waiting(test, 1), messages - 20);
+    assert_int_equal(test->store.next_sequence, test->next);
+}
+
+/* A gap's states lie in ledger, journal and ring: the newest counts. */
+static void test_gaps_are_recalled(void **state)
+{
+    struct test *test = *state;
+    struct rkb_gap lost = {.id = 1, .source = "legacy", .reason = "connection_lost", .from_us = 1000, .bound = RKB_BOUND_UNKNOWN};
+    struct rkb_gap other = {.id = 2, .source = "other", .reason = "restart", .from_us = 2000, .bound = RKB_BOUND_UNKNOWN};
+    struct rkb_gap last = {.id = 5, .source = "legacy", .reason = "journal_full", .from_us = 7000, .bound = RKB_BOUND_UNKNOWN};
+    open_store(test);
+    put_names(test);
+    put_gap(test, &lost);
+    put_gap(test, &other);
+    assert_true(take(test));
+    assert_true(rkb_ledger_append(test->store.ledger, &lost, NULL));
+    lost.to_us = 4000;
+    put_gap(test, &lost);
+    assert_true(take(test));
+    settle(test->store.journal, 1, 3);
+    other.to_us = 5000;         /* its journal record is not shipped, its ledger line is older than that */
+    put_gap(test, &other);
+    put_gap(test, &last);
+    reopen_store(test);
+    assert_int_equal(rkb_gaps_count(test->store.gaps), 3);
+    assert_int_equal(rkb_gaps_at(test->store.gaps, 0)->to_us, 4000);
+    assert_int_equal(rkb_gaps_at(test->store.gaps, 1)->to_us, 5000);
+    assert_int_equal(rkb_gaps_at(test->store.gaps, 2)->id, 5);
+    assert_int_equal(rkb_gaps_find_open(test->store.gaps, "legacy", NULL)->id, 5);
+    /* And when all records are shipped and gone, the ledger alone. */
+    assert_true(rkb_ledger_append(test->store.ledger, &lost, NULL));
+    assert_true(rkb_ledger_append(test->store.ledger, &other, NULL));
+    assert_true(rkb_ledger_append(test->store.ledger, &last, NULL));
+    last.to_us = 8000;
+    assert_true(rkb_ledger_append(test->store.ledger, &last, NULL));
+    settle(test->store.journal, 1, 5);
+    assert_true(rkb_journal_checkpoint(test->store.journal, UINT64_MAX, true, NULL));
+    reopen_store(test);
+    reopen_store(test);
+    assert_int_equal(rkb_gaps_count(test->store.gaps), 3);
+    assert_null(rkb_gaps_find_open(test->store.gaps, "legacy", NULL));
+    assert_int_equal(rkb_gaps_at(test->store.gaps, rkb_gaps_count(test->store.gaps) - 1)->to_us, 8000);
+}
+
+static void test_damage_is_said(void **state)
+{
+    struct test *test = *state;
+    test->config.journal.segment_size = 64 * 1024;
+    open_store(test);
+    put_names(test);
+    for (int i = 0; i < 20; i++) {
+        put_messages(test, 1, 10);
+        assert_true(take(test));
+    }
+    close_store(test);
+    char *path = join(test->parent, "00000000000000000001.seg");
+    size_t size;
+    uint8_t *bytes = read_whole(path, &size);
+    bytes[size / 2] ^= 1;
+    write_whole(path, bytes, size);
+    free(bytes);
+    free(path);
+    open_store(test);
+    const struct rkb_recovery *recovery = &test->store.recovery;
+    assert_int_equal(recovery->damaged, 1);
+    assert_true(recovery->lost_first > 1);
+    assert_int_equal(waiting(test, 1), 200 - (recovery->lost_last - recovery->lost_first + 1));
+    assert_int_equal(test->store.next_sequence, 201);
+    char *log = read_log(test);
+    assert_non_null(strstr(log, "journal_damaged"));
+    assert_non_null(strstr(log, "00000000000000000001.seg"));
+    free(log);
+}
+
+static size_t ring_files(const struct test *test)
+{
+    return count_files(test->ring_directory, ".ring");
+}
+
+static void test_closing_the_ring(void **state)
+{
+    struct test *test = *state;
+    open_store(test);
+    assert_int_equal(ring_files(test), 1);
+    reopen_store(test);
+    put_names(test);
+    rkb_store_close(&test->store, true);        /* not empty: kept, whatever is said of the end */
+    assert_int_equal(ring_files(test), 1);
+    open_store(test);
+    rkb_store_close(&test->store, true);
+    test->store = (struct rkb_store){0};
+    assert_int_equal(ring_files(test), 0);
+}
+
+static void test_a_ring_that_cannot_be(void **state)
+{
+    struct test *test = *state;
+    test->config.journal.ring_directory = join(test->parent, "missing");
+    open_store(test);
+    assert_false(rkb_ring_outlives(test->store.ring));
+    free(test->config.journal.ring_directory);
+    char *log = read_log(test);
+    assert_non_null(strstr(log, "ring_anonymous"));
+    free(log);
+}
+
+static void test_another_one_has_it(void **state)
+{
+    struct test *test = *state;
+    struct rkb_store second = {0};
+    struct rkb_error error = {0};
+    open_store(test);
+    assert_false(rkb_store_open(&second, &test->config, append_nothing, NULL, test->log, &error));
+    assert_int_equal(error.code, RKB_LOCKED);
+    rkb_store_close(&second, false);
+}
+
+/* A ring of ours that does not read back is left as it is. */
+static void test_a_damaged_ring(void **state)
+{
+    struct test *test = *state;
+    struct rkb_error error = {0};
+    open_store(test);
+    put_names(test);
+    put_messages(test, 1, 3);
+    const uint8_t *at;
+    rkb_ring_peek(test->store.ring, &at);
+    *(uint8_t *)(uintptr_t)(at + 200) ^= 1;
+    close_store(test);
+    assert_false(rkb_store_open(&test->store, &test->config, append_nothing, NULL, test->log, &error));
+    assert_int_equal(error.code, RKB_DAMAGED);
+    assert_int_equal(ring_files(test), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_nothing_yet, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_after_a_kill, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_after_a_kill_between_append_and_consume, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_settled_does_not_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_numbers_go_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_ring_left_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_gaps_are_recalled, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damage_is_said, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_closing_the_ring, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_ring_that_cannot_be, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_another_one_has_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_damaged_ring, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
