@@ -14,9 +14,11 @@ static int64_t monotonic(void)
     return monotonic_now;
 }
 
+int64_t realtime_moved;
+
 int64_t realtime(void)
 {
-    return 1700000000 * (int64_t)SECOND;
+    return realtime_moved + 1700000000 * (int64_t)SECOND;
 }
 
 static int no_chance(void *data, size_t size)

@@ -34,8 +34,9 @@ struct test {
 
 /* What the subscriber takes for the monotonic clock. */
 extern int64_t monotonic_now;
-/* The realtime of every test. */
+/* The realtime of every test: the same, but for what it is moved by. */
 int64_t realtime(void);
+extern int64_t realtime_moved;
 
 /* Setup and teardown. */
 int start(void **state);

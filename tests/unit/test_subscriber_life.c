@@ -150,6 +150,26 @@ static void a_pause_inside_a_flood(void **state)
     until(test, line, 1);
 }
 
+/* What still waits in the socket was sent before we had read all there was: a gap must not begin behind it. */
+static void caught_up_is_when_all_was_read(void **state)
+{
+    struct test *test = *state;
+    char line[32];
+    begin(test);
+    until(test, "subscribed\n", 1);
+    int64_t before = realtime();
+    realtime_moved += SECOND;
+    test->pause_at = "message";
+    flood(test);
+    until(test, "batch\n", 1);
+    assert_int_equal(figures(test).caught_up_us, before);
+    rkb_subscriber_pause(test->subscriber, false);
+    snprintf(line, sizeof line, "x%d\n", FLOOD - 1);
+    until(test, line, 1);
+    pass(test, 5);
+    assert_int_equal(figures(test).caught_up_us, realtime());
+}
+
 static void freed_inside_a_flood(void **state)
 {
     struct test *test = *state;
@@ -493,6 +513,7 @@ int main(void)
         TEST(a_pause_inside_a_message),
         TEST(a_pause_before_the_connection),
         TEST(a_pause_inside_a_flood),
+        TEST(caught_up_is_when_all_was_read),
         TEST(freed_inside_a_flood),
         TEST(more_than_one_turn_of_the_loop),
         TEST(stops_with_messages_in_flight),
