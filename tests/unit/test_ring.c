@@ -255,7 +255,7 @@ static void it_outlives_kill_9(void **state)
                 else if (put(ring, sequence, 0))
                     __atomic_store_n(progress, (int)sequence, __ATOMIC_SEQ_CST);
                 else
-                    get(ring, 0);       /* ends the child when it should ever come to this */
+                    pause();            /* full before the kill came */
         }
         while (__atomic_load_n(progress, __ATOMIC_SEQ_CST) < (int)(300 + round * 71))
             sched_yield();
