@@ -77,6 +77,20 @@ static bool open_ring(struct rkb_store *store, const struct rkb_config *config, 
     return store->ring != NULL;
 }
 
+/* Marks, and when a record was read: also those that only the ring has count as known. */
+static void note_leftover(void *context, const struct rkb_record *record)
+{
+    struct rkb_recovery *recovery = context;
+    uint64_t time_ms = (uint64_t)record->time_us / 1000;
+    if (record->kind == RKB_DICTIONARY)
+        return;
+    if (record->epoch > recovery->last_epoch)
+        recovery->last_epoch = record->epoch;
+    if (record->kind == RKB_MARK && time_ms > recovery->last_mark_ms)
+        recovery->last_mark_ms = time_ms;
+    recovery->last_time_us = record->time_us;
+}
+
 /* What a killed process left in the ring goes to the journal, as the shipper would have done. */
 static bool take_ring(struct rkb_store *store, struct rkb_log *log, struct rkb_error *error)
 {
@@ -143,7 +157,7 @@ bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config, bo
     store->journal = rkb_journal_open(&options, &store->recovery, see_record, &walk, error);
     if (store->journal == NULL || !open_ring(store, config, log, error))
         return false;
-    if (!take_ring(store, log, error))
+    if (!rkb_ring_visit(store->ring, note_leftover, &store->recovery, error) || !take_ring(store, log, error))
         return false;
     /* A ring's note says nothing about numbers this journal has not given out: it may have been put back from a copy. */
     uint64_t noted = rkb_ring_noted_low(store->ring), next = rkb_journal_next(store->journal);

@@ -303,6 +303,33 @@ static void test_a_ring_left_over(void **state)
     assert_int_equal(test->store.next_sequence, test->next);
 }
 
+static void put_mark(struct test *test, uint64_t epoch, int64_t time_us)
+{
+    static const uint8_t value[72];
+    const struct rkb_record record = {.kind = RKB_MARK, .sequence = test->next++, .time_us = time_us, .epoch = epoch,
+                                      .route = 1, .value = {value, sizeof value}};
+    assert_true(put(test, &record));
+}
+
+/* The next mark has to come after those that a killed instance left in the ring alone. */
+static void test_marks_in_the_ring(void **state)
+{
+    struct test *test = *state;
+    open_store(test);
+    put_names(test);
+    put_mark(test, 7, 9000000);
+    assert_true(take(test));
+    reopen_store(test);
+    assert_int_equal(test->store.recovery.last_epoch, 7);
+    assert_int_equal(test->store.recovery.last_mark_ms, 9000);
+    put_mark(test, 8, 11000000);
+    put_messages(test, 1, 1);       /* of epoch 1, read at 5000 us */
+    reopen_store(test);
+    assert_int_equal(test->store.recovery.last_epoch, 8);
+    assert_int_equal(test->store.recovery.last_mark_ms, 11000);
+    assert_int_equal(test->store.recovery.last_time_us, 5000);
+}
+
 /* A gap's states lie in ledger, journal and ring: the newest counts. */
 static void test_gaps_are_recalled(void **state)
 {
@@ -443,6 +470,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_settled_does_not_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_numbers_go_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_ring_left_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_marks_in_the_ring, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_gaps_are_recalled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage_is_said, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_closing_the_ring, set_up, tear_down),
