@@ -353,6 +353,9 @@ void rkb_relay_look(struct rkb_relay *relay)
         relay->paused = false;
         for (size_t i = 0; i < relay->options.config->source_count; i++)
             rkb_subscriber_pause(relay->sources[i].subscriber, false);
+    } else if (relay->paused) {
+        /* The shipper may have answered an older wish and, in the same moment, forgotten this one. */
+        rkb_shipper_want_room(relay->shipper, half + half / 4);
     }
     for (size_t i = 0; i < relay->options.config->source_count; i++) {
         if (relay->sources[i].dropping && room)
