@@ -330,7 +330,8 @@ void rkb_ring_commit(struct rkb_ring *ring, size_t size)
 
 size_t rkb_ring_room(const struct rkb_ring *ring)
 {
-    return ring->size - (size_t)(ring->head - atomic_load_explicit(&ring->page->tail, memory_order_acquire));
+    uint64_t tail = atomic_load_explicit(&ring->page->tail, memory_order_acquire);
+    return ring->size - (size_t)(atomic_load_explicit(&ring->page->head, memory_order_acquire) - tail);
 }
 
 size_t rkb_ring_peek(const struct rkb_ring *ring, const uint8_t **at)

@@ -58,7 +58,7 @@ uint64_t rkb_ring_salt(const struct rkb_ring *ring);
  */
 uint8_t *rkb_ring_reserve(struct rkb_ring *ring, size_t size, size_t keep);
 void rkb_ring_commit(struct rkb_ring *ring, size_t size);
-/* Bytes free for the producer, a lower bound. */
+/* Bytes free; either thread may ask. For the producer a lower bound, for the consumer an upper one. */
 size_t rkb_ring_room(const struct rkb_ring *ring);
 
 /* Consumer. All that is committed and not consumed, contiguous; 0 when empty. */
