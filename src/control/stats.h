@@ -101,7 +101,7 @@ void rkb_books_add(struct rkb_books *a, const struct rkb_books *b);
 
 struct rkb_output;
 
-/* All figures, in the order and with the names that DESIGN fixes for `stats json`. */
+/* All figures, in the order and with the names of `stats json`. Others rely on them: some may be added, none renamed. */
 void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);
 /* The table of routes, and that of gaps without the first `skip`. */
 void rkb_routes_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);

@@ -1,4 +1,4 @@
-/* What a file becomes: defaults, each type, the environment, aliases, secrets, the file that DESIGN-like documents show. */
+/* What a file becomes: defaults, each type, the environment, aliases, secrets, a whole file as a user writes it. */
 #include "config_files.h"
 
 #include "config/settings.h"
@@ -285,7 +285,7 @@ static void makes_only_the_directory_asked_for(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
-/* The file that users copy from the design and the man page. */
+/* A bit of every section, as in the manual page. */
 static void example(void **state)
 {
     (void)state;

@@ -60,7 +60,7 @@ static json_t *at(json_t *value, const char *path)
 
 #define BOOKS "received recovered delivered covered dead_lettered filtered echoed dropped pending"
 
-/* The example in DESIGN, "Interface that others rely on": object, its fields, their type. */
+/* What others rely on: object, its fields, their type. */
 static const struct { const char *object, *fields; char type; } promised[] = {
     {"", "version instance", 's'},
     {"", "uptime_seconds", 'n'},

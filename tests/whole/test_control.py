@@ -13,7 +13,7 @@ from bridge import BUILD, parse_time, route
 from control import Control, ControlError
 from waiting import wait_for
 
-# DESIGN's fields; more may come, none may go.
+# The fields others rely on; more may come, none may go.
 FIELDS = {
     "": ["version", "instance", "uptime_seconds", "ready", "totals", "dropped_by_reason", "routes", "sources", "journal", "kafka", "latency"],
     "totals": books.NAMES,
