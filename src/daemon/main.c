@@ -31,7 +31,7 @@ static const char usage[] =
     "      --embedded-kafka run a Kafka inside this process, on a port of the loopback interface, for\n"
     "                       trying things out: for clients built on librdkafka; nothing survives it\n"
     "      --help-config    all settings, with their defaults\n"
-    "      --version\n"
+    "      --version        the version, also librdkafka's\n"
     "\n"
     "SIGTERM or SIGINT: unsubscribe, ship what waits (shutdown_timeout), end. Exit codes: 0 done and\n"
     "drained, 3 done with records left in the journal, 64 wrong use or config, 69 something needed could\n"
@@ -66,14 +66,18 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
         case 'h':
             fputs(usage, stdout);
             return 0;
-        default:
-            fputs(usage, stderr);
+        default:        /* getopt has said what is wrong */
+            fprintf(stderr, "Try `rkbridge --help`.\n");
             return RKB_EXIT_USAGE;
         }
     }
     if (arguments->config != NULL && optind == argc)
         return -1;
-    fputs(usage, stderr);
+    if (optind < argc)
+        fprintf(stderr, "rkbridge: it takes no argument \"%s\"; the configuration is named with -c\n", argv[optind]);
+    else
+        fprintf(stderr, "rkbridge: no configuration; name one with -c FILE\n");
+    fprintf(stderr, "Try `rkbridge --help`.\n");
     return RKB_EXIT_USAGE;
 }
 
