@@ -18,6 +18,7 @@ build=$top/build/quickstart
 [[ -e $top/config.status ]] && build=$top     # built in its own tree already: a second place would be refused
 topics=(user_activity inventory orders)
 books_every=5
+how_to_every=4          # books: what scrolled away comes again
 
 seconds=0               # 0: until Ctrl-C
 build_only=no
@@ -309,20 +310,22 @@ start_consumers() {
 
 # --- the screen
 
-welcome() {
-    local end='Ctrl-C ends it.'
-    ((seconds > 0)) && end="It ends after $seconds s."
+how_to() {
     cat <<SCREEN
-
-rkbridge is running between a Redis and a Kafka of its own. $end In another terminal you can
 
   publish   redis-cli -p $port publish user_created '{"name": "you"}'
   consume   kcat -b $kafka -C -t user_activity
   look      $build/rkbctl -s $socket status
 
-What demo publishers and you publish, as it arrives (channel -> topic, record):
-
 SCREEN
+}
+
+welcome() {
+    local end='Ctrl-C ends it.'
+    ((seconds > 0)) && end="It ends after $seconds s."
+    printf '\nrkbridge is running between a Redis and a Kafka of its own. %s In another terminal you can\n' "$end"
+    how_to
+    printf 'What demo publishers and you publish, as it arrives (channel -> topic, record):\n\n'
 }
 
 # book NAME: one figure of the totals.
@@ -349,13 +352,14 @@ check_parts() {
 }
 
 watch() {
-    local next=$((SECONDS + books_every)) until=$((SECONDS + seconds))
+    local next=$((SECONDS + books_every)) until=$((SECONDS + seconds)) shown=0
     while ((seconds == 0 || SECONDS < until)); do
         sleep 0.5
         check_parts
         if ((SECONDS >= next)); then
             next=$((SECONDS + books_every))
             show_books
+            ((++shown % how_to_every)) || how_to
         fi
     done
 }
