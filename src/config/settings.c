@@ -70,7 +70,7 @@ const struct rkb_setting rkb_settings[] = {
      .least = MIB(1), .help = "What the journal may take of the disk; full, the newest messages are dropped and counted."},
     {.path = "journal.segment_size", .type = RKB_SETTING_SIZE, .offset = GLOBAL(journal.segment_size),
      .initial = "64MiB", .least = KIB(64), .most = GIB(1),
-     .help = "Size of one file of the journal, and so of the longest record; at most an eighth of max_size is used."},
+     .help = "Size of one file of the journal; a record takes at most half of one. At most an eighth of max_size is used."},
     {.path = "journal.sync", .type = RKB_SETTING_SYNC, .offset = GLOBAL(journal.sync), .initial = "1s", .least = MS(1),
      .most = HOURS(1), .words = sync_words,
      .help = "How often the journal is forced to the disk: what a power cut may cost. A kill costs nothing."},
