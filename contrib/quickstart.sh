@@ -7,8 +7,8 @@
 #     contrib/quickstart.sh --for SECONDS    ends by itself; exit 0 only if every message published arrived exactly once
 #     contrib/quickstart.sh --build-only     installs and builds
 #
-# Everything it starts listens on 127.0.0.1, keeps its files in temporary directories, and ends with it. It starts, stops
-# and changes no Redis of this machine. What it builds is in build/quickstart. Root is needed only where something is missing.
+# Everything it starts listens on 127.0.0.1, keeps its files in temporary directories, and ends with it. It touches
+# no other Redis of this machine. What it builds is in build/quickstart. Root is needed only where something is missing.
 
 set -u -o pipefail
 export LC_ALL=C.UTF-8

@@ -253,8 +253,8 @@ static int run(struct bridge *bridge)
 {
     struct rkb_error error;
     rkb_relay_start(&bridge->relay, bridge->shipper);
-    rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "started", "version " PACKAGE_VERSION ", instance %s, %zu routes",
-            bridge->config->instance, bridge->config->route_count);
+    rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "started", "version " PACKAGE_VERSION ", instance %s, %zu route%s",
+            bridge->config->instance, bridge->config->route_count, bridge->config->route_count == 1 ? "" : "s");
     event_base_dispatch(bridge->base);
     bridge->clean = rkb_shipper_stop(bridge->shipper, &error);
     if (!bridge->clean && !bridge->broken) {

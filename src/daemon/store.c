@@ -73,7 +73,7 @@ static bool open_ring(struct rkb_store *store, const struct rkb_config *config, 
     }
     if (store->ring != NULL && !rkb_ring_outlives(store->ring))
         rkb_log(log, RKB_LOG_WARN, "ring", "ring_anonymous",
-                "not on tmpfs: what was read in the last milliseconds before a kill -9 is lost (ring_directory)");
+                "not on a tmpfs: a kill -9 loses what was read in the last milliseconds; journal.ring_directory may name one");
     return store->ring != NULL;
 }
 
@@ -124,7 +124,7 @@ static bool count_journal(struct walk *walk)
     return next == RKB_NEXT_END && !walk->failed;
 }
 
-static void say_recovery(const struct rkb_store *store, struct rkb_log *log)
+static void say_recovery(const struct rkb_store *store, const char *directory, struct rkb_log *log)
 {
     const struct rkb_recovery *recovery = &store->recovery;
     uint64_t waiting = 0;
@@ -135,9 +135,9 @@ static void say_recovery(const struct rkb_store *store, struct rkb_log *log)
     if (recovery->torn_bytes > 0)
         rkb_log(log, RKB_LOG_WARN, "journal", "torn_tail", "%llu bytes of an unfinished write cut off", (unsigned long long)recovery->torn_bytes);
     if (recovery->fresh)
-        rkb_log(log, RKB_LOG_INFO, "journal", NULL, "new journal");
+        rkb_log(log, RKB_LOG_INFO, "journal", NULL, "new journal in %s", directory);
     else
-        rkb_log(log, RKB_LOG_INFO, "journal", "recovered", "%llu messages wait to be shipped", (unsigned long long)waiting);
+        rkb_log(log, RKB_LOG_INFO, "journal", "recovered", "messages that wait to be shipped: %llu", (unsigned long long)waiting);
 }
 
 bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config, bool (*append)(void *context, struct rkb_gap *gap), void *context,
@@ -175,7 +175,7 @@ bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config, bo
         *error = walk.error;
         return false;
     }
-    say_recovery(store, log);
+    say_recovery(store, config->journal.directory, log);
     return true;
 }
 
