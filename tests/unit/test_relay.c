@@ -332,6 +332,22 @@ static void test_the_record_of_a_gap(void **state)
     rkb_cursor_close(&cursor);
 }
 
+/* However small the messages that fill it, the ring has room left for what has to be said of them: gaps and marks. */
+static void test_room_for_gaps_and_marks(void **state)
+{
+    struct world *world = *state;
+    open_small(world);
+    while (balance(world)->totals.dropped == 0)
+        for (int i = 0; i < 100; i++)
+            copy_of(world, "u*", "user", "");
+    assert_int_not_equal(gap_at(world, 0)->id, 0);
+    for (int i = 0; i < 100; i++) {
+        uint64_t next = world->relay.next_sequence;
+        rkb_relay_mark(source_of(world));
+        assert_int_equal(world->relay.next_sequence, next + 1);
+    }
+}
+
 /* Paused, and then the journal is full: nobody would make room, so reading goes on. */
 static void test_paused_and_then_full(void **state)
 {
@@ -398,6 +414,20 @@ static void test_a_lost_connection(void **state)
     assert_int_equal(balance(world)->totals.received, 2);
     lose(world, true, now_us);
     assert_int_equal(rkb_gaps_count(world->store.gaps), 2);
+}
+
+/* Never connected yet: nothing was read, so nothing was missed that was ours. */
+static void test_no_gap_before_the_first_connection(void **state)
+{
+    struct world *world = *state;
+    world_route(world, "all", NULL, LIST("u*"));
+    world_open(world);
+    lose(world, false, 0);
+    lose(world, false, 0);
+    begin_stream(world);
+    confirm_all(world);
+    assert_int_equal(rkb_gaps_count(world->store.gaps), 0);
+    assert_true(balance(world)->ready);
 }
 
 /* From the last byte the instance before read, which the ring knows, to the subscription. */
@@ -585,9 +615,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_reading_rests_while_the_ring_is_short, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dropping, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_record_of_a_gap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_room_for_gaps_and_marks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_paused_and_then_full, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_large, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_lost_connection, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_gap_before_the_first_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_restart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_restart_without_a_ring, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_gap_left_open, set_up, tear_down),

@@ -267,6 +267,15 @@ static void test_too_large_for_the_topic(void **state)
     refuse_for_a_while(*state, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
 }
 
+static void put_too_large(struct world *world)
+{
+    static const uint8_t value[2000];
+    struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = world->next++, .route = 1, .topic = 1, .value = {value, sizeof value}};
+    uint8_t *at = rkb_ring_reserve(world->ring, rkb_record_size(0, 0, sizeof value), 0);
+    rkb_ring_commit(world->ring, rkb_record_write(at, &record, rkb_ring_salt(world->ring)));
+    rkb_shipper_wake(world->shipper);
+}
+
 /* One that librdkafka itself does not take holds the line: nothing behind it goes, nothing is lost. */
 static void test_too_large_for_the_producer(void **state)
 {
@@ -276,10 +285,7 @@ static void test_too_large_for_the_producer(void **state)
     world_start(world);
     world_put(world, 10);
     world_wait(world, all_delivered, 10, "the first deliveries");
-    static const uint8_t value[2000];
-    struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = world->next++, .route = 1, .topic = 1, .value = {value, sizeof value}};
-    uint8_t *at = rkb_ring_reserve(world->ring, rkb_record_size(0, 0, sizeof value), 0);
-    rkb_ring_commit(world->ring, rkb_record_write(at, &record, rkb_ring_salt(world->ring)));
+    put_too_large(world);
     world_put(world, 10);
     world_wait(world, all_taken, 22, "the journal");
     for (int i = 0; i < 5; i++) {
@@ -296,6 +302,30 @@ static void test_too_large_for_the_producer(void **state)
     world->properties[0].value = "100000";
     world_start(world);
     world_wait(world, all_delivered, 16, "all deliveries");
+}
+
+/* The line is held while records before it are in flight: these are waited for, not sent once more behind their own backs. */
+static void test_a_refusal_with_records_in_flight(void **state)
+{
+    struct world *world = *state;
+    world->properties[0] = (struct rkb_property){"message.max.bytes", "1000"};
+    world_open(world);
+    world_start(world);
+    world_put(world, 10);
+    world_wait(world, all_delivered, 10, "the first deliveries");
+    rd_kafka_mock_broker_set_rtt(cluster(world), 1, 1500);
+    world_put(world, 10);
+    put_too_large(world);
+    for (int i = 0; i < 5; i++) {
+        world_hurry(20 * SECOND);
+        world_put(world, 1);
+        world_wait(world, all_taken, world->next, "the journal");
+    }
+    world_wait(world, all_settled, 21, "the deliveries");
+    rd_kafka_mock_broker_set_rtt(cluster(world), 1, 0);
+    assert_int_equal(delivered(world), 20);
+    world_hurry(20 * SECOND);
+    expect_arrived(world, 1, 20, false);
 }
 
 /* ---- restarts ---- */
@@ -415,6 +445,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_authorised, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_too_large_for_the_topic, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_too_large_for_the_producer, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_refusal_with_records_in_flight, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_kafka_absent, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_after_a_restart, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_acknowledged_above_the_checkpoint, world_set_up, world_tear_down),
