@@ -243,6 +243,7 @@ void rkb_relay_stop(struct rkb_relay *relay, int64_t timeout_us, void (*stopped)
 {
     relay->stopped = stopped;
     relay->stopped_context = context;
+    relay->paused = false;      /* but reading may come to rest again: what Redis still sends needs room too */
     for (size_t i = 0; i < relay->options.config->source_count; i++) {
         rkb_subscriber_pause(relay->sources[i].subscriber, false);
         rkb_subscriber_stop(relay->sources[i].subscriber, timeout_us);

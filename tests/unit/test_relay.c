@@ -241,6 +241,24 @@ static void test_reading_rests_while_the_ring_is_short(void **state)
     assert_false(balance(world)->sources[0].paused);
 }
 
+static void nothing(void *context)
+{
+    (void)context;
+}
+
+/* Also while it ends: what Redis sends until it has unsubscribed us waits for room like all else. */
+static void test_reading_rests_at_the_end_too(void **state)
+{
+    struct world *world = *state;
+    open_simple(world);
+    while (!world->relay.paused)
+        large_copy(world, "u*", "user", 1000);
+    rkb_relay_stop(&world->relay, SECOND, nothing, NULL);
+    assert_false(world->relay.paused);
+    large_copy(world, "u*", "user", 1000);
+    assert_true(world->relay.paused);
+}
+
 static void fill_journal(struct world *world)
 {
     while (!rkb_shipper_full(world->shipper)) {
@@ -613,6 +631,7 @@ int main(void)
         cmocka_unit_test(test_uuids_do_not_depend_on_other_routes),
         cmocka_unit_test_setup_teardown(test_a_mark_before_numbers_run_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reading_rests_while_the_ring_is_short, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reading_rests_at_the_end_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_dropping, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_record_of_a_gap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_room_for_gaps_and_marks, set_up, tear_down),
