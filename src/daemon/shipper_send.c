@@ -25,15 +25,20 @@ static void count_error(struct rkb_shipped *figures, rd_kafka_resp_err_t error)
     figures->errors[i].count++;
 }
 
+static int64_t longer(int64_t wait_us)
+{
+    if (wait_us == 0)
+        return RETRY_LEAST_US;
+    return wait_us * 2 < RETRY_MOST_US ? wait_us * 2 : RETRY_MOST_US;
+}
+
 /* Holds the line: nothing more is sent before retry_us, and then from the lowest open record on. */
 static void hold_line(struct rkb_shipper *shipper, const char *what, const char *why)
 {
     if (shipper->line_held)
         return;
     shipper->line_held = true;
-    shipper->retry_wait_us = shipper->retry_wait_us ? shipper->retry_wait_us * 2 : RETRY_LEAST_US;
-    if (shipper->retry_wait_us > RETRY_MOST_US)
-        shipper->retry_wait_us = RETRY_MOST_US;
+    shipper->retry_wait_us = longer(shipper->retry_wait_us);
     shipper->retry_us = shipper->now_us + shipper->retry_wait_us;
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "record_refused",
             "%s: %s; it stays in the journal, trying again in %lld ms", what, why, (long long)shipper->retry_wait_us / 1000);
@@ -50,7 +55,7 @@ static void on_delivered(void *context, void *opaque, rd_kafka_resp_err_t error)
         route->delivered++;
         route->settled++;
         shipper->figures->settled_bytes += flight->bytes;
-        shipper->retry_wait_us = 0;
+        shipper->retry_wait_us = shipper->rebuild_wait_us = 0;
         rkb_latency_add(&shipper->figures->latency, shipper->real_us - flight->time_us);
     } else if (error != RD_KAFKA_RESP_ERR__PURGE_QUEUE && error != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
         count_error(shipper->figures, error);
@@ -191,7 +196,10 @@ bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *er
     return shipper->producer != NULL;
 }
 
-/* A fatal error ends a producer for good: a new one sends again what is open, the same bytes in the same order. */
+/*
+ * A fatal error ends a producer for good: a new one sends again what is open, the same bytes in the same order. Where that
+ * one's end is as sudden (Kafka does not authorise it, say) the next comes later and later.
+ */
 static void rebuild(struct rkb_shipper *shipper, const struct rkb_error *cause)
 {
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "producer_rebuilt",
@@ -204,6 +212,8 @@ static void rebuild(struct rkb_shipper *shipper, const struct rkb_error *cause)
     if (!rkb_shipper_make_producer(shipper, &error))
         rkb_shipper_fail(shipper, &error);
     shipper->line_held = false;
+    shipper->rebuild_wait_us = longer(shipper->rebuild_wait_us);
+    shipper->rebuild_us = shipper->now_us + shipper->rebuild_wait_us;
     rkb_shipper_from_checkpoint(shipper);
 }
 
@@ -211,7 +221,8 @@ void rkb_shipper_mend(struct rkb_shipper *shipper)
 {
     struct rkb_error cause;
     if (rkb_producer_fatal(shipper->producer, &cause)) {
-        rebuild(shipper, &cause);
+        if (shipper->now_us >= shipper->rebuild_us)
+            rebuild(shipper, &cause);
     } else if (shipper->line_held && shipper->flights.count == 0 && shipper->now_us >= shipper->retry_us) {
         shipper->line_held = false;
         rkb_shipper_from_checkpoint(shipper);

@@ -15,6 +15,8 @@ static rd_kafka_mock_cluster_t *cluster(struct world *world)
     return rkb_mock_cluster(world->mock);
 }
 
+#define INIT_PRODUCER_ID 22         /* Kafka's number of the request */
+
 static void broker_down(struct world *world)
 {
     assert_int_equal(rd_kafka_mock_broker_set_down(cluster(world), 1), RD_KAFKA_RESP_ERR_NO_ERROR);
@@ -214,6 +216,38 @@ static bool refused_at_last(struct world *world, uint64_t wanted)
 {
     world_hurry(20 * SECOND);
     return was_refused(world, wanted);
+}
+
+static bool rebuilt_at_last(struct world *world, uint64_t wanted)
+{
+    world_hurry(20 * SECOND);
+    return was_rebuilt(world, wanted);
+}
+
+/* Each new producer ends like the one before: the next one waits, so that Kafka and the log are not flooded. */
+static void test_fatal_again_and_again(void **state)
+{
+    struct world *world = *state;
+    rd_kafka_resp_err_t errors[400];
+    for (size_t i = 0; i < 400; i++)
+        errors[i] = RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+    world_open(world);
+    rd_kafka_mock_push_request_errors_array(cluster(world), INIT_PRODUCER_ID, 400, errors);
+    world_start(world);
+    world_put(world, 10);
+    world_wait(world, rebuilt_at_last, 4, "new producers");
+    world_put(world, 1);
+    world_wait(world, all_taken, world->next, "figures that know of all of them");
+    uint64_t rebuilds = rkb_shipper_figures(world->shipper)->rebuilds_total;
+    for (int i = 0; i < 20; i++) {
+        world_put(world, 1);
+        world_wait(world, all_taken, world->next, "the journal");
+    }
+    assert_in_range(rkb_shipper_figures(world->shipper)->rebuilds_total, rebuilds, rebuilds + 1);
+    assert_int_equal(delivered(world), 0);
+    rd_kafka_mock_clear_request_errors(cluster(world), INIT_PRODUCER_ID);
+    world_wait(world, delivered_at_last, 31, "all deliveries");
+    expect_arrived(world, 1, 31, false);
 }
 
 /* The segment in which the line was held: nobody holds on to it any more. */
@@ -442,6 +476,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_passing_errors, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_broker_goes_and_comes, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_fatal_error, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_fatal_again_and_again, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_not_authorised, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_too_large_for_the_topic, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_too_large_for_the_producer, world_set_up, world_tear_down),
