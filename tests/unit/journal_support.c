@@ -62,6 +62,18 @@ void remove_directory(char *directory)
     free(directory);
 }
 
+int directory_set_up(void **state)
+{
+    *state = make_directory();
+    return 0;
+}
+
+int directory_tear_down(void **state)
+{
+    remove_directory(*state);
+    return 0;
+}
+
 uint8_t *read_whole(const char *path, size_t *size)
 {
     struct stat status;

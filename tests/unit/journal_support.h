@@ -1,5 +1,5 @@
 /*
- * journal_support -- what the journal's tests share: a private directory, records to append, faults by table.
+ * journal_support -- what the journal's tests share: a private directory, files in memory, records to append.
  */
 #ifndef RKB_TEST_JOURNAL_SUPPORT_H
 #define RKB_TEST_JOURNAL_SUPPORT_H
@@ -21,6 +21,11 @@
  */
 char *make_directory(void);
 void remove_directory(char *directory);
+/* A row of the table of tests: its *state is the name of a directory of its own. */
+int directory_set_up(void **state);
+int directory_tear_down(void **state);
+#define in_directory(test) cmocka_unit_test_setup_teardown(test, directory_set_up, directory_tear_down)
+
 char *join(const char *directory, const char *name);
 
 /*

@@ -12,18 +12,6 @@
 
 #define SEGMENT (64 * 1024)
 
-static int set_up(void **state)
-{
-    *state = make_directory();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    remove_directory(*state);
-    return 0;
-}
-
 /* What a command wrote and its exit code. */
 struct result {
     int code;
@@ -301,14 +289,14 @@ static void wrong_use_is_64(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(list_shows_segments_and_checkpoint, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(dump_writes_one_object_a_line, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(verify_tells_sound_from_damaged, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_missing_segment_is_told, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_newer_segment_is_told, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(list_shows_a_lost_id, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(it_reads_along_and_changes_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(wrong_use_is_64, set_up, tear_down),
+        in_directory(list_shows_segments_and_checkpoint),
+        in_directory(dump_writes_one_object_a_line),
+        in_directory(verify_tells_sound_from_damaged),
+        in_directory(a_missing_segment_is_told),
+        in_directory(a_newer_segment_is_told),
+        in_directory(list_shows_a_lost_id),
+        in_directory(it_reads_along_and_changes_nothing),
+        in_directory(wrong_use_is_64),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Tests of the journal at work: append, read, limits, pins, names, the lock. Damage is test_recovery.c's. */
+/* Tests of the journal at work: append, read, limits, pins, names, the lock. Damage is test_damage.c's. */
 #include "journal_support.h"
 
 #include <errno.h>
@@ -9,18 +9,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static int set_up(void **state)
-{
-    *state = make_directory();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    remove_directory(*state);
-    return 0;
-}
 
 static void a_fresh_journal_is_empty_and_private(void **state)
 {
@@ -458,28 +446,26 @@ static void the_id_stays_and_its_loss_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_fresh_journal_is_empty_and_private, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(records_come_back_over_many_segments_and_restarts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_large_batch_touches_several_segments, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_record_longer_than_the_staging_goes_in_and_one_over_the_limit_does_not,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_cursor_at_the_end_sees_what_is_appended_later, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(records_it_has_already_are_skipped, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_number_out_of_turn_is_refused_and_what_came_before_is_kept, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(names_are_known_again_even_when_their_segment_is_gone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_name_is_in_each_segment_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_name_that_begins_a_segment_is_there_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(at_its_limit_it_is_full_and_goes_on_when_there_is_room, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_full_journal_opens_again_and_ships_itself_free, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_lowered_limit_does_not_block_for_ever, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_pinned_segment_stays, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_spare_made_ahead_is_used_and_counted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_sealed_segment_is_cut, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(sync_says_how_far, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(times_and_epoch_outlive_their_segments, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_process_at_a_time, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_id_stays_and_its_loss_is_said, set_up, tear_down),
+        in_directory(a_fresh_journal_is_empty_and_private),
+        in_directory(records_come_back_over_many_segments_and_restarts),
+        in_directory(a_large_batch_touches_several_segments),
+        in_directory(a_record_longer_than_the_staging_goes_in_and_one_over_the_limit_does_not),
+        in_directory(a_cursor_at_the_end_sees_what_is_appended_later),
+        in_directory(records_it_has_already_are_skipped),
+        in_directory(a_number_out_of_turn_is_refused_and_what_came_before_is_kept),
+        in_directory(names_are_known_again_even_when_their_segment_is_gone),
+        in_directory(a_name_is_in_each_segment_once),
+        in_directory(a_name_that_begins_a_segment_is_there_once),
+        in_directory(at_its_limit_it_is_full_and_goes_on_when_there_is_room),
+        in_directory(a_full_journal_opens_again_and_ships_itself_free),
+        in_directory(a_lowered_limit_does_not_block_for_ever),
+        in_directory(a_pinned_segment_stays),
+        in_directory(a_spare_made_ahead_is_used_and_counted),
+        in_directory(a_sealed_segment_is_cut),
+        in_directory(sync_says_how_far),
+        in_directory(times_and_epoch_outlive_their_segments),
+        in_directory(one_process_at_a_time),
+        in_directory(the_id_stays_and_its_loss_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

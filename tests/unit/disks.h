@@ -1,0 +1,37 @@
+/*
+ * disks -- tables of system calls for tests: a disk that never makes anyone wait, and one whose nth call of a kind
+ * fails.
+ */
+#ifndef RKB_TEST_DISKS_H
+#define RKB_TEST_DISKS_H
+
+#include <stdbool.h>
+
+#include "base/sys.h"
+
+/* The posix table, but a sync waits for nothing: thousands of openings are too many for real ones. */
+const struct rkb_sys *quick_disk(void);
+
+enum call {
+    CALL_OPEN,
+    CALL_PREAD,
+    CALL_PWRITE,            /* fails after half of it was written, as disks do */
+    CALL_PWRITE_SHORT,      /* writes half, and says so */
+    CALL_FDATASYNC,
+    CALL_FSYNC,
+    CALL_ALLOCATE,          /* fails after half of it was allocated */
+    CALL_FTRUNCATE,
+    CALL_RENAME,
+    CALL_UNLINK,
+    CALL_RANDOM,
+    CALLS,
+};
+
+/* The quick disk with calls that can be told to fail; none of them does yet. There is one at a time. */
+const struct rkb_sys *faulty_disk(void);
+/* From here on the nth call of this kind fails with this errno, once; 0: none. */
+void fail_call(enum call call, int nth, int number);
+/* Has it, since fail_call? */
+bool call_failed(void);
+
+#endif
