@@ -1,4 +1,5 @@
 /* Tests of the checkpoint: its two slots, torn and flipped at every byte; what the journal writes into it. */
+#include "disks.h"
 #include "journal_support.h"
 
 #include "journal/checkpoint.h"
@@ -14,18 +15,6 @@
 #define USED (56 + RANGES * 16)
 
 static const uint8_t id[16] = {1, 2, 3, 4};
-
-static int set_up(void **state)
-{
-    *state = make_directory();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    remove_directory(*state);
-    return 0;
-}
 
 /* The state that belongs to a number, so that a mixture of two shows. */
 static struct rkb_checkpoint_state state_for(uint64_t n, struct rkb_range ranges[RANGES])
@@ -184,44 +173,16 @@ static void a_damaged_head_a_foreign_and_a_newer_file_are_told(void **state)
     free(path);
 }
 
-/* Writes that fail, and syncs. */
-static int failures;
-static ssize_t failing_pwrite(int fd, const void *data, size_t size, off_t offset)
-{
-    if (failures > 0) {
-        failures--;
-        assert_true(pwrite(fd, data, size / 2, offset) >= 0);
-        errno = EIO;
-        return -1;
-    }
-    return pwrite(fd, data, size, offset);
-}
-
-static int failing_fdatasync(int fd)
-{
-    if (failures > 0) {
-        failures--;
-        errno = EIO;
-        return -1;
-    }
-    return fdatasync(fd);
-}
-
 static void a_write_that_fails_goes_to_the_same_slot_again(void **state)
 {
     for (int kind = 0; kind < 2; kind++) {
-        struct rkb_sys sys = rkb_sys_posix;
         struct rkb_range ranges[RANGES];
         struct rkb_error error = {0};
-        if (kind == 0)
-            sys.pwrite = failing_pwrite;
-        else
-            sys.fdatasync = failing_fdatasync;
         make_file(*state, 4);
-        struct rkb_checkpoint *checkpoint = rkb_checkpoint_open(*state, id, &sys, 4, NULL, &error);
+        struct rkb_checkpoint *checkpoint = rkb_checkpoint_open(*state, id, faulty_disk(), 4, NULL, &error);
         struct rkb_checkpoint_state next = state_for(5, ranges);
         for (int attempt = 0; attempt < 3; attempt++) {
-            failures = 1;
+            fail_call(kind == 0 ? CALL_PWRITE : CALL_FDATASYNC, 1, EIO);
             assert_false(rkb_checkpoint_write(checkpoint, &next, true, &error));
             assert_int_equal(error.code, RKB_SYSTEM);
             if (kind == 0)
@@ -301,21 +262,27 @@ static void it_never_goes_back(void **state)
     rkb_journal_close(journal);
 }
 
+/* A journal on the faulty disk with 200 records in several segments, all of them settled. */
+static struct rkb_journal *open_settled(const char *directory)
+{
+    struct rkb_journal_options options = options_for(directory, 8 * MIB, 64 * 1024, faulty_disk());
+    struct rkb_recovery recovery;
+    struct rkb_error error;
+    struct rkb_journal *journal = rkb_journal_open(&options, &recovery, NULL, NULL, &error);
+    assert_non_null(journal);
+    append_messages(journal, 1, 200, 1000);
+    settle(journal, 1, 200);
+    assert_true(count_files(directory, ".seg") > 2);
+    return journal;
+}
+
 /* Segments go only once the checkpoint that passed them is written, and synced. */
 static void nothing_is_removed_before_the_checkpoint_is_on_disk(void **state)
 {
-    struct rkb_sys sys = rkb_sys_posix;
-    struct rkb_recovery recovery;
     struct rkb_error error;
-    sys.fdatasync = failing_fdatasync;
-    failures = 0;
-    struct rkb_journal_options options = options_for(*state, 8 * MIB, 64 * 1024, &sys);
-    struct rkb_journal *journal = rkb_journal_open(&options, &recovery, NULL, NULL, &error);
-    append_messages(journal, 1, 200, 1000);
-    settle(journal, 1, 200);
+    struct rkb_journal *journal = open_settled(*state);
     size_t before = count_files(*state, ".seg");
-    assert_true(before > 2);
-    failures = 1;
+    fail_call(CALL_FDATASYNC, 1, EIO);
     assert_false(rkb_journal_checkpoint(journal, UINT64_MAX, true, &error));
     assert_int_equal(count_files(*state, ".seg"), before);
     assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, false, &error));
@@ -332,17 +299,10 @@ static void nothing_is_removed_before_the_checkpoint_is_on_disk(void **state)
 static void a_sync_job_promises_when_it_has_run(void **state)
 {
     for (int fails = 0; fails < 2; fails++) {
-        struct rkb_sys sys = rkb_sys_posix;
-        struct rkb_recovery recovery;
         struct rkb_error error = {0};
         struct rkb_sync job;
         empty_directory(*state);
-        sys.fdatasync = failing_fdatasync;
-        failures = 0;
-        struct rkb_journal_options options = options_for(*state, 8 * MIB, 64 * 1024, &sys);
-        struct rkb_journal *journal = rkb_journal_open(&options, &recovery, NULL, NULL, &error);
-        append_messages(journal, 1, 200, 1000);
-        settle(journal, 1, 200);
+        struct rkb_journal *journal = open_settled(*state);
         size_t before = count_files(*state, ".seg");
         assert_false(rkb_journal_removable(journal));
         assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, false, &error));
@@ -350,7 +310,7 @@ static void a_sync_job_promises_when_it_has_run(void **state)
         assert_true(rkb_journal_sync_begin(journal, true, &job, &error));
         assert_true(job.count >= before + 2);
         append_messages(journal, 201, 203, 1000);       /* meanwhile */
-        failures = fails;
+        fail_call(CALL_FDATASYNC, fails, EIO);      /* the 0th never comes */
         bool ran = rkb_sync_run(&job, &error);
         assert_int_equal(ran, !fails);
         rkb_journal_sync_end(journal, &job, ran);
@@ -371,17 +331,17 @@ static void a_sync_job_promises_when_it_has_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_last_state_written_is_read, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(every_flip_leaves_the_other_slot, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(every_torn_write_leaves_the_other_slot, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(every_cut_of_the_file, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_damaged_head_a_foreign_and_a_newer_file_are_told, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_write_that_fails_goes_to_the_same_slot_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(as_many_ranges_as_fit_come_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_limit_holds, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(it_never_goes_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nothing_is_removed_before_the_checkpoint_is_on_disk, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_sync_job_promises_when_it_has_run, set_up, tear_down),
+        in_directory(the_last_state_written_is_read),
+        in_directory(every_flip_leaves_the_other_slot),
+        in_directory(every_torn_write_leaves_the_other_slot),
+        in_directory(every_cut_of_the_file),
+        in_directory(a_damaged_head_a_foreign_and_a_newer_file_are_told),
+        in_directory(a_write_that_fails_goes_to_the_same_slot_again),
+        in_directory(as_many_ranges_as_fit_come_back),
+        in_directory(the_limit_holds),
+        in_directory(it_never_goes_back),
+        in_directory(nothing_is_removed_before_the_checkpoint_is_on_disk),
+        in_directory(a_sync_job_promises_when_it_has_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

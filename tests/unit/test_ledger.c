@@ -1,4 +1,5 @@
 /* Tests of gaps as JSON and of the ledger that keeps them. */
+#include "disks.h"
 #include "journal_support.h"
 
 #include "journal/gap.h"
@@ -12,18 +13,6 @@
 #include <unistd.h>
 
 static const uint8_t id[16] = {5, 6, 7};
-
-static int set_up(void **state)
-{
-    *state = make_directory();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    remove_directory(*state);
-    return 0;
-}
 
 static struct rkb_gap gap_for(uint64_t number, bool closed)
 {
@@ -147,100 +136,95 @@ static void the_latest_state_of_each_is_kept_in_order(void **state)
     rkb_ledger_close(ledger);
 }
 
-static void make_three(const char *directory)
+/* A ledger of three gaps, closed, as bytes in memory. */
+struct file {
+    char *path;
+    uint8_t *bytes;
+    size_t size, record;        /* of the whole, of each of the three */
+};
+
+static struct file make_three(const char *directory)
 {
+    struct file file = {.path = join(directory, "ledger")};
     struct rkb_ledger *ledger = must_open(directory);
     for (uint64_t i = 1; i <= 3; i++)
         append(ledger, i, true);
+    rkb_ledger_close(ledger);
+    file.bytes = read_whole(file.path, &file.size);
+    file.record = (file.size - RKB_SEGMENT_HEADER) / 3;
+    return file;
+}
+
+static void free_file(struct file *file)
+{
+    free(file->path);
+    free(file->bytes);
+}
+
+/* The ledger has shown what is whole, takes another, and shows that too when it opens again. Closes it. */
+static void goes_on(struct rkb_ledger *ledger, const char *directory, size_t whole)
+{
+    assert_non_null(ledger);
+    assert_int_equal(seen.count, whole);
+    append(ledger, 9, false);
+    rkb_ledger_close(ledger);
+    ledger = must_open(directory);
+    assert_int_equal(seen.count, whole + 1);
     rkb_ledger_close(ledger);
 }
 
 static void every_cut_keeps_what_is_whole_and_goes_on(void **state)
 {
-    char *path = join(*state, "ledger");
-    size_t size;
-    make_three(*state);
-    uint8_t *bytes = read_whole(path, &size);
-    size_t record = (size - RKB_SEGMENT_HEADER) / 3;
-    for (size_t cut = RKB_SEGMENT_HEADER; cut <= size; cut++) {
-        write_whole(path, bytes, cut);
-        struct rkb_ledger *ledger = must_open(*state);
-        size_t whole = (cut - RKB_SEGMENT_HEADER) / record;
-        assert_int_equal(seen.count, whole);
-        append(ledger, 9, false);
-        rkb_ledger_close(ledger);
-        ledger = must_open(*state);
-        assert_int_equal(seen.count, whole + 1);
-        rkb_ledger_close(ledger);
+    struct file file = make_three(*state);
+    for (size_t cut = RKB_SEGMENT_HEADER; cut <= file.size; cut++) {
+        write_whole(file.path, file.bytes, cut);
+        goes_on(must_open(*state), *state, (cut - RKB_SEGMENT_HEADER) / file.record);
     }
-    free(bytes);
-    free(path);
+    free_file(&file);
 }
 
 static void every_flip_is_told_or_a_torn_tail(void **state)
 {
-    char *path = join(*state, "ledger");
-    size_t size;
-    make_three(*state);
-    uint8_t *bytes = read_whole(path, &size);
-    size_t record = (size - RKB_SEGMENT_HEADER) / 3;
-    for (size_t flip = 0; flip < size; flip++) {
+    struct file file = make_three(*state);
+    for (size_t flip = 0; flip < file.size; flip++) {
         struct rkb_error error = {0};
         empty_directory(*state);
-        bytes[flip] ^= 1;
-        write_whole(path, bytes, size);
-        bytes[flip] ^= 1;
+        file.bytes[flip] ^= 1;
+        write_whole(file.path, file.bytes, file.size);
+        file.bytes[flip] ^= 1;
         struct rkb_ledger *ledger = try_open(*state, &rkb_sys_posix, &error);
-        size_t whole = flip < RKB_SEGMENT_HEADER ? 0 : (flip - RKB_SEGMENT_HEADER) / record;
-        bool length = flip >= RKB_SEGMENT_HEADER && (flip - RKB_SEGMENT_HEADER) % record >= 9 &&
-                      (flip - RKB_SEGMENT_HEADER) % record < 12;
-        assert_non_null(ledger);
-        assert_int_equal(seen.count, whole);
+        bool head = flip < RKB_SEGMENT_HEADER;
+        size_t whole = head ? 0 : (flip - RKB_SEGMENT_HEADER) / file.record;
+        size_t within = head ? 0 : (flip - RKB_SEGMENT_HEADER) % file.record;
+        bool length = within >= 9 && within < 12;
         if (whole < 2 && !length)           /* a length that reaches beyond the file looks torn */
             assert_int_equal(error.code, RKB_DAMAGED);
         assert_int_equal(count_files(*state, ".damaged"), error.code == RKB_DAMAGED);
-        append(ledger, 9, false);
-        rkb_ledger_close(ledger);
-        ledger = must_open(*state);
-        assert_int_equal(seen.count, whole + 1);
-        rkb_ledger_close(ledger);
+        goes_on(ledger, *state, whole);
     }
-    free(bytes);
-    free(path);
+    free_file(&file);
 }
 
 static void a_newer_ledger_is_refused(void **state)
 {
-    char *path = join(*state, "ledger");
-    size_t size;
     struct rkb_segment_head head;
     struct rkb_error error = {0};
-    make_three(*state);
-    uint8_t *bytes = read_whole(path, &size);
-    assert_true(rkb_segment_head_parse(bytes, size, &head, &error));
+    struct file file = make_three(*state);
+    assert_true(rkb_segment_head_parse(file.bytes, file.size, &head, &error));
     head.version++;
-    rkb_segment_head_write(bytes, &head);
-    write_whole(path, bytes, size);
+    rkb_segment_head_write(file.bytes, &head);
+    write_whole(file.path, file.bytes, file.size);
     assert_null(try_open(*state, &rkb_sys_posix, &error));
     assert_int_equal(error.code, RKB_VERSION);
-    free(bytes);
-    free(path);
-}
-
-static int no_sync(int fd)
-{
-    (void)fd;
-    return 0;
+    free_file(&file);
 }
 
 static void it_stays_small_and_keeps_the_open_ones(void **state)
 {
-    struct rkb_sys sys = rkb_sys_posix;
     struct rkb_error error = {0};
     struct stat status;
     char *path = join(*state, "ledger");
-    sys.fdatasync = sys.fsync = no_sync;
-    struct rkb_ledger *ledger = try_open(*state, &sys, &error);
+    struct rkb_ledger *ledger = try_open(*state, quick_disk(), &error);
     off_t most = 0;
     append(ledger, 1, false);
     for (uint64_t i = 2; i <= 20000; i++) {
@@ -263,63 +247,23 @@ static void it_stays_small_and_keeps_the_open_ones(void **state)
     free(path);
 }
 
-/* One call of a kind fails. */
-static int countdown;
-
-static bool now(void)
-{
-    if (--countdown != 0)
-        return false;
-    errno = EIO;
-    return true;
-}
-
-static ssize_t failing_pwrite(int fd, const void *data, size_t size, off_t offset)
-{
-    if (!now())
-        return pwrite(fd, data, size, offset);
-    assert_true(pwrite(fd, data, size / 2, offset) >= 0);
-    errno = EIO;
-    return -1;
-}
-
-static int failing_sync(int fd)
-{
-    (void)fd;
-    return now() ? -1 : 0;
-}
-
-static int failing_rename(const char *from, const char *to)
-{
-    return now() ? -1 : rename(from, to);
-}
-
-static int failing_open(const char *path, int flags, mode_t mode)
-{
-    return now() ? -1 : rkb_sys_posix.open(path, flags, mode);
-}
-
 static void what_append_promised_is_there_whatever_fails(void **state)
 {
-    for (int kind = 0; kind < 5; kind++) {
+    static const enum call calls[] = {CALL_PWRITE, CALL_FDATASYNC, CALL_FSYNC, CALL_RENAME, CALL_OPEN};
+    const struct rkb_sys *sys = faulty_disk();
+    for (size_t kind = 0; kind < sizeof calls / sizeof calls[0]; kind++) {
         int point = 1;
         for (bool fired = true; fired; point++) {
-            struct rkb_sys sys = rkb_sys_posix;
             struct rkb_error error = {0};
             bool promised[10] = {false};
-            sys.fdatasync = kind == 1 ? failing_sync : no_sync;
-            sys.fsync = kind == 2 ? failing_sync : no_sync;
-            sys.pwrite = kind == 0 ? failing_pwrite : pwrite;
-            sys.rename = kind == 3 ? failing_rename : rename;
-            sys.open = kind == 4 ? failing_open : rkb_sys_posix.open;
             empty_directory(*state);
-            countdown = point;
-            struct rkb_ledger *ledger = try_open(*state, &sys, &error);
+            fail_call(calls[kind], point, EIO);
+            struct rkb_ledger *ledger = try_open(*state, sys, &error);
             for (uint64_t i = 1; ledger != NULL && i < 10; i++) {
                 struct rkb_gap gap = gap_for(i, true);
                 promised[i] = rkb_ledger_append(ledger, &gap, &error);
             }
-            fired = countdown <= 0;
+            fired = call_failed();
             rkb_ledger_close(ledger);
             ledger = must_open(*state);
             for (uint64_t i = 1, at = 0; i < 10; i++) {
@@ -336,17 +280,14 @@ static void what_append_promised_is_there_whatever_fails(void **state)
 /* After a failed sync the file is not trusted: the next append writes all anew, into another one. */
 static void a_failed_sync_is_not_just_repeated(void **state)
 {
-    struct rkb_sys sys = rkb_sys_posix;
     struct rkb_error error = {0};
     struct stat before, after;
     char *path = join(*state, "ledger");
-    sys.fdatasync = failing_sync;
-    countdown = 0;
-    struct rkb_ledger *ledger = try_open(*state, &sys, &error);
+    struct rkb_ledger *ledger = try_open(*state, faulty_disk(), &error);
     append(ledger, 1, true);
     assert_int_equal(stat(path, &before), 0);
     struct rkb_gap gap = gap_for(2, true);
-    countdown = 1;
+    fail_call(CALL_FDATASYNC, 1, EIO);
     assert_false(rkb_ledger_append(ledger, &gap, &error));
     append(ledger, 3, true);
     assert_int_equal(stat(path, &after), 0);
@@ -363,13 +304,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gap_as_json),
         cmocka_unit_test(json_that_is_no_gap_is_refused),
-        cmocka_unit_test_setup_teardown(the_latest_state_of_each_is_kept_in_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(every_cut_keeps_what_is_whole_and_goes_on, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(every_flip_is_told_or_a_torn_tail, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_newer_ledger_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(it_stays_small_and_keeps_the_open_ones, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_append_promised_is_there_whatever_fails, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_failed_sync_is_not_just_repeated, set_up, tear_down),
+        in_directory(the_latest_state_of_each_is_kept_in_order),
+        in_directory(every_cut_keeps_what_is_whole_and_goes_on),
+        in_directory(every_flip_is_told_or_a_torn_tail),
+        in_directory(a_newer_ledger_is_refused),
+        in_directory(it_stays_small_and_keeps_the_open_ones),
+        in_directory(what_append_promised_is_there_whatever_fails),
+        in_directory(a_failed_sync_is_not_just_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
