@@ -63,57 +63,80 @@ static const char *finish(struct fixture *fixture)
     return fixture->output;
 }
 
+struct line {
+    enum rkb_log_level level;
+    const char *object, *event, *text;
+};
+
+/* Logs the lines up to the first without an object, and compares all that comes out. */
+static void assert_logged(enum rkb_log_level level, enum rkb_log_format format, const struct line *lines,
+                          const char *expected)
+{
+    struct fixture fixture;
+    start(&fixture, level, format);
+    for (; lines->object != NULL; lines++)
+        rkb_log(fixture.log, lines->level, lines->object, lines->event, "%s", lines->text);
+    assert_string_equal(finish(&fixture), expected);
+}
+
 static void test_text(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    start(&fixture, RKB_LOG_DEBUG, RKB_LOG_TEXT);
-    rkb_log(fixture.log, RKB_LOG_INFO, "source[legacy]", "connected", "logged in as %s", "bridge");
-    rkb_log(fixture.log, RKB_LOG_DEBUG, "journal", NULL, "no event");
-    rkb_log(fixture.log, RKB_LOG_WARN, "journal", NULL, "w");
-    rkb_log(fixture.log, RKB_LOG_ERROR, "journal", NULL, "e");
-    assert_string_equal(finish(&fixture),
-                        "2026-11-22T20:51:07.123Z info source[legacy]: logged in as bridge event=connected\n"
-                        "2026-11-22T20:51:07.123Z debug journal: no event\n"
-                        "2026-11-22T20:51:07.123Z warn journal: w\n"
-                        "2026-11-22T20:51:07.123Z error journal: e\n");
+    static const struct line lines[] = {
+        {RKB_LOG_INFO, "source[legacy]", "connected", "logged in as bridge"},
+        {RKB_LOG_DEBUG, "journal", NULL, "no event"},
+        {RKB_LOG_WARN, "journal", NULL, "w"},
+        {RKB_LOG_ERROR, "journal", NULL, "e"},
+        {0},
+    };
+    assert_logged(RKB_LOG_DEBUG, RKB_LOG_TEXT, lines,
+                  "2026-11-22T20:51:07.123Z info source[legacy]: logged in as bridge event=connected\n"
+                  "2026-11-22T20:51:07.123Z debug journal: no event\n"
+                  "2026-11-22T20:51:07.123Z warn journal: w\n"
+                  "2026-11-22T20:51:07.123Z error journal: e\n");
 }
 
 static void test_json(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    start(&fixture, RKB_LOG_INFO, RKB_LOG_JSON);
-    rkb_log(fixture.log, RKB_LOG_INFO, "source[a\"b]", "connected", "tab\t quote\" back\\ nul-free \x01 bad \xff good \xc3\xa9");
-    rkb_log(fixture.log, RKB_LOG_WARN, "journal", NULL, "plain");
-    assert_string_equal(finish(&fixture),
-                        "{\"time\":\"2026-11-22T20:51:07.123Z\",\"level\":\"info\",\"object\":\"source[a\\\"b]\",\"event\":\"connected\","
-                        "\"text\":\"tab\\t quote\\\" back\\\\ nul-free \\u0001 bad \\\\xff good \xc3\xa9\"}\n"
-                        "{\"time\":\"2026-11-22T20:51:07.123Z\",\"level\":\"warn\",\"object\":\"journal\",\"event\":null,\"text\":\"plain\"}\n");
+    static const struct line lines[] = {
+        {RKB_LOG_INFO, "source[a\"b]", "connected", "tab\t quote\" back\\ nul-free \x01 bad \xff good \xc3\xa9"},
+        {RKB_LOG_WARN, "journal", NULL, "plain"},
+        {0},
+    };
+    assert_logged(RKB_LOG_INFO, RKB_LOG_JSON, lines,
+                  "{\"time\":\"2026-11-22T20:51:07.123Z\",\"level\":\"info\",\"object\":\"source[a\\\"b]\","
+                  "\"event\":\"connected\","
+                  "\"text\":\"tab\\t quote\\\" back\\\\ nul-free \\u0001 bad \\\\xff good \xc3\xa9\"}\n"
+                  "{\"time\":\"2026-11-22T20:51:07.123Z\",\"level\":\"warn\",\"object\":\"journal\",\"event\":null,"
+                  "\"text\":\"plain\"}\n");
 }
 
 static void test_levels(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    start(&fixture, RKB_LOG_WARN, RKB_LOG_TEXT);
-    rkb_log(fixture.log, RKB_LOG_INFO, "x", NULL, "not this");
-    rkb_log(fixture.log, RKB_LOG_DEBUG, "x", NULL, "nor this");
-    rkb_log(fixture.log, RKB_LOG_WARN, "x", NULL, "this");
+    static const struct line lines[] = {
+        {RKB_LOG_INFO, "x", NULL, "not this"},
+        {RKB_LOG_DEBUG, "x", NULL, "nor this"},
+        {RKB_LOG_WARN, "x", NULL, "this"},
+        {0},
+    };
     rkb_log(NULL, RKB_LOG_ERROR, "x", NULL, "nowhere");
     rkb_log_free(NULL, 1);
-    assert_string_equal(finish(&fixture), "2026-11-22T20:51:07.123Z warn x: this\n");
+    assert_logged(RKB_LOG_WARN, RKB_LOG_TEXT, lines, "2026-11-22T20:51:07.123Z warn x: this\n");
 }
 
 static void test_control_bytes_stay_on_the_line(void **state)
 {
     (void)state;
-    struct fixture fixture;
-    start(&fixture, RKB_LOG_INFO, RKB_LOG_TEXT);
-    rkb_log(fixture.log, RKB_LOG_INFO, "source[a\nb]", "e\nv", "one\r\ntwo \x1b[31m\x7f \xc2\x9b \xe2\x82\xac \xed\xa0\x80 \xc0\xaf \xf5");
-    assert_string_equal(finish(&fixture),
-                        "2026-11-22T20:51:07.123Z info source[a\\nb]: one\\r\\ntwo \\x1b[31m\\x7f \\xc2\\x9b \xe2\x82\xac "
-                        "\\xed\\xa0\\x80 \\xc0\\xaf \\xf5 event=e\\nv\n");
+    static const struct line lines[] = {
+        {RKB_LOG_INFO, "source[a\nb]", "e\nv",
+         "one\r\ntwo \x1b[31m\x7f \xc2\x9b \xe2\x82\xac \xed\xa0\x80 \xc0\xaf \xf5"},
+        {0},
+    };
+    assert_logged(RKB_LOG_INFO, RKB_LOG_TEXT, lines,
+                  "2026-11-22T20:51:07.123Z info source[a\\nb]: one\\r\\ntwo \\x1b[31m\\x7f \\xc2\\x9b \xe2\x82\xac "
+                  "\\xed\\xa0\\x80 \\xc0\\xaf \\xf5 event=e\\nv\n");
 }
 
 static void check_long_line(enum rkb_log_format format, char fill)

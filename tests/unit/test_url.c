@@ -10,52 +10,77 @@
 
 #include "redis/url.h"
 
-static void assert_url(const char *text, bool is_unix, const char *host, int port, const char *user, const char *password,
-                       const char *shown)
+/* An address that is taken, and what is in it. Without a port it is a path. */
+struct taken {
+    const char *text, *host;
+    int port;
+    const char *shown, *user, *password;
+};
+
+static void assert_taken(const struct taken *row)
 {
     struct rkb_redis_url url;
     struct rkb_error error = {0};
     char out[512];
-    if (!rkb_redis_url_parse(text, &url, &error))
-        fail_msg("%s: %s", text, error.text);
-    assert_int_equal(url.is_unix, is_unix);
-    assert_string_equal(url.host, host);
-    assert_int_equal(url.port, port);
-    assert_string_equal(url.user, user);
-    assert_string_equal(url.password, password);
+    if (!rkb_redis_url_parse(row->text, &url, &error))
+        fail_msg("%s: %s", row->text, error.text);
+    assert_int_equal(url.is_unix, row->port == 0);
+    assert_string_equal(url.host, row->host);
+    assert_int_equal(url.port, row->port);
+    assert_string_equal(url.user, row->user);
+    assert_string_equal(url.password, row->password);
     rkb_redis_url_show(&url, out, sizeof out);
-    assert_string_equal(out, shown);
+    assert_string_equal(out, row->shown);
+}
+
+/* All rows up to the first without a text. */
+static void assert_all_taken(const struct taken *rows)
+{
+    for (; rows->text != NULL; rows++)
+        assert_taken(rows);
 }
 
 static void takes_hosts(void **state)
 {
     (void)state;
-    assert_url("redis://localhost", false, "localhost", 6379, "", "", "redis://localhost:6379");
-    assert_url("redis://localhost/", false, "localhost", 6379, "", "", "redis://localhost:6379");
-    assert_url("redis://r-1.example_x.org:1", false, "r-1.example_x.org", 1, "", "", "redis://r-1.example_x.org:1");
-    assert_url("redis://10.0.0.1:65535", false, "10.0.0.1", 65535, "", "", "redis://10.0.0.1:65535");
-    assert_url("redis://[::1]", false, "::1", 6379, "", "", "redis://[::1]:6379");
-    assert_url("redis://[fe80::1:2]:7000", false, "fe80::1:2", 7000, "", "", "redis://[fe80::1:2]:7000");
+    static const struct taken rows[] = {
+        {"redis://localhost", "localhost", 6379, "redis://localhost:6379", "", ""},
+        {"redis://localhost/", "localhost", 6379, "redis://localhost:6379", "", ""},
+        {"redis://r-1.example_x.org:1", "r-1.example_x.org", 1, "redis://r-1.example_x.org:1", "", ""},
+        {"redis://10.0.0.1:65535", "10.0.0.1", 65535, "redis://10.0.0.1:65535", "", ""},
+        {"redis://[::1]", "::1", 6379, "redis://[::1]:6379", "", ""},
+        {"redis://[fe80::1:2]:7000", "fe80::1:2", 7000, "redis://[fe80::1:2]:7000", "", ""},
+        {0},
+    };
+    assert_all_taken(rows);
 }
 
 static void takes_paths(void **state)
 {
     (void)state;
-    assert_url("unix:///run/redis.sock", true, "/run/redis.sock", 0, "", "", "unix:///run/redis.sock");
-    assert_url("unix:///run/a@b:c/r.sock", true, "/run/a@b:c/r.sock", 0, "", "", "unix:///run/a@b:c/r.sock");
-    assert_url("unix://u:p@/r.sock", true, "/r.sock", 0, "u", "p", "unix://u@/r.sock");
+    static const struct taken rows[] = {
+        {"unix:///run/redis.sock", "/run/redis.sock", 0, "unix:///run/redis.sock", "", ""},
+        {"unix:///run/a@b:c/r.sock", "/run/a@b:c/r.sock", 0, "unix:///run/a@b:c/r.sock", "", ""},
+        {"unix://u:p@/r.sock", "/r.sock", 0, "unix://u@/r.sock", "u", "p"},
+        {0},
+    };
+    assert_all_taken(rows);
 }
 
 static void takes_logins(void **state)
 {
     (void)state;
-    assert_url("redis://bridge@h", false, "h", 6379, "bridge", "", "redis://bridge@h:6379");
-    assert_url("redis://bridge:s3cret@h:1", false, "h", 1, "bridge", "s3cret", "redis://bridge@h:1");
-    assert_url("redis://:s3cret@h", false, "h", 6379, "", "s3cret", "redis://h:6379");
-    assert_url("redis://a%40b:p%2f%3A%25@h", false, "h", 6379, "a@b", "p/:%", "redis://a%40b@h:6379");
-    assert_url("redis://u:a@b:c@h", false, "h", 6379, "u", "a@b:c", "redis://u@h:6379");
-    assert_url("redis://u:p@[::1]:2", false, "::1", 2, "u", "p", "redis://u@[::1]:2");
-    assert_url("redis://u%0a:p@h", false, "h", 6379, "u\n", "p", "redis://u%0A@h:6379");
+    static const struct taken rows[] = {
+        {"redis://bridge@h", "h", 6379, "redis://bridge@h:6379", "bridge", ""},
+        {"redis://bridge:s3cret@h:1", "h", 1, "redis://bridge@h:1", "bridge", "s3cret"},
+        {"redis://:s3cret@h", "h", 6379, "redis://h:6379", "", "s3cret"},
+        {"redis://a%40b:p%2f%3A%25@h", "h", 6379, "redis://a%40b@h:6379", "a@b", "p/:%"},
+        {"redis://u:a@b:c@h", "h", 6379, "redis://u@h:6379", "u", "a@b:c"},
+        {"redis://u:p@[::1]:2", "::1", 2, "redis://u@[::1]:2", "u", "p"},
+        {"redis://u%0a:p@h", "h", 6379, "redis://u%0A@h:6379", "u\n", "p"},
+        {0},
+    };
+    assert_all_taken(rows);
 }
 
 static void refuses(void **state)
