@@ -205,6 +205,7 @@ static void rebuild(struct rkb_shipper *shipper, const struct rkb_error *cause)
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "producer_rebuilt",
             "fatal producer error: %s; %u records in flight are sent again by a new producer", cause->text, shipper->flights.count);
     shipper->figures->rebuilds_total++;
+    shipper->changed = true;
     shipper->holding = false;
     rkb_cursor_close(&shipper->cursor);
     rkb_producer_free(shipper->producer);
