@@ -44,21 +44,22 @@ void kafka_reader_free(struct kafka_reader *reader)
     free(reader);
 }
 
-static void assign(struct kafka_reader *reader, const char *topic)
+static void assign(struct kafka_reader *reader, const char *topic, int partition)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic, 0)->offset = RD_KAFKA_OFFSET_BEGINNING;
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = RD_KAFKA_OFFSET_BEGINNING;
     assert_int_equal(rd_kafka_assign(reader->consumer, list), RD_KAFKA_RESP_ERR_NO_ERROR);
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-size_t kafka_read(struct kafka_reader *reader, const char *topic, void (*visit)(void *context, const rd_kafka_message_t *message),
-                  void *context)
+size_t kafka_read(struct kafka_reader *reader, const char *topic, int partition,
+                  void (*visit)(void *context, const rd_kafka_message_t *message), void *context)
 {
     int64_t low, high;
-    assert_int_equal(rd_kafka_query_watermark_offsets(reader->consumer, topic, 0, &low, &high, PATIENCE_S * 1000),
-                     RD_KAFKA_RESP_ERR_NO_ERROR);
-    assign(reader, topic);
+    rd_kafka_resp_err_t asked =
+        rd_kafka_query_watermark_offsets(reader->consumer, topic, partition, &low, &high, PATIENCE_S * 1000);
+    assert_int_equal(asked, RD_KAFKA_RESP_ERR_NO_ERROR);
+    assign(reader, topic, partition);
     time_t end = time(NULL) + PATIENCE_S;
     for (int64_t next = low; next < high;) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(reader->consumer, 1000);

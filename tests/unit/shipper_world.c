@@ -377,7 +377,7 @@ void world_read_back(struct world *world, struct arrived *arrived)
     memset(arrived, 0, sizeof *arrived);
     for (arrived->route = 1; arrived->route <= 2; arrived->route++) {
         arrived->highest = 0;
-        arrived->total += kafka_read(reader, world->topics[arrived->route - 1], see, arrived);
+        arrived->total += kafka_read(reader, world->topics[arrived->route - 1], 0, see, arrived);
     }
 }
 
