@@ -9,7 +9,7 @@
 #define PRODUCE 0           /* Kafka's number of the request */
 
 /*
- * One request at a time: unlike Kafka, the mock takes the requests behind a failed one, whatever their sequence numbers.
+ * One request at a time: unlike Kafka, the mock takes the requests behind a failed one, whatever their numbers.
  */
 static void test_passing_errors_keep_the_order(void **state)
 {
