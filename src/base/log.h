@@ -26,10 +26,13 @@ struct rkb_log;
 /* Starts the writer thread on descriptor fd (not closed by us). NULL and *error when it cannot. */
 struct rkb_log *rkb_log_new(int fd, enum rkb_log_level level, enum rkb_log_format format, struct rkb_error *error);
 /* The same with the clocks of `sys` (tests turn them by hand). */
-struct rkb_log *rkb_log_new_with(int fd, enum rkb_log_level level, enum rkb_log_format format, const struct rkb_sys *sys,
-                                 struct rkb_error *error);
+struct rkb_log *rkb_log_new_with(int fd, enum rkb_log_level level, enum rkb_log_format format,
+                                 const struct rkb_sys *sys, struct rkb_error *error);
 
-/* Waits up to `milliseconds` for queued lines to be written, then frees. What could not be written by then is lost. NULL is allowed. */
+/*
+ * Waits up to `milliseconds` for queued lines to be written, then frees. What could not be written by
+ * then is lost. NULL is allowed.
+ */
 void rkb_log_free(struct rkb_log *log, int milliseconds);
 
 /*
@@ -38,7 +41,8 @@ void rkb_log_free(struct rkb_log *log, int milliseconds);
  * object and event (without an event: of the same object and format) are limited to 10 in 10 seconds; how many were
  * suppressed is said in the next one. A line longer than 4096 bytes is cut, and ends in "...". NULL log: nothing.
  */
-void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, const char *event, const char *format, ...) RKB_PRINTF(5, 6);
+void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, const char *event, const char *format,
+             ...) RKB_PRINTF(5, 6);
 
 /* Lines lost since the start: the queue was full, or the descriptor failed. */
 uint64_t rkb_log_lost(const struct rkb_log *log);

@@ -8,7 +8,9 @@ static bool is_over(const struct rkb_repeat *repeat, size_t slot, int64_t now_us
     return repeat->slots[slot].passed == 0 || now_us - repeat->slots[slot].since_us >= RKB_REPEAT_WINDOW_US;
 }
 
-/* The slot of this kind, else one that nobody needs any more (one with nothing left to say, if there is), else KINDS. */
+/*
+ * The slot of this kind, else one that nobody needs any more (one with nothing left to say, if there is), else KINDS.
+ */
 static size_t find(const struct rkb_repeat *repeat, uint64_t kind, int64_t now_us)
 {
     size_t unused = RKB_REPEAT_KINDS;

@@ -1,8 +1,8 @@
 /*
  * repeat -- lets the first few of a kind pass and counts the rest.
  *
- * A kind is any 64-bit number (a hash). Of each kind RKB_REPEAT_PASS pass in a window of RKB_REPEAT_WINDOW_US, which begins
- * with its first; the first after that window learns how many were held back. Fixed memory: when more kinds than
+ * A kind is any 64-bit number (a hash). Of each kind RKB_REPEAT_PASS pass in a window of RKB_REPEAT_WINDOW_US, which
+ * begins with its first; the first after that window learns how many were held back. Fixed memory: when more kinds than
  * RKB_REPEAT_KINDS are alive at once, the new ones pass unlimited. Not thread-safe.
  */
 #ifndef RKB_BASE_REPEAT_H

@@ -82,7 +82,8 @@ static void drop_empty(char **text)
 }
 
 /* What the url says, where the setting says nothing; both is a mistake. */
-static void take_from_url(struct rkb_reading *reading, const struct rkb_section *section, const char *path, const char *from_url, char **text)
+static void take_from_url(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
+                          const char *from_url, char **text)
 {
     if (from_url[0] == '\0')
         return;
@@ -95,7 +96,8 @@ static void take_from_url(struct rkb_reading *reading, const struct rkb_section 
         reading->findings.failed = true;
 }
 
-static void check_password(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_source *source)
+static void check_password(struct rkb_reading *reading, const struct rkb_section *section,
+                           struct rkb_config_source *source)
 {
     char password[1024];
     struct rkb_error error;
@@ -109,7 +111,8 @@ static void check_password(struct rkb_reading *reading, const struct rkb_section
     explicit_bzero(password, sizeof password);
 }
 
-static void check_source(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_source *source)
+static void check_source(struct rkb_reading *reading, const struct rkb_section *section,
+                         struct rkb_config_source *source)
 {
     struct rkb_error error;
     drop_empty(&source->user);
@@ -129,12 +132,14 @@ static void check_kafka(struct rkb_reading *reading)
 {
     const struct rkb_config *config = reading->config;
     if (config->kafka.delivery != 0)
-        rkb_reading_mistake(reading, &reading->global, "kafka.delivery", "exactly-once is not in this version; at-least-once is");
+        rkb_reading_mistake(reading, &reading->global, "kafka.delivery",
+                            "exactly-once is not in this version; at-least-once is");
     const struct rkb_properties *properties = &config->kafka.properties;
     bool has_servers = rkb_property_find(properties, "bootstrap.servers") != NULL ||
                        rkb_property_find(properties, "metadata.broker.list") != NULL;
     if (!has_servers && !reading->embedded)
-        rkb_reading_mistake(reading, &reading->global, "kafka.properties", "bootstrap.servers is required, and missing");
+        rkb_reading_mistake(reading, &reading->global, "kafka.properties",
+                            "bootstrap.servers is required, and missing");
 }
 
 /* Whether the properties go together; asked only when each is right by itself. An embedded Kafka has no address yet. */
@@ -196,7 +201,8 @@ static void check_control(struct rkb_reading *reading)
     if (path == NULL)
         return;
     if (strlen(path) > longest || !parent_of(path, parent, sizeof parent))
-        rkb_reading_mistake(reading, &reading->global, "control.socket", "longer than %zu bytes, which no socket's path can be", longest);
+        rkb_reading_mistake(reading, &reading->global, "control.socket",
+                            "longer than %zu bytes, which no socket's path can be", longest);
     else if (!can_be_used(parent, &error))
         rkb_reading_mistake(reading, &reading->global, "control.socket", "%s", error.text);
     else if (stat(path, &status) == 0 && !S_ISSOCK(status.st_mode))

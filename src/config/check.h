@@ -1,5 +1,6 @@
 /*
- * check -- what no setting shows by itself: places on the disk, settings that exclude each other, names that must exist, templates.
+ * check -- what no setting shows by itself: places on the disk, settings that exclude each other,
+ * names that must exist, templates.
  */
 #ifndef RKB_CONFIG_CHECK_H
 #define RKB_CONFIG_CHECK_H

@@ -44,7 +44,8 @@ static void add_no_such_source(struct rkb_reading *reading, const struct rkb_sec
 }
 
 /* With no source at all that is the mistake, not each route's. */
-static void check_route_source(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_route *route)
+static void check_route_source(struct rkb_reading *reading, const struct rkb_section *section,
+                               struct rkb_config_route *route)
 {
     route->source_index = route->source == NULL ? NO_SOURCE : find_source(reading->config, route->source);
     if (route->source != NULL && route->source_index == NO_SOURCE && reading->config->source_count > 0)
@@ -56,13 +57,16 @@ static void check_topic(struct rkb_reading *reading, const struct rkb_section *s
     if (topic == NULL)
         return;
     if (strstr(topic, "{{") != NULL)
-        rkb_reading_mistake(reading, section, "routes.*.topic", "templates in topics are not in this version; a constant name is");
+        rkb_reading_mistake(reading, section, "routes.*.topic",
+                            "templates in topics are not in this version; a constant name is");
     else if (!rkb_value_is_name(topic, 249) || strcmp(topic, ".") == 0 || strcmp(topic, "..") == 0)
-        rkb_reading_mistake(reading, section, "routes.*.topic", "no name for a Kafka topic, which is 1 to 249 of A-Z a-z 0-9 . _ -");
+        rkb_reading_mistake(reading, section, "routes.*.topic",
+                            "no name for a Kafka topic, which is 1 to 249 of A-Z a-z 0-9 . _ -");
 }
 
 /* Leaves one of envelope and value; the other is NULL from here on. */
-static void check_envelope_or_value(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_route *route)
+static void check_envelope_or_value(struct rkb_reading *reading, const struct rkb_section *section,
+                                    struct rkb_config_route *route)
 {
     bool has_value = rkb_reading_node(section, "routes.*.value") != NULL;
     bool has_envelope = rkb_reading_node(section, "routes.*.envelope") != NULL;
@@ -74,7 +78,8 @@ static void check_envelope_or_value(struct rkb_reading *reading, const struct rk
     }
     bool is_event = route->envelope != NULL && strcmp(route->envelope, "event") == 0;
     if (!is_event && rkb_reading_node(section, "routes.*.payload_name") != NULL)
-        rkb_reading_mistake(reading, section, "routes.*.payload_name", "has no effect here; only the envelope event uses it");
+        rkb_reading_mistake(reading, section, "routes.*.payload_name",
+                            "has no effect here; only the envelope event uses it");
 }
 
 static struct rkb_name_forms forms(const char *name)
@@ -110,12 +115,14 @@ static void replace_field(struct rkb_envelope_spec *spec, enum rkb_envelope_fiel
 }
 
 /* An empty key or value of a mistaken scalar is not looked at: its mistake is known. */
-static void check_templates(struct rkb_reading *reading, const struct rkb_section *section, const struct rkb_config_route *route)
+static void check_templates(struct rkb_reading *reading, const struct rkb_section *section,
+                            const struct rkb_config_route *route)
 {
     bool value_lost = route->value == NULL && route->envelope == NULL;
     struct rkb_envelope_spec spec = {
         .preset = value_lost ? "raw" : route->envelope, .value = route->value, .key = route->key,
-        .payload_name = route->envelope == NULL ? NULL : route->payload_name, .payload = (enum rkb_payload_kind)route->payload,
+        .payload_name = route->envelope == NULL ? NULL : route->payload_name,
+        .payload = (enum rkb_payload_kind)route->payload,
         .scope = {forms(route->name), forms(route->source), forms(reading->config->instance)}};
     for (int fields = 0; fields < 4; fields++) {
         struct rkb_error error;
@@ -148,8 +155,9 @@ static void add_claims(struct rkb_reading *reading, struct claims *claims, size_
         struct claim claim = {claimed_source(reading->config, route), route, claims->count, is_pattern, texts->texts[i],
                               rkb_reading_item(reading, list, i)};
         if (strncmp(claim.text, control_prefix, strlen(control_prefix)) == 0)
-            rkb_findings_add(&reading->findings, rkb_yaml_place(claim.node), "%s%s: channels that begin with %s are rkbridge's own",
-                             reading->routes[route].shown, path + strlen("routes.*."), control_prefix);
+            rkb_findings_add(&reading->findings, rkb_yaml_place(claim.node),
+                             "%s%s: channels that begin with %s are rkbridge's own", reading->routes[route].shown,
+                             path + strlen("routes.*."), control_prefix);
         if (claim.text[0] != '\0')
             claims->list[claims->count++] = claim;
     }
@@ -182,7 +190,8 @@ static void add_claimed_twice(struct rkb_reading *reading, const struct claim *f
         rkb_findings_add(&reading->findings, place, "routes.%s.%s: the %s \"%.100s\" is there twice, first in line %zu",
                          config->routes[second->route].name, setting, noun, second->text, line);
     else
-        rkb_findings_add(&reading->findings, place, "routes.%s.%s: the %s \"%.100s\" of %s belongs to the route %s already, line %zu",
+        rkb_findings_add(&reading->findings, place,
+                         "routes.%s.%s: the %s \"%.100s\" of %s belongs to the route %s already, line %zu",
                          config->routes[second->route].name, setting, noun, second->text,
                          config->sources[second->source].name, config->routes[first->route].name, line);
 }
@@ -217,7 +226,8 @@ static void check_route(struct rkb_reading *reading, const struct rkb_section *s
 {
     check_route_source(reading, section, route);
     if (route->channels.count + route->patterns.count == 0)
-        rkb_findings_add(&reading->findings, rkb_yaml_place(section->name), "routes.%.64s: neither channels nor patterns", route->name);
+        rkb_findings_add(&reading->findings, rkb_yaml_place(section->name),
+                         "routes.%.64s: neither channels nor patterns", route->name);
     check_topic(reading, section, route->topic);
     check_envelope_or_value(reading, section, route);
     check_templates(reading, section, route);
@@ -232,8 +242,8 @@ static void check_sources_used(struct rkb_reading *reading)
         for (size_t j = 0; j < config->route_count && !used; j++)
             used = config->routes[j].source_index == i;
         if (!used)
-            rkb_findings_add(&reading->findings, rkb_yaml_place(reading->sources[i].name), "redis.%.64s: no route reads from it",
-                             config->sources[i].name);
+            rkb_findings_add(&reading->findings, rkb_yaml_place(reading->sources[i].name),
+                             "redis.%.64s: no route reads from it", config->sources[i].name);
     }
 }
 

@@ -1,8 +1,10 @@
 /*
- * config -- reads the YAML file against the table of settings; every mistake is listed at once, with file, line and column.
+ * config -- reads the YAML file against the table of settings; every mistake is listed at
+ * once, with file, line and column.
  *
- * YAML by libyaml's document API (syntax errors too get line and column). Scalars are text, parsed by the setting's type; `${NAME}` and
- * `${NAME:-default}` come from the environment. Promise: what rkb_config_read returns without mistakes can be run.
+ * YAML by libyaml's document API (syntax errors too get line and column). Scalars are text, parsed by the
+ * setting's type; `${NAME}` and `${NAME:-default}` come from the environment. Promise: what rkb_config_read
+ * returns without mistakes can be run.
  */
 #ifndef RKB_CONFIG_CONFIG_H
 #define RKB_CONFIG_CONFIG_H
@@ -39,7 +41,8 @@ struct rkb_config_route {
     char *name, *source;
     size_t source_index;
     struct rkb_texts channels, patterns;
-    char *topic, *key, *envelope, *value, *payload_name;    /* envelope NULL where value is given, and the other way round */
+    /* envelope NULL where value is given, and the other way round */
+    char *topic, *key, *envelope, *value, *payload_name;
     int payload;                                /* enum rkb_payload_kind */
 };
 
@@ -77,15 +80,17 @@ struct rkb_mistakes {
 };
 
 /*
- * Reads and checks all; makes and changes nothing. NULL when there is a mistake (mistakes->count > 0, in the order of the file;
- * "FILE: ..." where no place can be named). embedded: the Kafka is our own, so bootstrap.servers may be missing.
+ * Reads and checks all; makes and changes nothing. NULL when there is a mistake (mistakes->count > 0, in the
+ * order of the file; "FILE: ..." where no place can be named). embedded: the Kafka is our own, so
+ * bootstrap.servers may be missing.
  */
 struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_mistakes *mistakes);
 void rkb_config_free(struct rkb_config *config);
 void rkb_mistakes_free(struct rkb_mistakes *mistakes);
 
 /* The password of a source: from its file (read anew, one trailing newline dropped) or its setting; "" for none. */
-bool rkb_config_password(const struct rkb_config_source *source, char *out, size_t size, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_config_password(const struct rkb_config_source *source, char *out, size_t size,
+                         struct rkb_error *error) RKB_MUST_CHECK;
 /* Makes the control socket's directory (0755) where it is missing. The journal makes its own. */
 bool rkb_config_make_directory(const struct rkb_config *config, struct rkb_error *error) RKB_MUST_CHECK;
 

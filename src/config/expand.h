@@ -1,8 +1,8 @@
 /*
  * expand -- ${NAME} and ${NAME:-default} in a scalar, from the environment.
  *
- * NAME: letters, digits and _, no digit first. The default stands in where NAME is unset or empty and goes up to the next }.
- * $${ is a literal ${. What comes from the environment is not looked at again. Every other $ is itself.
+ * NAME: letters, digits and _, no digit first. The default stands in where NAME is unset or empty and goes up to the
+ * next }. $${ is a literal ${. What comes from the environment is not looked at again. Every other $ is itself.
  */
 #ifndef RKB_CONFIG_EXPAND_H
 #define RKB_CONFIG_EXPAND_H

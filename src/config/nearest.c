@@ -11,7 +11,10 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Edits (one byte added, removed, changed, or two neighbours swapped) from a to b, by the usual table, three rows of it at a time. */
+/*
+ * Edits (one byte added, removed, changed, or two neighbours swapped) from a to b, by the usual
+ * table, three rows of it at a time.
+ */
 static size_t distance(const char *a, const char *b)
 {
     size_t rows[3][LONGEST + 1];

@@ -10,7 +10,10 @@ struct rkb_nearest {
     size_t distance;
 };
 
-/* Offers a candidate. Near enough: one edit for names up to 5 bytes, two up to 11, three above; two neighbours swapped are one edit. */
+/*
+ * Offers a candidate. Near enough: one edit for names up to 5 bytes, two up to 11, three above; two
+ * neighbours swapped are one edit.
+ */
 void rkb_nearest_offer(struct rkb_nearest *nearest, const char *wrong, const char *candidate);
 
 #endif

@@ -6,7 +6,10 @@
 
 #include "config/reading.h"
 
-/* Adds one property, checked by itself. One that is a mistake is added too, as "", so that it does not count as missing. */
+/*
+ * Adds one property, checked by itself. One that is a mistake is added too, as "", so that
+ * it does not count as missing.
+ */
 void rkb_property_read(struct rkb_reading *reading, const yaml_node_t *key, const char *name, const yaml_node_t *value,
                        struct rkb_properties *properties);
 /* NULL where there is none of this name. */

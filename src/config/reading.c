@@ -36,7 +36,8 @@ struct rkb_place rkb_reading_top(struct rkb_reading *reading, const char *name)
     return start_of_file;
 }
 
-struct rkb_place rkb_reading_section_place(struct rkb_reading *reading, const struct rkb_section *section, const char *path)
+struct rkb_place rkb_reading_section_place(struct rkb_reading *reading, const struct rkb_section *section,
+                                           const char *path)
 {
     if (section->name != NULL)
         return rkb_yaml_place(section->name);
@@ -52,7 +53,8 @@ static const char *last_part(const struct rkb_section *section, const char *path
     return section->name != NULL && star != NULL ? star + 2 : path;
 }
 
-void rkb_reading_mistake(struct rkb_reading *reading, const struct rkb_section *section, const char *path, const char *format, ...)
+void rkb_reading_mistake(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
+                         const char *format, ...)
 {
     char text[640];
     va_list arguments;
@@ -64,7 +66,8 @@ void rkb_reading_mistake(struct rkb_reading *reading, const struct rkb_section *
     rkb_findings_add(&reading->findings, place, "%s%s: %s", section->shown, last_part(section, path), text);
 }
 
-void rkb_reading_mistake_at(struct rkb_reading *reading, const struct rkb_section *section, const char *path, size_t offset, const char *text)
+void rkb_reading_mistake_at(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
+                            size_t offset, const char *text)
 {
     const yaml_node_t *node = rkb_reading_node(section, path);
     if (node == NULL || node->type != YAML_SCALAR_NODE) {
@@ -76,11 +79,13 @@ void rkb_reading_mistake_at(struct rkb_reading *reading, const struct rkb_sectio
                      last_part(section, path), text);
 }
 
-static void add_bad_piece(struct rkb_reading *reading, const yaml_node_t *node, const struct rkb_piece *piece, const char *shown)
+static void add_bad_piece(struct rkb_reading *reading, const yaml_node_t *node, const struct rkb_piece *piece,
+                          const char *shown)
 {
     struct rkb_place place = rkb_yaml_place_in(&reading->yaml, node, piece->at);
     if (piece->name_size > 0)
-        rkb_findings_add(&reading->findings, place, "%s: ${%.*s}: %s", shown, (int)piece->name_size, piece->name, piece->mistake);
+        rkb_findings_add(&reading->findings, place, "%s: ${%.*s}: %s", shown, (int)piece->name_size, piece->name,
+                         piece->mistake);
     else
         rkb_findings_add(&reading->findings, place, "%s: %s", shown, piece->mistake);
 }
@@ -129,7 +134,8 @@ char *rkb_reading_text(struct rkb_reading *reading, const yaml_node_t *node, con
         return NULL;
     }
     if (strcmp((const char *)node->tag, YAML_STR_TAG) != 0) {
-        rkb_findings_add(&reading->findings, place, "%s: the tag %.80s has no meaning here; all values are text", shown, node->tag);
+        rkb_findings_add(&reading->findings, place, "%s: the tag %.80s has no meaning here; all values are text", shown,
+                         node->tag);
         return NULL;
     }
     if (strlen(rkb_yaml_text(node)) != node->data.scalar.length) {

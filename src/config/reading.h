@@ -1,5 +1,6 @@
 /*
- * reading -- what is known while a file is read: the document, the mistakes so far, the config so far, and where each setting was written.
+ * reading -- what is known while a file is read: the document, the mistakes so far, the config so far, and
+ * where each setting was written.
  */
 #ifndef RKB_CONFIG_READING_H
 #define RKB_CONFIG_READING_H
@@ -31,16 +32,21 @@ const yaml_node_t *rkb_reading_item(struct rkb_reading *reading, const yaml_node
 /* The place of a name at the top of the file ("journal"), or the start of the file. */
 struct rkb_place rkb_reading_top(struct rkb_reading *reading, const char *name);
 /* The section's name; for everything else the name at the top of the row's path. */
-struct rkb_place rkb_reading_section_place(struct rkb_reading *reading, const struct rkb_section *section, const char *path);
-
-/* A mistake about one setting: "redis.legacy.url: ...", placed at its value or, where it was not given, at its section. */
-void rkb_reading_mistake(struct rkb_reading *reading, const struct rkb_section *section, const char *path, const char *format, ...) RKB_PRINTF(4, 5);
-/* The same, placed at the byte `offset` of the setting's text after ${NAME} was replaced. */
-void rkb_reading_mistake_at(struct rkb_reading *reading, const struct rkb_section *section, const char *path, size_t offset, const char *text);
+struct rkb_place rkb_reading_section_place(struct rkb_reading *reading, const struct rkb_section *section,
+                                           const char *path);
 
 /*
- * The scalar's text with ${NAME} replaced, to be freed. NULL where it is no text: not a scalar, a variable that is not set, a NUL in it;
- * that is a mistake then, in which `shown` names the setting and `wanted` what it takes.
+ * A mistake about one setting: "redis.legacy.url: ...", placed at its value or, where it was not given, at its section.
+ */
+void rkb_reading_mistake(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
+                         const char *format, ...) RKB_PRINTF(4, 5);
+/* The same, placed at the byte `offset` of the setting's text after ${NAME} was replaced. */
+void rkb_reading_mistake_at(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
+                            size_t offset, const char *text);
+
+/*
+ * The scalar's text with ${NAME} replaced, to be freed. NULL where it is no text: not a scalar, a variable that is not
+ * set, a NUL in it; that is a mistake then, in which `shown` names the setting and `wanted` what it takes.
  */
 char *rkb_reading_text(struct rkb_reading *reading, const yaml_node_t *node, const char *shown, const char *wanted);
 

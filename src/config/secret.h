@@ -6,7 +6,10 @@
 
 #include "base/error.h"
 
-/* The file's text into out, NUL-terminated, without one newline at its end. Refused: an empty file, one that does not fit, one with a NUL byte. */
+/*
+ * The file's text into out, NUL-terminated, without one newline at its end. Refused: an empty file, one that does
+ * not fit, one with a NUL byte.
+ */
 bool rkb_secret_read(const char *path, char *out, size_t size, struct rkb_error *error) RKB_MUST_CHECK;
 
 #endif

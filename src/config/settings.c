@@ -35,7 +35,8 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "instance", .type = RKB_SETTING_TEXT, .offset = GLOBAL(instance),
      .help = "Name of this rkbridge in records, logs and Redis's CLIENT LIST; by default the host's name."},
     {.path = "shutdown_timeout", .type = RKB_SETTING_DURATION, .offset = GLOBAL(shutdown_timeout), .initial = "25s",
-     .most = HOURS(24), .help = "How long SIGTERM waits for Kafka to take what is left; the rest stays in the journal."},
+     .most = HOURS(24),
+     .help = "How long SIGTERM waits for Kafka to take what is left; the rest stays in the journal."},
 
     {.path = "redis.*.url", .type = RKB_SETTING_URL, .offset = SOURCE(url_text), .required = true,
      .help = "Where this Redis is: redis://[user@]host[:port] or unix:///path."},
@@ -67,15 +68,18 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "journal.directory", .type = RKB_SETTING_PATH, .offset = GLOBAL(journal.directory), .required = true,
      .help = "Where the journal is; its last part is made where it is missing. One rkbridge per directory."},
     {.path = "journal.max_size", .type = RKB_SETTING_SIZE, .offset = GLOBAL(journal.max_size), .initial = "4GiB",
-     .least = MIB(1), .help = "What the journal may take of the disk; full, the newest messages are dropped and counted."},
+     .least = MIB(1),
+     .help = "What the journal may take of the disk; full, the newest messages are dropped and counted."},
     {.path = "journal.segment_size", .type = RKB_SETTING_SIZE, .offset = GLOBAL(journal.segment_size),
      .initial = "64MiB", .least = KIB(64), .most = GIB(1),
-     .help = "Size of one file of the journal; a record takes at most half of one. At most an eighth of max_size is used."},
+     .help = "Size of one file of the journal; a record takes at most half of one. "
+             "At most an eighth of max_size is used."},
     {.path = "journal.sync", .type = RKB_SETTING_SYNC, .offset = GLOBAL(journal.sync), .initial = "1s", .least = MS(1),
      .most = HOURS(1), .words = sync_words,
      .help = "How often the journal is forced to the disk: what a power cut may cost. A kill costs nothing."},
     {.path = "journal.ring_size", .type = RKB_SETTING_SIZE, .offset = GLOBAL(journal.ring_size), .initial = "32MiB",
-     .least = KIB(256), .most = GIB(1), .help = "Memory between Redis and the journal: what a slow disk may cost in time."},
+     .least = KIB(256), .most = GIB(1),
+     .help = "Memory between Redis and the journal: what a slow disk may cost in time."},
     {.path = "journal.ring_directory", .type = RKB_SETTING_PATH, .offset = GLOBAL(journal.ring_directory),
      .initial = "/dev/shm", .words = ring_words,
      .help = "A tmpfs for the ring, so that it outlives a kill; none for anonymous memory."},
@@ -98,7 +102,8 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "routes.*.channels", .type = RKB_SETTING_LIST, .offset = ROUTE(channels),
      .help = "Channels, by their exact names; channels or patterns must name at least one."},
     {.path = "routes.*.patterns", .type = RKB_SETTING_LIST, .offset = ROUTE(patterns),
-     .help = "Patterns of channels, by Redis's glob rules; an exact channel wins over a pattern, an earlier one over a later."},
+     .help = "Patterns of channels, by Redis's glob rules; "
+             "an exact channel wins over a pattern, an earlier one over a later."},
     {.path = "routes.*.topic", .type = RKB_SETTING_TEXT, .offset = ROUTE(topic), .required = true,
      .help = "The Kafka topic."},
     {.path = "routes.*.key", .type = RKB_SETTING_TEMPLATE, .offset = ROUTE(key), .initial = "{{channel}}",
@@ -110,7 +115,8 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "routes.*.payload_name", .type = RKB_SETTING_TEXT, .offset = ROUTE(payload_name), .initial = "payload",
      .help = "What the envelope event calls the payload."},
     {.path = "routes.*.payload", .type = RKB_SETTING_WORD, .offset = ROUTE(payload), .initial = "auto",
-     .words = payload_words, .help = "How {{payload}} is written: auto takes the first of json, text, base64 that fits."},
+     .words = payload_words,
+     .help = "How {{payload}} is written: auto takes the first of json, text, base64 that fits."},
 };
 
 const size_t rkb_setting_count = sizeof rkb_settings / sizeof rkb_settings[0];

@@ -1,8 +1,9 @@
 /*
- * settings -- the table of settings: one row each, read by the parser, --check, the sample file's test and the man page.
+ * settings -- the table of settings: one row each, read by the parser, --check, the sample
+ * file's test and the man page.
  *
- * A row's path names where it stands in the file; `*` stands for a name the user gives (redis.*.url). Live or restart says
- * whether a reload can take it (reload itself comes later; today all need a restart).
+ * A row's path names where it stands in the file; `*` stands for a name the user gives (redis.*.url). Live or restart
+ * says whether a reload can take it (reload itself comes later; today all need a restart).
  */
 #ifndef RKB_CONFIG_SETTINGS_H
 #define RKB_CONFIG_SETTINGS_H

@@ -195,7 +195,10 @@ static bool set_listen(const char *text, char **out, struct rkb_error *error)
         good = is_host(host);
     }
     if (!good)
-        return rkb_fail(error, RKB_USAGE, "\"%.80s\" is not host:port, the host an IPv4 address, an IPv6 address in brackets or localhost", text);
+        return rkb_fail(error, RKB_USAGE,
+                        "\"%.80s\" is not host:port, the host an IPv4 address, "
+                        "an IPv6 address in brackets or localhost",
+                        text);
     return set_text(text, out, error);
 }
 

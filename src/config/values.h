@@ -1,5 +1,6 @@
 /*
- * values -- text to value, by the type of the row. Text in a file, a default and an environment variable go the same way.
+ * values -- text to value, by the type of the row. Text in a file, a default and an
+ * environment variable go the same way.
  */
 #ifndef RKB_CONFIG_VALUES_H
 #define RKB_CONFIG_VALUES_H
@@ -7,7 +8,10 @@
 #include "base/error.h"
 #include "config/config.h"
 
-/* Sets the row's member of `base` (the struct its offset is in) from text; an old value is freed. RKB_USAGE, RKB_NO_MEMORY. Not for lists and properties. */
+/*
+ * Sets the row's member of `base` (the struct its offset is in) from text; an old value is freed. RKB_USAGE,
+ * RKB_NO_MEMORY. Not for lists and properties.
+ */
 bool rkb_value_set(const struct rkb_setting *row, const char *text, void *base, struct rkb_error *error) RKB_MUST_CHECK;
 /* Adds to a list; text is copied. */
 bool rkb_value_add_text(struct rkb_texts *texts, const char *text) RKB_MUST_CHECK;

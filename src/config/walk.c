@@ -33,7 +33,8 @@ static bool row_of(const struct rkb_setting *row, const char *kind)
 static bool take_step(struct rkb_reading *reading, const yaml_node_t *node)
 {
     if (++reading->steps == MOST_STEPS)
-        rkb_findings_add(&reading->findings, rkb_yaml_place(node), "more than %d names and list items, aliases followed", MOST_STEPS);
+        rkb_findings_add(&reading->findings, rkb_yaml_place(node),
+                         "more than %d names and list items, aliases followed", MOST_STEPS);
     return reading->steps < MOST_STEPS;
 }
 
@@ -96,8 +97,8 @@ static bool expect_mapping(struct rkb_reading *reading, const yaml_node_t *node,
     if (node->type == YAML_MAPPING_NODE)
         return true;
     if (!rkb_yaml_nothing(node))
-        rkb_findings_add(&reading->findings, rkb_yaml_place(node), "%s: %s where a mapping of settings is wanted", shown,
-                         node->type == YAML_SEQUENCE_NODE ? "a list" : "text");
+        rkb_findings_add(&reading->findings, rkb_yaml_place(node), "%s: %s where a mapping of settings is wanted",
+                         shown, node->type == YAML_SEQUENCE_NODE ? "a list" : "text");
     return false;
 }
 
@@ -119,8 +120,12 @@ static int section_size(const char *inside)
     return *inside == '\0' ? 0 : (int)strlen(inside) - 1;
 }
 
-/* The name in pair number i; NULL, and a mistake, where it is none or was there before. `inside`: "journal.", for people. */
-static const char *read_name(struct rkb_reading *reading, const yaml_node_pair_t *pairs, ptrdiff_t i, const char *inside)
+/*
+ * The name in pair number i; NULL, and a mistake, where it is none or was there before.
+ * `inside`: "journal.", for people.
+ */
+static const char *read_name(struct rkb_reading *reading, const yaml_node_pair_t *pairs, ptrdiff_t i,
+                             const char *inside)
 {
     const yaml_node_t *key = rkb_yaml_node(&reading->yaml, pairs[i].key);
     struct rkb_place place = rkb_yaml_place(key);
@@ -139,17 +144,17 @@ static const char *read_name(struct rkb_reading *reading, const yaml_node_pair_t
 }
 
 /* A function for each name of a mapping; what it belongs to comes by the scope. */
-typedef void name_reader(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key, const char *name,
-                         const yaml_node_t *value);
+typedef void name_reader(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key,
+                         const char *name, const yaml_node_t *value);
 
-static void read_names(struct rkb_reading *reading, const yaml_node_t *mapping, const struct scope *scope, const char *inside,
-                       name_reader *reader)
+static void read_names(struct rkb_reading *reading, const yaml_node_t *mapping, const struct scope *scope,
+                       const char *inside, name_reader *reader)
 {
     const yaml_node_pair_t *pairs = mapping->data.mapping.pairs.start;
     ptrdiff_t count = mapping->data.mapping.pairs.top - pairs;
     if (count > MOST_NAMES) {
-        rkb_findings_add(&reading->findings, rkb_yaml_place(mapping), "%.*s%s: more than %d names", section_size(inside), inside,
-                         *inside == '\0' ? "the file" : "", MOST_NAMES);
+        rkb_findings_add(&reading->findings, rkb_yaml_place(mapping), "%.*s%s: more than %d names",
+                         section_size(inside), inside, *inside == '\0' ? "the file" : "", MOST_NAMES);
         return;
     }
     for (ptrdiff_t i = 0; i < count; i++) {
@@ -162,8 +167,8 @@ static void read_names(struct rkb_reading *reading, const yaml_node_t *mapping, 
     }
 }
 
-static void read_property(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key, const char *name,
-                          const yaml_node_t *value)
+static void read_property(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key,
+                          const char *name, const yaml_node_t *value)
 {
     rkb_property_read(reading, key, name, value, scope->base);
 }
@@ -182,7 +187,8 @@ static void read_setting(struct rkb_reading *reading, const struct scope *scope,
 }
 
 /* The next name of the table behind the prefix, up to its dot: offered as what was meant. */
-static void offer_known(struct rkb_nearest *nearest, const char *wrong, const char *prefix, const struct rkb_setting *row, char part[64])
+static void offer_known(struct rkb_nearest *nearest, const char *wrong, const char *prefix,
+                        const struct rkb_setting *row, char part[64])
 {
     if (!starts_with(row->path, prefix))
         return;
@@ -198,7 +204,8 @@ static void offer_known(struct rkb_nearest *nearest, const char *wrong, const ch
     nearest->name = part;
 }
 
-static void add_unknown(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key, const char *name)
+static void add_unknown(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key,
+                        const char *name)
 {
     struct rkb_nearest nearest = {0};
     char part[64];
@@ -209,7 +216,8 @@ static void add_unknown(struct rkb_reading *reading, const struct scope *scope, 
     if (strcmp(name, "<<") == 0)
         rkb_findings_add(&reading->findings, place, "%s<<: merge keys are not read; write the settings out", inside);
     else if (nearest.name != NULL)
-        rkb_findings_add(&reading->findings, place, "%s%.80s: unknown setting; did you mean %s?", inside, name, nearest.name);
+        rkb_findings_add(&reading->findings, place, "%s%.80s: unknown setting; did you mean %s?", inside, name,
+                         nearest.name);
     else
         rkb_findings_add(&reading->findings, place, "%s%.80s: unknown setting", inside, name);
 }
@@ -219,7 +227,8 @@ static void read_known(struct rkb_reading *reading, const struct scope *scope, c
 {
     char path[160], shown[160];
     snprintf(path, sizeof path, "%s%.64s", scope->prefix, name);
-    snprintf(shown, sizeof shown, "%s%.64s", scope->section->name != NULL ? scope->section->shown : scope->prefix, name);
+    snprintf(shown, sizeof shown, "%s%.64s", scope->section->name != NULL ? scope->section->shown : scope->prefix,
+             name);
     const struct rkb_setting *row = strpbrk(name, ".*") == NULL ? rkb_setting_find(path) : NULL;
     if (row == NULL)
         add_unknown(reading, scope, key, name);
@@ -236,8 +245,8 @@ static bool check_name(struct rkb_reading *reading, const yaml_node_t *key, cons
 }
 
 /* One source or route: its defaults, its settings, what it lacks. */
-static void fill_section(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key, const char *head,
-                         const char *name, const yaml_node_t *value)
+static void fill_section(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key,
+                         const char *head, const char *name, const yaml_node_t *value)
 {
     struct rkb_section *section = scope->section;
     char shown[80];
@@ -266,8 +275,8 @@ static bool grow(void **structs, size_t size, struct rkb_section **sections, siz
     return true;
 }
 
-static void read_source(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key, const char *name,
-                        const yaml_node_t *value)
+static void read_source(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key,
+                        const char *name, const yaml_node_t *value)
 {
     (void)scope;
     struct rkb_config *config = reading->config;
@@ -320,7 +329,9 @@ static void read_top(struct rkb_reading *reading, const struct scope *scope, con
         read_known(reading, scope, key, name, value);
     } else if (expect_mapping(reading, value, name)) {
         struct scope inner = {prefix, scope->section, scope->base};
-        name_reader *reader = strcmp(name, "redis") == 0 ? read_source : strcmp(name, "routes") == 0 ? read_route : read_known;
+        name_reader *reader = strcmp(name, "redis") == 0    ? read_source
+                              : strcmp(name, "routes") == 0 ? read_route
+                                                            : read_known;
         read_names(reading, value, &inner, prefix, reader);
     }
 }

@@ -84,7 +84,8 @@ static bool check_bytes(const struct rkb_yaml *yaml, struct rkb_findings *findin
 {
     const char *nul = memchr(yaml->bytes, '\0', yaml->size);
     if (nul != NULL) {
-        rkb_findings_add(findings, place_of_byte(yaml->bytes, (size_t)(nul - yaml->bytes)), "a NUL byte; the file must be UTF-8 text");
+        rkb_findings_add(findings, place_of_byte(yaml->bytes, (size_t)(nul - yaml->bytes)),
+                         "a NUL byte; the file must be UTF-8 text");
         return false;
     }
     for (size_t at = 0, skip, step; at < yaml->size; at += step) {
@@ -121,7 +122,8 @@ static void add_syntax(const struct rkb_yaml *yaml, const yaml_parser_t *parser,
         rkb_findings_add(findings, place_of_mark(parser->problem_mark), "not YAML: %s (%s, line %zu)%s", problem,
                          parser->context, parser->context_mark.line + 1, advice(yaml, parser));
     else
-        rkb_findings_add(findings, place_of_mark(parser->problem_mark), "not YAML: %s%s", problem, advice(yaml, parser));
+        rkb_findings_add(findings, place_of_mark(parser->problem_mark), "not YAML: %s%s", problem,
+                         advice(yaml, parser));
 }
 
 static bool start_parser(yaml_parser_t *parser, const struct rkb_yaml *yaml, struct rkb_findings *findings)

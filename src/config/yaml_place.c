@@ -1,7 +1,8 @@
 /*
  * yaml_place -- where a byte of a scalar's value is written in the file.
  *
- *     key: "a\tb {{uid}}"     the value's byte 4 stands in column 11: quotes, escapes and folded lines take their own room
+ *     key: "a\tb {{uid}}"     the value's byte 4 stands in column 11: quotes, escapes and folded lines take their own
+ *                             room
  *
  * The scalar is walked again as it is written, counting the bytes of value that each step makes.
  */

@@ -2,7 +2,8 @@
  * commands -- what the control socket understands: one row a command.
  *
  * An answer is lines and then a line `OK`, or one line `ERROR code text`. No other line of an answer is `OK`. Codes are
- * lower-case words that never change: unknown_command, usage; and from the socket too_long, too_many_clients, incomplete.
+ * lower-case words that never change: unknown_command, usage; and from the socket too_long,
+ * too_many_clients, incomplete.
  */
 #ifndef RKB_CONTROL_COMMANDS_H
 #define RKB_CONTROL_COMMANDS_H

@@ -19,7 +19,8 @@ struct rkb_http {
     struct evhttp *server;
 };
 
-static void answer(struct evhttp_request *request, int code, const char *reason, const char *type, struct rkb_buffer *body)
+static void answer(struct evhttp_request *request, int code, const char *reason, const char *type,
+                   struct rkb_buffer *body)
 {
     struct evbuffer *out = evbuffer_new();
     if (out == NULL || body->failed || evbuffer_add(out, body->data, body->size) < 0) {

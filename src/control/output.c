@@ -1,8 +1,8 @@
 /*
  * output -- see output.h.
  *
- * A format is three functions: enter, leave and value. Text keeps the cells of a table until the table ends, since only then
- * the widths of its columns are known; everything else goes straight to the buffer.
+ * A format is three functions: enter, leave and value. Text keeps the cells of a table until the table ends, since only
+ * then the widths of its columns are known; everything else goes straight to the buffer.
  */
 #include "control/output.h"
 

@@ -1,9 +1,10 @@
 /*
  * output -- one interface for what a command says, two formats behind it: text for people, JSON on one line.
  *
- * A command names what it shows; the format decides how it looks. Text shows a value as `path.name: value` and a table in
- * aligned columns under its name; JSON shows an object in an object and a table as an array of objects. Bytes in names and
- * values may be any; they come out escaped. Memory running out is seen in the buffer's `failed`, once, at the end.
+ * A command names what it shows; the format decides how it looks. Text shows a value as `path.name: value` and
+ * a table in aligned columns under its name; JSON shows an object in an object and a table as an array of
+ * objects. Bytes in names and values may be any; they come out escaped. Memory running out is seen in the
+ * buffer's `failed`, once, at the end.
  */
 #ifndef RKB_CONTROL_OUTPUT_H
 #define RKB_CONTROL_OUTPUT_H
@@ -42,19 +43,22 @@ void rkb_output_end(struct rkb_output *output);
 void rkb_output_object(struct rkb_output *output, const char *name);
 void rkb_output_object_end(struct rkb_output *output);
 
-/* A table of rows, each with the same values in the same order (at most RKB_OUTPUT_COLUMNS; names are lent until its end). */
+/*
+ * A table of rows, each with the same values in the same order (at most RKB_OUTPUT_COLUMNS;
+ * names are lent until its end).
+ */
 void rkb_output_table(struct rkb_output *output, const char *name);
 void rkb_output_row(struct rkb_output *output);
 void rkb_output_row_end(struct rkb_output *output);
 void rkb_output_table_end(struct rkb_output *output);
 
-void rkb_output_text(struct rkb_output *output, const char *name, const char *value);      /* NULL: as none */
+void rkb_output_text(struct rkb_output *output, const char *name, const char *value);   /* NULL: as none */
 void rkb_output_number(struct rkb_output *output, const char *name, uint64_t value);
-void rkb_output_real(struct rkb_output *output, const char *name, double value);           /* up to 6 decimals */
-void rkb_output_truth(struct rkb_output *output, const char *name, bool value);            /* yes or no; true or false */
-void rkb_output_none(struct rkb_output *output, const char *name, const char *word);       /* text: the word; JSON: null */
-void rkb_output_size(struct rkb_output *output, const char *name, uint64_t bytes);         /* text: 1.5 MiB; JSON: bytes */
-void rkb_output_seconds(struct rkb_output *output, const char *name, double seconds);      /* text: 1.5 s; JSON: seconds */
+void rkb_output_real(struct rkb_output *output, const char *name, double value);        /* up to 6 decimals */
+void rkb_output_truth(struct rkb_output *output, const char *name, bool value);         /* yes or no; true or false */
+void rkb_output_none(struct rkb_output *output, const char *name, const char *word);    /* text: the word; JSON: null */
+void rkb_output_size(struct rkb_output *output, const char *name, uint64_t bytes);      /* text: 1.5 MiB; JSON: bytes */
+void rkb_output_seconds(struct rkb_output *output, const char *name, double seconds);   /* text: 1.5 s; JSON: seconds */
 void rkb_output_time(struct rkb_output *output, const char *name, int64_t realtime_us);    /* RFC 3339 */
 void rkb_output_texts(struct rkb_output *output, const char *name, const char *const *values); /* NULL-terminated */
 

@@ -7,8 +7,8 @@
  *                 +-- its sending side closed --> ended: what it sent is answered, then as closing
  *                 +-- reads nothing, 4 MiB unread; connection broken --> freed at once
  *
- * A client that sends many commands at once gets a few answers, and the next when those are written: it stands in nobody's
- * way. Never: blocks, asks for a figure that nobody wants to see.
+ * A client that sends many commands at once gets a few answers, and the next when those are written: it stands in
+ * nobody's way. Never: blocks, asks for a figure that nobody wants to see.
  */
 #include "control/socket.h"
 
@@ -146,7 +146,8 @@ static void take_turn(struct client *client)
     control->inside = false;
     if (control->doomed)
         rkb_control_free(control);
-    else if (client->dropped || (client->closing && evbuffer_get_length(bufferevent_get_output(client->connection)) == 0))
+    else if (client->dropped ||
+             (client->closing && evbuffer_get_length(bufferevent_get_output(client->connection)) == 0))
         client_free(client);
 }
 
@@ -176,7 +177,8 @@ static void refuse(evutil_socket_t fd)
     evutil_closesocket(fd);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size, void *context)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size,
+                      void *context)
 {
     struct rkb_control *control = context;
     struct event_base *base = evconnlistener_get_base(listener);
@@ -232,7 +234,8 @@ static bool remove_stale(const struct sockaddr_un *address, struct rkb_error *er
     if (lstat(address->sun_path, &there) != 0)
         return errno == ENOENT || rkb_fail_errno(error, "control socket %s", address->sun_path);
     if (!S_ISSOCK(there.st_mode))
-        return rkb_fail(error, RKB_USAGE, "control socket %s: there is a file of that name that is no socket; it is left alone",
+        return rkb_fail(error, RKB_USAGE,
+                        "control socket %s: there is a file of that name that is no socket; it is left alone",
                         address->sun_path);
     int fd = new_socket(error);
     if (fd < 0)
@@ -240,7 +243,8 @@ static bool remove_stale(const struct sockaddr_un *address, struct rkb_error *er
     int answered = connect(fd, (const struct sockaddr *)address, sizeof *address), number = errno;
     close(fd);
     if (answered == 0 || number == EAGAIN)
-        return rkb_fail(error, RKB_LOCKED, "control socket %s is in use: another rkbridge listens there", address->sun_path);
+        return rkb_fail(error, RKB_LOCKED, "control socket %s is in use: another rkbridge listens there",
+                        address->sun_path);
     errno = number;
     if (number != ECONNREFUSED || unlink(address->sun_path) != 0)
         return rkb_fail_errno(error, "control socket %s: what is left there cannot be replaced", address->sun_path);
@@ -273,7 +277,8 @@ static bool listen_on(struct rkb_control *control, struct event_base *base, stru
     int fd = remove_stale(&control->address, error) ? bind_socket(control, error) : -1;
     if (fd < 0)
         return false;
-    control->listener = evconnlistener_new(base, on_accept, control, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, BACKLOG, fd);
+    control->listener = evconnlistener_new(base, on_accept, control, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
+                                           BACKLOG, fd);
     control->accept_again = evtimer_new(base, on_accept_again, control);
     if (control->listener == NULL)
         close(fd);
@@ -283,7 +288,8 @@ static bool listen_on(struct rkb_control *control, struct event_base *base, stru
     return true;
 }
 
-struct rkb_control *rkb_control_new(struct event_base *base, const struct rkb_control_options *options, struct rkb_error *error)
+struct rkb_control *rkb_control_new(struct event_base *base, const struct rkb_control_options *options,
+                                    struct rkb_error *error)
 {
     struct rkb_control *control = calloc(1, sizeof *control);
     if (control == NULL) {

@@ -1,8 +1,9 @@
 /*
- * socket -- the control socket: unix domain, one command a line, answers that end in OK or are one line ERROR code text.
+ * socket -- the control socket: unix domain, one command a line, answers that end in OK or
+ * are one line ERROR code text.
  *
- * It watches and never stands in the way: limits on line length (4096), clients (32) and unread output (4 MiB; past it the
- * client is dropped). Pipelined commands are answered in order. Loop thread. The process must ignore SIGPIPE.
+ * It watches and never stands in the way: limits on line length (4096), clients (32) and unread output (4 MiB; past it
+ * the client is dropped). Pipelined commands are answered in order. Loop thread. The process must ignore SIGPIPE.
  */
 #ifndef RKB_CONTROL_SOCKET_H
 #define RKB_CONTROL_SOCKET_H
@@ -30,12 +31,16 @@ struct rkb_control_options {
 };
 
 /*
- * Listens. A stale socket file (nobody answers) is replaced; one that is in use is RKB_LOCKED; a file that is no socket is
- * left alone and said. The directory must exist. The umask of the process is another one for a moment: call it before
- * threads that create files are started.
+ * Listens. A stale socket file (nobody answers) is replaced; one that is in use is RKB_LOCKED; a file that is no socket
+ * is left alone and said. The directory must exist. The umask of the process is another one for a moment: call it
+ * before threads that create files are started.
  */
-struct rkb_control *rkb_control_new(struct event_base *base, const struct rkb_control_options *options, struct rkb_error *error);
-/* Closes all clients, removes the socket file if it is still ours. Safe inside snapshot(): freeing is deferred. NULL is allowed. */
+struct rkb_control *rkb_control_new(struct event_base *base, const struct rkb_control_options *options,
+                                    struct rkb_error *error);
+/*
+ * Closes all clients, removes the socket file if it is still ours. Safe inside snapshot(): freeing
+ * is deferred. NULL is allowed.
+ */
 void rkb_control_free(struct rkb_control *control);
 
 #endif

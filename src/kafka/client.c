@@ -17,17 +17,22 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* What a record may take, and so what the queue has to hold at least; the topic's own limit decides what Kafka takes. */
+/*
+ * What a record may take, and so what the queue has to hold at least; the topic's own limit decides what Kafka takes.
+ */
 #define RECORD_BYTES "67108864"
 #define QUEUE_KBYTES "65536"
 
-/* Measured, 350 B and lz4: 20000 do nearly as well as 50000 at a broker 50 ms away; 100000 cost 40 % more CPU and 45 MB, not 16. */
+/*
+ * Measured, 350 B and lz4: 20000 do nearly as well as 50000 at a broker 50 ms away; 100000 cost
+ * 40 % more CPU and 45 MB, not 16.
+ */
 #define QUEUE_MESSAGES "20000"
 
 /*
- * linger.ms: an idempotent producer of librdkafka 2.0.2 has one request in flight per partition, and while the next one is
- * due its broker thread does not sleep. Measured at 20,000 records/s and acknowledgements after 10 ms: 30 us per record with
- * 5 ms, 3 us with 20 ms. 5 ms is for brokers that are near.
+ * linger.ms: an idempotent producer of librdkafka 2.0.2 has one request in flight per partition, and while the next one
+ * is due its broker thread does not sleep. Measured at 20,000 records/s and acknowledgements after 10 ms: 30 us per
+ * record with 5 ms, 3 us with 20 ms. 5 ms is for brokers that are near.
  */
 static const struct rkb_property defaults[] = {
     {"client.id", "rkbridge"},
@@ -62,12 +67,15 @@ struct rule {
 
 #define NO_LOSS "has to be all (-1): a record counts as delivered only when every in-sync replica has it"
 #define NO_TIMEOUT "has to be 0: records wait in the journal for as long as Kafka is away, none is given up for its age"
-#define NO_GIVING_UP "has to be 2147483647: a record that librdkafka gave up would be overtaken by the records behind it"
+#define NO_GIVING_UP \
+    "has to be 2147483647: a record that librdkafka gave up would be overtaken by the records behind it"
 #define OUR_TRANSACTIONS "is not taken: rkbridge decides about transactions itself (kafka.delivery)"
-#define IN_FLIGHT "has to be from 1 to 5: with more requests in flight Kafka can not keep the order of what is sent again"
+#define IN_FLIGHT \
+    "has to be from 1 to 5: with more requests in flight Kafka can not keep the order of what is sent again"
 
 static const struct rule rules[] = {
-    {"enable.idempotence", ONLY, "true", 0, 0, "has to be true: without it a retry can repeat records and swap their order"},
+    {"enable.idempotence", ONLY, "true", 0, 0,
+     "has to be true: without it a retry can repeat records and swap their order"},
     {"acks", ONLY, "-1", 0, 0, NO_LOSS},
     {"request.required.acks", ONLY, "-1", 0, 0, NO_LOSS},
     {"message.timeout.ms", ONLY, "0", 0, 0, NO_TIMEOUT},
@@ -96,7 +104,8 @@ static const struct rule rules[] = {
     {"internal.termination.signal", NEVER, NULL, 0, 0, "is not taken: the signals of this process are rkbridge's own"},
     {"plugin.library.paths", NEVER, NULL, 0, 0,
      "is not taken: it would load other code into rkbridge, which could change records on their way"},
-    {"test.mock.num.brokers", NEVER, NULL, 0, 0, "is not taken: start rkbridge with --embedded-kafka for a mock cluster"},
+    {"test.mock.num.brokers", NEVER, NULL, 0, 0,
+     "is not taken: start rkbridge with --embedded-kafka for a mock cluster"},
 };
 
 /* Known to librdkafka, but only a consumer looks at them. */
@@ -204,10 +213,12 @@ static bool obeys(const rd_kafka_conf_t *conf, const struct rule *rule)
 static bool may_be_set(const char *name, const struct rule *rule, struct rkb_error *error)
 {
     if (listed(name, consumer_only, COUNT(consumer_only)))
-        return rkb_fail(error, RKB_USAGE, "kafka property %s has no effect here: it is a consumer's, and rkbridge writes to "
-                        "Kafka with these properties", name);
+        return rkb_fail(error, RKB_USAGE,
+                        "kafka property %s has no effect here: it is a consumer's, and rkbridge writes to Kafka with "
+                        "these properties", name);
     if (is_pointer(name))
-        return rkb_fail(error, RKB_USAGE, "kafka property %s is not taken: a program sets it, a configuration can not", name);
+        return rkb_fail(error, RKB_USAGE, "kafka property %s is not taken: a program sets it, a configuration can not",
+                        name);
     if (rule != NULL && rule->test == NEVER)
         return rkb_fail(error, RKB_USAGE, "kafka property %s %s", name, rule->reason);
     return true;
@@ -222,7 +233,8 @@ static bool apply(rd_kafka_conf_t *conf, const char *name, const char *value, st
     rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, name, value, words, sizeof words);
     one_line(words);
     if (result == RD_KAFKA_CONF_INVALID && is_secret(name))
-        return rkb_fail(error, RKB_USAGE, "kafka property %s: librdkafka does not take this value (not shown: a secret)", name);
+        return rkb_fail(error, RKB_USAGE,
+                        "kafka property %s: librdkafka does not take this value (not shown: a secret)", name);
     if (result != RD_KAFKA_CONF_OK)
         return rkb_fail(error, RKB_USAGE, "kafka property %s: %s", name, words);
     if (rule != NULL && !obeys(conf, rule))
@@ -243,7 +255,8 @@ static bool set_defaults(rd_kafka_conf_t *conf, struct rkb_error *error)
     for (size_t i = 0; i < COUNT(defaults); i++) {
         char words[256] = "";
         if (rd_kafka_conf_set(conf, defaults[i].name, defaults[i].value, words, sizeof words) != RD_KAFKA_CONF_OK)
-            return rkb_fail(error, RKB_USAGE, "this librdkafka does not take %s=%s: %s", defaults[i].name, defaults[i].value, words);
+            return rkb_fail(error, RKB_USAGE, "this librdkafka does not take %s=%s: %s", defaults[i].name,
+                            defaults[i].value, words);
     }
     return true;
 }
@@ -260,7 +273,8 @@ static bool apply_all(rd_kafka_conf_t *conf, const struct rkb_property *properti
 static bool holds_secret(const char *text, const struct rkb_property *properties, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (is_secret(properties[i].name) && properties[i].value[0] != '\0' && strstr(text, properties[i].value) != NULL)
+        if (is_secret(properties[i].name) && properties[i].value[0] != '\0' &&
+            strstr(text, properties[i].value) != NULL)
             return true;
     return false;
 }
@@ -273,7 +287,10 @@ static void no_log(const rd_kafka_t *rk, int level, const char *facility, const 
     (void)text;
 }
 
-/* librdkafka looks at properties together (and at the files they name) only when it makes a producer. conf has no brokers yet. */
+/*
+ * librdkafka looks at properties together (and at the files they name) only when it makes a
+ * producer. conf has no brokers yet.
+ */
 static bool makes_a_producer(const rd_kafka_conf_t *conf, const struct rkb_property *properties, size_t count,
                              struct rkb_error *error)
 {
@@ -294,18 +311,21 @@ static bool makes_a_producer(const rd_kafka_conf_t *conf, const struct rkb_prope
 
 static bool fits_together(const rd_kafka_conf_t *conf, struct rkb_error *error)
 {
-    long record = effective_number(conf, "message.max.bytes"), queue = effective_number(conf, "queue.buffering.max.kbytes");
+    long record = effective_number(conf, "message.max.bytes");
+    long queue = effective_number(conf, "queue.buffering.max.kbytes");
     if (record > queue * 1024)
-        return rkb_fail(error, RKB_USAGE, "kafka property message.max.bytes (%ld) is more than queue.buffering.max.kbytes (%ld) "
-                        "holds: such a record would never be taken", record, queue);
+        return rkb_fail(error, RKB_USAGE,
+                        "kafka property message.max.bytes (%ld) is more than queue.buffering.max.kbytes (%ld) holds: "
+                        "such a record would never be taken", record, queue);
     return true;
 }
 
 rd_kafka_conf_t *rkb_kafka_conf(const struct rkb_property *properties, size_t count, struct rkb_error *error)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    bool good = set_defaults(conf, error) && apply_all(conf, properties, count, false, error) && fits_together(conf, error)
-                && makes_a_producer(conf, properties, count, error) && apply_all(conf, properties, count, true, error);
+    bool good = set_defaults(conf, error) && apply_all(conf, properties, count, false, error) &&
+                fits_together(conf, error) && makes_a_producer(conf, properties, count, error) &&
+                apply_all(conf, properties, count, true, error);
     if (good)
         return conf;
     rd_kafka_conf_destroy(conf);

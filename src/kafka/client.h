@@ -16,10 +16,16 @@ struct rkb_property {
     const char *name, *value;
 };
 
-/* Is this a property librdkafka knows, with a value it takes, that breaks no rule of ours? Never repeats the value of a secret (password, secret, key). */
+/*
+ * Is this a property librdkafka knows, with a value it takes, that breaks no rule of ours? Never repeats the value of a
+ * secret (password, secret, key).
+ */
 bool rkb_kafka_property_check(const char *name, const char *value, struct rkb_error *error) RKB_MUST_CHECK;
 
-/* A configuration for a producer; the caller owns it. NULL and *error where the properties do not go together. Connects to nothing. */
+/*
+ * A configuration for a producer; the caller owns it. NULL and *error where the properties do not go
+ * together. Connects to nothing.
+ */
 rd_kafka_conf_t *rkb_kafka_conf(const struct rkb_property *properties, size_t count, struct rkb_error *error);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * mock -- a Kafka inside the process (librdkafka's mock cluster), on a real port of the loopback interface.
  *
- * Good for any client built on librdkafka; not for Java clients; answers no admin calls, keeps about the last 5 MiB of a
- * partition, and nothing survives it.
+ * Good for any client built on librdkafka; not for Java clients; answers no admin calls, keeps about the last 5 MiB of
+ * a partition, and nothing survives it.
  */
 #ifndef RKB_KAFKA_MOCK_H
 #define RKB_KAFKA_MOCK_H

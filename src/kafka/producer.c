@@ -5,8 +5,9 @@
  *                                                                                  | empty -> not: wake_fd
  *     poll: main queue --> delivered, error, log, statistics                       v
  *
- * `open` counts the records taken and not yet reported. A request that is purged half-sent may be read until the handle is
- * destroyed, although its records were given back: so free keeps what comes back, destroys the handle, and reports then.
+ * `open` counts the records taken and not yet reported. A request that is purged half-sent may be read
+ * until the handle is destroyed, although its records were given back: so free keeps what comes back,
+ * destroys the handle, and reports then.
  */
 #include "kafka/producer.h"
 
@@ -91,7 +92,9 @@ static int on_statistics(rd_kafka_t *rk, char *json, size_t size, void *opaque)
     return 0;
 }
 
-/* Everything librdkafka has to say comes by its main queue, so that poll serves it all and one descriptor tells of it. */
+/*
+ * Everything librdkafka has to say comes by its main queue, so that poll serves it all and one descriptor tells of it.
+ */
 static void join_queues(rd_kafka_t *rk, int wake_fd)
 {
     static const uint64_t one = 1;
@@ -143,7 +146,8 @@ struct rkb_producer *rkb_producer_new(const struct rkb_property *properties, siz
 static void give_back(struct rkb_producer *producer)
 {
     for (int round = 0; producer->open > 0 && round < PURGE_ROUNDS; round++) {
-        rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+        rd_kafka_purge(producer->rk,
+                       RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
         rd_kafka_poll(producer->rk, PURGE_ROUND_MS);
     }
 }
@@ -176,7 +180,8 @@ static bool is_topic_name(const char *name)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     size_t size = strlen(name);
-    return size > 0 && size <= 249 && strspn(name, allowed) == size && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+    return size > 0 && size <= 249 && strspn(name, allowed) == size && strcmp(name, ".") != 0 &&
+           strcmp(name, "..") != 0;
 }
 
 static bool make_slot(struct rkb_producer *producer, uint32_t slot)
@@ -193,7 +198,8 @@ static bool make_slot(struct rkb_producer *producer, uint32_t slot)
     return true;
 }
 
-rd_kafka_topic_t *rkb_producer_topic(struct rkb_producer *producer, uint32_t slot, const char *name, struct rkb_error *error)
+rd_kafka_topic_t *rkb_producer_topic(struct rkb_producer *producer, uint32_t slot, const char *name,
+                                     struct rkb_error *error)
 {
     if (slot < producer->topics_size && producer->topics[slot] != NULL)
         return producer->topics[slot];
@@ -211,7 +217,10 @@ rd_kafka_topic_t *rkb_producer_topic(struct rkb_producer *producer, uint32_t slo
     return producer->topics[slot];
 }
 
-/* For librdkafka a NULL pointer is a null, whatever its size: what is empty needs a place of its own. librdkafka only reads it. */
+/*
+ * For librdkafka a NULL pointer is a null, whatever its size: what is empty needs a place of its
+ * own. librdkafka only reads it.
+ */
 static void *place(struct rkb_slice slice)
 {
     return (void *)(uintptr_t)(slice.size > 0 ? slice.data : (const uint8_t *)"");
@@ -239,13 +248,14 @@ static enum rkb_sent not_sent(rd_kafka_resp_err_t code, struct rkb_error *error)
         return RKB_SENT_QUEUE_FULL;
     if (code == RD_KAFKA_RESP_ERR__FATAL)
         return RKB_SENT_FATAL;
-    rkb_fail(error, code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? RKB_USAGE : RKB_REFUSED, "%s: %s", rd_kafka_err2name(code),
-             rd_kafka_err2str(code));
+    rkb_fail(error, code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? RKB_USAGE : RKB_REFUSED, "%s: %s",
+             rd_kafka_err2name(code), rd_kafka_err2str(code));
     return RKB_SENT_REFUSED;
 }
 
 /* producev costs as little as produce (measured), and takes a timestamp; produceva costs 5 % more. */
-enum rkb_sent rkb_producer_send(struct rkb_producer *producer, const struct rkb_outgoing *record, struct rkb_error *error)
+enum rkb_sent rkb_producer_send(struct rkb_producer *producer, const struct rkb_outgoing *record,
+                                struct rkb_error *error)
 {
     rd_kafka_headers_t *headers = NULL;
     if (record->header_count > 0 && (headers = read_headers(record)) == NULL) {

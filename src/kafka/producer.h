@@ -4,8 +4,8 @@
  *     send --> librdkafka's queue (small) --> broker --> delivered(opaque, error)
  *       | full: a state, wait for deliveries          | fatal error: say so; the owner frees this and makes a new one
  *
- * Promise: each record taken is reported exactly once, by `delivered`, inside poll or free. Never: retries by itself what
- * librdkafka gave up; waits in send or poll. One thread (the shipper's).
+ * Promise: each record taken is reported exactly once, by `delivered`, inside poll or free. Never: retries by itself
+ * what librdkafka gave up; waits in send or poll. One thread (the shipper's).
  */
 #ifndef RKB_KAFKA_PRODUCER_H
 #define RKB_KAFKA_PRODUCER_H
@@ -16,7 +16,10 @@
 struct rkb_producer;
 
 struct rkb_producer_events {
-    /* error is RD_KAFKA_RESP_ERR_NO_ERROR when acknowledged. After a fatal error, and in free, what is open comes back with an error. */
+    /*
+     * error is RD_KAFKA_RESP_ERR_NO_ERROR when acknowledged. After a fatal error, and in free, what is
+     * open comes back with an error.
+     */
     void (*delivered)(void *context, void *opaque, rd_kafka_resp_err_t error);
     /* librdkafka's error callback: _ALL_BROKERS_DOWN, _TRANSPORT, _AUTHENTICATION ... */
     void (*error)(void *context, rd_kafka_resp_err_t error, const char *reason);
@@ -28,26 +31,37 @@ struct rkb_producer_events {
 struct rkb_producer *rkb_producer_new(const struct rkb_property *properties, size_t count, int wake_fd,
                                       const struct rkb_producer_events *events, void *context, struct rkb_error *error);
 /*
- * Purges what is open, destroys, and then reports what was open by `delivered`: with an error, or acknowledged at the last
- * moment. Of the producer `delivered` may ask only whether it was fatal. Not from inside a callback. NULL is allowed.
+ * Purges what is open, destroys, and then reports what was open by `delivered`: with an error, or
+ * acknowledged at the last moment. Of the producer `delivered` may ask only whether it was fatal. Not from
+ * inside a callback. NULL is allowed.
  */
 void rkb_producer_free(struct rkb_producer *producer);
 
-/* The handle for a topic, made once and kept; `slot` is the caller's number for it (from 0, dense). NULL and *error for a name Kafka does not take. */
-rd_kafka_topic_t *rkb_producer_topic(struct rkb_producer *producer, uint32_t slot, const char *name, struct rkb_error *error);
+/*
+ * The handle for a topic, made once and kept; `slot` is the caller's number for it (from 0, dense). NULL and *error
+ * for a name Kafka does not take.
+ */
+rd_kafka_topic_t *rkb_producer_topic(struct rkb_producer *producer, uint32_t slot, const char *name,
+                                     struct rkb_error *error);
 
 struct rkb_outgoing {
     rd_kafka_topic_t *topic;
     bool has_key;
-    struct rkb_slice key, value;        /* value must stay where it is until delivered; an empty one is sent as empty, not null */
-    struct rkb_slice headers;           /* u16 name length, u32 value length (little-endian), name, value; header_count times */
+    /* value must stay where it is until delivered; an empty one is sent as empty, not null */
+    struct rkb_slice key, value;
+    /* u16 name length, u32 value length (little-endian), name, value; header_count times */
+    struct rkb_slice headers;
     uint16_t header_count;
     int64_t time_ms;                    /* the record's timestamp; 0: the time of sending */
     void *opaque;
 };
 enum rkb_sent { RKB_SENT, RKB_SENT_QUEUE_FULL, RKB_SENT_FATAL, RKB_SENT_REFUSED };
-/* REFUSED: this record can not be taken; *error says why: RKB_USAGE too large for message.max.bytes, RKB_DAMAGED its headers, RKB_REFUSED its topic (unknown, not authorised). */
-enum rkb_sent rkb_producer_send(struct rkb_producer *producer, const struct rkb_outgoing *record, struct rkb_error *error) RKB_MUST_CHECK;
+/*
+ * REFUSED: this record can not be taken; *error says why: RKB_USAGE too large for message.max.bytes, RKB_DAMAGED its
+ * headers, RKB_REFUSED its topic (unknown, not authorised).
+ */
+enum rkb_sent rkb_producer_send(struct rkb_producer *producer, const struct rkb_outgoing *record,
+                                struct rkb_error *error) RKB_MUST_CHECK;
 
 /* Serves what is there (deliveries, errors, logs, statistics); returns how many events. Never waits. */
 int rkb_producer_poll(struct rkb_producer *producer);

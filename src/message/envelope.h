@@ -5,7 +5,8 @@
  *     raw     the payload byte for byte; headers rkb-id, rkb-channel, rkb-pattern (only for a pattern), rkb-source,
  *             rkb-position, rkb-time, rkb-encoding
  *
- * Headers are written in the form of the journal's headers area: u16 name length, u32 value length (little-endian), name, value.
+ * Headers are written in the form of the journal's headers area: u16 name length, u32 value length
+ * (little-endian), name, value.
  */
 #ifndef RKB_MESSAGE_ENVELOPE_H
 #define RKB_MESSAGE_ENVELOPE_H

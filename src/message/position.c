@@ -12,7 +12,8 @@
  *        16  8  XXH3(payload, seed of the stream)             36  4  copy
  *                                                             40  8  length of the payload, its top bit 1 for a pattern
  *
- *     span hash          of a span without messages 0; each message: s = (s ^ hash) * 0x9E3779B97F4A7C15; s = s ^ s >> 29
+ *     span hash          of a span without messages 0;
+ *                        each message: s = (s ^ hash) * 0x9E3779B97F4A7C15; s = s ^ s >> 29
  *
  * Each part is hashed on its own and stands at a place of its own, with its length, so no byte can move from one part
  * to the next unseen. Never allocates; mark times and epochs never go back, whatever the system clock does.

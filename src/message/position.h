@@ -2,8 +2,8 @@
  * position -- marks in a stream, and where each message stands: (mark, count since the mark).
  *
  * A stream is one connection to one node in one role. Its marks are local: cut when it starts and each second,
- * never published. Mark times go strictly forward over all streams of an instance and over its restarts, so no two marks share a
- * millisecond; epochs count marks. One rkb_mark_clock per instance keeps both. Loop thread.
+ * never published. Mark times go strictly forward over all streams of an instance and over its restarts, so no two
+ * marks share a millisecond; epochs count marks. One rkb_mark_clock per instance keeps both. Loop thread.
  */
 #ifndef RKB_MESSAGE_POSITION_H
 #define RKB_MESSAGE_POSITION_H
@@ -12,7 +12,10 @@
 #include "base/error.h"
 #include "base/sys.h"
 
-/* The value of a mark record: random 16, u64 epoch, u64 time_ms, before 16, u64 fingerprint, u64 span count, u64 span hash. */
+/*
+ * The value of a mark record: random 16, u64 epoch, u64 time_ms, before 16, u64 fingerprint,
+ * u64 span count, u64 span hash.
+ */
 #define RKB_MARK_SIZE 72
 
 struct rkb_mark {
@@ -41,7 +44,10 @@ struct rkb_stream {
     uint64_t span_hash;
 };
 
-/* Cuts the next mark. False when no random bits could be had (the old mark stays). name: the stream's, today its source's name. */
+/*
+ * Cuts the next mark. False when no random bits could be had (the old mark stays). name: the
+ * stream's, today its source's name.
+ */
 bool rkb_stream_mark(struct rkb_stream *stream, struct rkb_mark_clock *clock, struct rkb_slice name,
                      uint64_t fingerprint, struct rkb_error *error) RKB_MUST_CHECK;
 
@@ -50,8 +56,8 @@ void rkb_stream_begin(struct rkb_stream *stream);
 
 /*
  * Counts one received message and makes its UUID. subscription: the bytes of the channel or pattern we subscribed with;
- * is_pattern tells the two apart; copy: the copy's number on that subscription since the mark, from 0. `copy` must stay below
- * RKB_UUID_COUNT_LIMIT: cut a mark before it runs out.
+ * is_pattern tells the two apart; copy: the copy's number on that subscription since the mark, from 0. `copy` must stay
+ * below RKB_UUID_COUNT_LIMIT: cut a mark before it runs out.
  */
 void rkb_stream_count(struct rkb_stream *stream, bool is_pattern, struct rkb_slice subscription, uint32_t copy,
                       struct rkb_slice channel, struct rkb_slice payload, uint8_t uuid[16]);

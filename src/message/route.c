@@ -4,8 +4,8 @@
  *     names    (is_pattern, name) --> subscription      hash table, for all subscriptions
  *     cache    channel --> (its forms, winner)          hash table, for channels seen lately
  *
- * Both are open addressing with linear probes over powers of two, at most half full. The cache is emptied whole when the
- * next channel would take it over its bytes, and when a confirmation changes: no bookkeeping of age on the
+ * Both are open addressing with linear probes over powers of two, at most half full. The cache is emptied whole when
+ * the next channel would take it over its bytes, and when a confirmation changes: no bookkeeping of age on the
  * per-message path, and a source with fewer channels than fit never pays for it. Never keeps what it was lent.
  */
 #include "message/route.h"

@@ -32,7 +32,8 @@ struct rkb_router;
 struct rkb_router *rkb_router_new(size_t cache_bytes);
 void rkb_router_free(struct rkb_router *router);
 /* Adds a subscription, in the order of the config. False (RKB_USAGE) where it is there already; RKB_NO_MEMORY. */
-bool rkb_router_add(struct rkb_router *router, bool is_pattern, struct rkb_slice name, void *route, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_router_add(struct rkb_router *router, bool is_pattern, struct rkb_slice name, void *route,
+                    struct rkb_error *error) RKB_MUST_CHECK;
 size_t rkb_router_count(const struct rkb_router *router);
 struct rkb_subscription *rkb_router_at(const struct rkb_router *router, size_t index);
 /* The subscription of exactly this name, O(1); NULL where we have none. */

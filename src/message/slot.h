@@ -28,7 +28,10 @@ struct rkb_slot {
 
 /* NULL where there is no slot of that name. */
 const struct rkb_slot *rkb_slot_find(struct rkb_slice name);
-/* A slot whose value is fixed when a template is compiled (route, source, instance); NULL where the name is none of these. */
+/*
+ * A slot whose value is fixed when a template is compiled (route, source, instance); NULL
+ * where the name is none of these.
+ */
 const struct rkb_name_forms *rkb_slot_fixed(struct rkb_slice name, const struct rkb_template_scope *scope);
 /* All names that a template may use, "uuid, channel, ...". */
 const char *rkb_slot_names(void);

@@ -9,7 +9,8 @@
  *
  * A JSON template is first checked as it stands, as slots live inside its strings; then a string is a key if a colon
  * follows, a value that is just one slot loses its quotes, and all else is literal, escapes as they are written.
- * Promises: what renders from a JSON template is JSON whatever the payload. Rendering allocates nothing and cannot fail.
+ * Promises: what renders from a JSON template is JSON whatever the payload. Rendering
+ * allocates nothing and cannot fail.
  */
 #include "message/template.h"
 
@@ -77,7 +78,9 @@ static struct rkb_slice trim(struct rkb_slice name)
     return name;
 }
 
-/* The slot at `start`, which begins with {{: its trimmed name, and where it ends. False: no }} before the end of text. */
+/*
+ * The slot at `start`, which begins with {{: its trimmed name, and where it ends. False: no }} before the end of text.
+ */
 static bool read_slot(struct rkb_slice text, size_t start, struct rkb_slice *name, size_t *end)
 {
     for (size_t i = start + 2; i < text.size; i++) {

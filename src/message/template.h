@@ -16,7 +16,10 @@
 #include "message/uuid.h"
 
 enum rkb_encoding { RKB_ENCODING_JSON, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64 };
-/* What a route's `payload` setting says. A payload that does not fit json or text takes the next that does, as with auto. */
+/*
+ * What a route's `payload` setting says. A payload that does not fit json or text takes the
+ * next that does, as with auto.
+ */
 enum rkb_payload_kind { RKB_PAYLOAD_AUTO, RKB_PAYLOAD_JSON, RKB_PAYLOAD_TEXT, RKB_PAYLOAD_BASE64 };
 
 enum rkb_encoding rkb_payload_encoding(enum rkb_payload_kind kind, struct rkb_slice payload);
@@ -48,8 +51,8 @@ enum rkb_template_kind { RKB_TEMPLATE_PLAIN, RKB_TEMPLATE_JSON };
 struct rkb_template;
 
 /*
- * Compiles. NULL and *error (RKB_USAGE) with *at = offset of the mistake in text: unknown slot, unclosed {{, a JSON template that
- * is not JSON. White space between the tokens of a JSON template is dropped. Nothing of scope is kept.
+ * Compiles. NULL and *error (RKB_USAGE) with *at = offset of the mistake in text: unknown slot, unclosed {{, a JSON
+ * template that is not JSON. White space between the tokens of a JSON template is dropped. Nothing of scope is kept.
  */
 struct rkb_template *rkb_template_compile(enum rkb_template_kind kind, struct rkb_slice text,
                                           const struct rkb_template_scope *scope, size_t *at, struct rkb_error *error);
@@ -57,7 +60,10 @@ struct rkb_template *rkb_template_compile(enum rkb_template_kind kind, struct rk
 struct rkb_template *rkb_template_bytes(struct rkb_error *error);
 void rkb_template_free(struct rkb_template *template);
 
-/* The exact size of the rendered template, and the rendering; returns the end. Both walk the slots once and allocate nothing. */
+/*
+ * The exact size of the rendered template, and the rendering; returns the end. Both walk the
+ * slots once and allocate nothing.
+ */
 size_t rkb_template_size(const struct rkb_template *template, const struct rkb_facts *facts);
 uint8_t *rkb_template_render(const struct rkb_template *template, const struct rkb_facts *facts, uint8_t *out);
 

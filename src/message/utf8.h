@@ -6,7 +6,10 @@
 
 bool rkb_utf8_valid(struct rkb_slice text);
 
-/* The length of the well-formed sequence at the start of text (1 to 4), or 0 where there is none; *skip then gets the length of the maximal ill-formed part (Unicode, section 3.9). */
+/*
+ * The length of the well-formed sequence at the start of text (1 to 4), or 0 where there is none; *skip then gets the
+ * length of the maximal ill-formed part (Unicode, section 3.9).
+ */
 size_t rkb_utf8_step(struct rkb_slice text, size_t *skip);
 
 #endif

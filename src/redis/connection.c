@@ -1,9 +1,10 @@
 /*
  * connection -- see connection.h.
  *
- * One timer serves both kinds of watching, since they never run together. Any byte after a PING is a sign of life, not only
- * its PONG, which may stand behind megabytes of messages. An answer to a PING that is an error (LOADING, NOPERM) is one too.
- * The owner's commands are answered before the first PING is sent, so an error reply while a PING is open is that PING's.
+ * One timer serves both kinds of watching, since they never run together. Any byte after a PING is a sign of life,
+ * not only its PONG, which may stand behind megabytes of messages. An answer to a PING that is an error (LOADING,
+ * NOPERM) is one too. The owner's commands are answered before the first PING is sent, so an error reply while a
+ * PING is open is that PING's.
  */
 #include "redis/connection.h"
 
@@ -58,7 +59,8 @@ static void arm_again(struct rkb_connection *connection)
     else if (connection->awaited != NULL)
         arm(connection, connection->options.deadline_us);
     else if (connection->beating)
-        arm(connection, connection->ping_open ? connection->options.heartbeat_timeout_us : connection->options.heartbeat_us);
+        arm(connection,
+            connection->ping_open ? connection->options.heartbeat_timeout_us : connection->options.heartbeat_us);
 }
 
 void rkb_connection_rest(struct rkb_connection *connection)
@@ -239,7 +241,8 @@ static void greeting_answered(struct rkb_connection *connection, enum rkb_reply 
     if (kind == RKB_REPLY_ERROR && !can_do_without(greeting, text))
         rkb_refusal(&error, greeting_names[greeting], text, connection->secret);
     else if (kind != RKB_REPLY_ERROR && kind != RKB_REPLY_STATUS)
-        rkb_fail(&error, RKB_PROTOCOL, "Redis answered %s with neither a status nor an error", greeting_names[greeting]);
+        rkb_fail(&error, RKB_PROTOCOL, "Redis answered %s with neither a status nor an error",
+                 greeting_names[greeting]);
     else
         error.code = RKB_OK;
     if (error.code != RKB_OK) {
@@ -355,7 +358,8 @@ int64_t rkb_connection_caught_up_us(const struct rkb_connection *connection)
 }
 
 struct rkb_connection *rkb_connection_new(struct event_base *base, const struct rkb_connection_options *options,
-                                          struct rkb_guard *guard, const struct rkb_connection_events *events, void *context)
+                                          struct rkb_guard *guard, const struct rkb_connection_events *events,
+                                          void *context)
 {
     static const struct rkb_transport_events of_transport = {on_opened, on_bytes, on_idle, on_broken};
     static const struct rkb_resp_events of_resp = {on_message, on_confirmation, on_pong, on_reply};

@@ -5,9 +5,9 @@
  *        ^                 |              |                         |                                |
  *        +------ lost -----+--------------+-- deadline, refused ----+---- a PING, and then no byte --+
  *
- * Promise: `ready` only when Redis accepted AUTH; a deadline or heartbeat that passes ends in `lost`; after close, lost or
- * free no event comes. Never: knows what is subscribed, tries again by itself. What runs commands besides a subscriber
- * stands on this too. May be opened again, but not from within an event.
+ * Promise: `ready` only when Redis accepted AUTH; a deadline or heartbeat that passes ends in `lost`; after close, lost
+ * or free no event comes. Never: knows what is subscribed, tries again by itself. What runs commands besides a
+ * subscriber stands on this too. May be opened again, but not from within an event.
  */
 #ifndef RKB_REDIS_CONNECTION_H
 #define RKB_REDIS_CONNECTION_H
@@ -42,7 +42,8 @@ struct rkb_connection_events {
 
 /* NULL when memory ran out. */
 struct rkb_connection *rkb_connection_new(struct event_base *base, const struct rkb_connection_options *options,
-                                          struct rkb_guard *guard, const struct rkb_connection_events *events, void *context);
+                                          struct rkb_guard *guard, const struct rkb_connection_events *events,
+                                          void *context);
 void rkb_connection_free(struct rkb_connection *connection);
 void rkb_connection_open(struct rkb_connection *connection);
 /* Also inside an event. */

@@ -33,7 +33,10 @@ void rkb_printable(char *out, size_t size, struct rkb_slice text)
     out[used] = '\0';
 }
 
-/* Redis's words without the arguments that it repeats: "ERR unknown command 'AUTH', with args beginning with: 'secret'". */
+/*
+ * Redis's words without the arguments that it repeats: "ERR unknown command 'AUTH', with
+ * args beginning with: 'secret'".
+ */
 static struct rkb_slice without_arguments(struct rkb_slice words)
 {
     static const char unknown[] = "ERR unknown ", with[] = "with args";

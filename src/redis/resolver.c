@@ -1,8 +1,8 @@
 /*
  * resolver -- see resolver.h.
  *
- * libevent calls back even for a question that was cancelled, a turn of the loop later, when the resolver may be gone. So
- * what it calls back on is a small question of its own that points to its resolver, or to nobody any more.
+ * libevent calls back even for a question that was cancelled, a turn of the loop later, when the resolver may be gone.
+ * So what it calls back on is a small question of its own that points to its resolver, or to nobody any more.
  */
 #include "redis/resolver.h"
 
@@ -94,7 +94,9 @@ void rkb_resolver_ask(struct rkb_resolver *resolver, const char *host, int port)
         resolver->answer(resolver->context, NULL, &error);
         return;
     }
-    const struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
+    const struct evutil_addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP,
+    };
     char service[16];
     snprintf(service, sizeof service, "%d", port);
     question->resolver = resolver;

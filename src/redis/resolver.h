@@ -1,8 +1,9 @@
 /*
  * resolver -- host names to addresses by libevent's own DNS, without blocking; the hosts file counts.
  *
- * /etc/resolv.conf and /etc/hosts are read at the first question and again after one that failed or was cancelled, so that
- * a bridge that came up before its network finds its way. One question at a time. Never: calls back after cancel or free.
+ * /etc/resolv.conf and /etc/hosts are read at the first question and again after one that failed or was
+ * cancelled, so that a bridge that came up before its network finds its way. One question at a time. Never:
+ * calls back after cancel or free.
  */
 #ifndef RKB_REDIS_RESOLVER_H
 #define RKB_REDIS_RESOLVER_H

@@ -1,8 +1,9 @@
 /*
  * resp -- see resp.h.
  *
- * The reader's strings are good only while it calls us: its buffer moves with the next feed, and what is consumed leaves it
- * even in the middle of a reply. So the elements of an array are kept as they come, and the last one makes the call:
+ * The reader's strings are good only while it calls us: its buffer moves with the next feed, and what is
+ * consumed leaves it even in the middle of a reply. So the elements of an array are kept as they come, and
+ * the last one makes the call:
  *
  *     createArray        createString [0]      createString [1 .. n-2]      createString or createInteger [n-1]
  *     how many there     which of `shapes`     kept[]                       message, confirmation, pong

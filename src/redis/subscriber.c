@@ -2,8 +2,9 @@
  * subscriber -- see subscriber.h, also for the picture.
  *
  * Subscriptions go out in one stream of commands of at most 100 names or 16 KiB, channels first; Redis confirms in that
- * order. An error reply stands for a whole command: the first one that is not confirmed yet. Where Redis ends a subscription
- * by itself, the connection is given up and made anew, since nobody knows from when on messages are missing.
+ * order. An error reply stands for a whole command: the first one that is not confirmed yet. Where Redis
+ * ends a subscription by itself, the connection is given up and made anew, since nobody knows from when on
+ * messages are missing.
  */
 #include "redis/subscriber.h"
 
@@ -193,7 +194,8 @@ static void on_ready(void *context)
 }
 
 /* Looks where the next confirmation is due first, so that in Redis's order each is found at once. */
-static struct subscription *find(struct rkb_subscriber *subscriber, bool is_pattern, struct rkb_slice name, bool confirmed)
+static struct subscription *find(struct rkb_subscriber *subscriber, bool is_pattern, struct rkb_slice name,
+                                 bool confirmed)
 {
     for (size_t i = 0; i < subscriber->size; i++) {
         struct subscription *subscription = &subscriber->subscriptions[(subscriber->confirmed + i) % subscriber->size];
@@ -265,7 +267,8 @@ static void describe_batch(const struct rkb_subscriber *subscriber, char *out, s
 }
 
 /*
- * No command of ours has a plain reply but where it is refused. While stopping that is UNSUBSCRIBE, once all was confirmed.
+ * No command of ours has a plain reply but where it is refused. While stopping that is
+ * UNSUBSCRIBE, once all was confirmed.
  */
 static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer)
 {
@@ -330,7 +333,8 @@ static bool grow(struct rkb_subscriber *subscriber)
     return true;
 }
 
-bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, struct rkb_slice name, struct rkb_error *error)
+bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, struct rkb_slice name,
+                        struct rkb_error *error)
 {
     struct subscription added = {.is_pattern = is_pattern};
     if (find(subscriber, is_pattern, name, false) != NULL)

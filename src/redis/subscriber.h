@@ -5,9 +5,9 @@
  *        ^                   |               |                                 |                              |
  *        +---- backoff ------+---------------+------------- lost --------------+--- PING unanswered, closed --+
  *
- * Promise: reports a subscription confirmed only when Redis confirmed it; tries again for ever, with jittered backoff that
- * goes back to its start only after a healthy stretch; an unanswered PING ends the connection within the deadline. Never:
- * blocks, buffers messages, allocates per message. Loop thread; the process ignores SIGPIPE.
+ * Promise: reports a subscription confirmed only when Redis confirmed it; tries again for ever, with jittered backoff
+ * that goes back to its start only after a healthy stretch; an unanswered PING ends the connection within the deadline.
+ * Never: blocks, buffers messages, allocates per message. Loop thread; the process ignores SIGPIPE.
  */
 #ifndef RKB_REDIS_SUBSCRIBER_H
 #define RKB_REDIS_SUBSCRIBER_H
@@ -25,8 +25,8 @@ struct rkb_subscriber_options {
     struct rkb_redis_url url;
     const char *user;               /* overrides the url's; NULL or "": none */
     /*
-     * Asked at each connect, with the context of the events, so that a changed password file counts. Fills out; false and
-     * *error if it cannot be had. NULL: the url's password.
+     * Asked at each connect, with the context of the events, so that a changed password file counts. Fills out; false
+     * and *error if it cannot be had. NULL: the url's password.
      */
     bool (*password)(void *context, char *out, size_t size, struct rkb_error *error);
     const char *client_name;        /* CLIENT SETNAME; "rkbridge:<instance>" */
@@ -49,8 +49,9 @@ struct rkb_subscriber_events {
     /* No more messages in what was read: wake whoever waits. */
     void (*batch)(void *context);
     /*
-     * The connection is gone, also one that never got so far: was_stream tells whether `stream` came. A refused (P)SUBSCRIBE
-     * ends here too. caught_up_us: realtime of this connection's last read that took all there was, 0 if none. Not called when it ends while stopping.
+     * The connection is gone, also one that never got so far: was_stream tells whether `stream` came. A refused
+     * (P)SUBSCRIBE ends here too. caught_up_us: realtime of this connection's last read that took all there was, 0 if
+     * none. Not called when it ends while stopping.
      */
     void (*lost)(void *context, const struct rkb_error *error, bool was_stream, int64_t caught_up_us,
                  int64_t retry_us);
@@ -66,8 +67,9 @@ bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, stru
                         struct rkb_error *error) RKB_MUST_CHECK;
 void rkb_subscriber_start(struct rkb_subscriber *subscriber);
 /*
- * Stops reading from the socket (the kernel and Redis hold what comes), and goes on. What is read already is still handed
- * on. Deadlines and heartbeat rest meanwhile. Lasts over a lost connection, and over stop, which then waits in vain.
+ * Stops reading from the socket (the kernel and Redis hold what comes), and goes on. What is read already
+ * is still handed on. Deadlines and heartbeat rest meanwhile. Lasts over a lost connection, and over
+ * stop, which then waits in vain.
  */
 void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused);
 /*

@@ -1,9 +1,9 @@
 /*
  * transport -- see transport.h.
  *
- * The bufferevent connects and writes (and would carry TLS). It does not read: libevent 2.1 reads 4 KiB at a time and asks
- * before each how much there is. An event of ours on the same socket reads into one buffer, up to a budget for one turn of
- * the loop; it is level-triggered, so what is left calls it again.
+ * The bufferevent connects and writes (and would carry TLS). It does not read: libevent 2.1 reads 4 KiB at a time and
+ * asks before each how much there is. An event of ours on the same socket reads into one buffer, up to a budget for one
+ * turn of the loop; it is level-triggered, so what is left calls it again.
  */
 #include "redis/transport.h"
 
@@ -79,8 +79,8 @@ static void explain(const struct rkb_transport *transport, const char *what, int
 }
 
 /*
- * Asks for a large receive buffer, but only where it can be had: a smaller fixed size would be worse than what the kernel
- * grows by itself.
+ * Asks for a large receive buffer, but only where it can be had: a smaller fixed size would be worse than
+ * what the kernel grows by itself.
  */
 static void widen(int fd)
 {

@@ -5,8 +5,8 @@
  *                          |                 | none is left                  | end of stream, error
  *                          +-----------------+-------------- broken ---------+
  *
- * Promise: never blocks; after close no event comes. Never: knows what the bytes mean, waits by itself (the owner holds the
- * deadline). May be opened again, but not from within an event. The process ignores SIGPIPE.
+ * Promise: never blocks; after close no event comes. Never: knows what the bytes mean, waits by itself (the owner holds
+ * the deadline). May be opened again, but not from within an event. The process ignores SIGPIPE.
  */
 #ifndef RKB_REDIS_TRANSPORT_H
 #define RKB_REDIS_TRANSPORT_H
@@ -25,7 +25,10 @@ struct rkb_transport_events {
     void (*opened)(void *context);
     /* Lent. time_us: realtime, when its read began. */
     void (*bytes)(void *context, struct rkb_slice bytes, int64_t time_us);
-    /* Nothing more for this turn of the loop. caught_up_us: realtime when the read began that took all there was, 0 if more waits. */
+    /*
+     * Nothing more for this turn of the loop. caught_up_us: realtime when the read began that took
+     * all there was, 0 if more waits.
+     */
     void (*idle)(void *context, int64_t caught_up_us);
     void (*broken)(void *context, const struct rkb_error *error);       /* closed already; may come from within open */
 };

@@ -53,7 +53,8 @@ static bool parse_login(const char *text, size_t length, struct rkb_redis_url *u
     size_t user = colon == NULL ? length : (size_t)(colon - text);
     if (!decode("user", text, user, url->user, sizeof url->user, error))
         return false;
-    return colon == NULL || decode("password", colon + 1, length - user - 1, url->password, sizeof url->password, error);
+    return colon == NULL ||
+           decode("password", colon + 1, length - user - 1, url->password, sizeof url->password, error);
 }
 
 static bool parse_port(const char *text, size_t length, int *port, struct rkb_error *error)
@@ -96,7 +97,8 @@ static bool parse_bracketed(const char *text, size_t length, struct rkb_redis_ur
     return true;
 }
 
-static bool parse_name(const char *text, size_t length, struct rkb_redis_url *url, size_t *rest, struct rkb_error *error)
+static bool parse_name(const char *text, size_t length, struct rkb_redis_url *url, size_t *rest,
+                       struct rkb_error *error)
 {
     const char *colon = memchr(text, ':', length);
     *rest = colon == NULL ? length : (size_t)(colon - text);

@@ -2,7 +2,8 @@
  * url -- where a Redis is: redis://[user[:password]@]host[:port], unix://[user[:password]@]/path.
  *
  * Host may be a name, an IPv4 address or an IPv6 address in brackets; port 6379 by default. User and password are
- * percent-decoded. Pub/Sub knows no database number, so a path behind host is refused. rediss:// is refused until TLS is built.
+ * percent-decoded. Pub/Sub knows no database number, so a path behind host is refused. rediss://
+ * is refused until TLS is built.
  */
 #ifndef RKB_REDIS_URL_H
 #define RKB_REDIS_URL_H

@@ -1,8 +1,8 @@
 /*
  * ask -- `rkbctl COMMAND ...`: one command to the control socket, its answer to the terminal.
  *
- * Lines go out as they come, whatever their length; only the line that may be the last, `OK`, is held back. Silence of ten
- * seconds ends the waiting. Every failure says which socket, why, and what to do.
+ * Lines go out as they come, whatever their length; only the line that may be the last, `OK`, is held back. Silence of
+ * ten seconds ends the waiting. Every failure says which socket, why, and what to do.
  */
 #include "tool/tool.h"
 
@@ -32,11 +32,19 @@ struct answer {
 static const char *advice(int number)
 {
     switch (number) {
-    case ENOENT: return "Is rkbridge running? Another socket is named with -s or RKBRIDGE_SOCKET (control.socket in its config).";
-    case ECONNREFUSED: return "Nobody listens there: rkbridge is not running, and left its socket behind.";
-    case EACCES: case EPERM: return "Run rkbctl as root, as the user of rkbridge, or as a member of its group (control.socket_mode in its config).";
-    case EAGAIN: return "It has let nobody in for 10 seconds: rkbridge hangs, or was stopped.";
-    default: return "Is rkbridge running, and is this its control.socket?";
+    case ENOENT:
+        return "Is rkbridge running? Another socket is named with -s or RKBRIDGE_SOCKET "
+               "(control.socket in its config).";
+    case ECONNREFUSED:
+        return "Nobody listens there: rkbridge is not running, and left its socket behind.";
+    case EACCES:
+    case EPERM:
+        return "Run rkbctl as root, as the user of rkbridge, or as a member of its group "
+               "(control.socket_mode in its config).";
+    case EAGAIN:
+        return "It has let nobody in for 10 seconds: rkbridge hangs, or was stopped.";
+    default:
+        return "Is rkbridge running, and is this its control.socket?";
     }
 }
 
@@ -198,7 +206,8 @@ static int ask(struct answer *answer, const struct rkb_buffer *line)
 
 int rkb_tool_ask(const char *path, int argc, char **argv, FILE *out, FILE *err)
 {
-    struct answer answer = {.path = path, .out = out, .err = err, .is_status = argc > 0 && strcmp(argv[0], "status") == 0};
+    struct answer answer = {.path = path, .out = out, .err = err,
+                            .is_status = argc > 0 && strcmp(argv[0], "status") == 0};
     struct rkb_buffer line = {0};
     int code = RKB_EXIT_USAGE;
     if (join(argc, argv, &line))

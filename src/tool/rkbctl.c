@@ -25,7 +25,8 @@ static void usage(FILE *out)
                  "Offline:\n"
                  "  journal list|verify|dump DIR   what a journal holds, whether it is sound, its records\n"
                  "\n"
-                 "Exit: 0 OK; 1 refused; 64 wrong use; 69 no rkbridge answers. `status` also by its verdict: 0 OK, 1 WARN, 2 BAD.\n");
+                 "Exit: 0 OK; 1 refused; 64 wrong use; 69 no rkbridge answers. "
+                 "`status` also by its verdict: 0 OK, 1 WARN, 2 BAD.\n");
 }
 
 static const char *default_socket(void)
