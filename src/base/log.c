@@ -4,12 +4,12 @@
  *     callers --memcpy--> queue --swapped with--> batch --write(2)--> descriptor
  *                           | full: closed until the next swap; the lines meanwhile are counted
  *
- * The writer takes the whole queue at once by swapping it with its empty batch, so the lock is never held over a write, and
- * at most two queues' worth of lines is in memory. Since a full queue stays closed until it is taken, the lines that were
- * lost belong exactly behind that batch, and there it is said.
+ * The writer takes the whole queue at once by swapping it with its empty batch, so the lock is never held over a write,
+ * and at most two queues' worth of lines is in memory. Since a full queue stays closed until it is taken, the lines
+ * that were lost belong exactly behind that batch, and there it is said.
  *
- * Never: sets O_NONBLOCK on a descriptor that others share; waits for a stuck write when freed (the writer thread then owns
- * the log, frees it when its write returns, and writes nothing more).
+ * Never: sets O_NONBLOCK on a descriptor that others share; waits for a stuck write when freed (the writer thread then
+ * owns the log, frees it when its write returns, and writes nothing more).
  */
 #include "base/log.h"
 
@@ -285,8 +285,8 @@ static void initialise_locks(struct rkb_log *log)
     pthread_condattr_destroy(&monotonic);
 }
 
-struct rkb_log *rkb_log_new_with(int fd, enum rkb_log_level level, enum rkb_log_format format, const struct rkb_sys *sys,
-                                 struct rkb_error *error)
+struct rkb_log *rkb_log_new_with(int fd, enum rkb_log_level level, enum rkb_log_format format,
+                                 const struct rkb_sys *sys, struct rkb_error *error)
 {
     struct rkb_log *log = calloc(1, sizeof *log);
     if (log == NULL) {
@@ -389,7 +389,15 @@ static void enqueue(struct rkb_log *log, const char *data, size_t size)
     pthread_mutex_unlock(&log->lock);
 }
 
-void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, const char *event, const char *format, ...)
+/* An error's own words may begin with the object they are about ("journal: ..."): it is not named twice. */
+static const char *without_object(const char *text, const char *object)
+{
+    size_t size = strlen(object);
+    return strncmp(text, object, size) == 0 && strncmp(text + size, ": ", 2) == 0 ? text + size + 2 : text;
+}
+
+void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, const char *event, const char *format,
+             ...)
 {
     char text[TEXT_SIZE], out[LINE_SIZE];
     struct line line = {.object = object, .event = event, .text = text, .level = level};
@@ -401,6 +409,7 @@ void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, 
     va_end(arguments);
     if (size >= (int)sizeof text)
         memcpy(text + sizeof text - 4, "...", 4);
+    line.text = without_object(text, object);
     enqueue(log, out, compose(log, &line, out));
 }
 

@@ -98,6 +98,7 @@ static void write_kafka(struct rkb_output *output, const struct rkb_snapshot *sn
         rkb_output_number(output, snapshot->kafka.errors[i].name, snapshot->kafka.errors[i].count);
     rkb_output_object_end(output);
     rkb_output_text(output, "bootstrap_servers", snapshot->kafka.bootstrap_servers);
+    rkb_output_text(output, "refused", snapshot->kafka.refused);
     rkb_output_object_end(output);
 }
 

@@ -84,6 +84,7 @@ struct rkb_snapshot {
         bool connected;
         uint64_t in_flight, rebuilds_total;
         const char *bootstrap_servers;
+        const char *refused;                    /* which record holds the line, and why; NULL: none does */
         size_t error_count;
         struct { const char *name; uint64_t count; } errors[RKB_KAFKA_ERROR_NAMES];
     } kafka;
@@ -101,7 +102,9 @@ void rkb_books_add(struct rkb_books *a, const struct rkb_books *b);
 
 struct rkb_output;
 
-/* All figures, in the order and with the names of `stats json`. Others rely on them: some may be added, none renamed. */
+/*
+ * All figures, in the order and with the names of `stats json`. Others rely on them: some may be added, none renamed.
+ */
 void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);
 /* The table of routes, and that of gaps without the first `skip`. */
 void rkb_routes_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);

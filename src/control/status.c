@@ -54,7 +54,8 @@ static void unbalanced(const struct rkb_snapshot *snapshot, struct reasons *reas
     for (size_t i = 0; i < snapshot->route_count; i++) {
         off = rkb_books_imbalance(&snapshot->routes[i].books);
         if (off != 0)
-            because(reasons, "the books of route %s do not balance (off by %lld)", snapshot->routes[i].name, (long long)off);
+            because(reasons, "the books of route %s do not balance (off by %lld)", snapshot->routes[i].name,
+                    (long long)off);
     }
 }
 
@@ -64,9 +65,11 @@ static void disconnected(const struct rkb_snapshot *snapshot, struct reasons *re
         const struct rkb_source_snapshot *source = &snapshot->sources[i];
         bool has_error = source->error != NULL && source->error[0] != '\0';
         if (!source->connected)
-            because(reasons, "source %s is not connected%s%s", source->name, has_error ? ": " : "", has_error ? source->error : "");
+            because(reasons, "source %s is not connected%s%s", source->name, has_error ? ": " : "",
+                    has_error ? source->error : "");
         else if (source->subscribed < source->wanted)
-            because(reasons, "source %s: %u of %u subscriptions are confirmed", source->name, source->subscribed, source->wanted);
+            because(reasons, "source %s: %u of %u subscriptions are confirmed", source->name, source->subscribed,
+                    source->wanted);
         else if (source->paused)
             because(reasons, "source %s is paused until there is room in the ring", source->name);
     }
@@ -76,6 +79,12 @@ static void kafka_away(const struct rkb_snapshot *snapshot, struct reasons *reas
 {
     if (!snapshot->kafka.connected)
         because(reasons, "Kafka is not connected, messages wait in the journal");
+}
+
+static void refused(const struct rkb_snapshot *snapshot, struct reasons *reasons)
+{
+    if (snapshot->kafka.refused != NULL)
+        because(reasons, "%s; all topics wait for it", snapshot->kafka.refused);
 }
 
 static void waiting(const struct rkb_snapshot *snapshot, struct reasons *reasons)
@@ -114,6 +123,7 @@ static const struct {
     {RKB_VERDICT_BAD, unbalanced},
     {RKB_VERDICT_WARN, disconnected},
     {RKB_VERDICT_WARN, kafka_away},
+    {RKB_VERDICT_WARN, refused},
     {RKB_VERDICT_WARN, filling},
     {RKB_VERDICT_WARN, waiting},
     {RKB_VERDICT_WARN, leaving},

@@ -256,6 +256,9 @@ static int run(struct bridge *bridge)
     rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "started", "version " PACKAGE_VERSION ", instance %s, %zu route%s",
             bridge->config->instance, bridge->config->route_count, bridge->config->route_count == 1 ? "" : "s");
     event_base_dispatch(bridge->base);
+    /* From here on a signal ends the process as it ends any: nobody turns the loop that would hear it. */
+    for (size_t i = 0; i < sizeof bridge->signals / sizeof bridge->signals[0]; i++)
+        event_del(bridge->signals[i]);
     bridge->clean = rkb_shipper_stop(bridge->shipper, &error);
     if (!bridge->clean && !bridge->broken) {
         rkb_log(bridge->log, RKB_LOG_ERROR, "journal", "promise_broken", "%s", error.text);
@@ -275,7 +278,8 @@ int rkb_bridge_run(const struct rkb_config *config, const struct rkb_properties 
     } else {
         code = bridge.exit_code;
         rkb_log(log, RKB_LOG_ERROR, "rkbridge", "start_failed", "%s", error.text);
-        if (bridge.shipper != NULL && !rkb_shipper_stop(bridge.shipper, &error))
+        bridge.clean = bridge.shipper != NULL && rkb_shipper_stop(bridge.shipper, &error);
+        if (bridge.shipper != NULL && !bridge.clean)
             rkb_log(log, RKB_LOG_ERROR, "journal", "promise_broken", "%s", error.text);
     }
     close_all(&bridge);

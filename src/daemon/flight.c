@@ -37,7 +37,7 @@ void rkb_flights_land(struct rkb_flights *flights, struct rkb_flight *flight)
         flights->first++;
 }
 
-const struct rkb_flight *rkb_flights_oldest(const struct rkb_flights *flights)
+struct rkb_flight *rkb_flights_oldest(const struct rkb_flights *flights)
 {
     return flights->first < flights->next ? &flights->ring[flights->first & (flights->size - 1)] : NULL;
 }

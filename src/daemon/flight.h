@@ -18,7 +18,7 @@ struct rkb_flight {
     uint64_t sequence;
     int64_t time_us;                /* when we read the message */
     struct rkb_segment *segment;
-    uint32_t route, bytes;
+    uint32_t route, topic, bytes;
     bool landed;
 };
 
@@ -37,6 +37,6 @@ void rkb_flights_keep(struct rkb_flights *flights, struct rkb_flight *flight);
 /* The producer is done with it. */
 void rkb_flights_land(struct rkb_flights *flights, struct rkb_flight *flight);
 /* The longest open one; NULL when none is. */
-const struct rkb_flight *rkb_flights_oldest(const struct rkb_flights *flights);
+struct rkb_flight *rkb_flights_oldest(const struct rkb_flights *flights);
 
 #endif

@@ -48,6 +48,7 @@ struct rkb_shipped {
     bool full, connected;
     uint32_t in_flight;
     uint64_t rebuilds_total;
+    char refused[320];                  /* why the line is held, "" while it is not: route, topic, and the error in words */
     int64_t oldest_us;                  /* realtime of the oldest record not settled; 0: none */
     uint64_t taken_bytes;               /* from the ring to the journal, since the start */
     uint64_t settled_bytes;             /* of records settled since the start, as the journal counts them */

@@ -10,6 +10,8 @@
  */
 #include "daemon/shipper_state.h"
 
+#include <stdio.h>
+
 #define TURN_RECORDS 4096           /* sent between two looks at the ring */
 #define RETRY_LEAST_US 250000
 #define RETRY_MOST_US 15000000
@@ -32,16 +34,51 @@ static int64_t longer(int64_t wait_us)
     return wait_us * 2 < RETRY_MOST_US ? wait_us * 2 : RETRY_MOST_US;
 }
 
-/* Holds the line: nothing more is sent before retry_us, and then from the lowest open record on. */
-static void hold_line(struct rkb_shipper *shipper, const char *what, const char *why)
+/* Holds the line for a record of this route and topic: nothing more is sent before retry_us, and then from the lowest open record on. */
+static void hold_line(struct rkb_shipper *shipper, uint64_t sequence, uint32_t route, uint32_t topic, const char *why)
 {
+    const struct rkb_dictionary *names = rkb_journal_dictionary(shipper->options.journal);
+    char *refused = shipper->figures->refused;
     if (shipper->line_held)
         return;
-    shipper->line_held = true;
+    shipper->line_held = shipper->troubled = shipper->changed = true;
+    shipper->refused_sequence = sequence;
     shipper->retry_wait_us = longer(shipper->retry_wait_us);
     shipper->retry_us = shipper->now_us + shipper->retry_wait_us;
+    snprintf(refused, sizeof shipper->figures->refused, "a record of route %s for topic %s is refused: %s",
+             rkb_dictionary_name(names, RKB_NAME_ROUTE, route), rkb_dictionary_name(names, RKB_NAME_TOPIC, topic), why);
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "record_refused",
-            "%s: %s; it stays in the journal, trying again in %lld ms", what, why, (long long)shipper->retry_wait_us / 1000);
+            "%s; it stays in the journal and all topics wait for it, trying again in %lld ms", refused,
+            (long long)shipper->retry_wait_us / 1000);
+}
+
+static void say_well(struct rkb_shipper *shipper)
+{
+    shipper->troubled = false;
+    shipper->changed = true;
+    rkb_log(shipper->options.log, RKB_LOG_INFO, "kafka", "delivering", "Kafka takes records again");
+}
+
+/* Kafka took a record. While one is refused, that others are taken says nothing. */
+static void note_delivery(struct rkb_shipper *shipper)
+{
+    shipper->rebuild_wait_us = 0;
+    if (shipper->figures->refused[0] != '\0')
+        return;
+    shipper->retry_wait_us = 0;
+    if (shipper->troubled)
+        say_well(shipper);
+}
+
+/* The refused record is behind us. */
+static void note_acceptance(struct rkb_shipper *shipper)
+{
+    bool refused = shipper->figures->refused[0] != '\0';
+    if (!refused || rkb_acks_low(rkb_journal_acks(shipper->options.journal)) <= shipper->refused_sequence)
+        return;
+    shipper->figures->refused[0] = '\0';
+    shipper->retry_wait_us = 0;
+    say_well(shipper);
 }
 
 static void on_delivered(void *context, void *opaque, rd_kafka_resp_err_t error)
@@ -55,12 +92,12 @@ static void on_delivered(void *context, void *opaque, rd_kafka_resp_err_t error)
         route->delivered++;
         route->settled++;
         shipper->figures->settled_bytes += flight->bytes;
-        shipper->retry_wait_us = shipper->rebuild_wait_us = 0;
+        note_delivery(shipper);
         rkb_latency_add(&shipper->figures->latency, shipper->real_us - flight->time_us);
     } else if (error != RD_KAFKA_RESP_ERR__PURGE_QUEUE && error != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
         count_error(shipper->figures, error);
         if (!rkb_producer_fatal(shipper->producer, NULL))
-            hold_line(shipper, "Kafka refused a record", rd_kafka_err2str(error));
+            hold_line(shipper, flight->sequence, flight->route, flight->topic, rd_kafka_err2str(error));
     }
     rkb_segment_unpin(flight->segment);
     rkb_flights_land(&shipper->flights, flight);
@@ -69,16 +106,16 @@ static void on_delivered(void *context, void *opaque, rd_kafka_resp_err_t error)
 static void on_error(void *context, rd_kafka_resp_err_t error, const char *reason)
 {
     struct rkb_shipper *shipper = context;
-    shipper->changed = true;
+    shipper->changed = shipper->troubled = true;
     count_error(shipper->figures, error);
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "kafka_error", "%s (%s)", reason, rd_kafka_err2name(error));
 }
 
+/* What librdkafka logs as an error it reports as one too (on_error); only what is worse is said twice. */
 static void on_log(void *context, int level, const char *text)
 {
     struct rkb_shipper *shipper = context;
-    enum rkb_log_level ours = level <= 3 ? RKB_LOG_WARN : level <= 5 ? RKB_LOG_INFO : RKB_LOG_DEBUG;
-    rkb_log(shipper->options.log, ours, "librdkafka", NULL, "%s", text);
+    rkb_log(shipper->options.log, level <= 2 ? RKB_LOG_WARN : RKB_LOG_DEBUG, "librdkafka", NULL, "%s", text);
 }
 
 static const struct rkb_producer_events producer_events = {
@@ -123,7 +160,7 @@ static bool send_message(struct rkb_shipper *shipper, const struct rkb_record *r
         .opaque = flight,
     };
     if (outgoing.topic == NULL) {
-        hold_line(shipper, topic, error.text);
+        hold_line(shipper, record->sequence, record->route, record->topic, error.text);
         return false;
     }
     *flight = (struct rkb_flight){
@@ -131,6 +168,7 @@ static bool send_message(struct rkb_shipper *shipper, const struct rkb_record *r
         .time_us = record->time_us,
         .segment = shipper->cursor.segment,
         .route = record->route,
+        .topic = record->topic,
         .bytes = (uint32_t)rkb_record_size(record->key.size, record->headers.size, record->value.size),
     };
     enum rkb_sent sent = rkb_producer_send(shipper->producer, &outgoing, &error);
@@ -138,7 +176,7 @@ static bool send_message(struct rkb_shipper *shipper, const struct rkb_record *r
         rkb_segment_pin(flight->segment);
         rkb_flights_keep(&shipper->flights, flight);
     } else if (sent == RKB_SENT_REFUSED) {
-        hold_line(shipper, "librdkafka refused a record", error.text);
+        hold_line(shipper, record->sequence, record->route, record->topic, error.text);
     }
     return sent == RKB_SENT;
 }
@@ -209,6 +247,11 @@ static void rebuild(struct rkb_shipper *shipper, const struct rkb_error *cause)
     shipper->holding = false;
     rkb_cursor_close(&shipper->cursor);
     rkb_producer_free(shipper->producer);
+    /* What it did not give back in its time is not its any more either. */
+    for (struct rkb_flight *lost; (lost = rkb_flights_oldest(&shipper->flights)) != NULL;) {
+        rkb_segment_unpin(lost->segment);
+        rkb_flights_land(&shipper->flights, lost);
+    }
     struct rkb_error error;
     if (!rkb_shipper_make_producer(shipper, &error))
         rkb_shipper_fail(shipper, &error);
@@ -221,6 +264,7 @@ static void rebuild(struct rkb_shipper *shipper, const struct rkb_error *cause)
 void rkb_shipper_mend(struct rkb_shipper *shipper)
 {
     struct rkb_error cause;
+    note_acceptance(shipper);
     if (rkb_producer_fatal(shipper->producer, &cause)) {
         if (shipper->now_us >= shipper->rebuild_us)
             rebuild(shipper, &cause);

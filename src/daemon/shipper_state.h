@@ -37,6 +37,8 @@ struct rkb_shipper {
     bool holding;
     bool line_held;                     /* a record was refused: nothing goes out until retry_us */
     int64_t retry_us, retry_wait_us;
+    uint64_t refused_sequence;          /* of the record that figures->refused speaks of */
+    bool troubled;                      /* something was said of Kafka; the next delivery is worth a line too */
     int64_t rebuild_us, rebuild_wait_us;    /* no new producer before; doubled by each that nothing was delivered by */
     int64_t now_us, real_us;            /* of this turn */
     int64_t synced_us, checkpoint_us, figures_us;

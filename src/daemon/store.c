@@ -66,7 +66,7 @@ static bool open_ring(struct rkb_store *store, const struct rkb_config *config, 
         .sys = &rkb_sys_posix,
     };
     store->ring = rkb_ring_open(&options, error);
-    if (store->ring == NULL && options.directory != NULL && error->code != RKB_DAMAGED) {
+    if (store->ring == NULL && options.directory != NULL && error->code != RKB_DAMAGED && error->code != RKB_VERSION) {
         rkb_log(log, RKB_LOG_WARN, "ring", "ring_anonymous", "%s", error->text);
         options.directory = NULL;
         store->ring = rkb_ring_open(&options, error);

@@ -220,6 +220,7 @@ static void fill_kafka(struct rkb_view *view, const struct rkb_shipped *shipped)
     snapshot->kafka.in_flight = shipped->in_flight;
     snapshot->kafka.rebuilds_total = shipped->rebuilds_total;
     snapshot->kafka.bootstrap_servers = view->options.bootstrap_servers;
+    snapshot->kafka.refused = shipped->refused[0] != '\0' ? shipped->refused : NULL;
     size_t count = 0;
     while (count < RKB_KAFKA_ERRORS && count < RKB_KAFKA_ERROR_NAMES && shipped->errors[count].count > 0) {
         snapshot->kafka.errors[count].name = rd_kafka_err2name(shipped->errors[count].error);

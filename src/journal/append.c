@@ -7,6 +7,7 @@
  * batch may be tried again. Never: hashes a record a second time, writes where something counts already.
  */
 #include "journal/raw.h"
+#include "base/units.h"
 #include "journal/state.h"
 
 #include <inttypes.h>
@@ -48,7 +49,9 @@ static bool has_room(const struct rkb_journal *journal, struct rkb_error *error)
     rkb_journal_figures(journal, &figures);
     if (figures.bytes + journal->segment_size <= journal->max_size || journal->segment_count <= 1)
         return true;
-    return rkb_fail(error, RKB_FULL, "journal: at its limit of %" PRIu64 " bytes", journal->max_size);
+    char limit[32];
+    rkb_format_size(limit, sizeof limit, journal->max_size);
+    return rkb_fail(error, RKB_FULL, "journal: at its limit of %s (journal.max_size)", limit);
 }
 
 static bool make_spare(struct rkb_journal *journal, struct rkb_error *error)
