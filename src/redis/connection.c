@@ -322,7 +322,7 @@ static void on_bytes(void *context, struct rkb_slice bytes, int64_t time_us)
 static void on_idle(void *context, int64_t caught_up_us)
 {
     struct rkb_connection *connection = context;
-    if (caught_up_us != 0)
+    if (caught_up_us != 0 && rkb_resp_between(connection->resp))
         connection->caught_up_us = caught_up_us;
     connection->events.idle(connection->context);
 }

@@ -57,6 +57,7 @@ struct rkb_resp {
     enum shape shape;
     struct rkb_buffer kept[MOST_ELEMENTS - 2];
     bool named;                         /* kept[0] was a string, not nil */
+    bool begun;                         /* of an array that is not whole yet */
     bool whole;                         /* the reply that was read made its call */
     bool stopped;
     struct rkb_error error;             /* code RKB_OK: none of ours */
@@ -171,6 +172,7 @@ static void *on_array(const redisReadTask *task, element_count elements)
         return refuse(resp, "an array of a length that no Pub/Sub reply has");
     resp->elements = (int)elements;
     resp->named = false;
+    resp->begun = true;
     return resp;
 }
 
@@ -256,7 +258,7 @@ bool rkb_resp_reset(struct rkb_resp *resp, struct rkb_error *error)
     if (resp->reader != NULL)
         redisReaderFree(resp->reader);
     resp->reader = reader;
-    resp->stopped = resp->whole = false;
+    resp->stopped = resp->whole = resp->begun = false;
     resp->error = (struct rkb_error){0};
     return true;
 }
@@ -300,7 +302,7 @@ static bool take_replies(struct rkb_resp *resp)
             return check_rest(resp);
         if (!resp->whole)
             return refuse(resp, "a reply of a type that RESP2 does not have") != NULL;
-        resp->whole = false;
+        resp->whole = resp->begun = false;
     }
 }
 
@@ -315,4 +317,9 @@ bool rkb_resp_feed(struct rkb_resp *resp, struct rkb_slice bytes, struct rkb_err
         bytes = rkb_slice(bytes.data + size, bytes.size - size);
     }
     return true;
+}
+
+bool rkb_resp_between(const struct rkb_resp *resp)
+{
+    return !resp->begun && resp->reader->pos == resp->reader->len;
 }

@@ -41,6 +41,8 @@ void rkb_resp_free(struct rkb_resp *resp);
 bool rkb_resp_reset(struct rkb_resp *resp, struct rkb_error *error) RKB_MUST_CHECK;
 /* Calls events for what became whole. After false only reset helps. */
 bool rkb_resp_feed(struct rkb_resp *resp, struct rkb_slice bytes, struct rkb_error *error) RKB_MUST_CHECK;
+/* True when nothing of a reply is held that is not whole yet (but, at most, its first byte). */
+bool rkb_resp_between(const struct rkb_resp *resp);
 /* Inside an event: no more events until reset, whatever was fed. The feed that runs returns true. */
 void rkb_resp_stop(struct rkb_resp *resp);
 

@@ -87,13 +87,17 @@ static void test_text(void **state)
         {RKB_LOG_DEBUG, "journal", NULL, "no event"},
         {RKB_LOG_WARN, "journal", NULL, "w"},
         {RKB_LOG_ERROR, "journal", NULL, "e"},
+        {RKB_LOG_ERROR, "journal", NULL, "journal: named once"},
+        {RKB_LOG_ERROR, "journal", NULL, "journals: another word"},
         {0},
     };
     assert_logged(RKB_LOG_DEBUG, RKB_LOG_TEXT, lines,
                   "2026-11-22T20:51:07.123Z info source[legacy]: logged in as bridge event=connected\n"
                   "2026-11-22T20:51:07.123Z debug journal: no event\n"
                   "2026-11-22T20:51:07.123Z warn journal: w\n"
-                  "2026-11-22T20:51:07.123Z error journal: e\n");
+                  "2026-11-22T20:51:07.123Z error journal: e\n"
+                  "2026-11-22T20:51:07.123Z error journal: named once\n"
+                  "2026-11-22T20:51:07.123Z error journal: journals: another word\n");
 }
 
 static void test_json(void **state)

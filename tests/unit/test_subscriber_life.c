@@ -170,6 +170,23 @@ static void caught_up_is_when_all_was_read(void **state)
     assert_int_equal(figures(test).caught_up_us, realtime());
 }
 
+/* Nor does a message of which only a part has come. */
+static void caught_up_is_not_half_a_message(void **state)
+{
+    struct test *test = *state;
+    begin(test);
+    until(test, "subscribed\n", 1);
+    int64_t before = realtime();
+    realtime_moved += SECOND;
+    fake_redis_say(test->fake, "*3\r\n$7\r\nmessage\r\n$5\r\nusers\r\n$4\r\nha");
+    pass(test, 20);
+    assert_int_equal(figures(test).caught_up_us, before);
+    fake_redis_say(test->fake, "lf\r\n");
+    until(test, "message users half\n", 1);
+    pass(test, 5);
+    assert_int_equal(figures(test).caught_up_us, realtime());
+}
+
 static void freed_inside_a_flood(void **state)
 {
     struct test *test = *state;
@@ -514,6 +531,7 @@ int main(void)
         TEST(a_pause_before_the_connection),
         TEST(a_pause_inside_a_flood),
         TEST(caught_up_is_when_all_was_read),
+        TEST(caught_up_is_not_half_a_message),
         TEST(freed_inside_a_flood),
         TEST(more_than_one_turn_of_the_loop),
         TEST(stops_with_messages_in_flight),
