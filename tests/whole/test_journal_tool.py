@@ -6,6 +6,7 @@ import re
 import pytest
 
 from bridge import route
+from waiting import wait_for
 
 
 @pytest.fixture
@@ -16,7 +17,8 @@ def killed(proxied_bridge, kafka_proxy, publisher, topic):
     publisher.publish("a", "b", count=250)
     one.wait_totals(received=500, pending=500)
     one.kill()
-    one.start()         # what was in the ring goes to the journal
+    one.start()
+    wait_for("what was in the ring to be in the journal", lambda: one.stats()["journal"]["ring_bytes"] == 0)
     one.terminate(number=9)
     return one
 
