@@ -313,3 +313,39 @@ struct rkb_record read_record(struct world *world, struct rkb_cursor *cursor, ui
     assert_int_equal(record.sequence, sequence);
     return record;
 }
+
+int world_set_up(void **state)
+{
+    struct world *world = world_new();
+    *state = world;
+    return 0;
+}
+
+int world_tear_down(void **state)
+{
+    world_free(*state);
+    return 0;
+}
+
+void open_simple(struct world *world)
+{
+    world_route(world, "all", NULL, LIST("u*"));
+    world_open(world);
+    begin_stream(world);
+    confirm_all(world);
+}
+
+const struct rkb_gap *gap_at(struct world *world, size_t index)
+{
+    assert_true(index < rkb_gaps_count(world->store.gaps));
+    return rkb_gaps_at(world->store.gaps, index);
+}
+
+void expect_gap(struct world *world, size_t index, const char *reason, int64_t from_us, int64_t to_us)
+{
+    const struct rkb_gap *gap = gap_at(world, index);
+    assert_string_equal(gap->source, "legacy");
+    assert_string_equal(gap->reason, reason);
+    assert_int_equal(gap->from_us, from_us);
+    assert_int_equal(gap->to_us, to_us);
+}

@@ -72,4 +72,16 @@ size_t read_taken(struct world *world, uint64_t from, struct taken *out, size_t 
 /* Record number `sequence`, whatever kind it is. */
 struct rkb_record read_record(struct world *world, struct rkb_cursor *cursor, uint64_t sequence);
 
+#define SECOND INT64_C(1000000)
+#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* Setup and teardown of a test: a world that is not open yet. */
+int world_set_up(void **state);
+int world_tear_down(void **state);
+/* One route with one pattern, open and subscribed. */
+void open_simple(struct world *world);
+const struct rkb_gap *gap_at(struct world *world, size_t index);
+/* A gap of the one source there is. */
+void expect_gap(struct world *world, size_t index, const char *reason, int64_t from_us, int64_t to_us);
+
 #endif

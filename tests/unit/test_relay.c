@@ -1,52 +1,12 @@
 /*
  * The relay, told by hand what a subscriber would tell, with a real ring and journal: which copy counts, what a UUID depends on, what
- * becomes of a message when there is no room; and the gaps. The books have to balance at every step.
+ * becomes of a message when there is no room. The books have to balance at every step.
  */
 #include "relay_world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SECOND INT64_C(1000000)
-#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static int set_up(void **state)
-{
-    struct world *world = world_new();
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    world_free(*state);
-    return 0;
-}
-
-/* One route with one pattern, open and subscribed. */
-static void open_simple(struct world *world)
-{
-    world_route(world, "all", NULL, LIST("u*"));
-    world_open(world);
-    begin_stream(world);
-    confirm_all(world);
-}
-
-static const struct rkb_gap *gap_at(struct world *world, size_t index)
-{
-    assert_true(index < rkb_gaps_count(world->store.gaps));
-    return rkb_gaps_at(world->store.gaps, index);
-}
-
-static void expect_gap(struct world *world, size_t index, const char *reason, int64_t from_us, int64_t to_us)
-{
-    const struct rkb_gap *gap = gap_at(world, index);
-    assert_string_equal(gap->source, "legacy");
-    assert_string_equal(gap->reason, reason);
-    assert_int_equal(gap->from_us, from_us);
-    assert_int_equal(gap->to_us, to_us);
-}
 
 /* ---- copies ---- */
 
@@ -400,252 +360,22 @@ static void test_too_large(void **state)
     assert_int_equal(balance(world)->totals.dropped, 1);
 }
 
-/* ---- gaps ---- */
-
-static void test_a_lost_connection(void **state)
-{
-    struct world *world = *state;
-    open_simple(world);
-    assert_int_equal(rkb_gaps_count(world->store.gaps), 0);
-    copy_of(world, "u*", "user", "1");
-    int64_t last_us = now_us;
-    now_us += SECOND;
-    lose(world, true, last_us);
-    expect_gap(world, 0, "connection_lost", last_us, 0);
-    assert_false(balance(world)->ready);
-    copy_of(world, "u*", "user", "nobody is subscribed");
-    for (int i = 0; i < 3; i++) {           /* tries that come to nothing, and one that gets halfway */
-        now_us += SECOND;
-        lose(world, false, 0);
-    }
-    begin_stream(world);
-    lose(world, true, now_us);
-    begin_stream(world);
-    confirm(world, true, "u*", true);
-    copy_of(world, "u*", "user", "2");
-    expect_gap(world, 0, "connection_lost", last_us, 0);
-    now_us += SECOND;
-    confirm_all(world);
-    expect_gap(world, 0, "connection_lost", last_us, now_us);
-    assert_true(balance(world)->ready);
-    assert_int_equal(rkb_gaps_count(world->store.gaps), 1);
-    assert_int_equal(balance(world)->totals.received, 2);
-    lose(world, true, now_us);
-    assert_int_equal(rkb_gaps_count(world->store.gaps), 2);
-}
-
-/* Never connected yet: nothing was read, so nothing was missed that was ours. */
-static void test_no_gap_before_the_first_connection(void **state)
-{
-    struct world *world = *state;
-    world_route(world, "all", NULL, LIST("u*"));
-    world_open(world);
-    lose(world, false, 0);
-    lose(world, false, 0);
-    begin_stream(world);
-    confirm_all(world);
-    assert_int_equal(rkb_gaps_count(world->store.gaps), 0);
-    assert_true(balance(world)->ready);
-}
-
-/* From the last byte the instance before read, which the ring knows, to the subscription. */
-static void test_a_restart(void **state)
-{
-    struct world *world = *state;
-    open_simple(world);
-    copy_of(world, "u*", "user", "1");
-    int64_t last_us = now_us + 500;
-    rkb_ring_note_read(world->store.ring, last_us);
-    world_kill(world);
-    now_us += 10 * SECOND;
-    world_open(world);
-    expect_gap(world, 0, "restart", last_us, 0);
-    begin_stream(world);
-    now_us += SECOND;
-    confirm_all(world);
-    expect_gap(world, 0, "restart", last_us, now_us);
-    const struct rkb_snapshot *snapshot = balance(world);
-    assert_int_equal(snapshot->totals.recovered, 1);
-    assert_int_equal(snapshot->totals.pending, 1);
-    take(world);
-    acknowledge(world);
-    snapshot = balance(world);
-    assert_int_equal(snapshot->totals.delivered, 1);
-    assert_int_equal(snapshot->totals.pending, 0);
-}
-
-/* Without a ring that outlives: from the last record in the journal. */
-static void test_a_restart_without_a_ring(void **state)
-{
-    struct world *world = *state;
-    world->config.journal.ring_directory = NULL;
-    open_simple(world);
-    now_us += SECOND;
-    copy_of(world, "u*", "user", "1");
-    int64_t last_us = now_us;
-    take(world);
-    world_kill(world);
-    now_us += 10 * SECOND;
-    world_open(world);
-    expect_gap(world, 0, "restart", last_us, 0);
-    balance(world);
-}
-
-/* A gap that the instance before left open goes on until we are subscribed: it is one gap, not two. */
-static void test_a_gap_left_open(void **state)
-{
-    struct world *world = *state;
-    open_simple(world);
-    int64_t last_us = now_us;
-    lose(world, true, last_us);
-    take(world);
-    world_kill(world);
-    now_us += SECOND;
-    world_open(world);
-    assert_int_equal(rkb_gaps_count(world->store.gaps), 1);
-    expect_gap(world, 0, "connection_lost", last_us, 0);
-    begin_stream(world);
-    confirm_all(world);
-    expect_gap(world, 0, "connection_lost", last_us, now_us);
-    assert_int_equal(rkb_gaps_count(world->store.gaps), 1);
-}
-
-/* Killed while it dropped: that gap ends where the restart's begins. */
-static void test_dropping_left_open(void **state)
-{
-    struct world *world = *state;
-    open_small(world);
-    now_us += SECOND;
-    int64_t first_us = now_us;
-    while (balance(world)->totals.dropped == 0)
-        large_copy(world, "u*", "user", 1000);
-    int64_t last_us = now_us += SECOND;
-    rkb_ring_note_read(world->store.ring, last_us);
-    uint64_t pending = balance(world)->totals.pending;
-    world_kill(world);
-    now_us += SECOND;
-    world_open(world);
-    assert_int_equal(rkb_gaps_count(world->store.gaps), 2);
-    expect_gap(world, 0, "journal_full", first_us, last_us);
-    expect_gap(world, 1, "restart", last_us, 0);
-    assert_int_equal(balance(world)->totals.recovered, pending);
-}
-
-/* Records that did not read back: a gap with their number as its bound, for whoever may have sent them. */
-static void test_damage(void **state)
-{
-    struct world *world = *state;
-    world->config.journal.segment_size = 64 * 1024;
-    open_simple(world);
-    for (int i = 0; i < 200; i++) {
-        now_us += SECOND;
-        large_copy(world, "u*", "user", 1000);
-        take(world);
-    }
-    world_kill(world);
-    char *path = join(world->directory, "00000000000000000001.seg");
-    size_t size;
-    uint8_t *bytes = read_whole(path, &size);
-    bytes[size / 2] ^= 1;
-    write_whole(path, bytes, size);
-    free(bytes);
-    free(path);
-    world_open(world);
-    const struct rkb_recovery *recovery = &world->store.recovery;
-    assert_true(recovery->lost_last > 0);
-    uint64_t lost = recovery->lost_last - recovery->lost_first + 1;
-    expect_gap(world, 0, "damage", recovery->lost_from_us, recovery->lost_to_us);
-    assert_int_equal(gap_at(world, 0)->bound, lost);
-    assert_string_equal(gap_at(world, 1)->reason, "restart");
-    assert_int_equal(balance(world)->totals.recovered, 200 - lost);
-}
-
-/* ---- names ---- */
-
-/* A route that is no longer in the config keeps its number and its books until all it left is shipped. */
-static void test_a_route_that_is_gone(void **state)
-{
-    struct world *world = *state;
-    world_route(world, "old", NULL, LIST("o*"));
-    world_route(world, "all", NULL, LIST("u*"));
-    world_open(world);
-    begin_stream(world);
-    confirm_all(world);
-    copy_of(world, "o*", "other", "1");
-    copy_of(world, "u*", "user", "2");
-    world_kill(world);
-    world->config.route_count = 0;
-    world_route(world, "new", NULL, LIST("n*"));
-    world_route(world, "all", NULL, LIST("u*"));
-    world_open(world);
-    begin_stream(world);
-    confirm_all(world);
-    copy_of(world, "n*", "name", "3");
-    const struct rkb_snapshot *snapshot = balance(world);
-    assert_int_equal(snapshot->route_count, 3);
-    assert_string_equal(snapshot->routes[0].name, "new");
-    assert_int_equal(snapshot->routes[0].books.received, 1);
-    assert_int_equal(snapshot->routes[0].books.recovered, 0);
-    assert_int_equal(snapshot->routes[1].books.recovered, 1);
-    assert_string_equal(snapshot->routes[2].name, "old");
-    assert_int_equal(snapshot->routes[2].books.recovered, 1);
-    assert_null(snapshot->routes[2].topic);
-    take(world);
-    acknowledge(world);
-    snapshot = balance(world);
-    for (size_t i = 0; i < 3; i++)
-        assert_int_equal(snapshot->routes[i].books.delivered, 1);
-}
-
-/* Numbers, epochs and mark times go on over a restart. */
-static void test_what_goes_on_over_a_restart(void **state)
-{
-    struct world *world = *state;
-    struct taken taken[8];
-    open_simple(world);
-    copy_of(world, "u*", "user", "1");
-    struct rkb_mark before = source_of(world)->stream.mark;
-    uint64_t next = world->relay.next_sequence;
-    world_kill(world);
-    now_us -= 5 * SECOND;           /* the clock went back meanwhile */
-    world_open(world);
-    begin_stream(world);
-    confirm_all(world);
-    assert_int_equal(source_of(world)->stream.mark.epoch, before.epoch + 1);
-    assert_true(source_of(world)->stream.mark.time_ms > before.time_ms);
-    copy_of(world, "u*", "user", "1");
-    assert_true(world->relay.next_sequence > next);
-    assert_int_equal(read_taken(world, 1, taken, 8), 2);
-    assert_true(taken[1].sequence >= next);
-    assert_true(strcmp(taken[1].uuid, taken[0].uuid) > 0);
-    balance(world);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_one_copy_counts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_confirmed_ones_only, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_copy_of_nothing_we_have, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_uuids_and_positions_rise, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_copy_counts, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_confirmed_ones_only, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_copy_of_nothing_we_have, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_uuids_and_positions_rise, world_set_up, world_tear_down),
         cmocka_unit_test(test_uuids_do_not_depend_on_other_routes),
-        cmocka_unit_test_setup_teardown(test_a_mark_before_numbers_run_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_reading_rests_while_the_ring_is_short, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_reading_rests_at_the_end_too, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_dropping, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_record_of_a_gap, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_room_for_gaps_and_marks, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_paused_and_then_full, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_too_large, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_lost_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_no_gap_before_the_first_connection, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_restart, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_restart_without_a_ring, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_gap_left_open, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_dropping_left_open, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_route_that_is_gone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_goes_on_over_a_restart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_mark_before_numbers_run_out, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_reading_rests_while_the_ring_is_short, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_reading_rests_at_the_end_too, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_dropping, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_the_record_of_a_gap, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_room_for_gaps_and_marks, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_paused_and_then_full, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_too_large, world_set_up, world_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
