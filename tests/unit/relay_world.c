@@ -349,3 +349,20 @@ void expect_gap(struct world *world, size_t index, const char *reason, int64_t f
     assert_int_equal(gap->from_us, from_us);
     assert_int_equal(gap->to_us, to_us);
 }
+
+static void fill_journal(struct world *world)
+{
+    while (!rkb_shipper_full(world->shipper)) {
+        for (int i = 0; i < 20; i++)
+            large_copy(world, "u*", "user", 1000);
+        take(world);
+        rkb_relay_look(&world->relay);
+    }
+}
+
+void open_small(struct world *world)
+{
+    world->config.journal.max_size = MIB;
+    open_simple(world);
+    fill_journal(world);
+}

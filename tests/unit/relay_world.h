@@ -83,5 +83,7 @@ void open_simple(struct world *world);
 const struct rkb_gap *gap_at(struct world *world, size_t index);
 /* A gap of the one source there is. */
 void expect_gap(struct world *world, size_t index, const char *reason, int64_t from_us, int64_t to_us);
+/* The same, with a journal that is full already. */
+void open_small(struct world *world);
 
 #endif

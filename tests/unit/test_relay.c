@@ -219,23 +219,6 @@ static void test_reading_rests_at_the_end_too(void **state)
     assert_true(world->relay.paused);
 }
 
-static void fill_journal(struct world *world)
-{
-    while (!rkb_shipper_full(world->shipper)) {
-        for (int i = 0; i < 20; i++)
-            large_copy(world, "u*", "user", 1000);
-        take(world);
-        rkb_relay_look(&world->relay);
-    }
-}
-
-static void open_small(struct world *world)
-{
-    world->config.journal.max_size = MIB;
-    open_simple(world);
-    fill_journal(world);
-}
-
 /* The journal at its limit: reading goes on, so that Redis need not hold it; the ring fills; then the newest are dropped. */
 static void test_dropping(void **state)
 {
