@@ -64,7 +64,8 @@ static void on_signal(evutil_socket_t number, short what, void *context)
     bridge->stopping = true;
     int64_t limit = bridge->config->shutdown_timeout;
     struct timeval deadline = {limit / 1000000, limit % 1000000};
-    rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "stopping", "asked to end by %s", number == SIGINT ? "SIGINT" : "SIGTERM");
+    rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "stopping", "asked to end by %s",
+            number == SIGINT ? "SIGINT" : "SIGTERM");
     event_add(bridge->deadline, &deadline);
     rkb_view_draining(bridge->view);
     rkb_relay_stop(&bridge->relay, limit < UNSUBSCRIBE_US ? limit : UNSUBSCRIBE_US, on_unsubscribed, bridge);
@@ -78,7 +79,8 @@ static int say_goodbye(struct bridge *bridge)
         rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "ended", "done: nothing is left in the journal");
         return RKB_EXIT_DRAINED;
     }
-    rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", "ended", "done: %llu records are left in the journal at %s; the next start ships them",
+    rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", "ended",
+            "done: %llu records are left in the journal at %s; the next start ships them",
             (unsigned long long)books->pending, bridge->config->journal.directory);
     return RKB_EXIT_LEFT;
 }
@@ -94,7 +96,8 @@ static void on_shipper(evutil_socket_t fd, short what, void *context)
     if (read((int)fd, &count, sizeof count) < 0)
         return;
     if (rkb_shipper_failed(bridge->shipper, &error)) {
-        rkb_log(bridge->log, RKB_LOG_ERROR, "journal", "promise_broken", "%s; ending, the next start goes on from what is on disk", error.text);
+        rkb_log(bridge->log, RKB_LOG_ERROR, "journal", "promise_broken",
+                "%s; ending, the next start goes on from what is on disk", error.text);
         bridge->broken = true;
         leave(bridge);
         return;
@@ -117,7 +120,8 @@ static void on_hangup(evutil_socket_t number, short what, void *context)
     (void)number;
     (void)what;
     struct bridge *bridge = context;
-    rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", NULL, "SIGHUP: this version reads its config only at start; restart it to use a changed file");
+    rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", NULL,
+            "SIGHUP: this version reads its config only at start; restart it to use a changed file");
 }
 
 static bool add_events(struct bridge *bridge)
@@ -143,7 +147,8 @@ static bool add_events(struct bridge *bridge)
 /* Errors of this step, unless they are about memory, are the journal's: exit code 73. */
 static bool open_store(struct bridge *bridge, struct rkb_error *error)
 {
-    bool opened = rkb_store_open(&bridge->store, bridge->config, rkb_relay_append_gap, &bridge->relay, bridge->log, error);
+    bool opened = rkb_store_open(&bridge->store, bridge->config, rkb_relay_append_gap, &bridge->relay, bridge->log,
+                                 error);
     if (!opened)
         bridge->exit_code = error->code == RKB_NO_MEMORY ? RKB_EXIT_FAILED : RKB_EXIT_JOURNAL;
     return opened;
@@ -209,7 +214,8 @@ static bool open_relay(struct bridge *bridge, struct rkb_error *error)
     return rkb_relay_init(&bridge->relay, &options, error);
 }
 
-static bool open_all(struct bridge *bridge, const struct rkb_properties *properties, const char *bootstrap_servers, struct rkb_error *error)
+static bool open_all(struct bridge *bridge, const struct rkb_properties *properties, const char *bootstrap_servers,
+                     struct rkb_error *error)
 {
     bridge->base = event_base_new();
     bridge->loop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -267,7 +273,8 @@ static int run(struct bridge *bridge)
     return bridge->broken ? RKB_EXIT_BROKEN : say_goodbye(bridge);
 }
 
-int rkb_bridge_run(const struct rkb_config *config, const struct rkb_properties *properties, const char *bootstrap_servers,
+int rkb_bridge_run(const struct rkb_config *config, const struct rkb_properties *properties,
+                   const char *bootstrap_servers,
                    struct rkb_log *log)
 {
     struct bridge bridge = {.config = config, .log = log, .loop_fd = -1, .exit_code = RKB_EXIT_FAILED};

@@ -46,7 +46,10 @@ static size_t first_closed(const struct rkb_gaps *gaps, bool written)
     return i;
 }
 
-/* The oldest gap that is closed and written makes room; failing that the oldest closed one. Never one that is open: somebody holds it. */
+/*
+ * The oldest gap that is closed and written makes room; failing that the oldest closed one. Never one that is open:
+ * somebody holds it.
+ */
 static bool forget_one(struct rkb_gaps *gaps)
 {
     size_t victim = first_closed(gaps, true);

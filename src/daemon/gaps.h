@@ -3,8 +3,8 @@
  *
  *     open --record--> (open) --close--> record with the same id --> ledger
  *
- * A gap's record goes the way of every record, through the ring; where it has no room the gap waits here and is written with the next
- * flush. Holds the latest 1,000. Loop thread.
+ * A gap's record goes the way of every record, through the ring; where it has no room the gap waits here and is
+ * written with the next flush. Holds the latest 1,000. Loop thread.
  */
 #ifndef RKB_DAEMON_GAPS_H
 #define RKB_DAEMON_GAPS_H
@@ -14,8 +14,8 @@
 struct rkb_gaps;
 
 /*
- * `append` writes one gap record to the ring: source by its number, the value as JSON. It sets gap->id to the record's sequence number first where it
- * is 0. False when the ring has no room.
+ * `append` writes one gap record to the ring: source by its number, the value as JSON. It sets gap->id to the
+ * record's sequence number first where it is 0. False when the ring has no room.
  */
 struct rkb_gaps *rkb_gaps_new(bool (*append)(void *context, struct rkb_gap *gap), void *context);
 void rkb_gaps_free(struct rkb_gaps *gaps);

@@ -1,5 +1,6 @@
 /*
- * latency -- a histogram with eight buckets per doubling, from 1 microsecond on (a span is told as at most an eighth more).
+ * latency -- a histogram with eight buckets per doubling, from 1 microsecond on (a span is told as at most an eighth
+ * more).
  *
  * One thread writes; copies of it are read elsewhere.
  */
@@ -17,7 +18,10 @@ struct rkb_latency {
 
 /* Counts one span; one below 0 (the clock went back) counts as 0. */
 void rkb_latency_add(struct rkb_latency *latency, int64_t microseconds);
-/* The upper edge, in seconds, of the bucket that holds this share (0..1) of all; never above the maximum. 0 when nothing was counted. */
+/*
+ * The upper edge, in seconds, of the bucket that holds this share (0..1) of all; never above the maximum. 0 when
+ * nothing was counted.
+ */
 double rkb_latency_quantile(const struct rkb_latency *latency, double share);
 
 #endif

@@ -3,8 +3,8 @@
  *
  *     writer: fill its slot --> exchange with the middle --> reader: take the middle if it is newer
  *
- * Three slots: the writer's, the reader's, and the newest finished one between them. So a reader
- * sees one moment of the writer's figures, never half of two: that is what lets the books balance at any moment. One writer, one reader.
+ * Three slots: the writer's, the reader's, and the newest finished one between them. So a reader sees one moment of
+ * the writer's figures, never half of two: that is what lets the books balance at any moment. One writer, one reader.
  */
 #ifndef RKB_DAEMON_MAILBOX_H
 #define RKB_DAEMON_MAILBOX_H

@@ -87,7 +87,8 @@ static struct rkb_config *read_config(const struct arguments *arguments)
     struct rkb_config *config = rkb_config_read(arguments->config, arguments->embedded, &mistakes);
     if (mistakes.count > 0) {
         fwrite(mistakes.text.data, 1, mistakes.text.size, stderr);
-        fprintf(stderr, "%s: %zu mistake%s; nothing was started\n", arguments->config, mistakes.count, mistakes.count == 1 ? "" : "s");
+        fprintf(stderr, "%s: %zu mistake%s; nothing was started\n", arguments->config, mistakes.count,
+                mistakes.count == 1 ? "" : "s");
     }
     rkb_mistakes_free(&mistakes);
     return config;
@@ -96,7 +97,8 @@ static struct rkb_config *read_config(const struct arguments *arguments)
 static const char *bootstrap_of(const struct rkb_properties *properties)
 {
     for (size_t i = 0; i < properties->count; i++) {
-        if (strcmp(properties->list[i].name, "bootstrap.servers") == 0 || strcmp(properties->list[i].name, "metadata.broker.list") == 0)
+        if (strcmp(properties->list[i].name, "bootstrap.servers") == 0 || strcmp(properties->list[i].name,
+                                                                                 "metadata.broker.list") == 0)
             return properties->list[i].value;
     }
     return "";
@@ -117,10 +119,12 @@ static int run_embedded(const struct rkb_config *config, struct rkb_log *log)
         const char *bootstrap = rkb_mock_bootstrap(mock);
         properties.list[properties.count++] = (struct rkb_property){"bootstrap.servers", bootstrap};
         for (size_t i = 0; i < given->count; i++) {
-            if (strcmp(given->list[i].name, "bootstrap.servers") != 0 && strcmp(given->list[i].name, "metadata.broker.list") != 0)
+            if (strcmp(given->list[i].name, "bootstrap.servers") != 0 && strcmp(given->list[i].name,
+                                                                                "metadata.broker.list") != 0)
                 properties.list[properties.count++] = given->list[i];
         }
-        rkb_log(log, RKB_LOG_INFO, "kafka", "embedded_kafka", "embedded Kafka at %s; nothing in it survives this process", bootstrap);
+        rkb_log(log, RKB_LOG_INFO, "kafka", "embedded_kafka",
+                "embedded Kafka at %s; nothing in it survives this process", bootstrap);
         code = rkb_bridge_run(config, &properties, bootstrap, log);
     } else {
         rkb_log(log, RKB_LOG_ERROR, "kafka", "start_failed", "embedded Kafka: %s", error.text);
@@ -134,13 +138,15 @@ static int run_embedded(const struct rkb_config *config, struct rkb_log *log)
 static int run(const struct rkb_config *config, bool embedded)
 {
     struct rkb_error error;
-    struct rkb_log *log = rkb_log_new(STDERR_FILENO, (enum rkb_log_level)config->log.level, (enum rkb_log_format)config->log.format, &error);
+    struct rkb_log *log = rkb_log_new(STDERR_FILENO, (enum rkb_log_level)config->log.level,
+                                      (enum rkb_log_format)config->log.format, &error);
     if (log == NULL) {
         fprintf(stderr, "rkbridge: %s\n", error.text);
         return RKB_EXIT_FAILED;
     }
     int code = embedded ? run_embedded(config, log)
-                        : rkb_bridge_run(config, &config->kafka.properties, bootstrap_of(&config->kafka.properties), log);
+                        : rkb_bridge_run(config, &config->kafka.properties, bootstrap_of(&config->kafka.properties),
+                                         log);
     rkb_log_free(log, LAST_WORDS_MS);
     return code;
 }

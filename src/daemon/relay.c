@@ -93,7 +93,8 @@ static struct rkb_gap *open_gap(struct rkb_relay_source *source, const char *rea
     return rkb_gaps_open(source->relay->gaps, source->config->name, reason, from_us);
 }
 
-static void drop(struct rkb_relay_source *source, const struct rkb_relay_route *route, enum rkb_drop_reason reason, int64_t time_us)
+static void drop(struct rkb_relay_source *source, const struct rkb_relay_route *route, enum rkb_drop_reason reason,
+                 int64_t time_us)
 {
     struct rkb_relay *relay = source->relay;
     relay->tallies[route->number].dropped[reason]++;
@@ -121,7 +122,8 @@ static void stop_dropping(struct rkb_relay_source *source)
     source->dropping = false;
     if (gap != NULL)
         rkb_gaps_close(relay->gaps, gap, relay->options.sys->realtime_us());
-    rkb_log(relay->options.log, RKB_LOG_WARN, source->object, "messages_taken", "the journal has room: messages are taken again");
+    rkb_log(relay->options.log, RKB_LOG_WARN, source->object, "messages_taken",
+            "the journal has room: messages are taken again");
 }
 
 /* ---- the way of a message ---- */
@@ -173,7 +175,8 @@ static void receive(struct rkb_relay_source *source, const struct rkb_subscripti
     char position[RKB_POSITION_TEXT], digits[24];
     uint8_t uuid[16];
     tally->received++;
-    rkb_stream_count(&source->stream, subscription->is_pattern, subscription->name.plain, copy, channel->name.plain, payload, uuid);
+    rkb_stream_count(&source->stream, subscription->is_pattern, subscription->name.plain, copy, channel->name.plain,
+                     payload, uuid);
     if (source->dropping) {
         drop(source, route, RKB_DROP_journal_full, time_us);
         return;
@@ -211,7 +214,10 @@ static uint32_t number_copy(struct rkb_relay_source *source, struct rkb_subscrip
     return subscription->copies++;
 }
 
-/* Reading rests while less than half the ring is free: a batch that was read already, and one large record, still fit. */
+/*
+ * Reading rests while less than half the ring is free: a batch that was read already, and one large record, still
+ * fit.
+ */
 static void pause_if_short(struct rkb_relay *relay)
 {
     size_t half = rkb_ring_size(relay->ring) / 2;
@@ -223,7 +229,8 @@ static void pause_if_short(struct rkb_relay *relay)
     rkb_shipper_want_room(relay->shipper, half + half / 4);
 }
 
-static void on_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, struct rkb_slice payload,
+static void on_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                       struct rkb_slice payload,
                        int64_t time_us)
 {
     struct rkb_relay_source *source = context;
@@ -302,14 +309,16 @@ static void on_subscribed(void *context, int64_t time_us)
     rkb_shipper_wake(relay->shipper);
 }
 
-static void on_lost(void *context, const struct rkb_error *error, bool was_stream, int64_t caught_up_us, int64_t retry_us)
+static void on_lost(void *context, const struct rkb_error *error, bool was_stream, int64_t caught_up_us,
+                    int64_t retry_us)
 {
     struct rkb_relay_source *source = context;
     struct rkb_relay *relay = source->relay;
     rkb_log(relay->options.log, RKB_LOG_WARN, source->object, was_stream ? "connection_lost" : "connection_failed",
             "%s; trying again in %lld ms", error->text, (long long)retry_us / 1000);
     if (was_stream && source->away == NULL)
-        source->away = open_gap(source, "connection_lost", caught_up_us ? caught_up_us : relay->options.sys->realtime_us());
+        source->away = open_gap(source, "connection_lost",
+                                caught_up_us ? caught_up_us : relay->options.sys->realtime_us());
     source->streaming = source->subscribed = false;
     event_del(source->mark_timer);
     rkb_router_confirm_none(source->router);

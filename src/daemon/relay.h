@@ -5,8 +5,8 @@
  *                            | no                                 | no room: pause reading, or drop when the journal is full
  *                            overlap
  *
- * Promise: a message is in the ring before anything else is done with it; what could not be taken is counted, with its reason, and
- * lies in a gap. Never: waits, allocates per message, touches a file or Kafka. Loop thread.
+ * Promise: a message is in the ring before anything else is done with it; what could not be taken is counted, with
+ * its reason, and lies in a gap. Never: waits, allocates per message, touches a file or Kafka. Loop thread.
  */
 #ifndef RKB_DAEMON_RELAY_H
 #define RKB_DAEMON_RELAY_H
@@ -78,10 +78,12 @@ struct rkb_relay {
 };
 
 /*
- * Makes sources, routers, routes and envelopes, gives numbers to new names (their dictionary records go to the ring first) and opens the
- * restart gaps. What the options point to must outlive it. The templates were checked with the config.
+ * Makes sources, routers, routes and envelopes, gives numbers to new names (their dictionary records go to the ring
+ * first) and opens the restart gaps. What the options point to must outlive it. The templates were checked with the
+ * config.
  */
-bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *options, struct rkb_error *error) RKB_MUST_CHECK;
+bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *options,
+                    struct rkb_error *error) RKB_MUST_CHECK;
 /* The gaps' writer: see gaps.h. context: the relay. */
 bool rkb_relay_append_gap(void *context, struct rkb_gap *gap);
 /* What a source's subscriber tells; the context is its rkb_relay_source. */

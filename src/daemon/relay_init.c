@@ -32,7 +32,8 @@ static uint32_t number_of(struct rkb_relay *relay, enum rkb_name class, const ch
     size_t size = rkb_dictionary_record_size(relay->dictionary, class, number);
     uint8_t *at = rkb_ring_reserve(relay->ring, size, 0);
     if (at == NULL) {
-        rkb_fail(error, RKB_FULL, "the ring has no room for the name %s; let the journal drain, or give it more room", name);
+        rkb_fail(error, RKB_FULL, "the ring has no room for the name %s; let the journal drain, or give it more room",
+                 name);
         return 0;
     }
     rkb_dictionary_record(relay->dictionary, class, number, at, rkb_ring_salt(relay->ring));
@@ -42,7 +43,10 @@ static uint32_t number_of(struct rkb_relay *relay, enum rkb_name class, const ch
 
 static struct rkb_name_forms forms_of(const char *name)
 {
-    /* Names from the config are plain ASCII words: their JSON form is themselves. The instance is escaped by the caller. */
+    /*
+     * Names from the config are plain ASCII words: their JSON form is themselves. The instance is escaped by the
+     * caller.
+     */
     return (struct rkb_name_forms){rkb_slice_text(name), rkb_slice_text(name)};
 }
 
@@ -100,7 +104,8 @@ static bool init_tallies(struct rkb_relay *relay, struct rkb_error *error)
     return true;
 }
 
-static bool add_subscriptions(struct rkb_relay_source *source, struct rkb_relay_route *route, const struct rkb_texts *names,
+static bool add_subscriptions(struct rkb_relay_source *source, struct rkb_relay_route *route,
+                              const struct rkb_texts *names,
                               bool is_pattern, struct rkb_error *error)
 {
     for (size_t i = 0; i < names->count; i++) {
@@ -165,14 +170,20 @@ static bool init_source(struct rkb_relay *relay, size_t index, struct rkb_error 
     return true;
 }
 
-/* When the instance before us had last read all there was: the ring's note if it outlived that one, else the last time in the journal. */
+/*
+ * When the instance before us had last read all there was: the ring's note if it outlived that one, else the last
+ * time in the journal.
+ */
 static int64_t last_alive_us(const struct rkb_relay *relay)
 {
     int64_t noted = rkb_ring_noted_read(relay->ring);
     return noted > 0 ? noted : relay->options.store->recovery.last_time_us;
 }
 
-/* From when the instance before us had last read all there was, to our subscription. A gap that was open then goes on. */
+/*
+ * From when the instance before us had last read all there was, to our subscription. A gap that was open then goes
+ * on.
+ */
 static void open_restart_gap(struct rkb_relay_source *source)
 {
     struct rkb_gaps *gaps = source->relay->gaps;

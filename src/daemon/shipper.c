@@ -1,12 +1,13 @@
 /*
  * shipper -- the thread, its turns, and what the loop calls; see shipper.h and, for its other parts, shipper_state.h.
  *
- * One turn: take what is in the ring, send what the producer takes, serve its deliveries, sync and write the checkpoint when due, post
- * the figures. After a turn that found little it rests a millisecond, so that wake-ups are paid per batch; then it
- * sleeps on its eventfd, which the loop, the syncer and librdkafka write to. In a flood it only takes: a message that is in the
- * journal can wait for Kafka, one that is still in Redis's output buffer cannot.
+ * One turn: take what is in the ring, send what the producer takes, serve its deliveries, sync and write the
+ * checkpoint when due, post the figures. After a turn that found little it rests a millisecond, so that wake-ups are
+ * paid per batch; then it sleeps on its eventfd, which the loop, the syncer and librdkafka write to. In a flood it
+ * only takes: a message that is in the journal can wait for Kafka, one that is still in Redis's output buffer cannot.
  *
- * Promise: a record is in a segment before it is produced. Never: touches a Redis connection, changes a record, makes the loop wait.
+ * Promise: a record is in a segment before it is produced. Never: touches a Redis connection, changes a record, makes
+ * the loop wait.
  */
 #include "daemon/shipper_state.h"
 
@@ -59,7 +60,10 @@ static void offer_room(struct rkb_shipper *shipper)
 
 /* ---- figures ---- */
 
-/* The time of the lowest record that is not settled; looked up once for each, since finding it reads a part of a segment. */
+/*
+ * The time of the lowest record that is not settled; looked up once for each, since finding it reads a part of a
+ * segment.
+ */
 static int64_t lowest_open_us(struct rkb_shipper *shipper, uint64_t low)
 {
     struct rkb_record record = {0};
@@ -88,7 +92,8 @@ static int64_t oldest_us(struct rkb_shipper *shipper)
     struct rkb_record record;
     const uint8_t *at;
     size_t bytes = rkb_ring_peek(shipper->options.ring, &at);
-    bool waits = bytes > 0 && rkb_record_parse(at, bytes, rkb_ring_salt(shipper->options.ring), &record, NULL) == RKB_PARSE_RECORD;
+    bool waits = bytes > 0 && rkb_record_parse(at, bytes, rkb_ring_salt(shipper->options.ring), &record,
+                                               NULL) == RKB_PARSE_RECORD;
     return waits ? record.time_us : 0;
 }
 
@@ -206,7 +211,9 @@ static bool start_thread(struct rkb_shipper *shipper, struct rkb_error *error)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool made = rkb_shipper_make_producer(shipper, error) && (shipper->syncer = rkb_syncer_start(shipper->wake_fd, error)) != NULL;
+    bool made = rkb_shipper_make_producer(shipper,
+                                          error) && (shipper->syncer = rkb_syncer_start(shipper->wake_fd,
+                                                                                        error)) != NULL;
     errno = made ? pthread_create(&shipper->thread, NULL, run, shipper) : 0;
     bool started = made && errno == 0;
     if (made && !started)

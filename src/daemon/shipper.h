@@ -74,7 +74,10 @@ bool rkb_shipper_drained(const struct rkb_shipper *shipper);
 /* Loop: the newest figures, valid until the next call. */
 const struct rkb_shipped *rkb_shipper_figures(struct rkb_shipper *shipper);
 
-/* Ends the thread: takes what is in the ring, syncs, writes the checkpoint, posts its last figures. False and *error where the disk broke a promise. */
+/*
+ * Ends the thread: takes what is in the ring, syncs, writes the checkpoint, posts its last figures. False and *error
+ * where the disk broke a promise.
+ */
 bool rkb_shipper_stop(struct rkb_shipper *shipper, struct rkb_error *error);
 /* After stop. What the producer still holds is given up: it stays in the journal. */
 void rkb_shipper_free(struct rkb_shipper *shipper);

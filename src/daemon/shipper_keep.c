@@ -3,8 +3,8 @@
  *
  *     take --> (a sync interval later) sync job --> checkpoint up to what is synced --> next job makes it durable --> segments go
  *
- * Promise: the checkpoint never passes a record that is not settled, nor one that is not synced. A new checkpoint is written only when
- * the one before is durable, so that of its two slots one always counts.
+ * Promise: the checkpoint never passes a record that is not settled, nor one that is not synced. A new checkpoint is
+ * written only when the one before is durable, so that of its two slots one always counts.
  */
 #include "daemon/shipper_state.h"
 

@@ -34,7 +34,10 @@ static int64_t longer(int64_t wait_us)
     return wait_us * 2 < RETRY_MOST_US ? wait_us * 2 : RETRY_MOST_US;
 }
 
-/* Holds the line for a record of this route and topic: nothing more is sent before retry_us, and then from the lowest open record on. */
+/*
+ * Holds the line for a record of this route and topic: nothing more is sent before retry_us, and then from the lowest
+ * open record on.
+ */
 static void hold_line(struct rkb_shipper *shipper, uint64_t sequence, uint32_t route, uint32_t topic, const char *why)
 {
     const struct rkb_dictionary *names = rkb_journal_dictionary(shipper->options.journal);
@@ -132,14 +135,16 @@ static void keep_gap(struct rkb_shipper *shipper, const struct rkb_record *recor
     struct rkb_error error;
     if (!rkb_gap_parse(record->value, &gap, &error)
         || (shipper->options.ledger != NULL && !rkb_ledger_append(shipper->options.ledger, &gap, &error)))
-        rkb_log(shipper->options.log, RKB_LOG_ERROR, "journal", "ledger_failed", "gap not kept in the ledger: %s", error.text);
+        rkb_log(shipper->options.log, RKB_LOG_ERROR, "journal", "ledger_failed", "gap not kept in the ledger: %s",
+                error.text);
 }
 
 /* Hands one message to the producer. False when it has to wait. */
 static bool send_message(struct rkb_shipper *shipper, const struct rkb_record *record)
 {
     struct rkb_error error;
-    const char *topic = rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_TOPIC, record->topic);
+    const char *topic = rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_TOPIC,
+                                            record->topic);
     if (topic == NULL || record->route == 0 || record->route > shipper->options.route_limit) {
         rkb_fail(&error, RKB_DAMAGED, "record %llu names topic %u and route %u, which no dictionary record explains",
                  (unsigned long long)record->sequence, record->topic, record->route);
@@ -181,7 +186,10 @@ static bool send_message(struct rkb_shipper *shipper, const struct rkb_record *r
     return sent == RKB_SENT;
 }
 
-/* The next record that is not settled yet, from the cursor. False when there is none, or the journal does not read back. */
+/*
+ * The next record that is not settled yet, from the cursor. False when there is none, or the journal does not read
+ * back.
+ */
 static bool next_open(struct rkb_shipper *shipper, struct rkb_record *record)
 {
     const struct rkb_acks *acks = rkb_journal_acks(shipper->options.journal);
@@ -224,7 +232,8 @@ void rkb_shipper_from_checkpoint(struct rkb_shipper *shipper)
 {
     shipper->holding = false;
     rkb_cursor_close(&shipper->cursor);     /* else the segment it stands in would stay for ever */
-    rkb_cursor_seek(&shipper->cursor, shipper->options.journal, rkb_acks_low(rkb_journal_acks(shipper->options.journal)));
+    rkb_cursor_seek(&shipper->cursor, shipper->options.journal,
+                    rkb_acks_low(rkb_journal_acks(shipper->options.journal)));
 }
 
 bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *error)
@@ -235,8 +244,8 @@ bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *er
 }
 
 /*
- * A fatal error ends a producer for good: a new one sends again what is open, the same bytes in the same order. Where that
- * one's end is as sudden (Kafka does not authorise it, say) the next comes later and later.
+ * A fatal error ends a producer for good: a new one sends again what is open, the same bytes in the same order. Where
+ * that one's end is as sudden (Kafka does not authorise it, say) the next comes later and later.
  */
 static void rebuild(struct rkb_shipper *shipper, const struct rkb_error *cause)
 {

@@ -57,7 +57,8 @@ static void see_leftover(void *context, const struct rkb_record *record)
     see_record(context, record);
 }
 
-static bool open_ring(struct rkb_store *store, const struct rkb_config *config, struct rkb_log *log, struct rkb_error *error)
+static bool open_ring(struct rkb_store *store, const struct rkb_config *config, struct rkb_log *log,
+                      struct rkb_error *error)
 {
     struct rkb_ring_options options = {
         .directory = config->journal.ring_directory,
@@ -100,7 +101,8 @@ static bool take_ring(struct rkb_store *store, struct rkb_log *log, struct rkb_e
         return true;
     bool all = rkb_journal_append(store->journal, records, bytes, rkb_ring_salt(store->ring), &taken, error);
     rkb_ring_consume(store->ring, taken);
-    rkb_log(log, RKB_LOG_INFO, "ring", "ring_recovered", "%zu bytes left by the instance before, %zu of them taken to the journal", bytes, taken);
+    rkb_log(log, RKB_LOG_INFO, "ring", "ring_recovered",
+            "%zu bytes left by the instance before, %zu of them taken to the journal", bytes, taken);
     return all || error->code == RKB_FULL;
 }
 
@@ -133,14 +135,17 @@ static void say_recovery(const struct rkb_store *store, const char *directory, s
     if (recovery->damaged > 0)
         rkb_log(log, RKB_LOG_ERROR, "journal", "journal_damaged", "%s", recovery->damage);
     if (recovery->torn_bytes > 0)
-        rkb_log(log, RKB_LOG_WARN, "journal", "torn_tail", "%llu bytes of an unfinished write cut off", (unsigned long long)recovery->torn_bytes);
+        rkb_log(log, RKB_LOG_WARN, "journal", "torn_tail", "%llu bytes of an unfinished write cut off",
+                (unsigned long long)recovery->torn_bytes);
     if (recovery->fresh)
         rkb_log(log, RKB_LOG_INFO, "journal", NULL, "new journal in %s", directory);
     else
-        rkb_log(log, RKB_LOG_INFO, "journal", "recovered", "messages that wait to be shipped: %llu", (unsigned long long)waiting);
+        rkb_log(log, RKB_LOG_INFO, "journal", "recovered", "messages that wait to be shipped: %llu",
+                (unsigned long long)waiting);
 }
 
-bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config, bool (*append)(void *context, struct rkb_gap *gap), void *context,
+bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config,
+                    bool (*append)(void *context, struct rkb_gap *gap), void *context,
                     struct rkb_log *log, struct rkb_error *error)
 {
     struct walk walk = {.store = store};
@@ -159,10 +164,13 @@ bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config, bo
         return false;
     if (!rkb_ring_visit(store->ring, note_leftover, &store->recovery, error) || !take_ring(store, log, error))
         return false;
-    /* A ring's note says nothing about numbers this journal has not given out: it may have been put back from a copy. */
+    /*
+     * A ring's note says nothing about numbers this journal has not given out: it may have been put back from a copy.
+     */
     uint64_t noted = rkb_ring_noted_low(store->ring), next = rkb_journal_next(store->journal);
     rkb_acks_raise(rkb_journal_acks(store->journal), noted < next ? noted : next);
-    store->ledger = rkb_ledger_open(config->journal.directory, rkb_journal_id(store->journal), &rkb_sys_posix, recall_gap, store->gaps, error);
+    store->ledger = rkb_ledger_open(config->journal.directory, rkb_journal_id(store->journal), &rkb_sys_posix,
+                                    recall_gap, store->gaps, error);
     if (store->ledger == NULL)
         return false;
     if (error->code == RKB_DAMAGED)

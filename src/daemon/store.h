@@ -3,7 +3,8 @@
  *
  *     lock, recover the journal --> open its ring --> take what the ring held --> count what waits
  *
- * All before any thread but main runs; then the journal and the ledger are the shipper's, the ring is shared, the gaps are the loop's.
+ * All before any thread but main runs; then the journal and the ledger are the shipper's, the ring is shared, the
+ * gaps are the loop's.
  */
 #ifndef RKB_DAEMON_STORE_H
 #define RKB_DAEMON_STORE_H
@@ -28,7 +29,8 @@ struct rkb_store {
 };
 
 /* append and context: the gaps' writer, see gaps.h. What was found is logged. On failure the caller still closes. */
-bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config, bool (*append)(void *context, struct rkb_gap *gap), void *context,
+bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config,
+                    bool (*append)(void *context, struct rkb_gap *gap), void *context,
                     struct rkb_log *log, struct rkb_error *error) RKB_MUST_CHECK;
 /* `clean`: all was taken to the journal and synced; an empty ring is then removed. */
 void rkb_store_close(struct rkb_store *store, bool clean);

@@ -1,8 +1,8 @@
 /*
  * view -- fills the snapshot that control shows: the loop's figures now, and the shipper's newest.
  *
- * The shipper's figures are read first and the loop's after, and each message is counted by the loop before the shipper sees it: so
- * the books balance in every snapshot. Loop thread.
+ * The shipper's figures are read first and the loop's after, and each message is counted by the loop before the
+ * shipper sees it: so the books balance in every snapshot. Loop thread.
  */
 #ifndef RKB_DAEMON_VIEW_H
 #define RKB_DAEMON_VIEW_H

@@ -66,8 +66,8 @@ size_t rkb_ring_peek(const struct rkb_ring *ring, const uint8_t **at);
 void rkb_ring_consume(struct rkb_ring *ring, size_t size);
 
 /*
- * Any thread. Notes that outlive kill -9: when all there was had last been read from every Redis (microseconds since 1970, kept by
- * the loop) ...
+ * Any thread. Notes that outlive kill -9: when all there was had last been read from every Redis (microseconds since
+ * 1970, kept by the loop) ...
  */
 void rkb_ring_note_read(struct rkb_ring *ring, int64_t realtime_us);
 int64_t rkb_ring_noted_read(const struct rkb_ring *ring);
