@@ -276,7 +276,7 @@ static void refuse_for_a_while(struct world *world, rd_kafka_resp_err_t error)
     rd_kafka_mock_push_request_errors_array(cluster(world), PRODUCE, 200, errors);
     world_put(world, 100);
     world_wait(world, was_refused, 1, "a refusal");
-    for (uint64_t round = 0; round < 3; round++) {
+    for (uint64_t round = 0; round < 2; round++) {
         uint64_t before = errors_of(world, error);
         world_wait(world, refused_at_last, before + 1, "another refusal");
         assert_int_equal(rkb_shipper_figures(world->shipper)->journal.low, 101);
@@ -347,7 +347,7 @@ static void test_a_refusal_with_records_in_flight(void **state)
     world_start(world);
     world_put(world, 10);
     world_wait(world, all_delivered, 10, "the first deliveries");
-    rd_kafka_mock_broker_set_rtt(cluster(world), 1, 1500);
+    rd_kafka_mock_broker_set_rtt(cluster(world), 1, 700);
     world_put(world, 10);
     put_too_large(world);
     for (int i = 0; i < 5; i++) {
