@@ -145,6 +145,14 @@ enum rkb_next { RKB_NEXT_RECORD, RKB_NEXT_END, RKB_NEXT_DAMAGED, RKB_NEXT_FAILED
 enum rkb_next rkb_cursor_next(struct rkb_cursor *cursor, struct rkb_record *record,
                               struct rkb_error *error) RKB_MUST_CHECK;
 
+/*
+ * The next message of this topic with a number below `limit`; all others are passed over by their headers, unchecked
+ * but for the order of their numbers. END when there is none: the cursor then stands at `limit`, or at the journal's end
+ * where that comes first. The rest as rkb_cursor_next; one cursor may be used with both.
+ */
+enum rkb_next rkb_cursor_next_of(struct rkb_cursor *cursor, uint32_t topic, uint64_t limit, struct rkb_record *record,
+                                 struct rkb_error *error) RKB_MUST_CHECK;
+
 /* A pinned segment stays mapped and on disk. Pins are counted. */
 void rkb_segment_pin(struct rkb_segment *segment);
 void rkb_segment_unpin(struct rkb_segment *segment);

@@ -163,10 +163,15 @@ static void fill(uint8_t *at, size_t size, uint64_t sequence)
 
 void batch_message(struct batch *batch, uint64_t sequence, size_t size)
 {
+    batch_message_of(batch, sequence, size, 1);
+}
+
+void batch_message_of(struct batch *batch, uint64_t sequence, size_t size, uint32_t topic)
+{
     uint8_t *value = malloc(size + 1);
     fill(value, size, sequence);
     struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = sequence, .time_us = 1000000 + (int64_t)sequence,
-                                .epoch = 3, .count = (uint32_t)sequence, .route = 1, .topic = 1,
+                                .epoch = 3, .count = (uint32_t)sequence, .route = 1, .topic = topic,
                                 .has_key = sequence % 2 == 0, .value = {value, size}};
     if (record.has_key)
         record.key = rkb_slice_text("key");

@@ -49,8 +49,9 @@ struct batch {
 };
 void batch_free(struct batch *batch);
 void batch_clear(struct batch *batch);
-/* A message whose value has `size` bytes. */
+/* A message whose value has `size` bytes, of topic 1 where none is given. */
 void batch_message(struct batch *batch, uint64_t sequence, size_t size);
+void batch_message_of(struct batch *batch, uint64_t sequence, size_t size, uint32_t topic);
 void batch_mark(struct batch *batch, uint64_t sequence, uint64_t epoch, int64_t time_us);
 void batch_gap(struct batch *batch, uint64_t sequence);
 void batch_name(struct batch *batch, enum rkb_name class, const char *name);
