@@ -116,7 +116,8 @@ static void take_apart(const uint8_t *at, size_t key, size_t headers, size_t val
     record->value = rkb_slice(record->headers.data + headers, value);
 }
 
-enum rkb_parse rkb_record_peek(const uint8_t *at, size_t available, struct rkb_record *record, const char **why)
+static inline enum rkb_parse peek(const uint8_t *at, size_t available, enum rkb_kind last, struct rkb_record *record,
+                                  const char **why)
 {
     if (available < RKB_RECORD_HEADER)
         return short_of_a_header(at, available, why);
@@ -128,7 +129,7 @@ enum rkb_parse rkb_record_peek(const uint8_t *at, size_t available, struct rkb_r
         return bad(why, "impossible length");
     if (length > available)
         return bad(why, "cut short");
-    if (at[AT_KIND] < RKB_MESSAGE || at[AT_KIND] > RKB_GAP)
+    if (at[AT_KIND] < RKB_MESSAGE || at[AT_KIND] > last)
         return bad(why, "unknown kind");
 
     uint32_t key = rkb_raw_u32(at + AT_KEY);
@@ -142,13 +143,30 @@ enum rkb_parse rkb_record_peek(const uint8_t *at, size_t available, struct rkb_r
     return RKB_PARSE_RECORD;
 }
 
+enum rkb_parse rkb_record_peek(const uint8_t *at, size_t available, struct rkb_record *record, const char **why)
+{
+    return peek(at, available, RKB_GAP, record, why);
+}
+
+static enum rkb_parse check(const uint8_t *at, uint64_t salt, const char **why)
+{
+    if (rkb_raw_u64(at + AT_CHECKSUM) != checksum(at, rkb_record_length(at), salt))
+        return bad(why, "checksum does not hold");
+    return RKB_PARSE_RECORD;
+}
+
 enum rkb_parse rkb_record_parse(const uint8_t *at, size_t available, uint64_t salt, struct rkb_record *record,
                                 const char **why)
 {
-    enum rkb_parse result = rkb_record_peek(at, available, record, why);
-    if (result == RKB_PARSE_RECORD && rkb_raw_u64(at + AT_CHECKSUM) != checksum(at, rkb_record_length(at), salt))
-        return bad(why, "checksum does not hold");
-    return result;
+    enum rkb_parse result = peek(at, available, RKB_GAP, record, why);
+    return result == RKB_PARSE_RECORD ? check(at, salt, why) : result;
+}
+
+enum rkb_parse rkb_record_parse_any(const uint8_t *at, size_t available, uint64_t salt, struct rkb_record *record,
+                                    const char **why)
+{
+    enum rkb_parse result = peek(at, available, RKB_DEAD, record, why);
+    return result == RKB_PARSE_RECORD ? check(at, salt, why) : result;
 }
 
 void rkb_segment_head_write(uint8_t at[RKB_SEGMENT_HEADER], const struct rkb_segment_head *head)

@@ -45,7 +45,8 @@
 #define RKB_SEGMENT_HEADER 64
 #define RKB_RECORD_HEADER 64
 
-enum rkb_kind { RKB_MESSAGE = 1, RKB_DICTIONARY = 2, RKB_MARK = 3, RKB_GAP = 4 };
+/* A dead letter stands only in the file of dead letters (dead.h), never in a segment or the ring. */
+enum rkb_kind { RKB_MESSAGE = 1, RKB_DICTIONARY = 2, RKB_MARK = 3, RKB_GAP = 4, RKB_DEAD = 5 };
 
 /* A record taken apart; the slices point into the bytes it was parsed from. */
 struct rkb_record {
@@ -96,7 +97,11 @@ enum rkb_parse { RKB_PARSE_RECORD, RKB_PARSE_BLANK, RKB_PARSE_BAD };
 enum rkb_parse rkb_record_parse(const uint8_t *at, size_t available, uint64_t salt, struct rkb_record *record,
                                 const char **why) RKB_MUST_CHECK;
 
-/* The same without the checksum: for bytes that have not left this process, and for finding one's way. */
+/* The same where dead letters may stand too. */
+enum rkb_parse rkb_record_parse_any(const uint8_t *at, size_t available, uint64_t salt, struct rkb_record *record,
+                                    const char **why) RKB_MUST_CHECK;
+
+/* The first without the checksum: for bytes that have not left this process, and for finding one's way. */
 enum rkb_parse rkb_record_peek(const uint8_t *at, size_t available, struct rkb_record *record,
                                const char **why) RKB_MUST_CHECK;
 

@@ -172,11 +172,17 @@ bool rkb_journal_sync(struct rkb_journal *journal, struct rkb_error *error)
 void rkb_journal_figures(const struct rkb_journal *journal, struct rkb_journal_figures *figures)
 {
     *figures = (struct rkb_journal_figures){.max_size = journal->max_size, .segments = (uint32_t)journal->segment_count,
-                                            .low = rkb_acks_low(journal->acks), .head = journal->next};
+                                            .low = rkb_acks_low(journal->acks), .head = journal->next,
+                                            .bytes = journal->reserved};
     for (size_t i = 0; i < journal->segment_count; i++)
         figures->bytes += journal->segments[i]->allocated;
     if (journal->spare != NULL)
         figures->bytes += journal->spare->allocated;
+}
+
+void rkb_journal_reserve(struct rkb_journal *journal, uint64_t bytes)
+{
+    journal->reserved = bytes;
 }
 
 /* The memory of a journal; nothing on disk is touched. */

@@ -25,7 +25,7 @@ struct rkb_segment;
 
 struct rkb_journal_options {
     const char *directory;      /* made with 0700 if only its last part is missing */
-    uint64_t max_size;          /* bytes of all segments together, preallocated ones as a whole */
+    uint64_t max_size;          /* bytes of all segments together, preallocated ones as a whole; and of what is reserved */
     uint64_t segment_size;      /* bytes; clipped to an eighth of max_size, at least 64 KiB */
     const struct rkb_sys *sys;
 };
@@ -110,11 +110,14 @@ bool rkb_journal_checkpoint(struct rkb_journal *journal, uint64_t limit, bool du
 /* True when sync jobs would let segments go. */
 bool rkb_journal_removable(const struct rkb_journal *journal);
 
+/* Bytes that other files of the directory take: part of max_size too. */
+void rkb_journal_reserve(struct rkb_journal *journal, uint64_t bytes);
+
 /* Makes the next segment if there is none ready and room for it: called when there is time. */
 void rkb_journal_prepare(struct rkb_journal *journal);
 
 struct rkb_journal_figures {
-    uint64_t bytes;             /* allocated on disk */
+    uint64_t bytes;             /* allocated on disk, what is reserved for other files included */
     uint64_t max_size;
     uint32_t segments;
     uint64_t low, head;         /* lowest unsettled sequence; next sequence */

@@ -15,6 +15,7 @@ struct rkb_journal {
     int directory_fd, lock_fd;
     uint8_t id[16];
     uint64_t max_size;
+    uint64_t reserved;                  /* of max_size, by other files */
     size_t segment_size;
 
     struct rkb_dictionary *dictionary;

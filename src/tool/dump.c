@@ -21,6 +21,7 @@ static const char *kind_name(enum rkb_kind kind)
     case RKB_DICTIONARY: return "name";
     case RKB_MARK: return "mark";
     case RKB_GAP: return "gap";
+    case RKB_DEAD: return "dead_letter";
     }
     return "";
 }
@@ -166,6 +167,7 @@ void rkb_dump_record(void *context, const struct rkb_record *record)
     case RKB_DICTIONARY: add_name(object, record); break;
     case RKB_MARK: add_mark(object, dump, record); break;
     case RKB_GAP: add_gap(object, dump, record); break;
+    case RKB_DEAD: break;       /* none in a segment */
     }
     json_dumpf(object, dump->out, JSON_COMPACT | JSON_PRESERVE_ORDER);
     fputc('\n', dump->out);

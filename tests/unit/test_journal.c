@@ -285,6 +285,29 @@ static void a_full_journal_opens_again_and_ships_itself_free(void **state)
     rkb_journal_close(journal);
 }
 
+static void what_is_reserved_for_other_files_is_part_of_the_limit(void **state)
+{
+    struct rkb_journal *journal = open_journal(*state, MIB, 128 * 1024, NULL);
+    struct rkb_journal_figures before, after;
+    struct rkb_error error;
+    struct batch batch = {0};
+    size_t taken;
+    rkb_journal_figures(journal, &before);
+    rkb_journal_reserve(journal, 512 * 1024);
+    rkb_journal_figures(journal, &after);
+    assert_int_equal(after.bytes, before.bytes + 512 * 1024);
+    for (uint64_t i = 1; i <= 1000; i++)
+        batch_message(&batch, i, 1000);
+    assert_false(rkb_journal_append(journal, batch.bytes.data, batch.bytes.size, BATCH_SALT, &taken, &error));
+    assert_int_equal(error.code, RKB_FULL);
+    rkb_journal_figures(journal, &after);
+    assert_true(after.bytes <= MIB && after.bytes > MIB - 128 * 1024 - 4096);
+    rkb_journal_reserve(journal, 0);
+    append_messages(journal, after.head, after.head + 10, 1000);
+    batch_free(&batch);
+    rkb_journal_close(journal);
+}
+
 static void a_lowered_limit_does_not_block_for_ever(void **state)
 {
     struct rkb_error error;
@@ -458,6 +481,7 @@ int main(void)
         in_directory(a_name_that_begins_a_segment_is_there_once),
         in_directory(at_its_limit_it_is_full_and_goes_on_when_there_is_room),
         in_directory(a_full_journal_opens_again_and_ships_itself_free),
+        in_directory(what_is_reserved_for_other_files_is_part_of_the_limit),
         in_directory(a_lowered_limit_does_not_block_for_ever),
         in_directory(a_pinned_segment_stays),
         in_directory(a_spare_made_ahead_is_used_and_counted),
