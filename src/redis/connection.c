@@ -16,12 +16,16 @@
 #include "redis/refusal.h"
 
 enum state { CLOSED, CONNECTING, GREETING, READY };
-enum greeting { AUTH, SETNAME, FIRST_PING, MOST_GREETINGS };
-enum { MOST_WORDS = 128 };
+enum greeting { AUTH, SETNAME, ID, FIRST_PING, MOST_GREETINGS };
+enum {
+    MOST_WORDS = 128,
+    MUCH_BEHIND = 128 * 1024            /* bytes that waited: more than a Redis that is kept up with leaves in a socket */
+};
 
 static const char *const greeting_names[MOST_GREETINGS] = {
     [AUTH] = "AUTH",
     [SETNAME] = "CLIENT SETNAME",
+    [ID] = "CLIENT ID",
     [FIRST_PING] = "PING",
 };
 
@@ -41,6 +45,8 @@ struct rkb_connection {
     char secret[sizeof((struct rkb_redis_url *)0)->password];  /* while the greeting is open */
     bool ping_open;
     uint64_t bytes, bytes_at_ping;
+    uint64_t bytes_caught_up;           /* of them, by the last read that took all there was */
+    uint64_t id;
     int64_t read_us, caught_up_us;
     bool paused;
 };
@@ -195,6 +201,7 @@ static void greet_all(struct rkb_connection *connection, const char *user)
     const struct rkb_slice with_user[] = {rkb_slice_text("AUTH"), rkb_slice_text(user), secret};
     const struct rkb_slice without_user[] = {rkb_slice_text("AUTH"), secret};
     const struct rkb_slice setname[] = {rkb_slice_text("CLIENT"), rkb_slice_text("SETNAME"), name};
+    const struct rkb_slice ask_id[] = {rkb_slice_text("CLIENT"), rkb_slice_text("ID")};
     const struct rkb_slice ping[] = {rkb_slice_text("PING")};
     if (secret.size > 0 && user[0] != '\0')
         greet(connection, AUTH, 3, with_user);
@@ -202,6 +209,8 @@ static void greet_all(struct rkb_connection *connection, const char *user)
         greet(connection, AUTH, 2, without_user);
     if (name.size > 0)
         greet(connection, SETNAME, 3, setname);
+    if (connection->options.learn_id)
+        greet(connection, ID, 2, ask_id);
     if (connection->sent == 0)
         greet(connection, FIRST_PING, 1, ping);
 }
@@ -227,28 +236,37 @@ static bool begins(struct rkb_slice text, const char *with)
     return text.size >= length && memcmp(text.data, with, length) == 0;
 }
 
-/* A Redis that knows no client names, or an ACL that forbids them, can still be subscribed to. */
+/* A Redis that knows no client names or numbers, or an ACL that forbids them, can still be subscribed to. */
 static bool can_do_without(enum greeting greeting, struct rkb_slice words)
 {
-    return greeting == SETNAME &&
-           (begins(words, "NOPERM") || begins(words, "ERR unknown") || begins(words, "ERR Client names"));
+    return (greeting == SETNAME || greeting == ID) &&
+           (begins(words, "NOPERM") || begins(words, "ERR unknown") || begins(words, "ERR Client names") ||
+            begins(words, "ERR Unknown") || begins(words, "ERR Syntax"));
 }
 
-static void greeting_answered(struct rkb_connection *connection, enum rkb_reply kind, struct rkb_slice text)
+static bool fits(enum greeting greeting, enum rkb_reply kind)
+{
+    return kind == RKB_REPLY_ERROR || kind == (greeting == ID ? RKB_REPLY_INTEGER : RKB_REPLY_STATUS);
+}
+
+static void greeting_answered(struct rkb_connection *connection, enum rkb_reply kind, struct rkb_slice text,
+                              long long integer)
 {
     enum greeting greeting = connection->greetings[connection->answered];
     struct rkb_error error;
     if (kind == RKB_REPLY_ERROR && !can_do_without(greeting, text))
         rkb_refusal(&error, greeting_names[greeting], text, connection->secret);
-    else if (kind != RKB_REPLY_ERROR && kind != RKB_REPLY_STATUS)
-        rkb_fail(&error, RKB_PROTOCOL, "Redis answered %s with neither a status nor an error",
-                 greeting_names[greeting]);
+    else if (!fits(greeting, kind))
+        rkb_fail(&error, RKB_PROTOCOL, "Redis answered %s with neither %s nor an error", greeting_names[greeting],
+                 greeting == ID ? "a number" : "a status");
     else
         error.code = RKB_OK;
     if (error.code != RKB_OK) {
         rkb_connection_fail(connection, &error);
         return;
     }
+    if (greeting == ID && kind == RKB_REPLY_INTEGER && integer > 0)
+        connection->id = (uint64_t)integer;
     if (++connection->answered < connection->sent)
         return;
     explicit_bzero(connection->secret, sizeof connection->secret);
@@ -257,10 +275,16 @@ static void greeting_answered(struct rkb_connection *connection, enum rkb_reply 
     connection->events.ready(connection->context);
 }
 
+/* A reply that may not come now: while greeting, or behind it where the owner takes the bytes himself. */
+static bool is_early(const struct rkb_connection *connection)
+{
+    return connection->state != READY || connection->events.bytes != NULL;
+}
+
 static void unasked(struct rkb_connection *connection)
 {
     struct rkb_error error;
-    rkb_fail(&error, RKB_PROTOCOL, "Redis sent a Pub/Sub reply before the login was answered");
+    rkb_fail(&error, RKB_PROTOCOL, "Redis sent a reply that nothing asked for before the login was answered");
     rkb_connection_fail(connection, &error);
 }
 
@@ -274,7 +298,9 @@ static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, 
 {
     struct rkb_connection *connection = context;
     if (connection->state == GREETING)
-        greeting_answered(connection, kind, text);
+        greeting_answered(connection, kind, text, integer);
+    else if (is_early(connection))
+        unasked(connection);
     else if (connection->ping_open && (kind == RKB_REPLY_ERROR || (kind == RKB_REPLY_STATUS && begins(text, "PONG"))))
         pong(connection);
     else
@@ -284,7 +310,7 @@ static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, 
 static void on_pong(void *context)
 {
     struct rkb_connection *connection = context;
-    if (connection->state == GREETING)
+    if (is_early(connection))
         unasked(connection);
     else
         pong(connection);
@@ -294,19 +320,19 @@ static void on_message(void *context, bool is_pattern, struct rkb_slice pattern,
                        struct rkb_slice payload)
 {
     struct rkb_connection *connection = context;
-    if (connection->state == READY)
-        connection->events.message(connection->context, is_pattern, pattern, channel, payload, connection->read_us);
-    else
+    if (is_early(connection))
         unasked(connection);
+    else
+        connection->events.message(connection->context, is_pattern, pattern, channel, payload, connection->read_us);
 }
 
 static void on_confirmation(void *context, const struct rkb_confirmation *confirmation)
 {
     struct rkb_connection *connection = context;
-    if (connection->state == READY)
-        connection->events.confirmation(connection->context, confirmation);
-    else
+    if (is_early(connection))
         unasked(connection);
+    else
+        connection->events.confirmation(connection->context, confirmation);
 }
 
 static void on_bytes(void *context, struct rkb_slice bytes, int64_t time_us)
@@ -315,15 +341,19 @@ static void on_bytes(void *context, struct rkb_slice bytes, int64_t time_us)
     struct rkb_error error;
     connection->bytes += bytes.size;
     connection->read_us = time_us;
-    if (!rkb_resp_feed(connection->resp, bytes, &error))
+    if (connection->state == READY && connection->events.bytes != NULL)
+        connection->events.bytes(connection->context, bytes);
+    else if (!rkb_resp_feed(connection->resp, bytes, &error))
         rkb_connection_fail(connection, &error);
 }
 
 static void on_idle(void *context, int64_t caught_up_us)
 {
     struct rkb_connection *connection = context;
-    if (caught_up_us != 0 && rkb_resp_between(connection->resp))
+    if (caught_up_us != 0 && rkb_resp_between(connection->resp)) {
         connection->caught_up_us = caught_up_us;
+        connection->bytes_caught_up = connection->bytes;
+    }
     connection->events.idle(connection->context);
 }
 
@@ -338,6 +368,8 @@ void rkb_connection_open(struct rkb_connection *connection)
     connection->sent = connection->answered = 0;
     connection->ping_open = false;
     connection->caught_up_us = 0;
+    connection->bytes_caught_up = connection->bytes;
+    connection->id = 0;
     connection->state = CONNECTING;
     if (!rkb_resp_reset(connection->resp, &error)) {
         rkb_connection_fail(connection, &error);
@@ -355,6 +387,21 @@ uint64_t rkb_connection_bytes(const struct rkb_connection *connection)
 int64_t rkb_connection_caught_up_us(const struct rkb_connection *connection)
 {
     return connection->caught_up_us;
+}
+
+uint64_t rkb_connection_id(const struct rkb_connection *connection)
+{
+    return connection->id;
+}
+
+bool rkb_connection_is_local(const struct rkb_connection *connection)
+{
+    return rkb_transport_is_local(connection->transport);
+}
+
+bool rkb_connection_broke_off(const struct rkb_connection *connection)
+{
+    return !rkb_resp_between(connection->resp) && connection->bytes - connection->bytes_caught_up >= MUCH_BEHIND;
 }
 
 struct rkb_connection *rkb_connection_new(struct event_base *base, const struct rkb_connection_options *options,

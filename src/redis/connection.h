@@ -23,7 +23,8 @@ struct rkb_connection_options {
     const char *user;                   /* overrides the url's; NULL or "": none */
     bool (*password)(void *context, char *out, size_t size, struct rkb_error *error);      /* NULL: the url's */
     void *password_context;
-    const char *client_name;            /* NULL or "": none */
+    const char *client_name;            /* NULL or "": none; read anew at each open */
+    bool learn_id;                      /* ask for the connection's number in Redis (CLIENT ID) */
     int64_t deadline_us;                /* for connecting, for greeting, and for what rkb_connection_expect names */
     int64_t heartbeat_us, heartbeat_timeout_us;
     const struct rkb_sys *sys;
@@ -37,6 +38,8 @@ struct rkb_connection_events {
     /* A reply to a command of the owner's. */
     void (*reply)(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer);
     void (*idle)(void *context);        /* what was read is handed on */
+    /* Not NULL: once ready, what comes goes here as it is, and message, confirmation and reply never come. */
+    void (*bytes)(void *context, struct rkb_slice bytes);
     void (*lost)(void *context, const struct rkb_error *error);         /* may come from within open */
 };
 
@@ -63,5 +66,14 @@ void rkb_connection_pause(struct rkb_connection *connection, bool paused);
 uint64_t rkb_connection_bytes(const struct rkb_connection *connection);         /* read, ever */
 /* Realtime of the last read that took all there was; 0: none since open. */
 int64_t rkb_connection_caught_up_us(const struct rkb_connection *connection);
+/* As rkb_transport_is_local. */
+bool rkb_connection_is_local(const struct rkb_connection *connection);
+/* The number that Redis gave this connection; 0: not asked for, or refused. */
+uint64_t rkb_connection_id(const struct rkb_connection *connection);
+/*
+ * It ended, or stands, in the middle of a reply after much was read that was all waiting: whoever sent it had more than
+ * the sockets take. Good until it is opened again.
+ */
+bool rkb_connection_broke_off(const struct rkb_connection *connection);
 
 #endif

@@ -42,6 +42,7 @@ struct rkb_subscriber {
     size_t confirmed;                   /* on this connection, still standing */
     size_t batch, batch_end;            /* of the command that is being confirmed */
     bool is_stream, batch_due;
+    bool broke_off;                     /* the last connection that ended */
     bool all_confirmed;                 /* on this connection, at some time */
     int64_t since_us;                   /* monotonic: since when */
     uint64_t connections;
@@ -106,6 +107,7 @@ static void finish(struct rkb_subscriber *subscriber)
     rkb_connection_close(subscriber->connection);
     event_del(subscriber->timer);
     subscriber->is_stream = false;
+    subscriber->confirmed = 0;
     hand_over_batch(subscriber);
     if (!alive(subscriber))
         return;
@@ -130,6 +132,7 @@ static void on_lost(void *context, const struct rkb_error *error)
     snprintf(subscriber->error, sizeof subscriber->error, "%.*s", (int)sizeof subscriber->error - 1, error->text);
     if (caught_up_us != 0)
         subscriber->caught_up_us = caught_up_us;
+    subscriber->broke_off = rkb_connection_broke_off(subscriber->connection);
     subscriber->is_stream = false;
     subscriber->confirmed = 0;
     if (subscriber->state == STOPPING) {
@@ -350,9 +353,10 @@ bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, stru
 
 void rkb_subscriber_start(struct rkb_subscriber *subscriber)
 {
-    if (subscriber->state != NEW)
+    if (subscriber->state != NEW && subscriber->state != STOPPED)
         return;
     subscriber->state = WAITING;
+    subscriber->all_confirmed = false;
     arm(subscriber, 0);
 }
 
@@ -364,7 +368,7 @@ void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused)
 void rkb_subscriber_stop(struct rkb_subscriber *subscriber, int64_t timeout_us)
 {
     const struct rkb_slice commands[] = {rkb_slice_text("UNSUBSCRIBE"), rkb_slice_text("PUNSUBSCRIBE")};
-    if (subscriber->state == STOPPING || subscriber->state == STOPPED)
+    if (subscriber->state == STOPPING)
         return;
     subscriber->state = STOPPING;
     if (!subscriber->is_stream) {
@@ -421,6 +425,7 @@ static struct rkb_connection *new_connection(struct event_base *base, struct rkb
         .password = options->password,
         .password_context = subscriber->context,
         .client_name = subscriber->client_name,
+        .learn_id = options->learn_id,
         .deadline_us = options->connect_timeout_us,
         .heartbeat_us = options->heartbeat_us,
         .heartbeat_timeout_us = options->heartbeat_timeout_us,
@@ -463,6 +468,8 @@ void rkb_subscriber_figures(const struct rkb_subscriber *subscriber, struct rkb_
         .connections_total = subscriber->connections,
         .bytes_total = rkb_connection_bytes(subscriber->connection),
         .caught_up_us = caught_up_us != 0 ? caught_up_us : subscriber->caught_up_us,
+        .id = subscriber->is_stream ? rkb_connection_id(subscriber->connection) : 0,
+        .broke_off = subscriber->broke_off,
     };
     memcpy(figures->error, subscriber->error, sizeof figures->error);
 }

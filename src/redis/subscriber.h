@@ -30,6 +30,7 @@ struct rkb_subscriber_options {
      */
     bool (*password)(void *context, char *out, size_t size, struct rkb_error *error);
     const char *client_name;        /* CLIENT SETNAME; "rkbridge:<instance>" */
+    bool learn_id;                  /* ask for the connection's number (CLIENT ID) */
     int64_t connect_timeout_us;     /* for connecting, greeting and each batch of subscriptions */
     int64_t heartbeat_us;           /* a PING this often ... */
     int64_t heartbeat_timeout_us;   /* ... and any byte within this, or the connection is given up */
@@ -65,6 +66,7 @@ struct rkb_subscriber *rkb_subscriber_new(struct event_base *base, const struct 
 /* What to subscribe to; before start. Copies the name. */
 bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, struct rkb_slice name,
                         struct rkb_error *error) RKB_MUST_CHECK;
+/* Also anew, after `stopped`. */
 void rkb_subscriber_start(struct rkb_subscriber *subscriber);
 /*
  * Stops reading from the socket (the kernel and Redis hold what comes), and goes on. What is read already
@@ -74,7 +76,8 @@ void rkb_subscriber_start(struct rkb_subscriber *subscriber);
 void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused);
 /*
  * Unsubscribes from all, hands on what Redis sent before it confirmed that, closes, and calls `stopped`, all within
- * timeout_us; at once where nothing is subscribed. `stopped` comes from the loop, never from within.
+ * timeout_us; at once where nothing is subscribed. `stopped` comes from the loop, never from within; again, if asked
+ * again after it.
  */
 void rkb_subscriber_stop(struct rkb_subscriber *subscriber, int64_t timeout_us);
 /* Safe inside a callback: freeing is deferred. */
@@ -86,6 +89,8 @@ struct rkb_subscriber_figures {
     uint64_t connections_total;     /* logins that succeeded */
     uint64_t bytes_total;           /* read from Redis */
     int64_t caught_up_us;           /* realtime of the last read that took all there was, 0 if none ever */
+    uint64_t id;                    /* of this connection in Redis's CLIENT LIST; 0: unknown, or not connected */
+    bool broke_off;                 /* the last connection ended in the middle of a reply, and much was waiting */
     char error[256];                /* why the last connection ended, "" if none did */
 };
 void rkb_subscriber_figures(const struct rkb_subscriber *subscriber, struct rkb_subscriber_figures *figures);

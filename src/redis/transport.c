@@ -304,6 +304,37 @@ bool rkb_transport_write(struct rkb_transport *transport, const void *data, size
     return true;
 }
 
+static bool is_loopback(const struct sockaddr_storage *address)
+{
+    const struct sockaddr_in *four = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+    if (address->ss_family == AF_INET)
+        return ntohl(four->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return address->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+}
+
+static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+    if (a->ss_family != b->ss_family)
+        return false;
+    if (a->ss_family == AF_INET)
+        return ((const struct sockaddr_in *)a)->sin_addr.s_addr == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
+    return a->ss_family == AF_INET6 && memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
+                                              &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr)) == 0;
+}
+
+bool rkb_transport_is_local(const struct rkb_transport *transport)
+{
+    struct sockaddr_storage ours = {0}, theirs = {0};
+    socklen_t our_size = sizeof ours, their_size = sizeof theirs;
+    if (transport->readable == NULL)
+        return false;
+    int fd = bufferevent_getfd(transport->stream);
+    if (getsockname(fd, (struct sockaddr *)&ours, &our_size) != 0 || getpeername(fd, (struct sockaddr *)&theirs, &their_size) != 0)
+        return false;
+    return theirs.ss_family == AF_UNIX || is_loopback(&theirs) || same_host(&ours, &theirs);
+}
+
 struct rkb_transport *rkb_transport_new(struct event_base *base, const struct rkb_redis_url *url, int64_t silence_us,
                                         const struct rkb_sys *sys, struct rkb_guard *guard,
                                         const struct rkb_transport_events *events, void *context)

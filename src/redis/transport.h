@@ -44,5 +44,7 @@ bool rkb_transport_write(struct rkb_transport *transport, const void *data, size
                          struct rkb_error *error) RKB_MUST_CHECK;
 /* Lasts over close and open. What was read already is still handed on. */
 void rkb_transport_pause(struct rkb_transport *transport, bool paused);
+/* Open, and the other end is this machine as far as the addresses tell: a unix socket, loopback, or both ends the same. */
+bool rkb_transport_is_local(const struct rkb_transport *transport);
 
 #endif
