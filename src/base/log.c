@@ -415,5 +415,5 @@ void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, 
 
 uint64_t rkb_log_lost(const struct rkb_log *log)
 {
-    return log->lost;
+    return log != NULL ? log->lost : 0;
 }

@@ -44,7 +44,7 @@ void rkb_log_free(struct rkb_log *log, int milliseconds);
 void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, const char *event, const char *format,
              ...) RKB_PRINTF(5, 6);
 
-/* Lines lost since the start: the queue was full, or the descriptor failed. */
+/* Lines lost since the start: the queue was full, or the descriptor failed. NULL log: none. */
 uint64_t rkb_log_lost(const struct rkb_log *log);
 
 #endif

@@ -1,6 +1,8 @@
 /*
  * main -- the rkbridge program: its arguments, its config, its log, and the exit code.
  */
+#include <event2/event.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +21,9 @@ struct arguments {
     const char *config;
     bool check, embedded;
 };
+
+/* For libevent, which hands nothing through to what it calls. */
+static struct rkb_log *libevent_log;
 
 static const char usage[] =
     "usage: rkbridge -c FILE [--check] [--embedded-kafka]\n"
@@ -104,6 +109,19 @@ static const char *bootstrap_of(const struct rkb_properties *properties)
     return "";
 }
 
+/* Each once: making one may take the mock cluster a second. */
+static bool make_topics(struct rkb_mock *mock, const struct rkb_config *config, struct rkb_error *error)
+{
+    for (size_t i = 0; i < config->route_count; i++) {
+        size_t first = 0;
+        while (strcmp(config->routes[first].topic, config->routes[i].topic) != 0)
+            first++;
+        if (first == i && !rkb_mock_topic(mock, config->routes[i].topic, MOCK_PARTITIONS, error))
+            return false;
+    }
+    return true;
+}
+
 /* Runs with a Kafka of our own: its address takes the place of bootstrap.servers. */
 static int run_embedded(const struct rkb_config *config, struct rkb_log *log)
 {
@@ -112,10 +130,7 @@ static int run_embedded(const struct rkb_config *config, struct rkb_log *log)
     struct rkb_properties properties = {.list = calloc(given->count + 1, sizeof *properties.list)};
     struct rkb_mock *mock = rkb_mock_start(&error);
     int code = RKB_EXIT_FAILED;
-    bool made = mock != NULL && properties.list != NULL;
-    for (size_t i = 0; made && i < config->route_count; i++)
-        made = rkb_mock_topic(mock, config->routes[i].topic, MOCK_PARTITIONS, &error);
-    if (made) {
+    if (mock != NULL && properties.list != NULL && make_topics(mock, config, &error)) {
         const char *bootstrap = rkb_mock_bootstrap(mock);
         properties.list[properties.count++] = (struct rkb_property){"bootstrap.servers", bootstrap};
         for (size_t i = 0; i < given->count; i++) {
@@ -135,6 +150,12 @@ static int run_embedded(const struct rkb_config *config, struct rkb_log *log)
     return code;
 }
 
+/* libevent's own way is to write to standard error on the spot, which the loop must not do. */
+static void on_libevent(int severity, const char *text)
+{
+    rkb_log(libevent_log, severity >= EVENT_LOG_WARN ? RKB_LOG_WARN : RKB_LOG_DEBUG, "libevent", NULL, "%s", text);
+}
+
 static int run(const struct rkb_config *config, bool embedded)
 {
     struct rkb_error error;
@@ -144,16 +165,31 @@ static int run(const struct rkb_config *config, bool embedded)
         fprintf(stderr, "rkbridge: %s\n", error.text);
         return RKB_EXIT_FAILED;
     }
+    libevent_log = log;
+    event_set_log_callback(on_libevent);
     int code = embedded ? run_embedded(config, log)
                         : rkb_bridge_run(config, &config->kafka.properties, bootstrap_of(&config->kafka.properties),
                                          log);
+    libevent_log = NULL;
     rkb_log_free(log, LAST_WORDS_MS);
     return code;
+}
+
+/*
+ * Whoever starts us may have closed these. Their numbers must not go to a file of ours: log lines would be
+ * written into it. Standard error cannot be written to then, so what is lost is counted.
+ */
+static void occupy_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", O_RDONLY);
 }
 
 int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
+    occupy_standard_descriptors();
     int code = read_arguments(argc, argv, &arguments);
     if (code >= 0)
         return code;

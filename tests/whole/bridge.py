@@ -95,11 +95,13 @@ class Bridge:
 
     # the process
 
-    def start(self, *arguments, wait="ready", timeout=30):
-        """wait: "ready", "answers" (only the control socket), or None."""
+    def start(self, *arguments, wait="ready", timeout=30, **more):
+        """wait: "ready", "answers" (only the control socket), or None. more: for Popen, as stderr=, in place of what is
+        done here."""
         with self.stderr_path.open("ab") as stderr:
-            self.process = subprocess.Popen([str(BUILD / "rkbridge"), "-c", str(self.config_path), *arguments], stderr=stderr,
-                                            stdin=subprocess.DEVNULL, stdout=stderr, env={**os.environ, **self.environment})
+            ways = {"stderr": stderr, "stdout": stderr, "stdin": subprocess.DEVNULL, **more}
+            self.process = subprocess.Popen([str(BUILD / "rkbridge"), "-c", str(self.config_path), *arguments],
+                                            env={**os.environ, **self.environment}, **ways)
         if wait:
             wait_for(f"the bridge to be there ({wait})", lambda: self._is_up(wait), timeout)
         return self
