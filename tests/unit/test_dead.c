@@ -310,6 +310,29 @@ static void every_flip_is_told_and_the_file_is_kept(void **state)
     free_file(&file);
 }
 
+/* Two letters, two messages, or a reason that speaks of another message: no write of ours left that. */
+static void a_pair_that_is_none_is_damage(void **state)
+{
+    struct file file = make_three(*state);
+    size_t starts[7] = {RKB_SEGMENT_HEADER};
+    memcpy(starts + 1, file.ends, sizeof file.ends);
+    static const struct { size_t first, last; } left_out[] = {{0, 0}, {1, 1}, {3, 3}, {1, 2}};
+    for (size_t i = 0; i < sizeof left_out / sizeof left_out[0]; i++) {
+        struct rkb_error error = {0};
+        size_t from = starts[left_out[i].first], to = starts[left_out[i].last + 1];
+        uint8_t *bytes = malloc(file.size);
+        empty_directory(*state);
+        memcpy(bytes, file.bytes, from);
+        memcpy(bytes + from, file.bytes + to, file.size - to);
+        write_whole(file.path, bytes, file.size - (to - from));
+        free(bytes);
+        struct rkb_dead *dead = try_open(*state, quick_disk(), &error);
+        assert_int_equal(error.code, RKB_DAMAGED);
+        goes_on(dead, *state, 0);
+    }
+    free_file(&file);
+}
+
 static void a_second_damaged_file_does_not_replace_the_first(void **state)
 {
     struct file file = make_three(*state);
@@ -405,8 +428,15 @@ static void after_a_failed_write_the_same_may_be_tried_again(void **state)
     struct rkb_error error = {0};
     struct rkb_dead *dead = try_open(*state, faulty_disk(), &error);
     append(dead, 30);
+    uint8_t large[4000];
+    struct letter letter;
+    for (size_t i = 0; i < sizeof large; i++)
+        large[i] = i % 4 == 0 ? 64 : 0;         /* read as a header, its length would be possible */
+    letter_for(&letter, 39);
+    letter.record.headers = rkb_slice(NULL, 0);
+    letter.record.value = rkb_slice(large, sizeof large);
     fail_call(CALL_PWRITE, 1, ENOSPC);
-    assert_false(try_append(dead, 39, &error));
+    assert_false(rkb_dead_append(dead, &letter.record, "r", "t", "c", "", 0, &error));
     assert_int_equal(error.code, RKB_FULL);
     append(dead, 2);            /* shorter than what was left of the other */
     assert_int_equal(count_of(dead), 2);
@@ -474,6 +504,7 @@ int main(void)
         in_directory(every_cut_keeps_what_is_whole_and_goes_on),
         in_directory(every_tail_of_zeros_is_cut),
         in_directory(every_flip_is_told_and_the_file_is_kept),
+        in_directory(a_pair_that_is_none_is_damage),
         in_directory(a_second_damaged_file_does_not_replace_the_first),
         in_directory(a_newer_or_a_foreign_file_is_not_taken),
         in_directory(what_append_promised_is_there_whatever_fails),
