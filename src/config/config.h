@@ -59,7 +59,7 @@ struct rkb_config {
     } kafka;
     struct {
         char *directory, *ring_directory;       /* ring_directory NULL: anonymous memory */
-        uint64_t max_size, segment_size, ring_size;
+        uint64_t max_size, segment_size, dead_letter_size, ring_size;
         int64_t sync;
     } journal;
     struct {

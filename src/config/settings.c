@@ -74,6 +74,9 @@ const struct rkb_setting rkb_settings[] = {
      .initial = "64MiB", .least = KIB(64), .most = GIB(1),
      .help = "Size of one file of the journal; a record takes at most half of one. "
              "At most an eighth of max_size is used."},
+    {.path = "journal.dead_letter_size", .type = RKB_SETTING_SIZE, .offset = GLOBAL(journal.dead_letter_size),
+     .initial = "64MiB", .most = GIB(1),
+     .help = "What the file of dead letters may take, as a part of max_size; at most a quarter of that is used."},
     {.path = "journal.sync", .type = RKB_SETTING_SYNC, .offset = GLOBAL(journal.sync), .initial = "1s", .least = MS(1),
      .most = HOURS(1), .words = sync_words,
      .help = "How often the journal is forced to the disk: what a power cut may cost. A kill costs nothing."},

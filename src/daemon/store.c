@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEAD_PART 4         /* of max_size the dead letters take at most */
+
 /* What the walks over journal and ring share. */
 struct walk {
     struct rkb_store *store;
@@ -126,6 +128,37 @@ static bool count_journal(struct walk *walk)
     return next == RKB_NEXT_END && !walk->failed;
 }
 
+/* Behind what ring and checkpoint have said of low: numbers below it never come again. */
+static bool open_dead(struct rkb_store *store, const struct rkb_config *config, struct rkb_log *log,
+                      struct rkb_error *error)
+{
+    uint64_t most = config->journal.max_size / DEAD_PART, limit = config->journal.dead_letter_size;
+    struct rkb_dead_figures figures;
+    store->dead = rkb_dead_open(config->journal.directory, rkb_journal_id(store->journal), limit < most ? limit : most,
+                                rkb_acks_low(rkb_journal_acks(store->journal)), &rkb_sys_posix, error);
+    if (store->dead == NULL)
+        return false;
+    if (error->code == RKB_DAMAGED)
+        rkb_log(log, RKB_LOG_ERROR, "journal", "dead_letters_damaged",
+                "%s; the file is kept as it is under the name dead-letters.damaged, and a new one will begin", error->text);
+    rkb_dead_figures(store->dead, &figures);
+    if (figures.torn_bytes > 0)
+        rkb_log(log, RKB_LOG_WARN, "journal", "torn_tail", "%llu bytes of an unfinished write cut off the dead letters",
+                (unsigned long long)figures.torn_bytes);
+    rkb_journal_reserve(store->journal, figures.bytes);
+    return true;
+}
+
+static bool open_ledger(struct rkb_store *store, const struct rkb_config *config, struct rkb_log *log,
+                        struct rkb_error *error)
+{
+    store->ledger = rkb_ledger_open(config->journal.directory, rkb_journal_id(store->journal), &rkb_sys_posix,
+                                    recall_gap, store->gaps, error);
+    if (store->ledger != NULL && error->code == RKB_DAMAGED)
+        rkb_log(log, RKB_LOG_ERROR, "journal", "ledger_damaged", "%s", error->text);
+    return store->ledger != NULL;
+}
+
 static void say_recovery(const struct rkb_store *store, const char *directory, struct rkb_log *log)
 {
     const struct rkb_recovery *recovery = &store->recovery;
@@ -169,12 +202,8 @@ bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config,
      */
     uint64_t noted = rkb_ring_noted_low(store->ring), next = rkb_journal_next(store->journal);
     rkb_acks_raise(rkb_journal_acks(store->journal), noted < next ? noted : next);
-    store->ledger = rkb_ledger_open(config->journal.directory, rkb_journal_id(store->journal), &rkb_sys_posix,
-                                    recall_gap, store->gaps, error);
-    if (store->ledger == NULL)
+    if (!open_ledger(store, config, log, error) || !open_dead(store, config, log, error))
         return false;
-    if (error->code == RKB_DAMAGED)
-        rkb_log(log, RKB_LOG_ERROR, "journal", "ledger_damaged", "%s", error->text);
     store->next_sequence = rkb_journal_next(store->journal);
     store->dictionary = rkb_dictionary_copy(rkb_journal_dictionary(store->journal));
     if (store->dictionary == NULL)
@@ -201,6 +230,7 @@ void rkb_store_close(struct rkb_store *store, bool clean)
     rkb_gaps_free(store->gaps);
     if (store->ledger != NULL)
         rkb_ledger_close(store->ledger);
+    rkb_dead_close(store->dead);
     if (store->ring != NULL)
         close_ring(store->ring, clean);
     if (store->journal != NULL)

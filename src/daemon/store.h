@@ -1,10 +1,10 @@
 /*
- * store -- what an instance keeps and finds again: ring, journal, ledger and gaps, opened together.
+ * store -- what an instance keeps and finds again: ring, journal, ledger, dead letters and gaps, opened together.
  *
  *     lock, recover the journal --> open its ring --> take what the ring held --> count what waits
  *
- * All before any thread but main runs; then the journal and the ledger are the shipper's, the ring is shared, the
- * gaps are the loop's.
+ * All before any thread but main runs; then the journal, the ledger and the dead letters are the shipper's, the ring is
+ * shared, the gaps are the loop's.
  */
 #ifndef RKB_DAEMON_STORE_H
 #define RKB_DAEMON_STORE_H
@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "daemon/gaps.h"
+#include "journal/dead.h"
 #include "journal/journal.h"
 #include "journal/ledger.h"
 #include "journal/ring.h"
@@ -20,6 +21,7 @@ struct rkb_store {
     struct rkb_journal *journal;
     struct rkb_ring *ring;
     struct rkb_ledger *ledger;
+    struct rkb_dead *dead;
     struct rkb_gaps *gaps;
     struct rkb_recovery recovery;
     struct rkb_dictionary *dictionary;  /* the loop's copy; the ring's leftover learned too */

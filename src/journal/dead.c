@@ -25,7 +25,7 @@
 
 struct rkb_dead {
     const struct rkb_sys *sys;
-    int fd, directory_fd;
+    int fd, directory_fd;       /* fd -1: there is no file yet */
     uint8_t id[16];
     uint64_t salt;
     uint64_t limit, low;
@@ -196,13 +196,17 @@ static bool make_file(struct rkb_dead *dead, struct rkb_error *error)
         return rkb_fail_errno(error, "dead letters: no random bytes");
     memcpy(head.journal_id, dead->id, sizeof head.journal_id);
     rkb_segment_head_write(bytes, &head);
-    dead->fd = sys->open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-    if (dead->fd < 0 || !write_all(dead, dead->fd, bytes, sizeof bytes, 0) || sys->fdatasync(dead->fd) != 0)
+    int fd = sys->open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    if (fd < 0)
         return rkb_fail_errno(error, "dead letters: cannot make %s", path);
-    if (sys->rename(path, dead->path) != 0 || sys->fsync(dead->directory_fd) != 0)
-        return rkb_fail_errno(error, "dead letters: cannot put %s in its place", path);
+    if (!write_all(dead, fd, bytes, sizeof bytes, 0) || sys->fdatasync(fd) != 0 || sys->rename(path, dead->path) != 0 ||
+        sys->fsync(dead->directory_fd) != 0) {
+        rkb_fail_errno(error, "dead letters: cannot make %s and put it in its place", path);
+        sys->close(fd);
+        return false;
+    }
+    dead->fd = fd;
     dead->salt = head.salt;
-    dead->size = sizeof bytes;
     return true;
 }
 
@@ -219,9 +223,10 @@ static bool set_aside(struct rkb_dead *dead, struct rkb_error *error)
         return rkb_fail_errno(error, "dead letters: cannot set aside %s", dead->path);
     dead->sys->close(dead->fd);
     dead->fd = -1;
+    dead->size = RKB_SEGMENT_HEADER;
     dead->number_count = 0;
     dead->count = 0;
-    return make_file(dead, error);
+    return true;
 }
 
 /* The end of the file is the end of what counts. */
@@ -269,7 +274,7 @@ static bool open_all(struct rkb_dead *dead, const char *directory, struct rkb_er
         return rkb_fail_errno(error, "dead letters: cannot open the directory %s", directory);
     dead->fd = dead->sys->open(dead->path, O_RDWR | O_NOFOLLOW, 0);
     if (dead->fd < 0 && errno == ENOENT)
-        return make_file(dead, error);
+        return true;
     if (dead->fd < 0)
         return rkb_fail_errno(error, "dead letters: cannot open %s", dead->path);
     return take_up(dead, damage, error);
@@ -284,7 +289,8 @@ struct rkb_dead *rkb_dead_open(const char *directory, const uint8_t journal_id[1
         rkb_fail(error, RKB_NO_MEMORY, "dead letters: no memory");
         return NULL;
     }
-    *dead = (struct rkb_dead){.sys = sys, .fd = -1, .directory_fd = -1, .limit = limit, .low = low};
+    *dead = (struct rkb_dead){.sys = sys, .fd = -1, .directory_fd = -1, .limit = limit, .low = low,
+                              .size = RKB_SEGMENT_HEADER};
     memcpy(dead->id, journal_id, sizeof dead->id);
     bool done = open_all(dead, directory, &damage, &trouble);
     *error = done ? damage : trouble;
@@ -328,40 +334,41 @@ static void write_reason(struct rkb_buffer *json, uint64_t sequence, const char 
     rkb_buffer_text(json, "}");
 }
 
-/* Adds letter and message to bytes. */
-static void write_pair(struct rkb_buffer *bytes, const struct rkb_record *letter, const struct rkb_record *message,
-                       uint64_t salt)
+static size_t size_of(const struct rkb_record *record)
 {
-    size_t size = rkb_record_size(0, 0, letter->value.size) +
-                  rkb_record_size(message->key.size, message->headers.size, message->value.size);
-    uint8_t *at = rkb_buffer_reserve(bytes, size);
-    if (at == NULL)
-        return;
-    size_t used = rkb_record_write(at, letter, salt);
-    rkb_record_write(at + used, message, salt);
-    bytes->size += size;
+    return rkb_record_size(record->key.size, record->headers.size, record->value.size);
 }
 
-static bool write_bytes(struct rkb_dead *dead, const struct rkb_buffer *bytes, struct rkb_error *error)
+static bool has_room(const struct rkb_dead *dead, size_t size, struct rkb_error *error)
 {
-    if (bytes->failed)
+    if (size <= dead->limit && dead->size <= dead->limit - size)
+        return true;
+    char limit[32];
+    rkb_format_size(limit, sizeof limit, dead->limit);
+    return rkb_fail(error, RKB_FULL, "dead letters: %s is at its limit of %s (journal.dead_letter_size)", dead->path,
+                    limit);
+}
+
+/* Writes letter and message at the end of what counts. */
+static bool write_pair(struct rkb_dead *dead, const struct rkb_record *letter, const struct rkb_record *message,
+                       struct rkb_error *error)
+{
+    size_t first = size_of(letter), size = first + size_of(message);
+    if (!has_room(dead, size, error) || (dead->fd < 0 && !make_file(dead, error)) ||
+        (dead->ragged && !cut(dead, error)))
+        return false;
+    uint8_t *bytes = malloc(size);
+    if (bytes == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "dead letters: no memory for one more");
-    if (bytes->size > dead->limit || dead->size > dead->limit - bytes->size) {
-        char limit[32];
-        rkb_format_size(limit, sizeof limit, dead->limit);
-        return rkb_fail(error, RKB_FULL, "dead letters: %s is at its limit of %s (journal.dead_letter_size)", dead->path,
-                        limit);
-    }
-    if (dead->ragged && !cut(dead, error))
-        return false;
-    if (!write_all(dead, dead->fd, bytes->data, bytes->size, dead->size)) {
-        rkb_fail_errno(error, "dead letters: cannot write %s", dead->path);
-        dead->ragged = true;
-        return false;
-    }
-    dead->size += bytes->size;
-    dead->unsynced = true;
-    return true;
+    rkb_record_write(bytes, letter, dead->salt);
+    rkb_record_write(bytes + first, message, dead->salt);
+    bool done = write_all(dead, dead->fd, bytes, size, dead->size) ||
+                rkb_fail_errno(error, "dead letters: cannot write %s", dead->path);
+    free(bytes);
+    dead->ragged = !done;
+    if (done)
+        dead->size += size;
+    return done;
 }
 
 bool rkb_dead_append(struct rkb_dead *dead, const struct rkb_record *record, const char *route, const char *topic,
@@ -373,22 +380,20 @@ bool rkb_dead_append(struct rkb_dead *dead, const struct rkb_record *record, con
         return rkb_fail(error, RKB_SYSTEM, "dead letters: an earlier sync of %s failed", dead->path);
     if (!room_for_one(dead, error))
         return false;
-    struct rkb_buffer json = {0}, bytes = {0};
+    struct rkb_buffer json = {0};
     write_reason(&json, record->sequence, route, topic, code, reason, now_us);
     struct rkb_record letter = {.kind = RKB_DEAD, .sequence = record->sequence, .time_us = now_us,
                                 .epoch = record->epoch, .count = record->count, .route = record->route,
                                 .topic = record->topic, .value = {json.data, json.size}};
-    bytes.failed = json.failed;
-    if (!json.failed)
-        write_pair(&bytes, &letter, record, dead->salt);
-    bool done = write_bytes(dead, &bytes, error);
-    if (done) {
-        remember(dead, record->sequence);
-        dead->count++;
-    }
+    bool done = json.failed ? rkb_fail(error, RKB_NO_MEMORY, "dead letters: no memory for a reason")
+                            : write_pair(dead, &letter, record, error);
     rkb_buffer_free(&json);
-    rkb_buffer_free(&bytes);
-    return done;
+    if (!done)
+        return false;
+    remember(dead, record->sequence);
+    dead->count++;
+    dead->unsynced = true;
+    return true;
 }
 
 bool rkb_dead_sync(struct rkb_dead *dead, struct rkb_error *error)
@@ -407,6 +412,6 @@ bool rkb_dead_sync(struct rkb_dead *dead, struct rkb_error *error)
 
 void rkb_dead_figures(const struct rkb_dead *dead, struct rkb_dead_figures *figures)
 {
-    *figures = (struct rkb_dead_figures){.bytes = dead->size, .limit = dead->limit, .count = dead->count,
+    *figures = (struct rkb_dead_figures){.bytes = dead->fd < 0 ? 0 : dead->size, .limit = dead->limit, .count = dead->count,
                                          .torn_bytes = dead->torn_bytes};
 }

@@ -19,9 +19,9 @@
 struct rkb_dead;
 
 /*
- * Opens or makes directory/dead-letters, which may grow to `limit` bytes. Numbers below `low` never come again and are
+ * Opens directory/dead-letters, which may grow to `limit` bytes; it is made with the first letter. Numbers below `low` never come again and are
  * not remembered. A torn tail is cut. A file that does not read back is set aside whole as dead-letters.damaged (.2,
- * .3, ... where there is one already), a new one begins, and *error says so with a non-NULL result (code RKB_DAMAGED);
+ * .3, ... where there is one already), a new one will begin, and *error says so with a non-NULL result (code RKB_DAMAGED);
  * it is RKB_OK where all is well. NULL: RKB_SYSTEM, RKB_FULL, RKB_VERSION, RKB_NO_MEMORY.
  */
 struct rkb_dead *rkb_dead_open(const char *directory, const uint8_t journal_id[16], uint64_t limit, uint64_t low,

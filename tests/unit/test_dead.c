@@ -135,6 +135,23 @@ static void letters_are_kept_as_they_stood(void **state)
     rkb_dead_close(dead);
 }
 
+/* A full disk is no reason not to start: the file is made when there is something to put into it. */
+static void there_is_no_file_before_the_first_letter(void **state)
+{
+    struct rkb_error error = {0};
+    struct rkb_dead_figures figures;
+    struct rkb_dead *dead = try_open(*state, faulty_disk(), &error);
+    rkb_dead_figures(dead, &figures);
+    assert_int_equal(figures.bytes, 0);
+    assert_int_equal(count_files(*state, ""), 0);
+    fail_call(CALL_PWRITE, 1, ENOSPC);
+    assert_false(try_append(dead, 1, &error));
+    assert_int_equal(error.code, RKB_FULL);
+    append(dead, 1);
+    assert_int_equal(count_files(*state, ""), 1);
+    rkb_dead_close(dead);
+}
+
 static void the_same_number_is_there_once(void **state)
 {
     static const uint64_t numbers[] = {7, 3, 9, 5};
@@ -405,7 +422,8 @@ static bool survives(const char *directory, bool fresh, enum call call, int poin
         assert_int_equal(count, fresh ? 6 : 8);
     rkb_dead_close(dead);
     rkb_dead_close(must_open(directory));
-    holds(directory, promised, count);
+    if (count > 0)
+        holds(directory, promised, count);
     return failed;
 }
 
@@ -475,11 +493,13 @@ static void sync_waits_only_for_what_is_not_there_yet(void **state)
     struct rkb_error error = {0};
     sys.fdatasync = count_sync;
     struct rkb_dead *dead = try_open(*state, &sys, &error);
+    append(dead, 1);
+    sync_now(dead);
     syncs = 0;
     sync_now(dead);
     assert_int_equal(syncs, 0);
-    append(dead, 1);
     append(dead, 2);
+    append(dead, 4);
     sync_now(dead);
     sync_now(dead);
     append(dead, 1);
@@ -498,6 +518,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         in_directory(letters_are_kept_as_they_stood),
+        in_directory(there_is_no_file_before_the_first_letter),
         in_directory(the_same_number_is_there_once),
         in_directory(numbers_below_the_checkpoint_are_not_remembered),
         in_directory(at_the_limit_nothing_is_written),

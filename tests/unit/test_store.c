@@ -35,6 +35,7 @@ static int set_up(void **state)
     test->config.journal.max_size = 64 * MIB;
     test->config.journal.segment_size = MIB;
     test->config.journal.ring_size = 256 * 1024;
+    test->config.journal.dead_letter_size = MIB;
     test->next = 1;
     char *path = join(test->ring_directory, "log");
     test->log_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -401,6 +402,91 @@ static void test_damage_is_said(void **state)
     free(log);
 }
 
+/* ---- dead letters ---- */
+
+static bool put_aside(struct test *test, uint64_t sequence, struct rkb_error *error)
+{
+    static const uint8_t value[1000];
+    const struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = sequence, .time_us = 5000, .epoch = 1, .route = 1,
+                                      .topic = 1, .value = {value, sizeof value}};
+    return rkb_dead_append(test->store.dead, &record, "first", "topic", "MSG_SIZE_TOO_LARGE", "too large", 6000, error);
+}
+
+static void test_dead_letters_are_found_again(void **state)
+{
+    struct test *test = *state;
+    struct rkb_dead_figures dead;
+    struct rkb_journal_figures after;
+    open_store(test);
+    put_names(test);
+    put_messages(test, 1, 10);
+    assert_true(take(test));
+    for (uint64_t i = 2; i <= 8; i++)
+        assert_true(put_aside(test, i, NULL));
+    rkb_ring_note_low(test->store.ring, 5);
+    reopen_store(test);
+    rkb_dead_figures(test->store.dead, &dead);
+    assert_int_equal(dead.count, 7);
+    assert_int_equal(dead.limit, MIB);
+    rkb_journal_figures(test->store.journal, &after);
+    assert_true(after.bytes >= dead.bytes && dead.bytes > 7000);
+    assert_true(put_aside(test, 5, NULL));      /* there already */
+    assert_true(put_aside(test, 9, NULL));
+    rkb_dead_figures(test->store.dead, &dead);
+    assert_int_equal(dead.count, 8);
+}
+
+/* They are a part of max_size, so they take a part of it only. */
+static void test_dead_letters_leave_room_for_the_journal(void **state)
+{
+    struct test *test = *state;
+    struct rkb_error error;
+    struct rkb_dead_figures dead;
+    uint64_t next = 1;
+    test->config.journal.max_size = MIB;
+    test->config.journal.segment_size = 64 * 1024;
+    open_store(test);
+    while (put_aside(test, next, &error))
+        next++;
+    assert_int_equal(error.code, RKB_FULL);
+    rkb_dead_figures(test->store.dead, &dead);
+    assert_int_equal(dead.limit, MIB / 4);
+    reopen_store(test);
+    put_names(test);
+    while (take(test))
+        put_messages(test, 1, 10);
+    struct rkb_journal_figures figures;
+    rkb_journal_figures(test->store.journal, &figures);
+    assert_true(figures.bytes <= MIB && figures.bytes > MIB - 2 * 64 * 1024);
+}
+
+static void test_damaged_dead_letters_are_said(void **state)
+{
+    struct test *test = *state;
+    open_store(test);
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_true(put_aside(test, i, NULL));
+    close_store(test);
+    char *path = join(test->parent, "dead-letters");
+    size_t size;
+    uint8_t *bytes = read_whole(path, &size);
+    bytes[200] ^= 1;
+    write_whole(path, bytes, size);
+    free(bytes);
+    open_store(test);
+    assert_true(put_aside(test, 2, NULL));
+    close_store(test);
+    bytes = read_whole(path, &size);
+    write_whole(path, bytes, size - 1);
+    free(bytes);
+    free(path);
+    open_store(test);
+    char *log = read_log(test);
+    assert_non_null(strstr(log, "dead_letters_damaged"));
+    assert_non_null(strstr(log, "cut off the dead letters"));
+    free(log);
+}
+
 static size_t ring_files(const struct test *test)
 {
     return count_files(test->ring_directory, ".ring");
@@ -473,6 +559,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_marks_in_the_ring, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_gaps_are_recalled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage_is_said, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_dead_letters_are_found_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_dead_letters_leave_room_for_the_journal, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damaged_dead_letters_are_said, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_closing_the_ring, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_ring_that_cannot_be, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_another_one_has_it, set_up, tear_down),
