@@ -77,6 +77,7 @@ ring_dist() {
 ring_quickstart() {
     say "The quickstart, as a new user runs it"
     step quickstart contrib/quickstart.sh --for 10
+    step pull-the-plug timeout 180 contrib/quickstart.sh --pull-the-plug --for 8
 }
 
 ring_bench() {

@@ -6,6 +6,8 @@
 #     contrib/quickstart.sh                  until Ctrl-C
 #     contrib/quickstart.sh --for SECONDS    ends by itself; exit 0 only if every message published arrived exactly once
 #     contrib/quickstart.sh --build-only     installs and builds
+#     contrib/quickstart.sh --pull-the-plug  runs it under load beside a real Kafka, kills each of them, cuts connections, and
+#                                            counts what came through; less than a minute (--for SECONDS of load: 20)
 #
 # Everything it starts listens on 127.0.0.1, keeps its files in temporary directories, and ends with it. It touches
 # no other Redis of this machine. What it builds is in build/quickstart. Root is needed only where something is missing.
@@ -22,6 +24,8 @@ how_to_every=4          # books: what scrolled away comes again
 
 seconds=0               # 0: until Ctrl-C
 build_only=no
+plug=no
+programs='rkbridge rkbctl'
 run=''                  # our temporary directory
 rings=''                # and one in memory, for the bridge's ring
 port=''                 # Redis
@@ -31,7 +35,7 @@ stats=''                # its latest statistics
 declare -A pid_of=()    # what we started: name -> process
 
 usage() {
-    sed -n '3,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '3,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
 }
 
 say() {
@@ -85,7 +89,8 @@ build_all() {
     [[ -x $top/configure ]] || (cd "$top" && autoreconf -i) || return
     cd "$build" || return
     [[ -e Makefile ]] || "$top/configure" || return
-    make -j "$(nproc)" rkbridge rkbctl
+    # shellcheck disable=SC2086
+    make -j "$(nproc)" $programs
 }
 
 build_bridge() {
@@ -409,6 +414,11 @@ read_options() {
             shift
             ;;
         --build-only) build_only=yes ;;
+        --pull-the-plug)
+            plug=yes
+            programs+=' tests/bench/floor'
+            commands+=' python3:python3 java:default-jre-headless mvn:maven'
+            ;;
         -h | --help)
             usage
             exit 0
@@ -428,10 +438,11 @@ main() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     trap 'exit 129' HUP
-    run=$(mktemp -d "${TMPDIR:-/tmp}/rkbridge-quickstart.XXXXXX") || fail "no temporary directory"
     install_missing
     build_bridge
     [[ $build_only == yes ]] && exit 0
+    [[ $plug == yes ]] && exec python3 "$top/contrib/pull_the_plug.py" --build "$build" --seconds "$((seconds > 0 ? seconds : 20))"
+    run=$(mktemp -d "${TMPDIR:-/tmp}/rkbridge-quickstart.XXXXXX") || fail "no temporary directory"
     start_redis
     start_bridge
     welcome

@@ -71,7 +71,10 @@ def free_port():
 
 
 class Broker:
-    def __init__(self, directory):
+    """settings: laid over ours; prefix: what stands before the java command of the node."""
+
+    def __init__(self, directory, settings=None, prefix=()):
+        self.prefix = list(prefix)
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port, self.inner_port, self.outer_port, controller = _distinct_ports(4)
@@ -79,9 +82,9 @@ class Broker:
         self.log_path = self.directory / "kafka.log"
         self.properties = self.directory / "server.properties"
         self.process = None
-        self.properties.write_text(self._settings(controller))
+        self.properties.write_text(self._settings(controller, settings or {}))
 
-    def _settings(self, controller):
+    def _settings(self, controller, more):
         settings = {
             "process.roles": "broker,controller",
             "node.id": 1,
@@ -111,6 +114,7 @@ class Broker:
             "log.segment.bytes": 32 * 1024 * 1024,
             "broker.heartbeat.interval.ms": 500,
             "broker.session.timeout.ms": 2500,      # how long a killed node's return waits for its old session
+            **more,
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
 
@@ -131,8 +135,8 @@ class Broker:
         if not (self.directory / "data").exists():
             self._format()
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(self._java("kafka.Kafka", str(self.properties)), stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, cwd=self.directory)
+            self.process = subprocess.Popen(self.prefix + self._java("kafka.Kafka", str(self.properties)),
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
         deadline = time.monotonic() + timeout
         while not _answers(self.port):
             if self.process.poll() is not None:
