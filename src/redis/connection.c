@@ -5,6 +5,10 @@
  * not only its PONG, which may stand behind megabytes of messages. An answer to a PING that is an error (LOADING,
  * NOPERM) is one too. The owner's commands are answered before the first PING is sent, so an error reply while a
  * PING is open is that PING's.
+ *
+ * Paused inside a message, what was read and is not fed yet (at most one read of the transport's, and what TLS holds) waits
+ * in `held`, and the transport rests until it is handed on: in order, as if it were read then. The time of its read
+ * stays with it, and what the transport said of having taken all counts only once it is.
  */
 #include "redis/connection.h"
 
@@ -48,7 +52,11 @@ struct rkb_connection {
     uint64_t bytes_caught_up;           /* of them, by the last read that took all there was */
     uint64_t id;
     int64_t read_us, caught_up_us;
+    int64_t held_caught_up_us;          /* what caught_up_us becomes when all that is held is handed on */
     bool paused;
+    struct rkb_buffer held;             /* read and not fed; held_from: fed already */
+    size_t held_from;
+    struct event *resume;
 };
 
 static void arm(struct rkb_connection *connection, int64_t us)
@@ -97,6 +105,10 @@ void rkb_connection_close(struct rkb_connection *connection)
     connection->state = CLOSED;
     rkb_resp_stop(connection->resp);
     rkb_transport_close(connection->transport);
+    event_del(connection->resume);
+    rkb_buffer_free(&connection->held);
+    connection->held_from = 0;
+    connection->held_caught_up_us = 0;
 }
 
 void rkb_connection_fail(struct rkb_connection *connection, const struct rkb_error *why)
@@ -164,13 +176,6 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         beat(connection);
     }
     rkb_guard_leave(connection->guard);
-}
-
-void rkb_connection_pause(struct rkb_connection *connection, bool paused)
-{
-    connection->paused = paused;
-    rkb_transport_pause(connection->transport, paused);
-    arm_again(connection);
 }
 
 /* The user and password of this login; the password goes to connection->secret. */
@@ -326,6 +331,16 @@ static void on_message(void *context, bool is_pattern, struct rkb_slice pattern,
         connection->events.message(connection->context, is_pattern, pattern, channel, payload, connection->read_us);
 }
 
+static void on_too_large(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                         uint64_t size)
+{
+    struct rkb_connection *connection = context;
+    if (is_early(connection))
+        unasked(connection);
+    else
+        connection->events.too_large(connection->context, is_pattern, pattern, channel, size, connection->read_us);
+}
+
 static void on_confirmation(void *context, const struct rkb_confirmation *confirmation)
 {
     struct rkb_connection *connection = context;
@@ -335,26 +350,105 @@ static void on_confirmation(void *context, const struct rkb_confirmation *confir
         connection->events.confirmation(connection->context, confirmation);
 }
 
+/* Hands on what it can of the bytes and moves the slice behind that. False: the connection is gone. */
+static bool feed(struct rkb_connection *connection, struct rkb_slice *bytes)
+{
+    struct rkb_error error;
+    if (rkb_resp_feed(connection->resp, bytes, &error))
+        return connection->state != CLOSED;
+    rkb_connection_fail(connection, &error);
+    return false;
+}
+
+static void hold(struct rkb_connection *connection, struct rkb_slice bytes)
+{
+    struct rkb_error error;
+    rkb_buffer_add(&connection->held, bytes.data, bytes.size);
+    if (!connection->held.failed)
+        return;
+    rkb_fail(&error, RKB_NO_MEMORY, "no memory for %zu bytes while reading rests", bytes.size);
+    rkb_connection_fail(connection, &error);
+}
+
 static void on_bytes(void *context, struct rkb_slice bytes, int64_t time_us)
 {
     struct rkb_connection *connection = context;
-    struct rkb_error error;
     connection->bytes += bytes.size;
-    connection->read_us = time_us;
-    if (connection->state == READY && connection->events.bytes != NULL)
+    if (connection->state == READY && connection->events.bytes != NULL) {
+        connection->read_us = time_us;
         connection->events.bytes(connection->context, bytes);
-    else if (!rkb_resp_feed(connection->resp, bytes, &error))
-        rkb_connection_fail(connection, &error);
+        return;
+    }
+    if (connection->held.size == 0 && !connection->paused) {
+        connection->read_us = time_us;
+        if (!feed(connection, &bytes))
+            return;
+    }
+    if (bytes.size > 0)
+        hold(connection, bytes);
+}
+
+/* time_us: when all there was had been read; 0: it was not all. */
+static void catch_up(struct rkb_connection *connection, int64_t time_us)
+{
+    if (time_us == 0 || !rkb_resp_between(connection->resp))
+        return;
+    connection->caught_up_us = time_us;
+    connection->bytes_caught_up = connection->bytes;
 }
 
 static void on_idle(void *context, int64_t caught_up_us)
 {
     struct rkb_connection *connection = context;
-    if (caught_up_us != 0 && rkb_resp_between(connection->resp)) {
-        connection->caught_up_us = caught_up_us;
-        connection->bytes_caught_up = connection->bytes;
+    if (connection->held.size > 0 || (connection->paused && !rkb_resp_between(connection->resp)))
+        connection->held_caught_up_us = caught_up_us;
+    else
+        catch_up(connection, caught_up_us);
+    connection->events.idle(connection->context);
+}
+
+/* Reading goes on: first with what was held. */
+static void go_on(struct rkb_connection *connection)
+{
+    struct rkb_slice rest = rkb_slice(connection->held.data, connection->held.size);
+    if (rest.size > 0)
+        rest = rkb_slice(rest.data + connection->held_from, rest.size - connection->held_from);
+    if (!feed(connection, &rest))
+        return;
+    connection->held_from = connection->held.size - rest.size;
+    if (rest.size == 0) {
+        rkb_buffer_free(&connection->held);
+        connection->held_from = 0;
+    }
+    if (!connection->paused) {
+        catch_up(connection, connection->held_caught_up_us);
+        connection->held_caught_up_us = 0;
+        rkb_transport_pause(connection->transport, false);
     }
     connection->events.idle(connection->context);
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct rkb_connection *connection = arg;
+    rkb_guard_enter(connection->guard);
+    if (!connection->paused && connection->state != CLOSED)
+        go_on(connection);
+    rkb_guard_leave(connection->guard);
+}
+
+void rkb_connection_pause(struct rkb_connection *connection, bool paused)
+{
+    connection->paused = paused;
+    rkb_resp_pause(connection->resp, paused);
+    bool holds = connection->held.size > 0 || (connection->state >= GREETING && !rkb_resp_between(connection->resp));
+    if (paused || !holds)
+        rkb_transport_pause(connection->transport, paused);
+    else
+        event_active(connection->resume, EV_TIMEOUT, 1);
+    arm_again(connection);
 }
 
 static void on_broken(void *context, const struct rkb_error *error)
@@ -409,7 +503,7 @@ struct rkb_connection *rkb_connection_new(struct event_base *base, const struct 
                                           void *context)
 {
     static const struct rkb_transport_events of_transport = {on_opened, on_bytes, on_idle, on_broken};
-    static const struct rkb_resp_events of_resp = {on_message, on_confirmation, on_pong, on_reply};
+    static const struct rkb_resp_events of_resp = {on_message, on_confirmation, on_pong, on_reply, on_too_large};
     struct rkb_connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL)
         return NULL;
@@ -418,10 +512,11 @@ struct rkb_connection *rkb_connection_new(struct event_base *base, const struct 
     connection->context = context;
     connection->guard = guard;
     connection->timer = evtimer_new(base, on_timer, connection);
-    connection->resp = rkb_resp_new(&of_resp, connection);
+    connection->resume = evtimer_new(base, on_resume, connection);
+    connection->resp = rkb_resp_new(&of_resp, options->max_message_size, connection);
     connection->transport = rkb_transport_new(base, options->url, options->heartbeat_us + options->heartbeat_timeout_us,
                                               options->sys, guard, &of_transport, connection);
-    if (connection->timer == NULL || connection->resp == NULL || connection->transport == NULL) {
+    if (connection->timer == NULL || connection->resume == NULL || connection->resp == NULL || connection->transport == NULL) {
         rkb_connection_free(connection);
         return NULL;
     }
@@ -436,6 +531,9 @@ void rkb_connection_free(struct rkb_connection *connection)
     rkb_resp_free(connection->resp);
     if (connection->timer != NULL)
         event_free(connection->timer);
+    if (connection->resume != NULL)
+        event_free(connection->resume);
+    rkb_buffer_free(&connection->held);
     explicit_bzero(connection->secret, sizeof connection->secret);
     free(connection);
 }

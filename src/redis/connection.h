@@ -27,6 +27,7 @@ struct rkb_connection_options {
     bool learn_id;                      /* ask for the connection's number in Redis (CLIENT ID) */
     int64_t deadline_us;                /* for connecting, for greeting, and for what rkb_connection_expect names */
     int64_t heartbeat_us, heartbeat_timeout_us;
+    uint64_t max_message_size;          /* a longer payload is not held, and `too_large` is called; 0: no limit */
     const struct rkb_sys *sys;
 };
 
@@ -34,6 +35,9 @@ struct rkb_connection_events {
     void (*ready)(void *context);
     void (*message)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
                     struct rkb_slice payload, int64_t time_us);
+    /* In the place of `message`; size: of the payload that passed by. */
+    void (*too_large)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, uint64_t size,
+                      int64_t time_us);
     void (*confirmation)(void *context, const struct rkb_confirmation *confirmation);
     /* A reply to a command of the owner's. */
     void (*reply)(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer);
@@ -61,10 +65,13 @@ void rkb_connection_expect(struct rkb_connection *connection, const char *what);
 void rkb_connection_beat(struct rkb_connection *connection);
 /* No deadline and no more PINGs: the owner watches the time. */
 void rkb_connection_rest(struct rkb_connection *connection);
-/* No reading; deadline and heartbeat rest. Lasts over close and open. */
+/*
+ * No reading, and no more of what is read already: not one event of its replies, also when called inside one. Going on,
+ * they come first, from the loop. Deadline and heartbeat rest meanwhile. Lasts over close and open.
+ */
 void rkb_connection_pause(struct rkb_connection *connection, bool paused);
 uint64_t rkb_connection_bytes(const struct rkb_connection *connection);         /* read, ever */
-/* Realtime of the last read that took all there was; 0: none since open. */
+/* Realtime of the last read that took all there was, and all of it was handed on; 0: none since open. */
 int64_t rkb_connection_caught_up_us(const struct rkb_connection *connection);
 /* As rkb_transport_is_local. */
 bool rkb_connection_is_local(const struct rkb_connection *connection);

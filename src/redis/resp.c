@@ -11,7 +11,8 @@
  *
  * redisReader wants an object for each element and takes NULL for "out of memory": we give it one and the same pointer,
  * and NULL to make it stop. It moves its rest to the front of its buffer after each kilobyte consumed, hence the small
- * portions that it is fed.
+ * portions that it is fed. A payload that is too long never gets there: once it has passed, the reader is fed an empty one
+ * in its place, after all that stood before it made its calls, and `skipped` says whose that is.
  */
 #include "redis/resp.h"
 
@@ -19,6 +20,8 @@
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "redis/lengths.h"
 
 /* hiredis 1.0 changed the type; what else it added (doubles, booleans, ...) only RESP3 sends. */
 #if HIREDIS_MAJOR >= 1
@@ -57,9 +60,12 @@ struct rkb_resp {
     enum shape shape;
     struct rkb_buffer kept[MOST_ELEMENTS - 2];
     bool named;                         /* kept[0] was a string, not nil */
-    bool begun;                         /* of an array that is not whole yet */
     bool whole;                         /* the reply that was read made its call */
-    bool stopped;
+    bool stopped, paused;
+    bool backlog;                       /* the reader may hold whole replies: it was paused among them */
+    struct rkb_lengths lengths;
+    bool skipped;                       /* a payload was, and the reader has not been fed the empty one yet */
+    bool is_stand_in;                   /* the payload that the reader gets next is the empty one */
     struct rkb_error error;             /* code RKB_OK: none of ours */
 };
 
@@ -115,14 +121,24 @@ static void *start_shape(struct rkb_resp *resp, struct rkb_slice word)
     return refuse(resp, "an array that is no Pub/Sub reply we know");
 }
 
+/* The call of a message: with its payload, or, where that was too long, with its length. */
+static void call_message(struct rkb_resp *resp, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                         struct rkb_slice payload)
+{
+    if (resp->is_stand_in)
+        resp->events.too_large(resp->context, is_pattern, pattern, channel, resp->lengths.size);
+    else
+        resp->events.message(resp->context, is_pattern, pattern, channel, payload);
+}
+
 static void *last_string(struct rkb_resp *resp, struct rkb_slice text)
 {
     switch (resp->shape) {
     case MESSAGE:
-        resp->events.message(resp->context, false, rkb_slice(NULL, 0), kept(resp, 0), text);
+        call_message(resp, false, rkb_slice(NULL, 0), kept(resp, 0), text);
         return called(resp);
     case PMESSAGE:
-        resp->events.message(resp->context, true, kept(resp, 0), kept(resp, 1), text);
+        call_message(resp, true, kept(resp, 0), kept(resp, 1), text);
         return called(resp);
     case PONG:
         resp->events.pong(resp->context);
@@ -172,7 +188,6 @@ static void *on_array(const redisReadTask *task, element_count elements)
         return refuse(resp, "an array of a length that no Pub/Sub reply has");
     resp->elements = (int)elements;
     resp->named = false;
-    resp->begun = true;
     return resp;
 }
 
@@ -216,13 +231,14 @@ static void on_free(void *object)
     (void)object;
 }
 
-struct rkb_resp *rkb_resp_new(const struct rkb_resp_events *events, void *context)
+struct rkb_resp *rkb_resp_new(const struct rkb_resp_events *events, uint64_t max_message_size, void *context)
 {
     struct rkb_resp *resp = calloc(1, sizeof *resp);
     if (resp == NULL)
         return NULL;
     resp->events = *events;
     resp->context = context;
+    resp->lengths = rkb_lengths(max_message_size, max_message_size > 0 ? RKB_RESP_LONGEST_NAME : 0);
     resp->functions = (redisReplyObjectFunctions){
         .createString = on_string,
         .createArray = on_array,
@@ -258,7 +274,8 @@ bool rkb_resp_reset(struct rkb_resp *resp, struct rkb_error *error)
     if (resp->reader != NULL)
         redisReaderFree(resp->reader);
     resp->reader = reader;
-    resp->stopped = resp->whole = resp->begun = false;
+    rkb_lengths_reset(&resp->lengths);
+    resp->stopped = resp->whole = resp->backlog = resp->skipped = resp->is_stand_in = false;
     resp->error = (struct rkb_error){0};
     return true;
 }
@@ -292,34 +309,85 @@ static bool check_rest(struct rkb_resp *resp)
     return true;
 }
 
+/* Calls for what is whole in the reader, unless paused, or until. */
 static bool take_replies(struct rkb_resp *resp)
 {
-    for (;;) {
+    while (!resp->paused) {
         void *reply = NULL;
         if (redisReaderGetReply(resp->reader, &reply) != REDIS_OK)
             return false;
+        resp->backlog = reply != NULL;
         if (reply == NULL)
             return check_rest(resp);
         if (!resp->whole)
             return refuse(resp, "a reply of a type that RESP2 does not have") != NULL;
-        resp->whole = resp->begun = false;
-    }
-}
-
-bool rkb_resp_feed(struct rkb_resp *resp, struct rkb_slice bytes, struct rkb_error *error)
-{
-    if (resp->error.code != RKB_OK || resp->reader->err != 0)
-        return give_up(resp, error);
-    while (bytes.size > 0 && !resp->stopped) {
-        size_t size = bytes.size < PORTION ? bytes.size : PORTION;
-        if (redisReaderFeed(resp->reader, (const char *)bytes.data, size) != REDIS_OK || !take_replies(resp))
-            return give_up(resp, error);
-        bytes = rkb_slice(bytes.data + size, bytes.size - size);
+        resp->whole = false;
     }
     return true;
 }
 
+static bool feed_reader(struct rkb_resp *resp, struct rkb_slice bytes)
+{
+    if (bytes.size == 0)
+        return true;
+    resp->backlog = true;
+    return redisReaderFeed(resp->reader, (const char *)bytes.data, bytes.size) == REDIS_OK;
+}
+
+/* The empty payload takes the place of the one that was skipped, when nothing stands before it any more. */
+static bool stand_in(struct rkb_resp *resp)
+{
+    if (resp->paused || !resp->skipped)
+        return true;
+    resp->skipped = false;
+    resp->is_stand_in = true;
+    bool taken = feed_reader(resp, rkb_slice_text("$0\r\n\r\n")) && take_replies(resp);
+    resp->is_stand_in = false;
+    return taken;
+}
+
+static bool found_wrong(struct rkb_resp *resp, enum rkb_lengths_found found)
+{
+    if (found == RKB_LENGTHS_MALFORMED)
+        rkb_fail(&resp->error, RKB_PROTOCOL, "no RESP: neither a type nor a length that RESP2 has");
+    if (found == RKB_LENGTHS_REFUSED)
+        rkb_fail(&resp->error, RKB_PROTOCOL, "a name or reply of %llu bytes, over both max_message_size and 1 MiB",
+                 (unsigned long long)resp->lengths.size);
+    return resp->error.code != RKB_OK;
+}
+
+/* One step: a piece that lengths has looked at goes to the reader. */
+static bool feed_piece(struct rkb_resp *resp, struct rkb_slice *bytes)
+{
+    struct rkb_slice pass[2], piece = rkb_slice(bytes->data, bytes->size < PORTION ? bytes->size : PORTION);
+    size_t size = piece.size;
+    enum rkb_lengths_found found = rkb_lengths_scan(&resp->lengths, &piece, pass);
+    size -= piece.size;
+    *bytes = rkb_slice(bytes->data + size, bytes->size - size);
+    resp->skipped = found == RKB_LENGTHS_SKIPPED;
+    return feed_reader(resp, pass[0]) && feed_reader(resp, pass[1]) && take_replies(resp) && !resp->stopped
+           && !found_wrong(resp, found) && stand_in(resp);
+}
+
+bool rkb_resp_feed(struct rkb_resp *resp, struct rkb_slice *bytes, struct rkb_error *error)
+{
+    if (resp->error.code != RKB_OK || resp->reader->err != 0)
+        return give_up(resp, error);
+    if ((resp->backlog || resp->skipped) && !resp->stopped && !(take_replies(resp) && stand_in(resp)))
+        return give_up(resp, error);
+    while (bytes->size > 0 && !resp->stopped && !resp->paused) {
+        if (!feed_piece(resp, bytes))
+            return give_up(resp, error);
+    }
+    return true;
+}
+
+void rkb_resp_pause(struct rkb_resp *resp, bool paused)
+{
+    resp->paused = paused;
+}
+
 bool rkb_resp_between(const struct rkb_resp *resp)
 {
-    return !resp->begun && resp->reader->pos == resp->reader->len;
+    return rkb_lengths_between(&resp->lengths) && !resp->backlog && !resp->skipped;
 }

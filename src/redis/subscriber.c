@@ -255,6 +255,14 @@ static void on_message(void *context, bool is_pattern, struct rkb_slice pattern,
     subscriber->events.message(subscriber->context, is_pattern, pattern, channel, payload, time_us);
 }
 
+static void on_too_large(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                         uint64_t size, int64_t time_us)
+{
+    struct rkb_subscriber *subscriber = context;
+    subscriber->batch_due = true;
+    subscriber->events.too_large(subscriber->context, is_pattern, pattern, channel, size, time_us);
+}
+
 /* "SUBSCRIBE orders, users, ... (100 names)": the first names of the command that was refused. */
 static void describe_batch(const struct rkb_subscriber *subscriber, char *out, size_t size)
 {
@@ -414,6 +422,7 @@ static struct rkb_connection *new_connection(struct event_base *base, struct rkb
     static const struct rkb_connection_events events = {
         .ready = on_ready,
         .message = on_message,
+        .too_large = on_too_large,
         .confirmation = on_confirmation,
         .reply = on_reply,
         .idle = on_idle,
@@ -429,6 +438,7 @@ static struct rkb_connection *new_connection(struct event_base *base, struct rkb
         .deadline_us = options->connect_timeout_us,
         .heartbeat_us = options->heartbeat_us,
         .heartbeat_timeout_us = options->heartbeat_timeout_us,
+        .max_message_size = options->max_message_size,
         .sys = options->sys,
     };
     return rkb_connection_new(base, &of_connection, &subscriber->guard, &events, subscriber);

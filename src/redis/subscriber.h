@@ -36,6 +36,7 @@ struct rkb_subscriber_options {
     int64_t heartbeat_timeout_us;   /* ... and any byte within this, or the connection is given up */
     int64_t backoff_min_us, backoff_max_us;
     int64_t healthy_us;             /* subscribed this long: backoff starts anew */
+    uint64_t max_message_size;      /* of a payload, in bytes; 0: no limit */
     const struct rkb_sys *sys;
 };
 
@@ -47,6 +48,9 @@ struct rkb_subscriber_events {
     /* One copy, as Redis sent it, lent; pattern is empty where is_pattern is false. time_us: realtime of its read. */
     void (*message)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
                     struct rkb_slice payload, int64_t time_us);
+    /* Likewise, of a message whose payload of `size` bytes was over max_message_size: it passed by without being held. */
+    void (*too_large)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, uint64_t size,
+                      int64_t time_us);
     /* No more messages in what was read: wake whoever waits. */
     void (*batch)(void *context);
     /*
@@ -69,8 +73,8 @@ bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, stru
 /* Also anew, after `stopped`. */
 void rkb_subscriber_start(struct rkb_subscriber *subscriber);
 /*
- * Stops reading from the socket (the kernel and Redis hold what comes), and goes on. What is read already
- * is still handed on. Deadlines and heartbeat rest meanwhile. Lasts over a lost connection, and over
+ * Stops reading from the socket (the kernel and Redis hold what comes), and goes on. Called inside `message`, not even the
+ * next one that is read already is handed on; those come first when reading goes on. Deadlines and heartbeat rest meanwhile. Lasts over a lost connection, and over
  * stop, which then waits in vain.
  */
 void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused);

@@ -93,6 +93,17 @@ static void on_message(void *context, bool is_pattern, struct rkb_slice pattern,
     happened(context, line);
 }
 
+static void on_too_large(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, uint64_t size,
+                         int64_t time_us)
+{
+    char line[256];
+    assert_int_equal(time_us, realtime());
+    snprintf(line, sizeof line, "too large %s%.*s %.*s %llu", is_pattern ? "~" : "-", (int)pattern.size,
+             pattern.size > 0 ? (const char *)pattern.data : "", (int)channel.size, (const char *)channel.data,
+             (unsigned long long)size);
+    happened(context, line);
+}
+
 static void on_batch(void *context)
 {
     happened(context, "batch");
@@ -122,7 +133,14 @@ bool give_password(void *context, char *out, size_t size, struct rkb_error *erro
 }
 
 static const struct rkb_subscriber_events recording = {
-    on_stream, on_confirmed, on_subscribed, on_message, on_batch, on_lost, on_stopped,
+    .stream = on_stream,
+    .confirmed = on_confirmed,
+    .subscribed = on_subscribed,
+    .message = on_message,
+    .too_large = on_too_large,
+    .batch = on_batch,
+    .lost = on_lost,
+    .stopped = on_stopped,
 };
 
 void use_port(struct test *test, const char *login, const char *host)
@@ -156,6 +174,7 @@ int start(void **state)
         .backoff_min_us = 2 * MILLISECOND,
         .backoff_max_us = 16 * MILLISECOND,
         .healthy_us = 10 * SECOND,
+        .max_message_size = 64 * 1024,
         .sys = &test->sys,
     };
     use_port(test, "", "127.0.0.1");

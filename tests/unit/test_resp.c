@@ -70,6 +70,8 @@ static void count_allocations(void)
 }
 #endif
 
+enum { LIMIT = 4096 };
+
 /* What was called, as text. */
 struct heard {
     struct rkb_buffer calls;
@@ -116,12 +118,23 @@ static void hear_reply(void *context, enum rkb_reply kind, struct rkb_slice text
     rkb_buffer_format(&heard->calls, " %d %lld\n", (int)kind, integer);
 }
 
-static const struct rkb_resp_events recording = {hear_message, hear_confirmation, hear_pong, hear_reply};
+static void hear_too_large(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                           uint64_t size)
+{
+    struct heard *heard = context;
+    hear_slice(heard, is_pattern ? "P " : "M ", pattern);
+    hear_slice(heard, " ", channel);
+    rkb_buffer_format(&heard->calls, " too large: %llu\n", (unsigned long long)size);
+    if (heard->stop_after > 0 && --heard->stop_after == 0)
+        rkb_resp_stop(heard->resp);
+}
+
+static const struct rkb_resp_events recording = {hear_message, hear_confirmation, hear_pong, hear_reply, hear_too_large};
 
 static int start(void **state)
 {
     struct heard *heard = calloc(1, sizeof *heard);
-    heard->resp = rkb_resp_new(&recording, heard);
+    heard->resp = rkb_resp_new(&recording, 0, heard);
     *state = heard;
     return heard->resp == NULL;
 }
@@ -186,13 +199,18 @@ static const char all_heard[] =
     "off 5:users 0 1 1\n"
     "off 0: 1 0 0\n";
 
+static bool give(struct rkb_resp *resp, struct rkb_slice bytes, struct rkb_error *error)
+{
+    return rkb_resp_feed(resp, &bytes, error);
+}
+
 static void feed(struct heard *heard, const char *data, size_t size)
 {
     struct rkb_error error = {0};
     /* A copy of its own size, so that a sanitizer sees what is read beyond it or after it. */
     char *copy = malloc(size + 1);
     memcpy(copy, data, size);
-    if (!rkb_resp_feed(heard->resp, rkb_slice(copy, size), &error))
+    if (!give(heard->resp, rkb_slice(copy, size), &error))
         fail_msg("%s", error.text);
     free(copy);
 }
@@ -306,13 +324,13 @@ static void refuses_what_is_not_pubsub(void **state)
         begin_anew(heard);
         feed(heard, "+OK\r\n", 5);
         struct rkb_error error = {0};
-        if (rkb_resp_feed(heard->resp, rkb_slice_text(wrong[i]), &error))
+        if (give(heard->resp, rkb_slice_text(wrong[i]), &error))
             fail_msg("taken: %s", wrong[i]);
         assert_int_equal(error.code, RKB_PROTOCOL);
         assert_true(strlen(error.text) > 10);
         assert_heard(heard, "reply 2:OK 0 0\n");
         /* And it stays so. */
-        assert_false(rkb_resp_feed(heard->resp, rkb_slice_text("+OK\r\n"), &error));
+        assert_false(give(heard->resp, rkb_slice_text("+OK\r\n"), &error));
         assert_int_equal(error.code, RKB_PROTOCOL);
         assert_heard(heard, "reply 2:OK 0 0\n");
     }
@@ -326,7 +344,7 @@ static void refuses_an_endless_line(void **state)
     memset(line, 'x', sizeof line);
     feed(heard, "+", 1);
     int fed = 0;
-    while (fed < 1000 && rkb_resp_feed(heard->resp, rkb_slice(line, sizeof line), &error))
+    while (fed < 1000 && give(heard->resp, rkb_slice(line, sizeof line), &error))
         fed++;
     assert_in_range(fed, 64, 70);
     assert_int_equal(error.code, RKB_PROTOCOL);
@@ -341,7 +359,7 @@ static void stops_inside_a_call(void **state)
     heard->stop_after = 1;
     feed(heard, two, sizeof two - 1);
     assert_heard(heard, "M 0: 1:a 1:1\n");
-    assert_true(rkb_resp_feed(heard->resp, rkb_slice_text("+OK\r\n"), &error));
+    assert_true(give(heard->resp, rkb_slice_text("+OK\r\n"), &error));
     assert_heard(heard, "M 0: 1:a 1:1\n");
     begin_anew(heard);
     feed(heard, "+OK\r\n", 5);
@@ -360,22 +378,22 @@ static void a_message_costs_no_malloc(void **state)
 {
     (void)state;
     struct heard heard = {0};
-    const struct rkb_resp_events counting = {count_message, hear_confirmation, hear_pong, hear_reply};
+    const struct rkb_resp_events counting = {count_message, hear_confirmation, hear_pong, hear_reply, NULL};
     static const char one[] = "*4\r\n$8\r\npmessage\r\n$5\r\nusers\r\n$8\r\nusers.12\r\n$20\r\nabcdefghijklmnopqrst\r\n";
     struct rkb_buffer stream = {0};
     struct rkb_error error;
     for (int i = 0; i < 1000; i++)
         rkb_buffer_add(&stream, one, sizeof one - 1);
-    heard.resp = rkb_resp_new(&counting, &heard);
+    heard.resp = rkb_resp_new(&counting, LIMIT, &heard);
     count_allocations();
     unsigned long first = allocations;
     void *volatile probe = malloc(1);
     assert_true(allocations > first);
     free(probe);
-    assert_true(rkb_resp_feed(heard.resp, rkb_slice(stream.data, stream.size), &error));
+    assert_true(give(heard.resp, rkb_slice(stream.data, stream.size), &error));
     unsigned long before = allocations;
     for (int i = 0; i < 100; i++)
-        if (!rkb_resp_feed(heard.resp, rkb_slice(stream.data, stream.size), &error))
+        if (!give(heard.resp, rkb_slice(stream.data, stream.size), &error))
             fail();
     unsigned long after = allocations;
     assert_int_equal(after - before, 0);
@@ -383,6 +401,47 @@ static void a_message_costs_no_malloc(void **state)
     assert_int_equal(heard.bytes, 101000 * (1 + 5 + 8 + 20));
     rkb_resp_free(heard.resp);
     rkb_buffer_free(&stream);
+}
+
+static void count_too_large(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                            uint64_t size)
+{
+    struct heard *heard = context;
+    heard->messages++;
+    heard->bytes += (size_t)is_pattern + pattern.size + channel.size + (size_t)size;
+}
+
+/* Whatever its length: not a byte is held. */
+static void a_payload_that_is_too_long_costs_no_malloc(void **state)
+{
+    (void)state;
+    enum { PIECE = 64 << 10, PIECES = 1024 };
+    struct heard heard = {0};
+    const struct rkb_resp_events counting = {count_message, hear_confirmation, hear_pong, hear_reply, count_too_large};
+    char head[100];
+    uint8_t *piece = calloc(1, PIECE);
+    struct rkb_error error;
+    snprintf(head, sizeof head, "*3\r\n$7\r\nmessage\r\n$5\r\nusers\r\n$%d\r\n", PIECE * PIECES);
+    heard.resp = rkb_resp_new(&counting, LIMIT, &heard);
+    count_allocations();
+    for (int round = 0; round < 2; round++) {
+        if (!give(heard.resp, rkb_slice_text(head), &error))
+            fail();
+        unsigned long before = allocations;
+        for (int i = 0; i < PIECES; i++)
+            if (!give(heard.resp, rkb_slice(piece, PIECE), &error))
+                fail();
+        unsigned long after = allocations;
+        assert_int_equal(after - before, 0);
+        assert_int_equal(heard.messages, round);
+        assert_false(rkb_resp_between(heard.resp));
+        assert_true(give(heard.resp, rkb_slice_text("\r\n"), &error));
+        assert_int_equal(heard.messages, round + 1);
+        assert_true(rkb_resp_between(heard.resp));
+    }
+    assert_int_equal(heard.bytes, 2 * (5 + (size_t)PIECE * PIECES));
+    rkb_resp_free(heard.resp);
+    free(piece);
 }
 
 static uint32_t step(uint32_t *random)
@@ -407,7 +466,7 @@ static void survives_noise(void **state)
         for (size_t at = 0, size; at < sizeof noise - 1 && fine; at += size) {
             size = 1 + step(&random) % 300;
             size = size < sizeof noise - 1 - at ? size : sizeof noise - 1 - at;
-            fine = rkb_resp_feed(heard->resp, rkb_slice(noise + at, size), &error);
+            fine = give(heard->resp, rkb_slice(noise + at, size), &error);
         }
         assert_true(fine || error.code == RKB_PROTOCOL);
     }
@@ -424,6 +483,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_an_endless_line, start, end),
         cmocka_unit_test_setup_teardown(stops_inside_a_call, start, end),
         cmocka_unit_test(a_message_costs_no_malloc),
+        cmocka_unit_test(a_payload_that_is_too_long_costs_no_malloc),
         cmocka_unit_test_setup_teardown(survives_noise, start, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
