@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "config/properties.h"
 #include "config/values.h"
 
@@ -182,6 +183,32 @@ static void check_ring_directory(struct rkb_reading *reading)
     *directory = NULL;
 }
 
+/* As ring and journal are made: of the ring three eighths, of a segment half, and a segment is an eighth of all at most. */
+uint64_t rkb_config_record_limit(const struct rkb_config *config)
+{
+    uint64_t segment = config->journal.segment_size, eighth = config->journal.max_size / 8, smallest = 64 << 10;
+    segment = segment < eighth ? segment : eighth;
+    segment = segment < smallest ? smallest : segment / 4096 * 4096;
+    uint64_t ring = config->journal.ring_size / 8 * 3;
+    return ring < segment / 2 ? ring : segment / 2;
+}
+
+/* Asked only where it is given: the default of a small ring says nothing wrong, each record is measured anyway. */
+static void check_message_size(struct rkb_reading *reading, const struct rkb_section *section,
+                               const struct rkb_config_source *source)
+{
+    uint64_t most = rkb_config_record_limit(reading->config);
+    char shown[32];
+    const struct rkb_config *config = reading->config;
+    bool known = config->journal.ring_size > 0 && config->journal.segment_size > 0 && config->journal.max_size > 0;
+    if (!known || rkb_reading_node(section, "redis.*.max_message_size") == NULL || source->max_message_size <= most)
+        return;
+    rkb_format_size(shown, sizeof shown, most);
+    rkb_reading_mistake(reading, section, "redis.*.max_message_size",
+                        "more than the %s that a record may take (three eighths of journal.ring_size, half of "
+                        "journal.segment_size, a sixteenth of journal.max_size); give those more, or this less", shown);
+}
+
 static void check_journal(struct rkb_reading *reading)
 {
     struct rkb_error error;
@@ -217,6 +244,8 @@ void rkb_check_settings(struct rkb_reading *reading)
         rkb_findings_add(&reading->findings, rkb_reading_top(reading, "redis"), "redis: no source; name at least one");
     for (size_t i = 0; i < config->source_count; i++)
         check_source(reading, &reading->sources[i], &config->sources[i]);
+    for (size_t i = 0; i < config->source_count; i++)
+        check_message_size(reading, &reading->sources[i], &config->sources[i]);
     check_kafka(reading);
     check_journal(reading);
     check_control(reading);

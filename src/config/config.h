@@ -35,6 +35,7 @@ struct rkb_config_source {
     struct rkb_redis_url url;
     char *user, *password, *password_file;      /* NULL where not given; user and password may come from the url */
     int64_t connect_timeout, heartbeat, heartbeat_timeout, reconnect_min, reconnect_max, healthy_after;
+    uint64_t max_message_size;
 };
 
 struct rkb_config_route {
@@ -91,6 +92,8 @@ void rkb_mistakes_free(struct rkb_mistakes *mistakes);
 /* The password of a source: from its file (read anew, one trailing newline dropped) or its setting; "" for none. */
 bool rkb_config_password(const struct rkb_config_source *source, char *out, size_t size,
                          struct rkb_error *error) RKB_MUST_CHECK;
+/* The largest record that ring and journal of these settings take, in bytes. */
+uint64_t rkb_config_record_limit(const struct rkb_config *config);
 /* Makes the control socket's directory (0755) where it is missing. The journal makes its own. */
 bool rkb_config_make_directory(const struct rkb_config *config, struct rkb_error *error) RKB_MUST_CHECK;
 

@@ -59,6 +59,10 @@ const struct rkb_setting rkb_settings[] = {
      .least = MS(1), .most = HOURS(1), .help = "Longest wait before connecting again."},
     {.path = "redis.*.healthy_after", .type = RKB_SETTING_DURATION, .offset = SOURCE(healthy_after), .initial = "10s",
      .most = HOURS(1), .help = "How long a connection must hold before the wait starts from reconnect_min again."},
+    {.path = "redis.*.max_message_size", .type = RKB_SETTING_SIZE, .offset = SOURCE(max_message_size), .initial = "8MiB",
+     .least = KIB(1), .most = MIB(512),
+     .help = "Longest payload; a longer one passes by without being held, counted as dropped (too_large), in a gap. "
+             "At most three eighths of journal.ring_size, and half a segment."},
 
     {.path = "kafka.delivery", .type = RKB_SETTING_WORD, .offset = GLOBAL(kafka.delivery), .initial = "at-least-once",
      .words = delivery_words, .help = "What Kafka is promised; exactly-once is not in this version."},

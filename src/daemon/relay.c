@@ -93,26 +93,56 @@ static struct rkb_gap *open_gap(struct rkb_relay_source *source, const char *rea
     return rkb_gaps_open(source->relay->gaps, source->config->name, reason, from_us);
 }
 
+/*
+ * One message's place in a gap: from and to are its time. More of them until the next mark share one, open from the first
+ * of them on, so that a flood of them is no flood of gaps, and a crash in the middle leaves it open.
+ */
+static void place_in_gap(struct rkb_relay_source *source, enum rkb_drop_reason reason, int64_t time_us)
+{
+    struct rkb_relay_run *run = &source->runs[reason];
+    run->count++;
+    run->last_us = time_us;
+    if (run->gap != NULL)
+        return;
+    struct rkb_gap *gap = open_gap(source, drop_words[reason], time_us);
+    if (run->count > 1) {
+        run->gap = gap;
+    } else if (gap != NULL) {
+        gap->bound = 1;
+        rkb_gaps_close(source->relay->gaps, gap, time_us);
+    }
+}
+
+static void end_runs(struct rkb_relay_source *source)
+{
+    for (size_t i = 0; i < RKB_DROP_REASON_COUNT; i++) {
+        struct rkb_relay_run *run = &source->runs[i];
+        if (run->gap != NULL) {
+            run->gap->bound = run->count - 1;
+            rkb_gaps_close(source->relay->gaps, run->gap, run->last_us);
+        }
+        *run = (struct rkb_relay_run){0};
+    }
+}
+
+static void start_dropping(struct rkb_relay_source *source, int64_t time_us)
+{
+    struct rkb_relay *relay = source->relay;
+    source->dropping = true;
+    open_gap(source, drop_words[RKB_DROP_journal_full], time_us);
+    rkb_shipper_want_room(relay->shipper, rkb_ring_size(relay->ring) / 2);
+    rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "messages_dropped",
+            "the journal is at its limit and the ring is full: messages are being dropped");
+}
+
 static void drop(struct rkb_relay_source *source, const struct rkb_relay_route *route, enum rkb_drop_reason reason,
                  int64_t time_us)
 {
-    struct rkb_relay *relay = source->relay;
-    relay->tallies[route->number].dropped[reason]++;
-    if (reason == RKB_DROP_journal_full && !source->dropping) {
-        source->dropping = true;
-        open_gap(source, drop_words[reason], time_us);
-        rkb_shipper_want_room(relay->shipper, rkb_ring_size(relay->ring) / 2);
-        rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "messages_dropped",
-                "the journal is at its limit and the ring is full: messages are being dropped");
-    } else if (reason == RKB_DROP_too_large) {
-        struct rkb_gap *gap = open_gap(source, drop_words[reason], time_us);
-        if (gap != NULL) {
-            gap->bound = 1;
-            rkb_gaps_close(relay->gaps, gap, time_us);
-        }
-        rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "message_too_large",
-                "a message for route %s would make a record over %zu bytes; dropped", route->config->name, relay->record_limit);
-    }
+    source->relay->tallies[route->number].dropped[reason]++;
+    if (reason != RKB_DROP_journal_full)
+        place_in_gap(source, reason, time_us);
+    else if (!source->dropping)
+        start_dropping(source, time_us);
 }
 
 static void stop_dropping(struct rkb_relay_source *source)
@@ -165,6 +195,16 @@ static bool wrap(struct rkb_relay *relay, const struct rkb_relay_route *route, c
     return true;
 }
 
+static void drop_record(struct rkb_relay_source *source, const struct rkb_relay_route *route, size_t size,
+                        int64_t time_us)
+{
+    struct rkb_relay *relay = source->relay;
+    rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "message_too_large",
+            "a message for route %s would make a record of %zu bytes, over the %zu that ring and segment take: dropped",
+            route->config->name, size, relay->record_limit);
+    drop(source, route, RKB_DROP_too_large, time_us);
+}
+
 static void receive(struct rkb_relay_source *source, const struct rkb_subscription *subscription, uint32_t copy,
                     const struct rkb_channel *channel, struct rkb_slice payload, int64_t time_us)
 {
@@ -191,8 +231,9 @@ static void receive(struct rkb_relay_source *source, const struct rkb_subscripti
     }
     struct rkb_envelope_sizes sizes;
     rkb_envelope_measure(route->envelope, &facts, &sizes);
-    if (rkb_record_size(sizes.key, sizes.headers, sizes.value) > relay->record_limit)
-        drop(source, route, RKB_DROP_too_large, time_us);
+    size_t size = rkb_record_size(sizes.key, sizes.headers, sizes.value);
+    if (size > relay->record_limit)
+        drop_record(source, route, size, time_us);
     else if (wrap(relay, route, &facts, &sizes, &source->stream, time_us))
         tally->appended++;
     else
@@ -229,25 +270,76 @@ static void pause_if_short(struct rkb_relay *relay)
     rkb_shipper_want_room(relay->shipper, half + half / 4);
 }
 
+/* Where one copy belongs: its subscription, its number there, and whether it is the one of its message that counts. */
+struct copy {
+    struct rkb_subscription *subscription;
+    const struct rkb_channel *channel;      /* NULL: no memory for it */
+    uint32_t number;
+    bool wins;
+};
+
+/* False: of no subscription of ours. */
+static bool find_copy(struct rkb_relay_source *source, bool is_pattern, struct rkb_slice pattern,
+                      struct rkb_slice channel, struct copy *copy)
+{
+    copy->channel = rkb_router_channel(source->router, channel);
+    struct rkb_subscription *winner = copy->channel != NULL ? copy->channel->winner
+                                                            : rkb_router_winner(source->router, channel);
+    copy->subscription = winner;
+    if (winner == NULL || winner->is_pattern != is_pattern
+        || (is_pattern && !rkb_slice_equal(winner->name.plain, pattern)))
+        copy->subscription = rkb_router_find(source->router, is_pattern, is_pattern ? pattern : channel);
+    if (copy->subscription == NULL)
+        return false;
+    copy->number = number_copy(source, copy->subscription);
+    copy->wins = copy->subscription == winner;
+    source->overlaps_total += !copy->wins;
+    return true;
+}
+
+/* Received, but not taken: its place in the count and its route's books. */
+static void count_unread(struct rkb_relay_source *source, const struct copy *copy, struct rkb_slice channel,
+                         uint64_t size, enum rkb_drop_reason reason, int64_t time_us)
+{
+    const struct rkb_subscription *subscription = copy->subscription;
+    const struct rkb_relay_route *route = subscription->route;
+    source->relay->tallies[route->number].received++;
+    rkb_stream_count_unread(&source->stream, subscription->is_pattern, subscription->name.plain, copy->number, channel,
+                            size);
+    drop(source, route, reason, time_us);
+}
+
 static void on_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
-                       struct rkb_slice payload,
-                       int64_t time_us)
+                       struct rkb_slice payload, int64_t time_us)
 {
     struct rkb_relay_source *source = context;
-    const struct rkb_channel *seen = rkb_router_channel(source->router, channel);
-    if (seen == NULL)
+    struct copy copy;
+    if (!find_copy(source, is_pattern, pattern, channel, &copy))
         return;
-    struct rkb_subscription *subscription = seen->winner;
-    if (subscription == NULL || subscription->is_pattern != is_pattern
-        || (is_pattern && !rkb_slice_equal(subscription->name.plain, pattern)))
-        subscription = rkb_router_find(source->router, is_pattern, is_pattern ? pattern : channel);
-    if (subscription == NULL)
+    if (copy.wins && copy.channel != NULL) {
+        receive(source, copy.subscription, copy.number, copy.channel, payload, time_us);
+    } else if (copy.wins) {
+        rkb_log(source->relay->options.log, RKB_LOG_ERROR, source->object, "no_memory",
+                "no memory for a channel's name of %zu bytes: a message is dropped", channel.size);
+        count_unread(source, &copy, channel, payload.size, RKB_DROP_no_memory, time_us);
+    }
+    pause_if_short(source->relay);
+}
+
+static void on_too_large(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                         uint64_t size, int64_t time_us)
+{
+    struct rkb_relay_source *source = context;
+    char had[32], limit[32];
+    struct copy copy;
+    if (!find_copy(source, is_pattern, pattern, channel, &copy) || !copy.wins)
         return;
-    uint32_t copy = number_copy(source, subscription);
-    if (subscription == seen->winner)
-        receive(source, subscription, copy, seen, payload, time_us);
-    else
-        source->overlaps_total++;
+    const struct rkb_relay_route *route = copy.subscription->route;
+    rkb_format_size(had, sizeof had, size);
+    rkb_format_size(limit, sizeof limit, source->config->max_message_size);
+    rkb_log(source->relay->options.log, RKB_LOG_ERROR, source->object, "message_too_large",
+            "a message of %s for route %s is over max_message_size (%s): dropped", had, route->config->name, limit);
+    count_unread(source, &copy, channel, size, RKB_DROP_too_large, time_us);
     pause_if_short(source->relay);
 }
 
@@ -271,6 +363,7 @@ void rkb_relay_mark(struct rkb_relay_source *source)
 {
     if (!source->streaming)
         return;
+    end_runs(source);
     cut_mark(source);
     rkb_gaps_flush(source->relay->gaps);
     note_read(source->relay);
@@ -319,6 +412,7 @@ static void on_lost(void *context, const struct rkb_error *error, bool was_strea
     if (was_stream && source->away == NULL)
         source->away = open_gap(source, "connection_lost",
                                 caught_up_us ? caught_up_us : relay->options.sys->realtime_us());
+    end_runs(source);
     source->streaming = source->subscribed = false;
     event_del(source->mark_timer);
     rkb_router_confirm_none(source->router);
@@ -329,6 +423,7 @@ static void on_stopped(void *context)
 {
     struct rkb_relay_source *source = context;
     struct rkb_relay *relay = source->relay;
+    end_runs(source);
     if (source->streaming)
         cut_mark(source);
     source->streaming = source->subscribed = false;
@@ -347,6 +442,7 @@ const struct rkb_subscriber_events rkb_relay_events = {
     .confirmed = on_confirmed,
     .subscribed = on_subscribed,
     .message = on_message,
+    .too_large = on_too_large,
     .batch = on_batch,
     .lost = on_lost,
     .stopped = on_stopped,

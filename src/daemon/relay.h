@@ -31,6 +31,13 @@ struct rkb_tally {
 
 struct rkb_relay;
 
+/* Messages given up one by one, for one reason, since the last mark: the first has a gap of its own, the others share one. */
+struct rkb_relay_run {
+    struct rkb_gap *gap;                /* of the others; NULL: there are none */
+    uint64_t count;
+    int64_t last_us;
+};
+
 struct rkb_relay_route {
     const struct rkb_config_route *config;
     struct rkb_envelope *envelope;
@@ -45,6 +52,7 @@ struct rkb_relay_source {
     struct rkb_stream stream;
     struct event *mark_timer;
     struct rkb_gap *away;               /* open while we are not subscribed; NULL otherwise */
+    struct rkb_relay_run runs[RKB_DROP_REASON_COUNT];
     char object[80];                    /* "source[legacy]" for the log */
     uint32_t number;
     bool streaming, subscribed, dropping, stopped;

@@ -140,6 +140,7 @@ static struct rkb_subscriber *subscriber_of(struct rkb_relay_source *source)
         .backoff_min_us = config->reconnect_min,
         .backoff_max_us = config->reconnect_max,
         .healthy_us = config->healthy_after,
+        .max_message_size = config->max_message_size,
         .sys = relay->options.sys,
     };
     return rkb_subscriber_new(relay->options.base, &options, &rkb_relay_events, source);
@@ -189,9 +190,12 @@ static void open_restart_gap(struct rkb_relay_source *source)
     struct rkb_gaps *gaps = source->relay->gaps;
     const char *name = source->config->name;
     int64_t from_us = last_alive_us(source->relay);
-    struct rkb_gap *full = rkb_gaps_find_open(gaps, name, "journal_full");
-    if (full != NULL)
-        rkb_gaps_close(gaps, full, from_us);
+    static const char *const ended[] = {"journal_full", "too_large", "no_memory"};
+    for (size_t i = 0; i < sizeof ended / sizeof ended[0]; i++) {
+        struct rkb_gap *gap = rkb_gaps_find_open(gaps, name, ended[i]);
+        if (gap != NULL)
+            rkb_gaps_close(gaps, gap, from_us);
+    }
     source->away = rkb_gaps_find_open(gaps, name, NULL);
     if (source->away == NULL && from_us > 0) {
         source->away = rkb_gaps_open(gaps, name, "restart", from_us);

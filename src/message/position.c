@@ -110,22 +110,37 @@ static inline uint64_t hash_of(struct rkb_slice part, uint64_t seed)
     return XXH3_64bits_withSeed(part.data, part.size, seed);
 }
 
-void rkb_stream_count(struct rkb_stream *stream, bool is_pattern, struct rkb_slice subscription, uint32_t copy,
-                      struct rkb_slice channel, struct rkb_slice payload, uint8_t uuid[16])
+/* A message as the hashes see it; the payload by its own hash and its size. */
+static uint64_t count_one(struct rkb_stream *stream, bool is_pattern, struct rkb_slice subscription, uint32_t copy,
+                          struct rkb_slice channel, uint64_t payload_hash, uint64_t payload_size)
 {
     uint8_t block[MESSAGE_BLOCK];
     put_u64(block, hash_of(subscription, stream->seed));
     put_u64(block + 8, hash_of(channel, stream->seed));
-    put_u64(block + 16, hash_of(payload, stream->seed));
+    put_u64(block + 16, payload_hash);
     put_u64(block + 24, subscription.size);
     put_u32(block + 32, (uint32_t)channel.size);
     put_u32(block + 36, copy);
-    put_u64(block + 40, payload.size | (uint64_t)is_pattern << 63);
+    put_u64(block + 40, payload_size | (uint64_t)is_pattern << 63);
     uint64_t hash = XXH3_64bits_withSeed(block, sizeof block, stream->seed);
     uint64_t span = (stream->span_hash ^ hash) * SPAN_FACTOR;
     stream->span_hash = span ^ span >> 29;
     stream->count++;
+    return hash;
+}
+
+void rkb_stream_count(struct rkb_stream *stream, bool is_pattern, struct rkb_slice subscription, uint32_t copy,
+                      struct rkb_slice channel, struct rkb_slice payload, uint8_t uuid[16])
+{
+    uint64_t hash = count_one(stream, is_pattern, subscription, copy, channel, hash_of(payload, stream->seed),
+                              payload.size);
     rkb_uuid_make(uuid, stream->mark.time_ms, copy, hash);
+}
+
+void rkb_stream_count_unread(struct rkb_stream *stream, bool is_pattern, struct rkb_slice subscription, uint32_t copy,
+                             struct rkb_slice channel, uint64_t size)
+{
+    (void)count_one(stream, is_pattern, subscription, copy, channel, hash_of(rkb_slice(NULL, 0), stream->seed), size);
 }
 
 size_t rkb_position_text(char out[RKB_POSITION_TEXT], const struct rkb_stream *stream)

@@ -184,7 +184,7 @@ void rkb_router_confirm_none(struct rkb_router *router)
         rkb_router_confirm(router, router->subscriptions[i], false);
 }
 
-static struct rkb_subscription *find_winner(const struct rkb_router *router, struct rkb_slice channel)
+struct rkb_subscription *rkb_router_winner(const struct rkb_router *router, struct rkb_slice channel)
 {
     struct rkb_subscription *exact = rkb_router_find(router, false, channel);
     if (exact != NULL && exact->confirmed)
@@ -224,7 +224,7 @@ static const struct rkb_channel *add_cached(struct rkb_router *router, uint64_t 
         return NULL;
     }
     channel->name = write_forms((uint8_t *)(channel + 1), name, escaped);
-    channel->winner = find_winner(router, channel->name.plain);
+    channel->winner = rkb_router_winner(router, channel->name.plain);
     put(&router->cache, hash, channel);
     router->cache.count++;
     /* One that is too large on its own fills the cache, so that the next one empties it. */

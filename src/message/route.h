@@ -43,6 +43,8 @@ void rkb_router_confirm(struct rkb_router *router, struct rkb_subscription *subs
 void rkb_router_confirm_none(struct rkb_router *router);
 /* The channel with its winner, from the cache or computed; valid until the next call. NULL when memory ran out. */
 const struct rkb_channel *rkb_router_channel(struct rkb_router *router, struct rkb_slice name);
+/* Its winner alone, computed: no memory is needed. NULL: no confirmed subscription matches. */
+struct rkb_subscription *rkb_router_winner(const struct rkb_router *router, struct rkb_slice name);
 /* How many channels are in the cache. */
 size_t rkb_router_cached(const struct rkb_router *router);
 /* A fingerprint over all subscriptions in order: XXH3-64. */

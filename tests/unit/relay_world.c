@@ -190,6 +190,13 @@ void copy_of(struct world *world, const char *pattern, const char *channel, cons
                              rkb_slice_text(channel), rkb_slice_text(payload), now_us);
 }
 
+void unread_copy(struct world *world, const char *pattern, const char *channel, uint64_t size)
+{
+    rkb_relay_events.too_large(source_of(world), pattern != NULL,
+                               pattern != NULL ? rkb_slice_text(pattern) : rkb_slice(NULL, 0), rkb_slice_text(channel), size,
+                               now_us);
+}
+
 void large_copy(struct world *world, const char *pattern, const char *channel, size_t size)
 {
     char *payload = malloc(size + 1);

@@ -58,6 +58,8 @@ void confirm_all(struct world *world);
 void lose(struct world *world, bool was_stream, int64_t last_read_us);
 /* One copy, of a channel (pattern NULL) or a pattern's. */
 void copy_of(struct world *world, const char *pattern, const char *channel, const char *payload);
+/* One that was over the limit: without its payload. */
+void unread_copy(struct world *world, const char *pattern, const char *channel, uint64_t size);
 void large_copy(struct world *world, const char *pattern, const char *channel, size_t size);
 
 /* Moves the ring to the journal, as far as it has room. */

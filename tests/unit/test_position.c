@@ -302,6 +302,29 @@ static void the_span_hash_knows_the_order(void **state)
     }
 }
 
+/* A message of which only the length is known counts, and its length does. */
+static void an_unread_message_counts_by_its_length(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {0, 1, 2, UINT64_C(512) << 20};
+    struct rkb_slice c = rkb_slice_text("c");
+    uint64_t hashes[5];
+    for (size_t i = 0; i < 5; i++) {
+        struct rkb_mark_clock clock = new_clock(1000);
+        struct rkb_stream stream = {.count = 0};
+        uint8_t uuid[16];
+        cut(&stream, &clock, "s");
+        if (i < 4)
+            rkb_stream_count_unread(&stream, false, c, 0, c, sizes[i]);
+        else
+            rkb_stream_count(&stream, false, c, 0, c, rkb_slice_text("x"), uuid);
+        assert_int_equal(stream.count, 1);
+        hashes[i] = stream.span_hash;
+        for (size_t j = 0; j < i; j++)
+            assert_true(hashes[i] != hashes[j]);
+    }
+}
+
 static void the_uuid_carries_mark_time_and_copy(void **state)
 {
     (void)state;
@@ -329,6 +352,7 @@ int main(void)
         cmocka_unit_test(everything_a_message_is_changes_the_hash),
         cmocka_unit_test(every_bit_of_a_payload_counts),
         cmocka_unit_test(the_span_hash_knows_the_order),
+        cmocka_unit_test(an_unread_message_counts_by_its_length),
         cmocka_unit_test(the_uuid_carries_mark_time_and_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
