@@ -36,6 +36,8 @@ struct rkb_config_source {
     char *user, *password, *password_file;      /* NULL where not given; user and password may come from the url */
     int64_t connect_timeout, heartbeat, heartbeat_timeout, reconnect_min, reconnect_max, healthy_after;
     uint64_t max_message_size;
+    int64_t watch;                              /* RKB_SYNC_NONE: none */
+    int allow_parallel;                         /* 0: no, 1: yes */
 };
 
 struct rkb_config_route {

@@ -25,6 +25,8 @@
 
 static const char *const delivery_words[] = {"at-least-once", "exactly-once", NULL};
 static const char *const sync_words[] = {"none", "always", NULL};
+static const char *const watch_words[] = {"none", NULL};
+static const char *const yes_words[] = {"no", "yes", NULL};
 static const char *const ring_words[] = {"none", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
@@ -63,6 +65,11 @@ const struct rkb_setting rkb_settings[] = {
      .least = KIB(1), .most = MIB(512),
      .help = "Longest payload; a longer one passes by without being held, counted as dropped (too_large), in a gap. "
              "At most three eighths of journal.ring_size, and half a segment."},
+    {.path = "redis.*.watch", .type = RKB_SETTING_SYNC, .offset = SOURCE(watch), .initial = "5s", .least = MS(100),
+     .most = MINUTES(1), .words = watch_words,
+     .help = "How often a second connection asks Redis how near we are to a cut and whether another rkbridge is there."},
+    {.path = "redis.*.allow_parallel", .type = RKB_SETTING_WORD, .offset = SOURCE(allow_parallel), .initial = "no",
+     .words = yes_words, .help = "yes: subscribe even where another rkbridge does; for two that ship different routes."},
 
     {.path = "kafka.delivery", .type = RKB_SETTING_WORD, .offset = GLOBAL(kafka.delivery), .initial = "at-least-once",
      .words = delivery_words, .help = "What Kafka is promised; exactly-once is not in this version."},

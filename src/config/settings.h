@@ -20,7 +20,7 @@ enum rkb_setting_type {
     RKB_SETTING_LISTEN,         /* char *, host:port; a numeric IPv4, an IPv6 in brackets or localhost */
     RKB_SETTING_SIZE,           /* uint64_t, bytes */
     RKB_SETTING_DURATION,       /* int64_t, microseconds */
-    RKB_SETTING_SYNC,           /* int64_t: RKB_SYNC_NONE, RKB_SYNC_ALWAYS or microseconds */
+    RKB_SETTING_SYNC,           /* int64_t: RKB_SYNC_NONE, RKB_SYNC_ALWAYS (by its words) or microseconds */
     RKB_SETTING_MODE,           /* unsigned, octal */
     RKB_SETTING_WORD,           /* int, index into words */
     RKB_SETTING_LIST,           /* struct rkb_texts: one scalar or a sequence of scalars */

@@ -103,13 +103,13 @@ static bool set_duration(const struct rkb_setting *row, const char *text, int64_
 
 static bool set_sync(const struct rkb_setting *row, const char *text, int64_t *out, struct rkb_error *error)
 {
-    if (strcmp(text, "none") == 0)
-        *out = RKB_SYNC_NONE;
-    else if (strcmp(text, "always") == 0)
-        *out = RKB_SYNC_ALWAYS;
-    else
-        return set_duration(row, text, out, error);
-    return true;
+    for (const char *const *word = row->words; *word != NULL; word++) {
+        if (strcmp(text, *word) == 0) {
+            *out = strcmp(text, "none") == 0 ? RKB_SYNC_NONE : RKB_SYNC_ALWAYS;
+            return true;
+        }
+    }
+    return set_duration(row, text, out, error);
 }
 
 static bool set_mode(const char *text, unsigned *out, struct rkb_error *error)

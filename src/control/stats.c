@@ -49,6 +49,30 @@ static void write_routes(struct rkb_output *output, const struct rkb_snapshot *s
     rkb_output_object_end(output);
 }
 
+static void write_known(struct rkb_output *output, const char *name, int64_t value)
+{
+    if (value < 0)
+        rkb_output_none(output, name, "unknown");
+    else
+        rkb_output_number(output, name, (uint64_t)value);
+}
+
+static void write_stall(struct rkb_output *output, const struct rkb_stall_snapshot *stall)
+{
+    write_known(output, "output_buffer_bytes", stall->buffer);
+    write_known(output, "output_buffer_limit_bytes", stall->hard);
+    write_known(output, "output_buffer_soft_limit_bytes", stall->soft);
+    write_known(output, "output_buffer_soft_limit_seconds", stall->soft_seconds);
+    if (stall->rate < 0)
+        rkb_output_none(output, "inflow_bytes_per_second", "unknown");
+    else
+        rkb_output_real(output, "inflow_bytes_per_second", stall->rate);
+    if (stall->seconds < 0)
+        rkb_output_none(output, "stall_budget_seconds", "unknown");
+    else
+        rkb_output_real(output, "stall_budget_seconds", stall->seconds);
+}
+
 static void write_source(struct rkb_output *output, const struct rkb_source_snapshot *source)
 {
     rkb_output_object(output, source->name);
@@ -62,6 +86,12 @@ static void write_source(struct rkb_output *output, const struct rkb_source_snap
     rkb_output_truth(output, "paused", source->paused);
     rkb_output_text(output, "url", source->url);
     rkb_output_text(output, "error", source->error);
+    write_stall(output, &source->stall);
+    if (source->another_bridge < 0)
+        rkb_output_none(output, "another_bridge", "unknown");
+    else
+        rkb_output_truth(output, "another_bridge", source->another_bridge > 0);
+    rkb_output_truth(output, "held", source->held);
     rkb_output_object_end(output);
 }
 

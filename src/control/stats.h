@@ -52,6 +52,15 @@ struct rkb_source_snapshot {
     bool connected, paused;
     uint32_t subscribed, wanted;
     uint64_t connections_total, gaps_total, overlaps_total, bytes_total;
+    struct rkb_stall_snapshot {         /* Redis's output buffer for us; negative: unknown */
+        int64_t buffer, hard, soft;     /* bytes; limits: 0 is none */
+        int64_t soft_seconds;
+        double rate;                    /* bytes a second that are published to us */
+        double seconds;                 /* until Redis cuts us off if we stopped reading now; also: no end to it */
+    } stall;
+    int another_bridge;                 /* on this Redis: -1 unknown, 0 none, 1 there is one */
+    bool held;                          /* not subscribed because of it */
+    const char *rival;                  /* who it is, and what to do; "" for none */
 };
 
 struct rkb_gap_snapshot {

@@ -59,11 +59,24 @@ static void unbalanced(const struct rkb_snapshot *snapshot, struct reasons *reas
     }
 }
 
+static void doubled(const struct rkb_snapshot *snapshot, struct reasons *reasons)
+{
+    for (size_t i = 0; i < snapshot->source_count; i++) {
+        const struct rkb_source_snapshot *source = &snapshot->sources[i];
+        if (source->held)
+            because(reasons, "source %s is not subscribed: %s", source->name, source->rival);
+        else if (source->another_bridge > 0)
+            because(reasons, "source %s is shipped twice: %s", source->name, source->rival);
+    }
+}
+
 static void disconnected(const struct rkb_snapshot *snapshot, struct reasons *reasons)
 {
     for (size_t i = 0; i < snapshot->source_count; i++) {
         const struct rkb_source_snapshot *source = &snapshot->sources[i];
         bool has_error = source->error != NULL && source->error[0] != '\0';
+        if (source->held)
+            continue;
         if (!source->connected)
             because(reasons, "source %s is not connected%s%s", source->name, has_error ? ": " : "",
                     has_error ? source->error : "");
@@ -121,6 +134,7 @@ static const struct {
 } rules[] = {
     {RKB_VERDICT_BAD, full},
     {RKB_VERDICT_BAD, unbalanced},
+    {RKB_VERDICT_BAD, doubled},
     {RKB_VERDICT_WARN, disconnected},
     {RKB_VERDICT_WARN, kafka_away},
     {RKB_VERDICT_WARN, refused},
@@ -178,6 +192,60 @@ static void write_sources(struct rkb_output *output, const struct rkb_snapshot *
         rkb_output_size(output, "read", source->bytes_total);
         rkb_output_text(output, "url", source->url);
         rkb_output_text(output, "last_error", source->error);
+        rkb_output_row_end(output);
+    }
+    rkb_output_table_end(output);
+}
+
+/* "beyond 32 MiB, or 8 MiB for 1 min" */
+static void describe_limits(const struct rkb_stall_snapshot *stall, char *out, size_t size)
+{
+    char hard[32], soft[32], time[32];
+    rkb_format_size(hard, sizeof hard, stall->hard > 0 ? (uint64_t)stall->hard : 0);
+    rkb_format_size(soft, sizeof soft, stall->soft > 0 ? (uint64_t)stall->soft : 0);
+    rkb_format_duration(time, sizeof time, stall->soft_seconds * 1000000);
+    if (stall->hard < 0)
+        snprintf(out, size, "unknown");
+    else if (stall->hard == 0 && stall->soft == 0)
+        snprintf(out, size, "no limit");
+    else if (stall->soft == 0)
+        snprintf(out, size, "Redis cuts us off beyond %s", hard);
+    else if (stall->hard == 0)
+        snprintf(out, size, "Redis cuts us off beyond %s for %s", soft, time);
+    else
+        snprintf(out, size, "Redis cuts us off beyond %s, or %s for %s", hard, soft, time);
+}
+
+/* "6.2 s at 4.1 MiB/s: Redis cuts us off beyond ..." */
+static void describe_stall(const struct rkb_stall_snapshot *stall, char *out, size_t size)
+{
+    char limits[160], seconds[32], rate[32];
+    describe_limits(stall, limits, sizeof limits);
+    if (stall->seconds < 0 || stall->seconds > 1e9) {
+        snprintf(out, size, "%s%s", stall->rate == 0 && stall->hard >= 0 ? "nothing comes now: " : "", limits);
+        return;
+    }
+    rkb_format_duration(seconds, sizeof seconds, (int64_t)(stall->seconds * 1e6));
+    rkb_format_size(rate, sizeof rate, (uint64_t)stall->rate);
+    snprintf(out, size, "%s at %s/s: %s", seconds, rate, limits);
+}
+
+static void write_stall(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+{
+    static const char *const words[] = {"unknown", "no", "yes"};
+    rkb_output_table(output, "redis");
+    for (size_t i = 0; i < snapshot->source_count; i++) {
+        const struct rkb_source_snapshot *source = &snapshot->sources[i];
+        char text[320];
+        describe_stall(&source->stall, text, sizeof text);
+        rkb_output_row(output);
+        rkb_output_text(output, "source", source->name);
+        if (source->stall.buffer < 0)
+            rkb_output_none(output, "output_buffer", "unknown");
+        else
+            rkb_output_size(output, "output_buffer", (uint64_t)source->stall.buffer);
+        rkb_output_text(output, "another_bridge", words[source->another_bridge + 1]);
+        rkb_output_text(output, "stall_budget", text);
         rkb_output_row_end(output);
     }
     rkb_output_table_end(output);
@@ -263,6 +331,7 @@ void rkb_status_write(const struct rkb_snapshot *snapshot, struct rkb_output *ou
     rkb_output_text(output, "version", snapshot->version);
     rkb_output_seconds(output, "uptime", snapshot->uptime_seconds);
     write_sources(output, snapshot);
+    write_stall(output, snapshot);
     write_routes(output, snapshot);
     write_kafka(output, snapshot);
     write_journal(output, snapshot);

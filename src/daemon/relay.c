@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "daemon/watch.h"
 
 #define CONTROL_KEEP (64u << 10)        /* of the ring: messages leave it to marks and gaps */
 #define MARK_US 1000000
@@ -379,6 +380,7 @@ static void on_stream(void *context, int64_t time_us)
     rkb_stream_begin(&source->stream);
     cut_mark(source);
     mark_later(source);
+    rkb_watch_streaming(source->watch);
 }
 
 static void on_confirmed(void *context, bool is_pattern, struct rkb_slice name, bool on)
@@ -410,7 +412,7 @@ static void on_lost(void *context, const struct rkb_error *error, bool was_strea
     rkb_log(relay->options.log, RKB_LOG_WARN, source->object, was_stream ? "connection_lost" : "connection_failed",
             "%s; trying again in %lld ms", error->text, (long long)retry_us / 1000);
     if (was_stream && source->away == NULL)
-        source->away = open_gap(source, "connection_lost",
+        source->away = open_gap(source, rkb_watch_lost(source, error),
                                 caught_up_us ? caught_up_us : relay->options.sys->realtime_us());
     end_runs(source);
     source->streaming = source->subscribed = false;
@@ -419,6 +421,22 @@ static void on_lost(void *context, const struct rkb_error *error, bool was_strea
     rkb_shipper_wake(relay->shipper);
 }
 
+void rkb_relay_wait(struct rkb_relay_source *source, int64_t from_us)
+{
+    if (source->away == NULL)
+        source->away = open_gap(source, "another_bridge",
+                                from_us ? from_us : source->relay->options.sys->realtime_us());
+    rkb_shipper_wake(source->relay->shipper);
+}
+
+void rkb_relay_blame(struct rkb_relay_source *source, const char *reason)
+{
+    struct rkb_gap *gap = source->away;
+    if (gap != NULL && (strcmp(gap->reason, "connection_lost") == 0 || strcmp(gap->reason, "output_buffer") == 0))
+        snprintf(gap->reason, sizeof gap->reason, "%s", reason);
+}
+
+/* All is unsubscribed: for another bridge, or for good. */
 static void on_stopped(void *context)
 {
     struct rkb_relay_source *source = context;
@@ -427,9 +445,14 @@ static void on_stopped(void *context)
     if (source->streaming)
         cut_mark(source);
     source->streaming = source->subscribed = false;
-    source->stopped = true;
     event_del(source->mark_timer);
     rkb_shipper_wake(relay->shipper);
+    if (!relay->stopping) {
+        rkb_router_confirm_none(source->router);
+        rkb_watch_stopped(source->watch);
+        return;
+    }
+    source->stopped = true;
     for (size_t i = 0; i < relay->options.config->source_count; i++) {
         if (!relay->sources[i].stopped)
             return;

@@ -23,6 +23,8 @@
 #include "message/route.h"
 #include "redis/subscriber.h"
 
+struct rkb_watch;
+
 /* What the loop counts for one route; the shipper counts the rest. By route number. */
 struct rkb_tally {
     uint64_t received, recovered, appended;
@@ -48,6 +50,7 @@ struct rkb_relay_source {
     struct rkb_relay *relay;
     const struct rkb_config_source *config;
     struct rkb_subscriber *subscriber;
+    struct rkb_watch *watch;            /* NULL: none is wanted */
     struct rkb_router *router;
     struct rkb_stream stream;
     struct event *mark_timer;
@@ -80,6 +83,8 @@ struct rkb_relay {
     uint32_t tally_count;
     uint64_t next_sequence;
     size_t record_limit;                /* bytes: half a ring less some room, or what a segment takes */
+    bool stopping;
+    char token[9];                      /* of this process, in the names of its connections; "": none yet */
     bool paused;                        /* reading rests until the ring has room */
     void (*stopped)(void *context);     /* all sources are, after rkb_relay_stop */
     void *stopped_context;
@@ -98,6 +103,10 @@ bool rkb_relay_append_gap(void *context, struct rkb_gap *gap);
 extern const struct rkb_subscriber_events rkb_relay_events;
 /* The second is over: cuts the next mark of this source. */
 void rkb_relay_mark(struct rkb_relay_source *source);
+/* The source may not subscribe now, because of another bridge: a gap from then (0: now) until it is subscribed. */
+void rkb_relay_wait(struct rkb_relay_source *source, int64_t from_us);
+/* Why the connection was lost, known better now: the reason of the gap that is open for it. */
+void rkb_relay_blame(struct rkb_relay_source *source, const char *reason);
 /* Connects. */
 void rkb_relay_start(struct rkb_relay *relay, struct rkb_shipper *shipper);
 /* The shipper wrote to the loop: there may be room again, or the journal is full now. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "daemon/relay.h"
+#include "daemon/watch.h"
 
 #define CACHE_BYTES (8u << 20)          /* of channels per source */
 
@@ -134,6 +135,7 @@ static struct rkb_subscriber *subscriber_of(struct rkb_relay_source *source)
         .user = config->user,
         .password = config->password != NULL || config->password_file != NULL ? password_of : NULL,
         .client_name = client_name,
+        .learn_id = config->watch != RKB_SYNC_NONE,
         .connect_timeout_us = config->connect_timeout,
         .heartbeat_us = config->heartbeat,
         .heartbeat_timeout_us = config->heartbeat_timeout,
@@ -161,6 +163,8 @@ static bool init_source(struct rkb_relay *relay, size_t index, struct rkb_error 
         return false;
     if (source->router == NULL || source->mark_timer == NULL || source->subscriber == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for %s", source->object);
+    if (source->config->watch != RKB_SYNC_NONE && (source->watch = rkb_watch_new(source, error)) == NULL)
+        return false;
     for (size_t i = 0; i < config->route_count; i++) {
         const struct rkb_config_route *route = &config->routes[i];
         if (route->source_index == index
@@ -249,8 +253,12 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
 void rkb_relay_start(struct rkb_relay *relay, struct rkb_shipper *shipper)
 {
     relay->shipper = shipper;
-    for (size_t i = 0; i < relay->options.config->source_count; i++)
-        rkb_subscriber_start(relay->sources[i].subscriber);
+    for (size_t i = 0; i < relay->options.config->source_count; i++) {
+        if (relay->sources[i].watch != NULL)
+            rkb_watch_start(relay->sources[i].watch);
+        else
+            rkb_subscriber_start(relay->sources[i].subscriber);
+    }
     rkb_shipper_wake(shipper);
 }
 
@@ -258,8 +266,10 @@ void rkb_relay_stop(struct rkb_relay *relay, int64_t timeout_us, void (*stopped)
 {
     relay->stopped = stopped;
     relay->stopped_context = context;
+    relay->stopping = true;
     relay->paused = false;      /* but reading may come to rest again: what Redis still sends needs room too */
     for (size_t i = 0; i < relay->options.config->source_count; i++) {
+        rkb_watch_stop(relay->sources[i].watch);
         rkb_subscriber_pause(relay->sources[i].subscriber, false);
         rkb_subscriber_stop(relay->sources[i].subscriber, timeout_us);
     }
@@ -269,6 +279,7 @@ void rkb_relay_free(struct rkb_relay *relay)
 {
     for (size_t i = 0; relay->sources != NULL && i < relay->options.config->source_count; i++) {
         struct rkb_relay_source *source = &relay->sources[i];
+        rkb_watch_free(source->watch);
         if (source->subscriber != NULL)
             rkb_subscriber_free(source->subscriber);
         if (source->mark_timer != NULL)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/watch.h"
+
 #define TEXT_SIZE 320
 
 struct source_text {
@@ -118,7 +120,9 @@ static void fill_source(struct rkb_view *view, size_t index)
     const struct rkb_relay_source *source = &view->options.relay->sources[index];
     struct source_text *text = &view->source_texts[index];
     struct rkb_subscriber_figures figures;
+    struct rkb_watch_figures watch;
     rkb_subscriber_figures(source->subscriber, &figures);
+    rkb_watch_figures(source->watch, &watch);
     rkb_redis_url_show(&source->config->url, text->url, sizeof text->url);
     memcpy(text->error, figures.error, sizeof figures.error);
     view->sources[index] = (struct rkb_source_snapshot){
@@ -133,6 +137,10 @@ static void fill_source(struct rkb_view *view, size_t index)
         .gaps_total = source->gaps_total,
         .overlaps_total = source->overlaps_total,
         .bytes_total = figures.bytes_total,
+        .stall = {watch.buffer, watch.hard, watch.soft, watch.soft_seconds, watch.rate, watch.stall_seconds},
+        .another_bridge = watch.rival,
+        .held = watch.held,
+        .rival = watch.rival_text,
     };
 }
 

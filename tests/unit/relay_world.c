@@ -41,7 +41,7 @@ struct world *world_new(void)
     world->ring_directory = make_directory();
     world->source = (struct rkb_config_source){.name = (char *)(uintptr_t)"legacy", .connect_timeout = 1000000, .heartbeat = 60000000,
                                                .heartbeat_timeout = 60000000, .reconnect_min = 1000, .reconnect_max = 1000,
-                                               .healthy_after = 1000000};
+                                               .healthy_after = 1000000, .watch = RKB_SYNC_NONE};
     struct rkb_error error;
     assert_true(rkb_redis_url_parse("redis://127.0.0.1:1", &world->source.url, &error));
     world->config = (struct rkb_config){.instance = (char *)(uintptr_t)"here", .sources = &world->source, .source_count = 1,

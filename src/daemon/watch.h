@@ -1,0 +1,47 @@
+/*
+ * watch -- what the daemon concludes from a source's second connection: may we subscribe, are we near a cut.
+ *
+ *     looking --nobody else, or cannot look--> free --another bridge came first--> yielding --unsubscribed--> held
+ *        |                                      ^                                                             |
+ *        +---- another bridge is there ---------|--> held --it is gone, or cannot be looked for any more -----+
+ *
+ * Promise: of bridges on one Redis that can see each other one is subscribed, but for the moment in which two find each
+ * other: then the one that connected later yields. What cannot be known is said to be unknown and
+ * holds nothing up for longer than connect_timeout. Never: touches a message, waits for a disk. Loop thread.
+ */
+#ifndef RKB_DAEMON_WATCH_H
+#define RKB_DAEMON_WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct rkb_relay_source;
+struct rkb_watch;
+
+/* source: lent, with config, object, relay and subscriber. NULL and *error when memory ran out. */
+struct rkb_watch *rkb_watch_new(struct rkb_relay_source *source, struct rkb_error *error);
+void rkb_watch_free(struct rkb_watch *watch);
+/* Connects, and starts the subscriber when it may. NULL: at once is as good, the caller starts it. */
+void rkb_watch_start(struct rkb_watch *watch);
+/* Decides nothing any more: we are on our way out. */
+void rkb_watch_stop(struct rkb_watch *watch);
+
+/* What the subscriber told; NULL is allowed for each. */
+void rkb_watch_streaming(struct rkb_watch *watch);
+void rkb_watch_stopped(struct rkb_watch *watch);
+/* A stream was lost: the gap's reason. source: also where it has no watch. */
+const char *rkb_watch_lost(struct rkb_relay_source *source, const struct rkb_error *error);
+
+struct rkb_watch_figures {
+    int64_t buffer, hard, soft, soft_seconds;   /* -1: unknown; limits: 0 is none */
+    double rate, stall_seconds;                 /* -1: unknown, or no end to it */
+    int rival;                                  /* -1: unknown; 0: none; 1: there is one */
+    bool held;                                  /* not subscribed because of it */
+    const char *rival_text;                     /* who it is and what to do; lent */
+};
+/* NULL: all is unknown. */
+void rkb_watch_figures(const struct rkb_watch *watch, struct rkb_watch_figures *figures);
+
+#endif

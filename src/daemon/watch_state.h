@@ -1,0 +1,74 @@
+/*
+ * watch_state -- the inside of a watch, for watch.c (time, answers, output buffer) and watch_rival.c (another bridge).
+ */
+#ifndef RKB_DAEMON_WATCH_STATE_H
+#define RKB_DAEMON_WATCH_STATE_H
+
+#include "daemon/budget.h"
+#include "daemon/relay.h"
+#include "daemon/rivals.h"
+#include "daemon/same_disk.h"
+#include "daemon/watch.h"
+#include "redis/watcher.h"
+
+enum rkb_standing { LOOKING, FREE, YIELDING, HELD };
+
+struct rkb_watch {
+    struct rkb_relay_source *source;
+    struct rkb_watcher *watcher;
+    struct event *timer;
+    int64_t period_us;
+    enum rkb_standing standing;
+    bool connected, stopping;
+    bool refused[RKB_QUESTIONS];        /* on this connection */
+    bool said[RKB_QUESTIONS];           /* in the log */
+    uint64_t id;                        /* the watcher's */
+    uint64_t ticks;                     /* on this connection */
+    struct rkb_rivals rivals;
+    struct rkb_rival rival;             /* where has_rival, the one found last */
+    bool looks, looking, again;         /* another bridge matters; a look is under way; and another is due */
+    bool known, has_rival, both_said;   /* known: a look of this connection tells */
+    unsigned strange, blind, present;
+    unsigned fresh;                     /* periods in which to look, since our connection is new */
+    char rival_text[400];
+    struct rkb_budget budget;
+    int64_t buffer;                     /* in the answer that is coming */
+    unsigned lines;                     /* of the answer that is coming */
+    int64_t cuts, cuts_coming;          /* Redis's count of clients cut off; -1: it has none */
+    int64_t cuts_at_loss;
+    unsigned cuts_open, cut_due;        /* such answers to come; the one behind the last loss is that many away, 0: none */
+    bool cut_guessed;                   /* of the last loss */
+    struct rkb_disk_question *disk;
+    bool disk_done;
+    char directory[1024];               /* Redis's */
+};
+
+static inline const struct rkb_sys *rkb_watch_sys(const struct rkb_watch *watch)
+{
+    return watch->source->relay->options.sys;
+}
+
+static inline struct rkb_log *rkb_watch_log(const struct rkb_watch *watch)
+{
+    return watch->source->relay->options.log;
+}
+
+static inline uint64_t rkb_watch_subscriber(const struct rkb_watch *watch)
+{
+    struct rkb_subscriber_figures figures;
+    rkb_subscriber_figures(watch->source->subscriber, &figures);
+    return figures.id;
+}
+
+/* When to ask again, instead of whatever was set. */
+void rkb_watch_arm(struct rkb_watch *watch, int64_t us);
+/* Looks for another bridge; what follows comes with the answers. */
+void rkb_watch_look(struct rkb_watch *watch);
+/* To either question of a look; refused: NULL, or why not. */
+void rkb_watch_looked(struct rkb_watch *watch, enum rkb_question question, const struct rkb_error *refused);
+/* Nobody can tell whether another is there: what could be double is better than what is missing. */
+void rkb_watch_decide_blindly(struct rkb_watch *watch, const char *why);
+/* The subscriber starts. why: of the end of being held. */
+void rkb_watch_let_go(struct rkb_watch *watch, const char *why);
+
+#endif
