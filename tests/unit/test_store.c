@@ -458,6 +458,7 @@ static void test_dead_letters_leave_room_for_the_journal(void **state)
     struct rkb_journal_figures figures;
     rkb_journal_figures(test->store.journal, &figures);
     assert_true(figures.bytes <= MIB && figures.bytes > MIB - 2 * 64 * 1024);
+    assert_true(figures.segments * UINT64_C(65536) <= MIB - dead.bytes);
 }
 
 static void test_damaged_dead_letters_are_said(void **state)
