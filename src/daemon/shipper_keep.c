@@ -104,7 +104,7 @@ static void start_what_is_due(struct rkb_shipper *shipper)
     int64_t interval = shipper->options.sync_us;
     bool full = atomic_load(&shipper->full);
     bool checkpoint_due = shipper->now_us - shipper->checkpoint_us >= (full ? CHECKPOINT_US / 10 : CHECKPOINT_US)
-                          && checkpoint_low(shipper) > shipper->checkpoint_low;
+                          && rkb_journal_checkpoint_due(journal, checkpoint_limit(shipper));
     bool records_due = interval != RKB_SYNC_NONE && rkb_journal_synced(journal) < rkb_journal_next(journal)
                        && shipper->now_us - shipper->synced_us >= interval;
     if (checkpoint_due)

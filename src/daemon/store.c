@@ -108,7 +108,19 @@ static bool take_ring(struct rkb_store *store, struct rkb_log *log, struct rkb_e
     return all || error->code == RKB_FULL;
 }
 
-/* Every message that is not settled, by route. */
+/*
+ * What the ring says of low and of the topics' lows is newer than the checkpoint. It says nothing of numbers this journal
+ * has not given out, and must not come to say something of them later: the journal may have been put back from a copy.
+ */
+static void use_notes(struct rkb_store *store)
+{
+    rkb_ring_limit_notes(store->ring, rkb_journal_next(store->journal));
+    rkb_acks_raise(rkb_journal_acks(store->journal), rkb_ring_noted_low(store->ring));
+    for (uint32_t topic = 0; topic < RKB_RING_TOPICS; topic++)
+        rkb_journal_topic_low(store->journal, topic, rkb_ring_noted_topic_low(store->ring, topic));
+}
+
+/* Every message that is not settled, by route; what lies below its topic's low is settled now. */
 static bool count_journal(struct walk *walk)
 {
     struct rkb_store *store = walk->store;
@@ -118,6 +130,8 @@ static bool count_journal(struct walk *walk)
     rkb_cursor_seek(&cursor, store->journal, rkb_acks_low(acks));
     enum rkb_next next;
     while ((next = rkb_cursor_next(&cursor, &record, &walk->error)) == RKB_NEXT_RECORD && !walk->failed) {
+        if (!rkb_journal_settle_known(store->journal, &record, &walk->error))
+            return false;
         if (rkb_acks_has(acks, record.sequence))
             continue;
         if (record.kind == RKB_MESSAGE)
@@ -197,11 +211,7 @@ bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config,
         return false;
     if (!rkb_ring_visit(store->ring, note_leftover, &store->recovery, error) || !take_ring(store, log, error))
         return false;
-    /*
-     * A ring's note says nothing about numbers this journal has not given out: it may have been put back from a copy.
-     */
-    uint64_t noted = rkb_ring_noted_low(store->ring), next = rkb_journal_next(store->journal);
-    rkb_acks_raise(rkb_journal_acks(store->journal), noted < next ? noted : next);
+    use_notes(store);
     if (!open_ledger(store, config, log, error) || !open_dead(store, config, log, error))
         return false;
     store->next_sequence = rkb_journal_next(store->journal);

@@ -133,29 +133,31 @@ void rkb_acks_raise(struct rkb_acks *acks, uint64_t low)
     advance(acks);      /* clears what is below low in its own word */
 }
 
-/* The first number at or after `from` whose bit is `settled`, or high. */
-static uint64_t find(const struct rkb_acks *acks, uint64_t from, bool settled)
+/* The number after the highest one below `before` whose bit is `settled`; low where there is none. */
+static uint64_t end_of(const struct rkb_acks *acks, uint64_t before, bool settled)
 {
-    while (from < acks->high) {
-        uint64_t word = settled ? *word_of(acks, from) : ~*word_of(acks, from);
-        word &= UINT64_MAX << (from % 64);
-        if (word != 0) {
-            uint64_t found = from - from % 64 + (uint64_t)__builtin_ctzll(word);
-            return found < acks->high ? found : acks->high;
-        }
-        from += 64 - from % 64;
+    while (before > acks->low) {
+        uint64_t last = before - 1, word = settled ? *word_of(acks, last) : ~*word_of(acks, last);
+        word &= UINT64_MAX >> (63 - last % 64);
+        if (word != 0)
+            return last - last % 64 + 64 - (uint64_t)__builtin_clzll(word);
+        before = last - last % 64;
     }
-    return acks->high;
+    return acks->low;
 }
 
-size_t rkb_acks_ranges(const struct rkb_acks *acks, struct rkb_range *out, size_t room)
+size_t rkb_acks_ranges(const struct rkb_acks *acks, uint64_t limit, struct rkb_range *out, size_t room)
 {
     size_t used = 0;
-    uint64_t at = find(acks, acks->low, true);
-    while (used < room && at < acks->high) {
-        uint64_t end = find(acks, at, false);
-        out[used++] = (struct rkb_range){at, end - at};
-        at = find(acks, end, true);
+    uint64_t at = limit < acks->high ? limit : acks->high;
+    while (used < room) {
+        uint64_t end = end_of(acks, at, true);
+        if (end <= acks->low)
+            break;
+        at = end_of(acks, end, false);      /* low itself is not settled */
+        out[room - ++used] = (struct rkb_range){at, end - at};
     }
+    if (used > 0)
+        memmove(out, out + (room - used), used * sizeof *out);
     return used;
 }

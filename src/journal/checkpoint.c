@@ -26,7 +26,7 @@
 #define SLOT_HEAD 56
 #define FILE_SIZE (FIRST_SLOT + 2 * SLOT)
 
-_Static_assert(SLOT_HEAD + RKB_CHECKPOINT_RANGES * 16 <= SLOT, "the ranges fit a slot");
+_Static_assert(SLOT_HEAD + RKB_CHECKPOINT_ENTRIES * 16 + 8 <= SLOT, "ranges and topics fit a slot");
 
 static const uint8_t magic[8] = {'R', 'K', 'B', 'C', 'H', 'K', '\r', '\n'};
 
@@ -75,15 +75,33 @@ static enum rkb_checkpoint_found read_head(const uint8_t *at, size_t size, const
     return RKB_CHECKPOINT_READ;
 }
 
-/* The bytes a slot with so many ranges uses. */
-static size_t slot_size(uint32_t ranges)
+/* Up to where the first checksum reaches. */
+static size_t first_part(uint32_t ranges)
 {
     return SLOT_HEAD + (size_t)ranges * 16;
 }
 
+/* The bytes a slot with so many ranges and topics uses. */
+static size_t slot_size(uint32_t ranges, uint32_t topics)
+{
+    return first_part(ranges) + (topics > 0 ? (size_t)topics * 16 + 8 : 0);
+}
+
+static void write_topics(uint8_t *at, const struct rkb_checkpoint_state *state, uint64_t checksum)
+{
+    size_t size = (size_t)state->topic_count * 16;
+    struct rkb_writer writer = rkb_writer(at, size + 8);
+    for (uint32_t i = 0; i < state->topic_count; i++) {
+        rkb_write_u32(&writer, state->topics[i].topic);
+        rkb_write_u32(&writer, 0);
+        rkb_write_u64(&writer, state->topics[i].low);
+    }
+    rkb_write_u64(&writer, XXH3_64bits(at, size) ^ checksum);
+}
+
 static size_t write_slot(uint8_t at[SLOT], uint64_t generation, const struct rkb_checkpoint_state *state)
 {
-    size_t size = slot_size(state->range_count);
+    size_t size = first_part(state->range_count);
     struct rkb_writer writer = rkb_writer(at + 8, size - 8), first = rkb_writer(at, 8);
     rkb_write_u64(&writer, generation);
     rkb_write_u64(&writer, state->low);
@@ -91,13 +109,29 @@ static size_t write_slot(uint8_t at[SLOT], uint64_t generation, const struct rkb
     rkb_write_u64(&writer, state->last_mark_ms);
     rkb_write_u64(&writer, (uint64_t)state->last_time_us);
     rkb_write_u32(&writer, state->range_count);
-    rkb_write_u32(&writer, 0);
+    rkb_write_u32(&writer, state->topic_count);
     for (uint32_t i = 0; i < state->range_count; i++) {
         rkb_write_u64(&writer, state->ranges[i].first);
         rkb_write_u64(&writer, state->ranges[i].count);
     }
-    rkb_write_u64(&first, XXH3_64bits(at + 8, size - 8));
-    return size;
+    uint64_t checksum = XXH3_64bits(at + 8, size - 8);
+    rkb_write_u64(&first, checksum);
+    if (state->topic_count > 0)
+        write_topics(at + size, state, checksum);
+    return slot_size(state->range_count, state->topic_count);
+}
+
+/* The reader stands behind the ranges. False: what is said of topics does not count. */
+static bool read_topics(struct rkb_reader *reader, struct rkb_checkpoint_state *state, uint64_t checksum)
+{
+    size_t size = (size_t)state->topic_count * 16;
+    const uint8_t *at = reader->data + reader->at;
+    for (uint32_t i = 0; i < state->topic_count; i++) {
+        state->topics[i].topic = rkb_read_u32(reader);
+        rkb_read_u32(reader);
+        state->topics[i].low = rkb_read_u64(reader);
+    }
+    return state->topic_count == 0 || rkb_read_u64(reader) == (XXH3_64bits(at, size) ^ checksum);
 }
 
 /* The generation of the slot at `at`, with its content in *state; 0 when it does not count. */
@@ -110,16 +144,17 @@ static uint64_t read_slot(const uint8_t *at, size_t available, struct rkb_checkp
     state->last_mark_ms = rkb_read_u64(&reader);
     state->last_time_us = (int64_t)rkb_read_u64(&reader);
     state->range_count = rkb_read_u32(&reader);
-    rkb_read_u32(&reader);
-    if (reader.failed || state->range_count > RKB_CHECKPOINT_RANGES || slot_size(state->range_count) > available)
+    state->topic_count = rkb_read_u32(&reader);
+    if (reader.failed || state->range_count > RKB_CHECKPOINT_ENTRIES || state->topic_count > RKB_CHECKPOINT_TOPICS ||
+        slot_size(state->range_count, state->topic_count) > available)
         return 0;
-    if (checksum != XXH3_64bits(at + 8, slot_size(state->range_count) - 8))
+    if (checksum != XXH3_64bits(at + 8, first_part(state->range_count) - 8))
         return 0;
     for (uint32_t i = 0; i < state->range_count; i++) {
         state->ranges[i].first = rkb_read_u64(&reader);
         state->ranges[i].count = rkb_read_u64(&reader);
     }
-    return generation;
+    return read_topics(&reader, state, checksum) ? generation : 0;
 }
 
 static uint64_t read_slots(const uint8_t *file, size_t size, struct rkb_checkpoint_state *state)

@@ -25,6 +25,7 @@ struct rkb_inspection {
     bool id_reads;
     struct rkb_inspected_checkpoint checkpoint;
     struct rkb_acks *acks;
+    struct rkb_topic_low *topics;   /* checkpoint.topic_count of them */
     struct rkb_dictionary *names;
     uint64_t *numbers;              /* first sequence numbers of the segments, ascending */
     size_t count;
@@ -49,11 +50,14 @@ static bool read_checkpoint(struct rkb_inspection *inspection, struct rkb_error 
 {
     struct rkb_inspected_checkpoint *checkpoint = &inspection->checkpoint;
     struct rkb_error trouble = {.text = "there is no checkpoint file"};
-    struct rkb_checkpoint_state state = {.ranges = calloc(RKB_CHECKPOINT_RANGES, sizeof(struct rkb_range))};
-    uint64_t generation;
-    if (state.ranges == NULL)
+    struct rkb_range *ranges = calloc(RKB_CHECKPOINT_ENTRIES, sizeof *ranges);
+    inspection->topics = calloc(RKB_CHECKPOINT_TOPICS, sizeof *inspection->topics);
+    if (ranges == NULL || inspection->topics == NULL) {
+        free(ranges);
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for a checkpoint");
-    struct rkb_range *ranges = state.ranges;
+    }
+    struct rkb_checkpoint_state state = {.ranges = ranges, .topics = inspection->topics};
+    uint64_t generation;
     enum rkb_checkpoint_found found = rkb_checkpoint_read(inspection->directory, inspection->id, inspection->sys,
                                                           &state, &generation, &trouble);
     checkpoint->reads = found == RKB_CHECKPOINT_READ;
@@ -64,6 +68,10 @@ static bool read_checkpoint(struct rkb_inspection *inspection, struct rkb_error 
     checkpoint->low = state.low;
     checkpoint->high = state.low - 1;
     checkpoint->range_count = state.range_count;
+    checkpoint->topic_count = state.topic_count;
+    for (uint32_t i = 0; i < state.topic_count; i++)
+        if (state.topics[i].low - 1 > checkpoint->topic_high)
+            checkpoint->topic_high = state.topics[i].low - 1;
     checkpoint->last_epoch = state.last_epoch;
     checkpoint->last_mark_ms = state.last_mark_ms;
     checkpoint->last_time_us = state.last_time_us;
@@ -105,6 +113,7 @@ void rkb_inspect_close(struct rkb_inspection *inspection)
     if (inspection == NULL)
         return;
     rkb_acks_free(inspection->acks);
+    free(inspection->topics);
     rkb_dictionary_free(inspection->names);
     free(inspection->numbers);
     free(inspection->directory);
@@ -230,6 +239,22 @@ static size_t written_end(const uint8_t *data, size_t from, size_t size)
     return size;
 }
 
+/* Topics are ascending; marks and gaps are topic 0. */
+static bool settle_known(struct rkb_inspection *inspection, const struct rkb_record *record)
+{
+    uint32_t topic = record->kind == RKB_MESSAGE ? record->topic : 0, low = 0, high = inspection->checkpoint.topic_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (inspection->topics[middle].topic < topic)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    bool known = low < inspection->checkpoint.topic_count && inspection->topics[low].topic == topic &&
+                 record->sequence < inspection->topics[low].low;
+    return !known || rkb_acks_add(inspection->acks, record->sequence, NULL);
+}
+
 /* What a place that does not count means, or the end that was reached. */
 static void judge_end(struct rkb_inspected_segment *segment, struct rkb_scan *scan, enum rkb_parse ended,
                       const char *why, bool newest)
@@ -265,6 +290,8 @@ static void read_records(struct rkb_inspection *inspection, struct rkb_inspected
             scan.offset = before;
             break;
         }
+        if (record.kind != RKB_DICTIONARY && !settle_known(inspection, &record))
+            break;
         segment->records[record.kind]++;
         if (visit != NULL)
             visit(context, &record);

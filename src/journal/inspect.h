@@ -44,6 +44,8 @@ struct rkb_inspected_checkpoint {
     uint32_t range_count;
     uint64_t settled_above;             /* numbers in the ranges */
     uint64_t high;                      /* the highest settled number */
+    uint32_t topic_count;               /* that have a low of their own, higher than low ... */
+    uint64_t topic_high;                /* ... up to this */
     uint64_t last_epoch, last_mark_ms;
     int64_t last_time_us;
 };
@@ -58,6 +60,7 @@ const struct rkb_inspected_checkpoint *rkb_inspect_checkpoint(const struct rkb_i
 size_t rkb_inspect_segments(const struct rkb_inspection *inspection);
 /* What the segments read so far have named. */
 const struct rkb_dictionary *rkb_inspect_names(const struct rkb_inspection *inspection);
+/* True for a record of a segment that was read by rkb_inspect_segment. */
 bool rkb_inspect_settled(const struct rkb_inspection *inspection, uint64_t sequence);
 /* Numbers that are not settled and lie before the oldest segment; false: none. */
 bool rkb_inspect_missing_before(const struct rkb_inspection *inspection, uint64_t *first, uint64_t *last);

@@ -1,5 +1,5 @@
 /*
- * journal -- see journal.h: open and close, sync, checkpoint, and the list of segments.
+ * journal -- see journal.h: open and close, sync, and the list of segments.
  *
  *     open: lock -> id -> recover -> checkpoint file -> new segment -> remove what the checkpoint has passed
  *
@@ -83,23 +83,6 @@ void rkb_journal_note(struct rkb_journal *journal, const struct rkb_record *reco
     journal->last_time_us = record->time_us;
 }
 
-static struct rkb_checkpoint_state put_together(const struct rkb_journal *journal, uint64_t limit)
-{
-    uint64_t low = rkb_acks_low(journal->acks);
-    struct rkb_checkpoint_state state = {.low = low < limit ? low : limit, .last_epoch = journal->last_epoch,
-                                         .last_mark_ms = journal->last_mark_ms, .last_time_us = journal->last_time_us,
-                                         .ranges = journal->ranges};
-    size_t count = low < limit ? rkb_acks_ranges(journal->acks, journal->ranges, RKB_CHECKPOINT_RANGES) : 0;
-    while (count > 0 && journal->ranges[count - 1].first >= limit)
-        count--;
-    if (count > 0 && limit - journal->ranges[count - 1].first < journal->ranges[count - 1].count)
-        journal->ranges[count - 1].count = limit - journal->ranges[count - 1].first;
-    state.range_count = (uint32_t)count;
-    if (state.low < journal->written_low)
-        state.low = journal->written_low;
-    return state;
-}
-
 bool rkb_journal_passed(const struct rkb_journal *journal, size_t index, uint64_t low)
 {
     const struct rkb_segment *segment = journal->segments[index];
@@ -126,17 +109,6 @@ bool rkb_journal_remove_passed(struct rkb_journal *journal, struct rkb_error *er
         rkb_journal_drop_segment(journal, i);
     }
     return true;
-}
-
-bool rkb_journal_checkpoint(struct rkb_journal *journal, uint64_t limit, bool durable, struct rkb_error *error)
-{
-    struct rkb_checkpoint_state state = put_together(journal, limit);
-    if (!rkb_checkpoint_write(journal->checkpoint, &state, durable, error))
-        return false;
-    journal->written_low = state.low;
-    if (durable)
-        journal->durable_low = state.low;
-    return rkb_journal_remove_passed(journal, error);
 }
 
 static bool sync_directory(struct rkb_journal *journal, struct rkb_error *error)
@@ -198,8 +170,10 @@ static struct rkb_journal *new_journal(const struct rkb_journal_options *options
     journal->directory_fd = journal->lock_fd = -1;
     journal->directory = strdup(options->directory);
     journal->dictionary = rkb_dictionary_new();
-    journal->ranges = calloc(RKB_CHECKPOINT_RANGES, sizeof *journal->ranges);
-    if (journal->directory != NULL && journal->dictionary != NULL && journal->ranges != NULL)
+    journal->ranges = calloc(RKB_CHECKPOINT_ENTRIES, sizeof *journal->ranges);
+    journal->topics = calloc(RKB_CHECKPOINT_TOPICS, sizeof *journal->topics);
+    bool furnished = journal->ranges != NULL && journal->topics != NULL;
+    if (journal->directory != NULL && journal->dictionary != NULL && furnished)
         return journal;
     rkb_journal_close(journal);
     return NULL;
@@ -221,6 +195,8 @@ void rkb_journal_close(struct rkb_journal *journal)
     rkb_acks_free(journal->acks);
     rkb_dictionary_free(journal->dictionary);
     free(journal->ranges);
+    free(journal->topics);
+    free(journal->topic_lows);
     free(journal->staging);
     free(journal->directory);
     free(journal);

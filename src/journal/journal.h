@@ -101,12 +101,25 @@ bool rkb_sync_run(struct rkb_sync *job, struct rkb_error *error) RKB_MUST_CHECK;
 void rkb_journal_sync_end(struct rkb_journal *journal, struct rkb_sync *job, bool ran);
 
 /*
- * Writes the acks as the checkpoint: low no higher than `limit` (what is synced, or UINT64_MAX where `sync: none`).
+ * All messages of this topic with a number below `low` are settled; topic 0 stands for all marks and gaps. Kept in the
+ * checkpoint where it is above the common low: while one topic stands still, the others' are not sent again after a
+ * crash. Costs next to nothing: call it whenever a low has moved. Beyond the journal's end it counts up to that end.
+ */
+void rkb_journal_topic_low(struct rkb_journal *journal, uint32_t topic, uint64_t low);
+
+/* Settles a record that lies below its topic's low. False: RKB_NO_MEMORY. */
+bool rkb_journal_settle_known(struct rkb_journal *journal, const struct rkb_record *record,
+                              struct rkb_error *error) RKB_MUST_CHECK;
+
+/*
+ * Writes the acks as the checkpoint: nothing in it higher than `limit` (what is synced, or UINT64_MAX where `sync: none`).
  * `durable`: syncs it, and removes the segments it passed that nobody pins; else the next sync job makes it durable,
  * and the one after that removes.
  */
 bool rkb_journal_checkpoint(struct rkb_journal *journal, uint64_t limit, bool durable,
                             struct rkb_error *error) RKB_MUST_CHECK;
+/* True when a checkpoint written now would say more than the written one: low, or the lows of topics, have moved. */
+bool rkb_journal_checkpoint_due(const struct rkb_journal *journal, uint64_t limit);
 /* True when sync jobs would let segments go. */
 bool rkb_journal_removable(const struct rkb_journal *journal);
 

@@ -161,7 +161,7 @@ static bool load_checkpoint(struct recovery *recovery, uint64_t *generation, uin
 {
     struct rkb_journal *journal = recovery->journal;
     struct rkb_error trouble = {.text = "the checkpoint is missing"};
-    struct rkb_checkpoint_state state = {.ranges = journal->ranges};
+    struct rkb_checkpoint_state state = {.ranges = journal->ranges, .topics = journal->topics};
     enum rkb_checkpoint_found found = rkb_checkpoint_read(journal->directory, journal->id, journal->sys, &state,
                                                           generation, &trouble);
     if (found == RKB_CHECKPOINT_FAILED) {
@@ -188,6 +188,12 @@ static bool load_checkpoint(struct recovery *recovery, uint64_t *generation, uin
                 return false;
         *high = range->first + range->count - 1;
     }
+    for (uint32_t i = 0; i < state.topic_count; i++) {
+        rkb_journal_raise_topic(journal, state.topics[i].topic, state.topics[i].low);
+        if (state.topics[i].low > *high + 1)
+            *high = state.topics[i].low - 1;
+    }
+    journal->topic_lows_changed = false;
     journal->last_epoch = state.last_epoch;
     journal->last_mark_ms = state.last_mark_ms;
     journal->last_time_us = state.last_time_us;
@@ -253,6 +259,8 @@ static bool read_records(struct recovery *recovery, struct rkb_scan *scan, bool 
         if (*ended != RKB_PARSE_RECORD)
             return true;
         if (record.kind != RKB_DICTIONARY) {
+            if (!rkb_journal_settle_known(recovery->journal, &record, error))
+                return false;
             show(recovery, &record, all_marks);
         } else if (!rkb_journal_learn(recovery->journal, &record, error)) {
             scan->offset = before;

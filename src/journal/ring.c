@@ -39,7 +39,10 @@ struct page {
     alignas(64) _Atomic uint64_t tail;
     alignas(64) _Atomic int64_t read;
     alignas(64) _Atomic uint64_t low;
+    alignas(64) _Atomic uint64_t topics[RKB_RING_TOPICS];
 };
+
+_Static_assert(sizeof(struct page) <= PAGE_SIZE_IN_FILE, "the page holds all notes");
 
 struct rkb_ring {
     struct page *page;
@@ -158,6 +161,8 @@ static bool make_file(struct rkb_ring *ring, const struct rkb_ring_options *opti
     if (done && empty != NULL) {
         atomic_store(&ring->page->read, atomic_load(&empty->read));
         atomic_store(&ring->page->low, atomic_load(&empty->low));
+        for (size_t i = 0; i < RKB_RING_TOPICS; i++)
+            atomic_store(&ring->page->topics[i], atomic_load(&empty->topics[i]));
     }
     if (done && sys->rename(path, ring->path) != 0)
         done = rkb_fail_errno(error, "ring: cannot rename %s to its place", path);
@@ -364,4 +369,24 @@ void rkb_ring_note_low(struct rkb_ring *ring, uint64_t sequence)
 uint64_t rkb_ring_noted_low(const struct rkb_ring *ring)
 {
     return atomic_load_explicit(&ring->page->low, memory_order_relaxed);
+}
+
+void rkb_ring_note_topic_low(struct rkb_ring *ring, uint32_t topic, uint64_t sequence)
+{
+    if (topic < RKB_RING_TOPICS && sequence > rkb_ring_noted_topic_low(ring, topic))
+        atomic_store_explicit(&ring->page->topics[topic], sequence, memory_order_relaxed);
+}
+
+uint64_t rkb_ring_noted_topic_low(const struct rkb_ring *ring, uint32_t topic)
+{
+    return topic < RKB_RING_TOPICS ? atomic_load_explicit(&ring->page->topics[topic], memory_order_relaxed) : 0;
+}
+
+void rkb_ring_limit_notes(struct rkb_ring *ring, uint64_t next)
+{
+    if (atomic_load(&ring->page->low) > next)
+        atomic_store(&ring->page->low, next);
+    for (size_t i = 0; i < RKB_RING_TOPICS; i++)
+        if (atomic_load(&ring->page->topics[i]) > next)
+            atomic_store(&ring->page->topics[i], next);
 }

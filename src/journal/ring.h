@@ -7,7 +7,7 @@
  * published with release and read with acquire. The data is mapped twice, one copy behind the other, so
  * that every record is contiguous wherever it starts. On tmpfs it is a file that outlives kill -9:
  * head is stored after the record is whole, so what lies between tail and head is good. The first
- * page holds magic, version, size, journal id, salt, head, tail, and two notes for the next start (below).
+ * page holds magic, version, size, journal id, salt, head, tail, and the notes for the next start (below).
  * Records in it are sealed with the ring's salt.
  */
 #ifndef RKB_JOURNAL_RING_H
@@ -77,5 +77,15 @@ int64_t rkb_ring_noted_read(const struct rkb_ring *ring);
  */
 void rkb_ring_note_low(struct rkb_ring *ring, uint64_t sequence);
 uint64_t rkb_ring_noted_low(const struct rkb_ring *ring);
+/*
+ * ... and below which number all of a topic is settled, where that is more than the lowest of all says; topic 0 stands for
+ * marks and gaps. For topics below RKB_RING_TOPICS; of others nothing is noted, and 0 is read. A lower number than the
+ * noted one changes nothing.
+ */
+#define RKB_RING_TOPICS 472
+void rkb_ring_note_topic_low(struct rkb_ring *ring, uint32_t topic, uint64_t sequence);
+uint64_t rkb_ring_noted_topic_low(const struct rkb_ring *ring, uint32_t topic);
+/* Before the threads run: no note is to say something of numbers from `next` on, which were not given out yet. */
+void rkb_ring_limit_notes(struct rkb_ring *ring, uint64_t next);
 
 #endif

@@ -38,13 +38,22 @@ struct rkb_journal {
     int64_t last_time_us;
 
     struct rkb_checkpoint *checkpoint;
-    struct rkb_range *ranges;           /* RKB_CHECKPOINT_RANGES of them, to put a checkpoint together */
+    struct rkb_range *ranges;           /* RKB_CHECKPOINT_ENTRIES of them, to put a checkpoint together */
+    struct rkb_topic_low *topics;       /* RKB_CHECKPOINT_TOPICS of them, likewise */
+    uint64_t *topic_lows;               /* by topic number; 0: nothing is known */
+    uint32_t topic_low_count;
+    bool topic_lows_changed;            /* the written checkpoint says less */
     uint64_t written_low;               /* of the checkpoint that is written */
     uint64_t durable_low;               /* of the one that is synced: a power loss brings back no lower one */
+    bool checkpoint_unsynced;           /* the written one is not the synced one */
 
     uint8_t *staging;                   /* where a batch gets its salt before it is written */
     size_t staging_size;
 };
+
+/* settled.c */
+/* Below it all of this topic is settled; where memory runs out it is not kept, which is no harm. */
+void rkb_journal_raise_topic(struct rkb_journal *journal, uint32_t topic, uint64_t low);
 
 /* journal.c */
 bool rkb_journal_add_segment(struct rkb_journal *journal, struct rkb_segment *segment,

@@ -72,8 +72,10 @@ bool rkb_journal_sync_begin(struct rkb_journal *journal, bool records, struct rk
         good = add_file(job, journal->directory_fd, error);
     }
     /* Last, and only behind what it speaks of: run keeps this order. */
-    if (good && journal->durable_low < journal->written_low)
+    if (good && journal->checkpoint_unsynced) {
+        journal->checkpoint_unsynced = false;
         good = add_file(job, rkb_checkpoint_fd(journal->checkpoint), error);
+    }
     if (!good) {
         drop_files(job);
         journal->sync_failed = true;

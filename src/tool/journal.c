@@ -59,6 +59,9 @@ static void print_checkpoint(const struct rkb_inspection *inspection, FILE *out)
     fprintf(out, "checkpoint  all below %" PRIu64 " is settled", checkpoint->low);
     if (checkpoint->range_count > 0)
         fprintf(out, ", and %" PRIu64 " above it, up to %" PRIu64, checkpoint->settled_above, checkpoint->high);
+    if (checkpoint->topic_count > 0)
+        fprintf(out, "; of %" PRIu32 " topics all up to a number of its own, at most %" PRIu64,
+                checkpoint->topic_count, checkpoint->topic_high);
     fputc('\n', out);
 }
 

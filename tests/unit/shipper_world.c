@@ -397,8 +397,9 @@ void expect_arrived(struct world *world, uint64_t first, uint64_t last, bool aga
 /* Only the checkpoint's own file is looked at: the shipper may be making and removing segments meanwhile. */
 uint64_t checkpoint_on_disk(struct world *world)
 {
-    static struct rkb_range ranges[RKB_CHECKPOINT_RANGES];
-    struct rkb_checkpoint_state state = {.ranges = ranges};
+    static struct rkb_range ranges[RKB_CHECKPOINT_ENTRIES];
+    static struct rkb_topic_low topics[RKB_CHECKPOINT_TOPICS];
+    struct rkb_checkpoint_state state = {.ranges = ranges, .topics = topics};
     struct rkb_error error = {0};
     uint64_t generation;
     if (rkb_checkpoint_read(world->directory, rkb_journal_id(world->journal), &rkb_sys_posix, &state, &generation, &error)

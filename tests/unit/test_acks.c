@@ -28,7 +28,7 @@ static void in_order_low_follows(void **state)
         add(acks, i, i);
         assert_int_equal(rkb_acks_low(acks), i + 1);
     }
-    assert_int_equal(rkb_acks_ranges(acks, NULL, 0), 0);
+    assert_int_equal(rkb_acks_ranges(acks, UINT64_MAX, NULL, 0), 0);
     rkb_acks_free(acks);
 }
 
@@ -55,11 +55,29 @@ static void ranges_are_told_as_many_as_fit(void **state)
     add(acks, 20, 400);
     add(acks, 448, 511);        /* just a word */
     add(acks, 513, 513);
-    assert_int_equal(rkb_acks_ranges(acks, ranges, 8), 4);
+    assert_int_equal(rkb_acks_ranges(acks, UINT64_MAX, ranges, 8), 4);
     static const struct rkb_range expected[] = {{12, 1}, {20, 381}, {448, 64}, {513, 1}};
     assert_memory_equal(ranges, expected, sizeof expected);
-    assert_int_equal(rkb_acks_ranges(acks, ranges, 2), 2);
-    assert_memory_equal(ranges, expected, 2 * sizeof expected[0]);
+    assert_int_equal(rkb_acks_ranges(acks, UINT64_MAX, ranges, 2), 2);
+    assert_memory_equal(ranges, expected + 2, 2 * sizeof expected[0]);      /* the highest */
+    rkb_acks_free(acks);
+}
+
+static void no_range_goes_beyond_the_limit(void **state)
+{
+    (void)state;
+    struct rkb_acks *acks = rkb_acks_new(10);
+    add(acks, 12, 12);
+    add(acks, 20, 400);
+    for (uint64_t limit = 0; limit < 500; limit++) {
+        struct rkb_range ranges[3] = {{0, 0}};
+        size_t count = rkb_acks_ranges(acks, limit, ranges, 3);
+        assert_int_equal(count, (limit > 12) + (limit > 20));
+        if (limit > 12)
+            assert_true(ranges[0].first == 12 && ranges[0].count == 1);
+        if (limit > 20)
+            assert_true(ranges[1].first == 20 && ranges[1].count == (limit < 401 ? limit : 401) - 20);
+    }
     rkb_acks_free(acks);
 }
 
@@ -101,7 +119,7 @@ static void check_against(const struct rkb_acks *acks, const bool *settled, uint
         low++;
     assert_int_equal(rkb_acks_low(acks), base + low);
     static struct rkb_range ranges[MODEL];
-    size_t count = rkb_acks_ranges(acks, ranges, MODEL), at = 0;
+    size_t count = rkb_acks_ranges(acks, UINT64_MAX, ranges, MODEL), at = 0;
     for (uint64_t i = low; i < MODEL; i++) {
         assert_int_equal(rkb_acks_has(acks, base + i), settled[i]);
         if (settled[i] && (i == 0 || !settled[i - 1]))
@@ -151,12 +169,12 @@ static void growing_keeps_every_bit(void **state)
     (void)state;
     for (uint64_t top = 4030; top < 4100; top++) {
         struct rkb_acks *acks = rkb_acks_new(1);
-        struct rkb_range range;
+        struct rkb_range ranges[3];
         add(acks, 2, top);
         add(acks, 9000, 9000);
-        assert_int_equal(rkb_acks_ranges(acks, &range, 1), 1);
-        assert_int_equal(range.first, 2);
-        assert_int_equal(range.count, top - 1);
+        assert_int_equal(rkb_acks_ranges(acks, UINT64_MAX, ranges, 3), 2);
+        assert_int_equal(ranges[0].first, 2);
+        assert_int_equal(ranges[0].count, top - 1);
         for (uint64_t i = top + 1; i < 9000; i++)
             assert_false(rkb_acks_has(acks, i));
         rkb_acks_free(acks);
@@ -184,6 +202,7 @@ int main(void)
         cmocka_unit_test(in_order_low_follows),
         cmocka_unit_test(backwards_low_jumps_at_the_end),
         cmocka_unit_test(ranges_are_told_as_many_as_fit),
+        cmocka_unit_test(no_range_goes_beyond_the_limit),
         cmocka_unit_test(raising_settles_what_is_below),
         cmocka_unit_test(it_agrees_with_a_simple_model),
         cmocka_unit_test(growing_keeps_every_bit),

@@ -1,10 +1,15 @@
 /* Tests of the checkpoint: its two slots, torn and flipped at every byte; what the journal writes into it. */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "disks.h"
 #include "journal_support.h"
 
 #include "journal/checkpoint.h"
+#include "journal/raw.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,31 +17,47 @@
 #define FIRST_SLOT 4096
 #define SLOT 65536
 #define RANGES 5
-#define USED (56 + RANGES * 16)
+#define TOPICS 3
+#define USED (56 + RANGES * 16 + TOPICS * 16 + 8)
 
 static const uint8_t id[16] = {1, 2, 3, 4};
 
+/* What the states of this file are made of. */
+struct parts {
+    struct rkb_range ranges[RANGES];
+    struct rkb_topic_low topics[TOPICS];
+};
+
 /* The state that belongs to a number, so that a mixture of two shows. */
-static struct rkb_checkpoint_state state_for(uint64_t n, struct rkb_range ranges[RANGES])
+static struct rkb_checkpoint_state state_for(uint64_t n, struct parts *parts)
 {
+    memset(parts, 0, sizeof *parts);
     for (uint64_t i = 0; i < RANGES; i++)
-        ranges[i] = (struct rkb_range){n * 1000 + i * 10, n + i};
-    return (struct rkb_checkpoint_state){n * 100, n * 3, n * 5, (int64_t)n * 7, ranges, RANGES};
+        parts->ranges[i] = (struct rkb_range){n * 1000 + i * 10, n + i};
+    for (uint32_t i = 0; i < TOPICS; i++) {
+        parts->topics[i].topic = i * 2;
+        parts->topics[i].low = n * 100 + i + 1;
+    }
+    return (struct rkb_checkpoint_state){n * 100, n * 3, n * 5, (int64_t)n * 7, parts->ranges, RANGES, TOPICS,
+                                         parts->topics};
 }
 
 static enum rkb_checkpoint_found read_back(const char *directory, struct rkb_checkpoint_state *state,
                                            struct rkb_error *error)
 {
-    static struct rkb_range ranges[RKB_CHECKPOINT_RANGES];
+    static struct rkb_range ranges[RKB_CHECKPOINT_ENTRIES];
+    static struct rkb_topic_low topics[RKB_CHECKPOINT_TOPICS];
     uint64_t generation;
+    memset(topics, 0, sizeof topics);
     state->ranges = ranges;
+    state->topics = topics;
     return rkb_checkpoint_read(directory, id, &rkb_sys_posix, state, &generation, error);
 }
 
 static void assert_reads(const char *directory, uint64_t n)
 {
-    struct rkb_range ranges[RANGES];
-    struct rkb_checkpoint_state expected = state_for(n, ranges), got;
+    struct parts parts;
+    struct rkb_checkpoint_state expected = state_for(n, &parts), got;
     struct rkb_error error = {0};
     assert_int_equal(read_back(directory, &got, &error), RKB_CHECKPOINT_READ);
     assert_int_equal(got.low, expected.low);
@@ -44,13 +65,15 @@ static void assert_reads(const char *directory, uint64_t n)
     assert_int_equal(got.last_mark_ms, expected.last_mark_ms);
     assert_int_equal(got.last_time_us, expected.last_time_us);
     assert_int_equal(got.range_count, RANGES);
-    assert_memory_equal(got.ranges, ranges, sizeof ranges);
+    assert_memory_equal(got.ranges, parts.ranges, sizeof parts.ranges);
+    assert_int_equal(got.topic_count, TOPICS);
+    assert_memory_equal(got.topics, parts.topics, sizeof parts.topics);
 }
 
 static void write_state(struct rkb_checkpoint *checkpoint, uint64_t n)
 {
-    struct rkb_range ranges[RANGES];
-    struct rkb_checkpoint_state state = state_for(n, ranges);
+    struct parts parts;
+    struct rkb_checkpoint_state state = state_for(n, &parts);
     struct rkb_error error;
     assert_true(rkb_checkpoint_write(checkpoint, &state, false, &error));
 }
@@ -58,8 +81,8 @@ static void write_state(struct rkb_checkpoint *checkpoint, uint64_t n)
 /* A file whose latest states are numbers 1 (made with the file), 2, ... last. */
 static void make_file(const char *directory, uint64_t last)
 {
-    struct rkb_range ranges[RANGES];
-    struct rkb_checkpoint_state first = state_for(1, ranges);
+    struct parts parts;
+    struct rkb_checkpoint_state first = state_for(1, &parts);
     struct rkb_error error;
     struct rkb_checkpoint *checkpoint = rkb_checkpoint_open(directory, id, &rkb_sys_posix, 0, &first, &error);
     assert_non_null(checkpoint);
@@ -149,6 +172,73 @@ static void every_cut_of_the_file(void **state)
     free(path);
 }
 
+/*
+ * Where nothing is said of topics a slot is what it was before there were any; where something is, a program that knows of
+ * none finds its checksum over all it knows.
+ */
+static void what_came_before_topics_reads_and_is_read(void **state)
+{
+    char *path = join(*state, "checkpoint");
+    size_t size;
+    struct rkb_error error;
+    struct parts parts;
+    struct rkb_checkpoint_state old = state_for(1, &parts), got;
+    old.topic_count = 0;
+    rkb_checkpoint_close(rkb_checkpoint_open(*state, id, &rkb_sys_posix, 0, &old, &error));
+    uint8_t *bytes = read_whole(path, &size);
+    const uint8_t *slot = bytes + slot_of(1);
+    for (size_t i = 56 + RANGES * 16; i < SLOT; i++)
+        assert_int_equal(slot[i], 0);
+    assert_int_equal(rkb_raw_u32(slot + 52), 0);
+    assert_int_equal(read_back(*state, &got, &error), RKB_CHECKPOINT_READ);
+    assert_int_equal(got.topic_count, 0);
+    assert_int_equal(got.low, old.low);
+    assert_memory_equal(got.ranges, parts.ranges, sizeof parts.ranges);
+    free(bytes);
+    unlink(path);
+
+    make_file(*state, 1);
+    bytes = read_whole(path, &size);
+    slot = bytes + slot_of(1);
+    assert_int_equal(rkb_raw_u32(bytes + 8), 1);
+    assert_int_equal(rkb_raw_u32(slot + 48), RANGES);
+    assert_int_equal(rkb_raw_u64(slot), XXH3_64bits(slot + 8, 56 + RANGES * 16 - 8));
+    free(bytes);
+    free(path);
+}
+
+/* Many topics leave room for ranges, and all of it fits. */
+static void as_many_topics_as_fit_come_back(void **state)
+{
+    struct rkb_recovery recovery;
+    struct rkb_error error;
+    struct batch batch = {0};
+    struct rkb_journal *journal = open_journal(*state, 64 * MIB, 8 * MIB, &recovery);
+    for (uint32_t topic = 1; topic <= 4000; topic++) {
+        char name[16];
+        snprintf(name, sizeof name, "t%u", (unsigned)topic);
+        batch_name(&batch, RKB_NAME_TOPIC, name);
+    }
+    for (uint64_t i = 1; i <= 8000; i++)
+        batch_message_of(&batch, i, 10, (uint32_t)(i - 1) % 4000 + 1);
+    append_batch(journal, &batch);
+    for (uint32_t topic = 1; topic <= 4000; topic++)
+        rkb_journal_topic_low(journal, topic, 4001);
+    for (uint64_t i = 4002; i <= 8000; i += 2)
+        settle(journal, i, i);
+    assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, true, &error));
+    rkb_journal_close(journal);
+    journal = open_journal(*state, 64 * MIB, 8 * MIB, &recovery);
+    const struct rkb_acks *acks = rkb_journal_acks(journal);
+    for (uint64_t i = 1; i <= 4000; i++)
+        assert_int_equal(rkb_acks_has(acks, i), i <= RKB_CHECKPOINT_TOPICS);
+    for (uint64_t i = 4001; i <= 8000; i++)
+        assert_int_equal(rkb_acks_has(acks, i),
+                         i % 2 == 0 && i > 8000 - 2 * (RKB_CHECKPOINT_ENTRIES - RKB_CHECKPOINT_TOPICS));
+    rkb_journal_close(journal);
+    batch_free(&batch);
+}
+
 static void a_damaged_head_a_foreign_and_a_newer_file_are_told(void **state)
 {
     char *path = join(*state, "checkpoint");
@@ -165,8 +255,8 @@ static void a_damaged_head_a_foreign_and_a_newer_file_are_told(void **state)
     }
     free(bytes);
     static const uint8_t other[16] = {9};
-    struct rkb_range ranges[RANGES];
-    struct rkb_checkpoint_state first = state_for(1, ranges);
+    struct parts parts;
+    struct rkb_checkpoint_state first = state_for(1, &parts);
     rkb_checkpoint_close(rkb_checkpoint_open(*state, other, &rkb_sys_posix, 0, &first, &error));
     assert_int_equal(read_back(*state, &got, &error), RKB_CHECKPOINT_BAD);
     assert_non_null(strstr(error.text, "another journal"));
@@ -176,11 +266,11 @@ static void a_damaged_head_a_foreign_and_a_newer_file_are_told(void **state)
 static void a_write_that_fails_goes_to_the_same_slot_again(void **state)
 {
     for (int kind = 0; kind < 2; kind++) {
-        struct rkb_range ranges[RANGES];
+        struct parts parts;
         struct rkb_error error = {0};
         make_file(*state, 4);
         struct rkb_checkpoint *checkpoint = rkb_checkpoint_open(*state, id, faulty_disk(), 4, NULL, &error);
-        struct rkb_checkpoint_state next = state_for(5, ranges);
+        struct rkb_checkpoint_state next = state_for(5, &parts);
         for (int attempt = 0; attempt < 3; attempt++) {
             fail_call(kind == 0 ? CALL_PWRITE : CALL_FDATASYNC, 1, EIO);
             assert_false(rkb_checkpoint_write(checkpoint, &next, true, &error));
@@ -215,7 +305,7 @@ static void as_many_ranges_as_fit_come_back(void **state)
     journal = open_journal(*state, 64 * MIB, 8 * MIB, &recovery);
     const struct rkb_acks *acks = rkb_journal_acks(journal);
     for (uint64_t i = 1; i <= 20000; i++)
-        assert_int_equal(rkb_acks_has(acks, i), i % 2 == 0 && i <= 2 * RKB_CHECKPOINT_RANGES);
+        assert_int_equal(rkb_acks_has(acks, i), i % 2 == 0 && i > 20000 - 2 * RKB_CHECKPOINT_ENTRIES);
     assert_int_equal(recovery.low, 1);
     assert_int_equal(recovery.next_sequence, 20001);
     rkb_journal_close(journal);
@@ -335,6 +425,8 @@ int main(void)
         in_directory(every_flip_leaves_the_other_slot),
         in_directory(every_torn_write_leaves_the_other_slot),
         in_directory(every_cut_of_the_file),
+        in_directory(what_came_before_topics_reads_and_is_read),
+        in_directory(as_many_topics_as_fit_come_back),
         in_directory(a_damaged_head_a_foreign_and_a_newer_file_are_told),
         in_directory(a_write_that_fails_goes_to_the_same_slot_again),
         in_directory(as_many_ranges_as_fit_come_back),

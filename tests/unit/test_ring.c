@@ -228,16 +228,40 @@ static void an_empty_ring_of_another_size_is_made_anew_with_its_notes(void **sta
     assert_true(get(ring, 1));
     rkb_ring_note_read(ring, 77);
     rkb_ring_note_low(ring, 2);
+    rkb_ring_note_topic_low(ring, RKB_RING_TOPICS - 1, 3);
     rkb_ring_close(ring);
     ring = must_open(*state, 20000);
     assert_int_equal(rkb_ring_size(ring), 20480);
     assert_int_equal(rkb_ring_noted_read(ring), 77);
     assert_int_equal(rkb_ring_noted_low(ring), 2);
+    assert_int_equal(rkb_ring_noted_topic_low(ring, RKB_RING_TOPICS - 1), 3);
     assert_true(put(ring, 2, 0));
     rkb_ring_close(ring);
     assert_int_equal(count_files(*state, ".new"), 0);
     ring = must_open(*state, 20000);
     assert_true(get(ring, 2));
+    rkb_ring_close(ring);
+}
+
+static void each_topics_low_is_noted_for_the_next_start(void **state)
+{
+    struct rkb_ring *ring = must_open(*state, 8192);
+    assert_true(put(ring, 1, 0));
+    for (uint32_t topic = 0; topic < RKB_RING_TOPICS + 10; topic++)
+        rkb_ring_note_topic_low(ring, topic, topic * 3 + 1);
+    rkb_ring_note_topic_low(ring, 100, 7);      /* lower: it knows better */
+    for (int restart = 0; restart < 2; restart++) {
+        for (uint32_t topic = 0; topic < RKB_RING_TOPICS + 10; topic++)
+            assert_int_equal(rkb_ring_noted_topic_low(ring, topic), topic < RKB_RING_TOPICS ? topic * 3 + 1 : 0);
+        rkb_ring_close(ring);
+        ring = must_open(*state, 8192);
+    }
+    rkb_ring_note_low(ring, 60);
+    rkb_ring_limit_notes(ring, 50);
+    for (uint32_t topic = 0; topic < RKB_RING_TOPICS; topic++)
+        assert_int_equal(rkb_ring_noted_topic_low(ring, topic), topic * 3 + 1 < 50 ? topic * 3 + 1 : 50);
+    assert_int_equal(rkb_ring_noted_low(ring), 50);
+    assert_true(get(ring, 1));                  /* what is in it is as it was */
     rkb_ring_close(ring);
 }
 
@@ -392,6 +416,7 @@ int main(void)
         cmocka_unit_test(what_is_kept_stays_free),
         cmocka_unit_test(two_threads_without_a_lock),
         cmocka_unit_test_setup_teardown(what_was_not_consumed_is_found_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_topics_low_is_noted_for_the_next_start, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_empty_ring_of_another_size_is_made_anew_with_its_notes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_outlives_kill_9, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_ours_is_refused_and_left_alone, set_up, tear_down),

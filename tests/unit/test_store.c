@@ -104,15 +104,20 @@ static bool put(struct test *test, const struct rkb_record *record)
     return true;
 }
 
-static bool put_message(struct test *test, uint32_t route)
+static bool put_message_for(struct test *test, uint32_t route, uint32_t topic)
 {
     static const uint8_t value[1000];
     const struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = test->next, .time_us = 5000, .epoch = 1,
-                                      .route = route, .topic = 1, .value = {value, sizeof value}};
+                                      .route = route, .topic = topic, .value = {value, sizeof value}};
     if (!put(test, &record))
         return false;
     test->next++;
     return true;
+}
+
+static bool put_message(struct test *test, uint32_t route)
+{
+    return put_message_for(test, route, 1);
 }
 
 static void put_messages(struct test *test, uint32_t route, size_t count)
@@ -245,6 +250,54 @@ static void test_what_is_settled_does_not_wait(void **state)
     assert_int_equal(waiting(test, 1), 2);
     assert_int_equal(waiting(test, 2), 4);
     assert_int_equal(test->store.next_sequence, 21);
+}
+
+/* One topic stands still, the others' records were acknowledged: killed, only the one's and what was in flight waits. */
+static void test_what_a_topics_low_settles_does_not_wait(void **state)
+{
+    struct test *test = *state;
+    open_store(test);
+    put_names(test);
+    put_name(test, RKB_NAME_TOPIC, "moving");
+    for (int i = 0; i < 10; i++) {      /* 1, 3, 5 ... stand still */
+        assert_true(put_message_for(test, 1, 1));
+        assert_true(put_message_for(test, 2, 2));
+    }
+    assert_true(take(test));
+    rkb_ring_note_low(test->store.ring, 1);
+    rkb_ring_note_topic_low(test->store.ring, 2, 15);
+    for (int restart = 0; restart < 2; restart++) {
+        reopen_store(test);
+        const struct rkb_acks *acks = rkb_journal_acks(test->store.journal);
+        for (uint64_t i = 1; i <= 20; i++)
+            assert_int_equal(rkb_acks_has(acks, i), i % 2 == 0 && i < 15);
+        assert_int_equal(waiting(test, 1), 10);
+        assert_int_equal(waiting(test, 2), 3);
+    }
+    /* From here on the checkpoint says so too: a power loss takes the ring. */
+    assert_true(rkb_journal_checkpoint(test->store.journal, UINT64_MAX, true, NULL));
+    rkb_store_close(&test->store, true);
+    open_store(test);
+    assert_int_equal(waiting(test, 1), 10);
+    assert_int_equal(waiting(test, 2), 3);
+}
+
+/* A journal put back from an older copy gives numbers out again: what the ring notes of them was said of other messages. */
+static void test_notes_of_numbers_not_given_out_say_nothing(void **state)
+{
+    struct test *test = *state;
+    open_store(test);
+    put_names(test);
+    put_messages(test, 1, 10);
+    assert_true(take(test));
+    rkb_ring_note_low(test->store.ring, 5);
+    rkb_ring_note_topic_low(test->store.ring, 1, 1000);
+    reopen_store(test);
+    assert_int_equal(waiting(test, 1), 0);
+    put_messages(test, 1, 10);
+    assert_true(take(test));
+    reopen_store(test);
+    assert_int_equal(waiting(test, 1), 10);
 }
 
 /* All shipped and gone: numbers still go on, and a mark or gap is no message. */
@@ -555,6 +608,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_after_a_kill, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_after_a_kill_between_append_and_consume, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_settled_does_not_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_a_topics_low_settles_does_not_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_notes_of_numbers_not_given_out_say_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_numbers_go_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_ring_left_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_marks_in_the_ring, set_up, tear_down),
