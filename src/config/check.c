@@ -112,6 +112,35 @@ static void check_password(struct rkb_reading *reading, const struct rkb_section
     explicit_bzero(password, sizeof password);
 }
 
+/* Without TLS none of its settings means anything, and to believe that one did would be dangerous. */
+static void refuse_tls(struct rkb_reading *reading, const struct rkb_section *section)
+{
+    for (size_t i = 0; i < rkb_setting_count; i++) {
+        const char *path = rkb_settings[i].path;
+        if (strncmp(path, "redis.*.tls_", strlen("redis.*.tls_")) == 0 && rkb_reading_node(section, path) != NULL)
+            rkb_reading_mistake(reading, section, path, "only a rediss:// url (TLS) has use for it");
+    }
+}
+
+static void check_tls(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_source *source)
+{
+    struct rkb_error error;
+    const char *setting;
+    char path[64];
+    drop_empty(&source->tls.server_name);
+    struct rkb_tls_options options = rkb_config_tls(source);
+    if (options.certificate_file != NULL && options.key_file == NULL) {
+        rkb_reading_mistake(reading, section, "redis.*.tls_certificate_file", "tls_key_file, its key, is missing");
+    } else if (options.certificate_file == NULL && options.key_file != NULL) {
+        rkb_reading_mistake(reading, section, "redis.*.tls_key_file", "tls_certificate_file, its certificate, is missing");
+    } else if (options.key_file == NULL && options.key_password_file != NULL) {
+        rkb_reading_mistake(reading, section, "redis.*.tls_key_password_file", "there is no tls_key_file");
+    } else if (!rkb_tls_check(&options, &setting, &error)) {
+        snprintf(path, sizeof path, "redis.*.%s", setting != NULL ? setting : "url");
+        rkb_reading_mistake(reading, section, path, "%s", error.text);
+    }
+}
+
 static void check_source(struct rkb_reading *reading, const struct rkb_section *section,
                          struct rkb_config_source *source)
 {
@@ -123,6 +152,10 @@ static void check_source(struct rkb_reading *reading, const struct rkb_section *
     } else {
         take_from_url(reading, section, "redis.*.user", source->url.user, &source->user);
         take_from_url(reading, section, "redis.*.password", source->url.password, &source->password);
+        if (source->url.is_tls)
+            check_tls(reading, section, source);
+        else if (source->url_text != NULL)
+            refuse_tls(reading, section);
     }
     check_password(reading, section, source);
     if (source->reconnect_min > source->reconnect_max)

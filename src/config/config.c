@@ -87,3 +87,16 @@ bool rkb_config_password(const struct rkb_config_source *source, char *out, size
     memcpy(out, password, strlen(password) + 1);
     return true;
 }
+
+struct rkb_tls_options rkb_config_tls(const struct rkb_config_source *source)
+{
+    return (struct rkb_tls_options){
+        .ca_file = source->tls.ca_file,
+        .ca_directory = source->tls.ca_directory,
+        .certificate_file = source->tls.certificate_file,
+        .key_file = source->tls.key_file,
+        .key_password_file = source->tls.key_password_file,
+        .server_name = source->tls.server_name,
+        .unverified = source->tls.verify == 0,
+    };
+}

@@ -17,6 +17,7 @@
 #include "config/settings.h"
 #include "kafka/client.h"
 #include "message/template.h"
+#include "redis/tls.h"
 #include "redis/url.h"
 
 struct rkb_texts {
@@ -34,6 +35,10 @@ struct rkb_config_source {
     char *url_text;
     struct rkb_redis_url url;
     char *user, *password, *password_file;      /* NULL where not given; user and password may come from the url */
+    struct {
+        char *ca_file, *ca_directory, *certificate_file, *key_file, *key_password_file, *server_name;
+        int verify;                             /* 0: no, 1: yes */
+    } tls;
     int64_t connect_timeout, heartbeat, heartbeat_timeout, reconnect_min, reconnect_max, healthy_after;
     uint64_t max_message_size;
     int64_t watch;                              /* RKB_SYNC_NONE: none */
@@ -96,6 +101,8 @@ bool rkb_config_password(const struct rkb_config_source *source, char *out, size
                          struct rkb_error *error) RKB_MUST_CHECK;
 /* The largest record that ring and journal of these settings take, in bytes. */
 uint64_t rkb_config_record_limit(const struct rkb_config *config);
+/* What TLS needs to know; its texts are the source's. */
+struct rkb_tls_options rkb_config_tls(const struct rkb_config_source *source);
 /* Makes the control socket's directory (0755) where it is missing. The journal makes its own. */
 bool rkb_config_make_directory(const struct rkb_config *config, struct rkb_error *error) RKB_MUST_CHECK;
 

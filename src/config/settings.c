@@ -24,6 +24,7 @@
 #define ROUTE(member) offsetof(struct rkb_config_route, member)
 
 static const char *const delivery_words[] = {"at-least-once", "exactly-once", NULL};
+static const char *const truth_words[] = {"no", "yes", NULL};
 static const char *const sync_words[] = {"none", "always", NULL};
 static const char *const watch_words[] = {"none", NULL};
 static const char *const yes_words[] = {"no", "yes", NULL};
@@ -41,13 +42,28 @@ const struct rkb_setting rkb_settings[] = {
      .help = "How long SIGTERM waits for Kafka to take what is left; the rest stays in the journal."},
 
     {.path = "redis.*.url", .type = RKB_SETTING_URL, .offset = SOURCE(url_text), .required = true,
-     .help = "Where this Redis is: redis://[user@]host[:port] or unix:///path."},
+     .help = "Where this Redis is: redis://[user@]host[:port], rediss:// (TLS) or unix:///path."},
     {.path = "redis.*.user", .type = RKB_SETTING_TEXT, .offset = SOURCE(user),
      .help = "ACL user for AUTH, where the url names none."},
     {.path = "redis.*.password", .type = RKB_SETTING_TEXT, .offset = SOURCE(password), .secret = true,
      .help = "Password for AUTH; better from the environment, as ${NAME}, or by password_file."},
     {.path = "redis.*.password_file", .type = RKB_SETTING_PATH, .offset = SOURCE(password_file),
      .help = "File with the password, read again at each reconnect; one newline at its end does not count."},
+    {.path = "redis.*.tls_ca_file", .type = RKB_SETTING_PATH, .offset = SOURCE(tls.ca_file),
+     .help = "PEM file of the CAs that may sign the server's certificate, by default this system's; for rediss://."},
+    {.path = "redis.*.tls_ca_directory", .type = RKB_SETTING_PATH, .offset = SOURCE(tls.ca_directory),
+     .help = "Directory of such files, named as openssl rehash names them."},
+    {.path = "redis.*.tls_certificate_file", .type = RKB_SETTING_PATH, .offset = SOURCE(tls.certificate_file),
+     .help = "PEM file with our certificate and what leads to its CA, where Redis asks for one."},
+    {.path = "redis.*.tls_key_file", .type = RKB_SETTING_PATH, .offset = SOURCE(tls.key_file),
+     .help = "PEM file with the private key of that certificate."},
+    {.path = "redis.*.tls_key_password_file", .type = RKB_SETTING_PATH, .offset = SOURCE(tls.key_password_file),
+     .help = "File with the password of that key, where it is encrypted."},
+    {.path = "redis.*.tls_server_name", .type = RKB_SETTING_TEXT, .offset = SOURCE(tls.server_name),
+     .help = "Name or address that the server's certificate must be for, by default the url's host."},
+    {.path = "redis.*.tls_verify", .type = RKB_SETTING_WORD, .offset = SOURCE(tls.verify), .initial = "yes",
+     .words = truth_words,
+     .help = "Whether the server's certificate is verified; no believes whoever answers, and is warned about."},
     {.path = "redis.*.connect_timeout", .type = RKB_SETTING_DURATION, .offset = SOURCE(connect_timeout),
      .initial = "5s", .least = MS(10), .most = MINUTES(10), .help = "How long a connection may take to be ready."},
     {.path = "redis.*.heartbeat", .type = RKB_SETTING_DURATION, .offset = SOURCE(heartbeat), .initial = "5s",

@@ -50,6 +50,7 @@ struct rkb_route_snapshot {
 struct rkb_source_snapshot {
     const char *name, *url, *error;     /* url without password; error "" or why the last connection ended */
     bool connected, paused;
+    bool unverified;                    /* TLS that does not look who answers */
     uint32_t subscribed, wanted;
     uint64_t connections_total, gaps_total, overlaps_total, bytes_total;
     struct rkb_stall_snapshot {         /* Redis's output buffer for us; negative: unknown */

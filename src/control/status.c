@@ -88,6 +88,13 @@ static void disconnected(const struct rkb_snapshot *snapshot, struct reasons *re
     }
 }
 
+static void unverified(const struct rkb_snapshot *snapshot, struct reasons *reasons)
+{
+    for (size_t i = 0; i < snapshot->source_count; i++)
+        if (snapshot->sources[i].unverified)
+            because(reasons, "source %s believes whoever answers (tls_verify: no)", snapshot->sources[i].name);
+}
+
 static void kafka_away(const struct rkb_snapshot *snapshot, struct reasons *reasons)
 {
     if (!snapshot->kafka.connected)
@@ -141,6 +148,7 @@ static const struct {
     {RKB_VERDICT_WARN, filling},
     {RKB_VERDICT_WARN, waiting},
     {RKB_VERDICT_WARN, leaving},
+    {RKB_VERDICT_WARN, unverified},
 };
 
 enum rkb_verdict rkb_verdict(const struct rkb_snapshot *snapshot, struct rkb_buffer *why)

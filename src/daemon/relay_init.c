@@ -132,6 +132,7 @@ static struct rkb_subscriber *subscriber_of(struct rkb_relay_source *source)
     snprintf(client_name, sizeof client_name, "rkbridge:%s", relay->options.config->instance);
     struct rkb_subscriber_options options = {
         .url = config->url,
+        .tls = rkb_config_tls(config),
         .user = config->user,
         .password = config->password != NULL || config->password_file != NULL ? password_of : NULL,
         .client_name = client_name,
@@ -250,10 +251,18 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
     return true;
 }
 
+static void warn_unverified(struct rkb_relay *relay, const struct rkb_relay_source *source)
+{
+    if (source->config->url.is_tls && source->config->tls.verify == 0)
+        rkb_log(relay->options.log, RKB_LOG_WARN, source->object, "tls_unverified",
+                "tls_verify is no: whoever answers is believed to be this Redis, and gets its password");
+}
+
 void rkb_relay_start(struct rkb_relay *relay, struct rkb_shipper *shipper)
 {
     relay->shipper = shipper;
     for (size_t i = 0; i < relay->options.config->source_count; i++) {
+        warn_unverified(relay, &relay->sources[i]);
         if (relay->sources[i].watch != NULL)
             rkb_watch_start(relay->sources[i].watch);
         else

@@ -130,6 +130,7 @@ static void fill_source(struct rkb_view *view, size_t index)
         .url = text->url,
         .error = text->error,
         .connected = figures.connected,
+        .unverified = source->config->url.is_tls && source->config->tls.verify == 0,
         .paused = view->options.relay->paused,
         .subscribed = figures.subscribed,
         .wanted = (uint32_t)rkb_router_count(source->router),

@@ -373,6 +373,7 @@ static struct rkb_watcher *watcher_of(struct rkb_watch *watch)
     const struct rkb_config_source *config = watch->source->config;
     const struct rkb_watcher_options options = {
         .url = &config->url,
+        .tls = rkb_config_tls(config),
         .user = config->user,
         .password = config->password != NULL || config->password_file != NULL ? password_of : NULL,
         .deadline_us = config->connect_timeout,

@@ -170,7 +170,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     rkb_guard_enter(connection->guard);
     if (connection->awaited != NULL) {
         rkb_format_duration(time, sizeof time, connection->options.deadline_us);
-        rkb_fail(&error, RKB_TIMEOUT, "%s did not come within %s", connection->awaited, time);
+        if (connection->state == CONNECTING)
+            rkb_transport_overdue(connection->transport, time, &error);
+        else
+            rkb_fail(&error, RKB_TIMEOUT, "%s did not come within %s", connection->awaited, time);
         rkb_connection_fail(connection, &error);
     } else if (connection->beating) {
         beat(connection);
@@ -514,8 +517,13 @@ struct rkb_connection *rkb_connection_new(struct event_base *base, const struct 
     connection->timer = evtimer_new(base, on_timer, connection);
     connection->resume = evtimer_new(base, on_resume, connection);
     connection->resp = rkb_resp_new(&of_resp, options->max_message_size, connection);
-    connection->transport = rkb_transport_new(base, options->url, options->heartbeat_us + options->heartbeat_timeout_us,
-                                              options->sys, guard, &of_transport, connection);
+    const struct rkb_transport_options to = {
+        .url = options->url,
+        .tls = options->tls,
+        .silence_us = options->heartbeat_us + options->heartbeat_timeout_us,
+        .sys = options->sys,
+    };
+    connection->transport = rkb_transport_new(base, &to, guard, &of_transport, connection);
     if (connection->timer == NULL || connection->resume == NULL || connection->resp == NULL || connection->transport == NULL) {
         rkb_connection_free(connection);
         return NULL;

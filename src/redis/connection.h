@@ -20,6 +20,7 @@ struct rkb_connection;
 /* All lent for the connection's life. */
 struct rkb_connection_options {
     const struct rkb_redis_url *url;
+    struct rkb_tls_options tls;         /* for a rediss:// url */
     const char *user;                   /* overrides the url's; NULL or "": none */
     bool (*password)(void *context, char *out, size_t size, struct rkb_error *error);      /* NULL: the url's */
     void *password_context;

@@ -430,6 +430,7 @@ static struct rkb_connection *new_connection(struct event_base *base, struct rkb
     };
     const struct rkb_connection_options of_connection = {
         .url = &subscriber->url,
+        .tls = options->tls,
         .user = subscriber->user,
         .password = options->password,
         .password_context = subscriber->context,

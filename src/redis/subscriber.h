@@ -17,12 +17,14 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/sys.h"
+#include "redis/tls.h"
 #include "redis/url.h"
 
 struct rkb_subscriber;
 
 struct rkb_subscriber_options {
     struct rkb_redis_url url;
+    struct rkb_tls_options tls;     /* for a rediss:// url; its texts are lent for the subscriber's life */
     const char *user;               /* overrides the url's; NULL or "": none */
     /*
      * Asked at each connect, with the context of the events, so that a changed password file counts. Fills out; false

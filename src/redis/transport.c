@@ -1,22 +1,26 @@
 /*
  * transport -- see transport.h.
  *
- * The bufferevent connects and writes (and would carry TLS). It does not read: libevent 2.1 reads 4 KiB at a time and
- * asks before each how much there is. An event of ours on the same socket reads into one buffer, up to a budget for one
- * turn of the loop; it is level-triggered, so what is left calls it again.
+ * The bufferevent connects and writes. It does not read: libevent 2.1 reads 4 KiB at a time and asks before each how much
+ * there is. An event of ours on the same socket reads into one buffer, up to a budget for one turn of the loop; it is
+ * level-triggered, so what is left calls it again. TLS stands between (tls.h, not libevent's, which could not tell when a
+ * read began): it reads from the socket by itself, and what it wants sent goes through the bufferevent. What it has
+ * taken from the socket and not handed on makes no event, so that a timer goes on with it.
+ *
+ * A write that fails ends nothing yet: the read that follows hands on what came before, and perhaps why (Redis's
+ * words, a TLS alert).
  */
 #include "redis/transport.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "redis/resolver.h"
 
 enum {
     READ_SIZE = 64 * 1024,
@@ -35,31 +39,58 @@ struct address {
 
 struct rkb_transport {
     struct event_base *base;
-    const struct rkb_redis_url *url;
-    const struct rkb_sys *sys;
+    struct rkb_transport_options options;
     struct rkb_guard *guard;
     struct rkb_transport_events events;
     void *context;
-    unsigned silence_ms;
     struct rkb_resolver *resolver;
     struct address addresses[MOST_ADDRESSES];
     unsigned known, tried;              /* addresses, and those tried in this open */
     unsigned opens;                     /* each open begins with another address */
-    struct bufferevent *stream;
-    struct event *readable;             /* not NULL: open */
+    struct bufferevent *stream;         /* not NULL: connecting, or connected */
+    struct event *readable;             /* not NULL: connected */
+    struct rkb_tls *tls;                /* not NULL: connected, and over TLS */
+    struct event *leftover;             /* TLS: what it holds is handed on in the loop's next turn */
+    bool open;                          /* said so */
     bool paused;
+    struct rkb_error unwritten;         /* a write failed; code RKB_OK: none did */
     uint8_t buffer[READ_SIZE];
 };
+
+/* Hands what TLS wants sent to the bufferevent. */
+static void send_outgoing(struct rkb_transport *transport)
+{
+    struct rkb_slice outgoing = rkb_tls_outgoing(transport->tls);
+    if (outgoing.size > 0)
+        (void)bufferevent_write(transport->stream, outgoing.data, outgoing.size);
+    rkb_tls_sent(transport->tls);
+}
+
+/* Says goodbye where that can be done at once. */
+static void end_tls(struct rkb_transport *transport)
+{
+    rkb_tls_goodbye(transport->tls);
+    struct rkb_slice outgoing = rkb_tls_outgoing(transport->tls);
+    if (outgoing.size > 0 && evbuffer_get_length(bufferevent_get_output(transport->stream)) == 0)
+        (void)send(bufferevent_getfd(transport->stream), outgoing.data, outgoing.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    rkb_tls_free(transport->tls);
+    transport->tls = NULL;
+}
 
 void rkb_transport_close(struct rkb_transport *transport)
 {
     rkb_resolver_cancel(transport->resolver);
+    if (transport->tls != NULL)
+        end_tls(transport);
+    if (transport->leftover != NULL)
+        event_free(transport->leftover);
     if (transport->readable != NULL)
         event_free(transport->readable);
     if (transport->stream != NULL)
         bufferevent_free(transport->stream);
-    transport->readable = NULL;
+    transport->leftover = transport->readable = NULL;
     transport->stream = NULL;
+    transport->open = false;
 }
 
 static void fail(struct rkb_transport *transport, const struct rkb_error *error)
@@ -68,14 +99,35 @@ static void fail(struct rkb_transport *transport, const struct rkb_error *error)
     transport->events.broken(transport->context, error);
 }
 
-/* Why the socket broke, as the kernel says it. */
-static void explain(const struct rkb_transport *transport, const char *what, int number, struct rkb_error *error)
+/* The url without its user. */
+static void show_place(const struct rkb_transport *transport, char *out, unsigned size)
 {
-    char place[sizeof transport->url->host + 64];
-    struct rkb_redis_url url = *transport->url;
+    struct rkb_redis_url url = *transport->options.url;
     url.user[0] = '\0';
-    rkb_redis_url_show(&url, place, sizeof place);
-    rkb_fail(error, RKB_CLOSED, "%s %s: %s", what, place, number == 0 ? "the connection broke" : strerror(number));
+    rkb_redis_url_show(&url, out, size);
+}
+
+#define PLACE_SIZE (sizeof((struct rkb_redis_url *)0)->host + 64)
+
+/* What went wrong while doing what with this Redis. */
+static void explain(const struct rkb_transport *transport, const char *what, enum rkb_code code, const char *why,
+                    struct rkb_error *error)
+{
+    char place[PLACE_SIZE];
+    show_place(transport, place, sizeof place);
+    rkb_fail(error, code, "%s %s: %s", what, place, why);
+}
+
+/* Why the socket broke, as the kernel says it. */
+static void explain_system(const struct rkb_transport *transport, const char *what, int number, struct rkb_error *error)
+{
+    explain(transport, what, RKB_CLOSED, number == 0 ? "the connection broke" : strerror(number), error);
+}
+
+static void explain_tls(const struct rkb_transport *transport, struct rkb_error *error)
+{
+    struct rkb_error why = *error;
+    explain(transport, "TLS with", why.code, why.text, error);
 }
 
 /*
@@ -108,38 +160,116 @@ static void set_tcp_options(const struct rkb_transport *transport, int fd)
         {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
         {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
         {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
-        {IPPROTO_TCP, TCP_USER_TIMEOUT, (int)transport->silence_ms},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, (int)(transport->options.silence_us / 1000)},
     };
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
     widen(fd);
 }
 
-enum outcome { MORE, DRY, ENDED };
+enum outcome { MORE, DRY, PARTLY, ENDED };
 
-/* One read, handed on. time_us: from before it, so that what was sent until then is in it if it took all. */
-static enum outcome read_once(struct rkb_transport *transport, size_t *taken, int64_t time_us, struct rkb_error *error)
+static enum outcome receive(struct rkb_transport *transport, size_t *taken, struct rkb_error *error)
 {
-    int fd = bufferevent_getfd(transport->stream);
-    ssize_t got = recv(fd, transport->buffer, sizeof transport->buffer, 0);
-    if (got > 0) {
-        *taken += (size_t)got;
-        struct rkb_slice bytes = rkb_slice(transport->buffer, (size_t)got);
-        transport->events.bytes(transport->context, bytes, time_us);
-        return (size_t)got < sizeof transport->buffer ? DRY : MORE;
-    }
+    ssize_t got = recv(bufferevent_getfd(transport->stream), transport->buffer, sizeof transport->buffer, 0);
+    *taken = got > 0 ? (size_t)got : 0;
+    if (got > 0)
+        return *taken < sizeof transport->buffer ? DRY : MORE;
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return DRY;
     if (got < 0)
-        explain(transport, "reading from", errno, error);
+        explain_system(transport, "reading from", errno, error);
     else
         rkb_fail(error, RKB_CLOSED, "Redis closed the connection");
     return ENDED;
 }
 
+static enum outcome decrypt(struct rkb_transport *transport, size_t *taken, struct rkb_error *error)
+{
+    enum rkb_tls_outcome outcome =
+        rkb_tls_read(transport->tls, transport->buffer, sizeof transport->buffer, taken, error);
+    send_outgoing(transport);
+    switch (outcome) {
+    case RKB_TLS_DONE: return MORE;
+    case RKB_TLS_DRY: return DRY;
+    case RKB_TLS_PARTLY: return PARTLY;
+    case RKB_TLS_ENDED: break;
+    }
+    if (error->code != RKB_CLOSED)
+        explain_tls(transport, error);
+    return ENDED;
+}
+
 static bool reading(const struct rkb_transport *transport)
 {
-    return transport->readable != NULL && !transport->paused;
+    return transport->open && !transport->paused;
+}
+
+/* One read, handed on. time_us: from before it, so that what was sent until then is in it if it took all. */
+static enum outcome read_once(struct rkb_transport *transport, size_t *taken, int64_t time_us, struct rkb_error *error)
+{
+    size_t got;
+    enum outcome outcome = transport->tls != NULL ? decrypt(transport, &got, error) : receive(transport, &got, error);
+    *taken += got;
+    if (got > 0)
+        transport->events.bytes(transport->context, rkb_slice(transport->buffer, got), time_us);
+    return outcome;
+}
+
+static void go_on_soon(struct rkb_transport *transport)
+{
+    const struct timeval now = {0, 0};
+    if (transport->leftover != NULL)
+        event_add(transport->leftover, &now);
+}
+
+/* What came after the last word, or instead of it: the failed write is the better reason for an end without words. */
+static void end(struct rkb_transport *transport, const struct rkb_error *error)
+{
+    const struct rkb_error why =
+        transport->unwritten.code != RKB_OK && error->code == RKB_CLOSED ? transport->unwritten : *error;
+    fail(transport, &why);
+}
+
+static void take(struct rkb_transport *transport)
+{
+    struct rkb_error error;
+    size_t taken = 0;
+    int64_t time_us = 0;
+    enum outcome outcome = MORE;
+    while (outcome == MORE && taken < TURN_SIZE && reading(transport)) {
+        time_us = transport->options.sys->realtime_us();
+        outcome = read_once(transport, &taken, time_us, &error);
+    }
+    if (transport->open)
+        transport->events.idle(transport->context, outcome == DRY ? time_us : 0);
+    if (transport->open && outcome == ENDED)
+        end(transport, &error);
+    else if (outcome == MORE && reading(transport))
+        go_on_soon(transport);
+}
+
+static void open_up(struct rkb_transport *transport)
+{
+    transport->open = true;
+    if (transport->paused)
+        event_del(transport->readable);
+    transport->events.opened(transport->context);
+}
+
+/* Bytes that came behind the handshake may be in OpenSSL already. */
+static void shake_hands(struct rkb_transport *transport)
+{
+    struct rkb_error error;
+    enum rkb_tls_outcome outcome = rkb_tls_handshake(transport->tls, &error);
+    send_outgoing(transport);
+    if (outcome == RKB_TLS_ENDED) {
+        explain_tls(transport, &error);
+        end(transport, &error);
+    } else if (outcome == RKB_TLS_DONE) {
+        go_on_soon(transport);
+        open_up(transport);
+    }
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -147,31 +277,25 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct rkb_transport *transport = arg;
-    struct rkb_error error;
-    size_t taken = 0;
-    int64_t time_us = 0;
-    enum outcome outcome = MORE;
     rkb_guard_enter(transport->guard);
-    while (outcome == MORE && taken < TURN_SIZE && reading(transport)) {
-        time_us = transport->sys->realtime_us();
-        outcome = read_once(transport, &taken, time_us, &error);
-    }
-    if (transport->readable != NULL)
-        transport->events.idle(transport->context, outcome == DRY ? time_us : 0);
-    if (transport->readable != NULL && outcome == ENDED)
-        fail(transport, &error);
+    if (!transport->open)
+        shake_hands(transport);
+    else if (!transport->paused)
+        take(transport);
     rkb_guard_leave(transport->guard);
 }
 
 void rkb_transport_pause(struct rkb_transport *transport, bool paused)
 {
     transport->paused = paused;
-    if (transport->readable == NULL)
+    if (!transport->open)
         return;
-    if (paused)
+    if (paused) {
         event_del(transport->readable);
-    else
+    } else {
         event_add(transport->readable, NULL);
+        go_on_soon(transport);
+    }
 }
 
 static void on_event(struct bufferevent *stream, short what, void *arg);
@@ -193,7 +317,7 @@ static bool begin(struct rkb_transport *transport, const struct address *address
     bufferevent_setcb(transport->stream, NULL, NULL, on_event, transport);
     if (bufferevent_socket_connect(transport->stream, to, (int)address->size) == 0)
         return true;
-    explain(transport, "connecting to", errno, error);
+    explain_system(transport, "connecting to", errno, error);
     bufferevent_free(transport->stream);
     transport->stream = NULL;
     return false;
@@ -210,19 +334,35 @@ static void try_next(struct rkb_transport *transport, struct rkb_error *why)
     fail(transport, why);
 }
 
-static void start_reading(struct rkb_transport *transport)
+static bool start_tls(struct rkb_transport *transport, int fd, struct rkb_error *error)
+{
+    transport->leftover = evtimer_new(transport->base, on_readable, transport);
+    if (transport->leftover == NULL)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for a connection");
+    transport->tls = rkb_tls_new(&transport->options.tls, transport->options.url->host, fd, error);
+    return transport->tls != NULL;
+}
+
+static bool start_reading(struct rkb_transport *transport, struct rkb_error *error)
 {
     evutil_socket_t fd = bufferevent_getfd(transport->stream);
+    transport->unwritten.code = RKB_OK;
     transport->readable = event_new(transport->base, fd, EV_READ | EV_PERSIST, on_readable, transport);
-    if (transport->readable == NULL) {
-        struct rkb_error error;
-        rkb_fail(&error, RKB_NO_MEMORY, "no memory for a connection");
+    if (transport->readable == NULL)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for a connection");
+    event_add(transport->readable, NULL);
+    return !transport->options.url->is_tls || start_tls(transport, fd, error);
+}
+
+static void connected(struct rkb_transport *transport)
+{
+    struct rkb_error error;
+    if (!start_reading(transport, &error))
         fail(transport, &error);
-        return;
-    }
-    if (!transport->paused)
-        event_add(transport->readable, NULL);
-    transport->events.opened(transport->context);
+    else if (transport->tls != NULL)
+        shake_hands(transport);
+    else
+        open_up(transport);
 }
 
 static void on_event(struct bufferevent *stream, short what, void *arg)
@@ -232,12 +372,11 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
     struct rkb_error error;
     rkb_guard_enter(transport->guard);
     if (what & BEV_EVENT_CONNECTED) {
-        start_reading(transport);
+        connected(transport);
     } else if (transport->readable != NULL) {
-        explain(transport, "writing to", number, &error);
-        fail(transport, &error);
+        explain_system(transport, "writing to", number, &transport->unwritten);
     } else {
-        explain(transport, "connecting to", number, &error);
+        explain_system(transport, "connecting to", number, &error);
         bufferevent_free(stream);
         transport->stream = NULL;
         try_next(transport, &error);
@@ -257,7 +396,7 @@ static void add_address(struct rkb_transport *transport, const void *address, si
 /* A socket's path, or an address that needs no resolver. */
 static bool add_literal(struct rkb_transport *transport)
 {
-    const struct rkb_redis_url *url = transport->url;
+    const struct rkb_redis_url *url = transport->options.url;
     struct sockaddr_un path = {.sun_family = AF_UNIX};
     struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)url->port)};
     struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)url->port)};
@@ -279,7 +418,7 @@ static void on_answer(void *context, const struct evutil_addrinfo *addresses, co
     rkb_guard_enter(transport->guard);
     for (; addresses != NULL; addresses = addresses->ai_next)
         add_address(transport, addresses->ai_addr, (size_t)addresses->ai_addrlen);
-    rkb_fail(&why, RKB_CLOSED, "looking up %s: %s", transport->url->host,
+    rkb_fail(&why, RKB_CLOSED, "looking up %s: %s", transport->options.url->host,
              error->code == RKB_OK ? "no address" : error->text);
     try_next(transport, &why);
     rkb_guard_leave(transport->guard);
@@ -287,6 +426,7 @@ static void on_answer(void *context, const struct evutil_addrinfo *addresses, co
 
 void rkb_transport_open(struct rkb_transport *transport)
 {
+    const struct rkb_redis_url *url = transport->options.url;
     struct rkb_error error;
     rkb_transport_close(transport);
     transport->known = transport->tried = 0;
@@ -294,12 +434,32 @@ void rkb_transport_open(struct rkb_transport *transport)
     if (add_literal(transport))
         try_next(transport, &error);
     else
-        rkb_resolver_ask(transport->resolver, transport->url->host, transport->url->port);
+        rkb_resolver_ask(transport->resolver, url->host, url->port);
+}
+
+void rkb_transport_overdue(const struct rkb_transport *transport, const char *time, struct rkb_error *error)
+{
+    char place[PLACE_SIZE];
+    show_place(transport, place, sizeof place);
+    if (transport->tls != NULL)
+        rkb_fail(error, RKB_TIMEOUT, "TLS with %s: no answer within %s; a Redis without TLS on that port never answers "
+                                     "(then the url is redis://)", place, time);
+    else if (transport->stream != NULL)
+        rkb_fail(error, RKB_TIMEOUT, "connecting to %s: no answer within %s", place, time);
+    else
+        rkb_fail(error, RKB_TIMEOUT, "looking up %s: no name server answered within %s; look at /etc/resolv.conf",
+                 transport->options.url->host, time);
 }
 
 bool rkb_transport_write(struct rkb_transport *transport, const void *data, size_t size, struct rkb_error *error)
 {
-    if (transport->stream == NULL || bufferevent_write(transport->stream, data, size) != 0)
+    if (transport->open && transport->tls != NULL) {
+        if (!rkb_tls_write(transport->tls, data, size, error))
+            return false;
+        send_outgoing(transport);
+        return true;
+    }
+    if (!transport->open || bufferevent_write(transport->stream, data, size) != 0)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for a command of %zu bytes", size);
     return true;
 }
@@ -335,21 +495,18 @@ bool rkb_transport_is_local(const struct rkb_transport *transport)
     return theirs.ss_family == AF_UNIX || is_loopback(&theirs) || same_host(&ours, &theirs);
 }
 
-struct rkb_transport *rkb_transport_new(struct event_base *base, const struct rkb_redis_url *url, int64_t silence_us,
-                                        const struct rkb_sys *sys, struct rkb_guard *guard,
-                                        const struct rkb_transport_events *events, void *context)
+struct rkb_transport *rkb_transport_new(struct event_base *base, const struct rkb_transport_options *options,
+                                        struct rkb_guard *guard, const struct rkb_transport_events *events, void *context)
 {
     struct rkb_transport *transport = calloc(1, sizeof *transport);
     if (transport == NULL)
         return NULL;
     transport->base = base;
-    transport->url = url;
-    transport->sys = sys;
+    transport->options = *options;
     transport->guard = guard;
     transport->events = *events;
     transport->context = context;
-    transport->silence_ms = (unsigned)(silence_us / 1000);
-    transport->resolver = rkb_resolver_new(base, on_answer, transport);
+    transport->resolver = rkb_resolver_new(base, options->names, on_answer, transport);
     if (transport->resolver == NULL) {
         free(transport);
         return NULL;

@@ -1,9 +1,9 @@
 /*
- * transport -- a byte stream to one Redis, over TCP or a unix socket: connects, reads, writes, breaks.
+ * transport -- a byte stream to one Redis, over TCP, TLS or a unix socket: connects, reads, writes, breaks.
  *
- *     closed --open--> resolving --> connecting (each address in turn) --> open --> closed
- *                          |                 | none is left                  | end of stream, error
- *                          +-----------------+-------------- broken ---------+
+ *     closed --open--> resolving --> connecting (each address in turn) --> [TLS handshake] --> open --> closed
+ *                          |                 | none is left                     |               | end of stream, error
+ *                          +-----------------+-------------- broken ------------+---------------+
  *
  * Promise: never blocks; after close no event comes. Never: knows what the bytes mean, waits by itself (the owner holds
  * the deadline). May be opened again, but not from within an event. The process ignores SIGPIPE.
@@ -17,6 +17,8 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "redis/guard.h"
+#include "redis/resolver.h"
+#include "redis/tls.h"
 #include "redis/url.h"
 
 struct rkb_transport;
@@ -33,15 +35,26 @@ struct rkb_transport_events {
     void (*broken)(void *context, const struct rkb_error *error);       /* closed already; may come from within open */
 };
 
-/* url is lent for its life. silence_us: how long TCP may go without an acknowledgement. NULL when memory ran out. */
-struct rkb_transport *rkb_transport_new(struct event_base *base, const struct rkb_redis_url *url, int64_t silence_us,
-                                        const struct rkb_sys *sys, struct rkb_guard *guard,
-                                        const struct rkb_transport_events *events, void *context);
+/* All lent for the transport's life. */
+struct rkb_transport_options {
+    const struct rkb_redis_url *url;
+    struct rkb_tls_options tls;                 /* for a rediss:// url */
+    const struct rkb_resolver_files *names;     /* NULL: as this system looks names up */
+    int64_t silence_us;                         /* how long TCP may go without an acknowledgement */
+    const struct rkb_sys *sys;
+};
+
+/* NULL when memory ran out. */
+struct rkb_transport *rkb_transport_new(struct event_base *base, const struct rkb_transport_options *options,
+                                        struct rkb_guard *guard, const struct rkb_transport_events *events,
+                                        void *context);
 void rkb_transport_free(struct rkb_transport *transport);
 void rkb_transport_open(struct rkb_transport *transport);
 void rkb_transport_close(struct rkb_transport *transport);
 bool rkb_transport_write(struct rkb_transport *transport, const void *data, size_t size,
                          struct rkb_error *error) RKB_MUST_CHECK;
+/* What a deadline of so long (as text) that passed before `opened` waited for, in words, to *error. */
+void rkb_transport_overdue(const struct rkb_transport *transport, const char *time, struct rkb_error *error);
 /* Lasts over close and open. What was read already is still handed on. */
 void rkb_transport_pause(struct rkb_transport *transport, bool paused);
 /* Open, and the other end is this machine as far as the addresses tell: a unix socket, loopback, or both ends the same. */

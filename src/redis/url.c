@@ -133,13 +133,12 @@ static bool parse_path(size_t place, const char *path, struct rkb_redis_url *url
         return rkb_fail(error, RKB_USAGE, "unix:// needs an absolute path, as in unix:///run/redis/redis.sock");
     if (path[1] == '\0' || strlen(path) >= sizeof address.sun_path)
         return rkb_fail(error, RKB_USAGE, "the path of a unix socket has 2 to %zu bytes", sizeof address.sun_path - 1);
-    url->is_unix = true;
     url->port = 0;
     memcpy(url->host, path, strlen(path) + 1);
     return true;
 }
 
-static bool parse(const char *text, bool is_unix, struct rkb_redis_url *url, struct rkb_error *error)
+static bool parse(const char *text, struct rkb_redis_url *url, struct rkb_error *error)
 {
     size_t length = strcspn(text, "/?#");
     const char *place = text, *at = memrchr(text, '@', length);
@@ -149,21 +148,29 @@ static bool parse(const char *text, bool is_unix, struct rkb_redis_url *url, str
         place = at + 1;
         length -= (size_t)(place - text);
     }
-    if (is_unix)
+    if (url->is_unix)
         return parse_path(length, place + length, url, error);
     return parse_place(place, length, place + length, url, error);
 }
 
 bool rkb_redis_url_parse(const char *text, struct rkb_redis_url *url, struct rkb_error *error)
 {
+    static const struct {
+        const char *begin;
+        struct rkb_redis_url url;
+    } kinds[] = {
+        {"redis://", {.is_unix = false}},
+        {"rediss://", {.is_tls = true}},
+        {"unix://", {.is_unix = true}},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        size_t length = strlen(kinds[i].begin);
+        *url = kinds[i].url;
+        if (strncmp(text, kinds[i].begin, length) == 0)
+            return parse(text + length, url, error);
+    }
     *url = (struct rkb_redis_url){0};
-    if (strncmp(text, "redis://", 8) == 0)
-        return parse(text + 8, false, url, error);
-    if (strncmp(text, "unix://", 7) == 0)
-        return parse(text + 7, true, url, error);
-    if (strncmp(text, "rediss://", 9) == 0)
-        return rkb_fail(error, RKB_USAGE, "rediss:// (TLS) is not built in yet; use redis:// or unix://");
-    return rkb_fail(error, RKB_USAGE, "the address of a Redis begins with redis:// or unix://");
+    return rkb_fail(error, RKB_USAGE, "the address of a Redis begins with redis://, rediss:// (TLS) or unix://");
 }
 
 /* The user as it may stand in a url, "@" behind it. */
@@ -183,10 +190,11 @@ void rkb_redis_url_show(const struct rkb_redis_url *url, char *out, unsigned siz
 {
     char user[3 * sizeof url->user + 8];
     show_user(url->user, user, sizeof user);
+    const char *scheme = url->is_tls ? "rediss" : "redis";
     if (url->is_unix)
         snprintf(out, size, "unix://%s%s", user, url->host);
     else if (strchr(url->host, ':') != NULL)
-        snprintf(out, size, "redis://%s[%s]:%d", user, url->host, url->port);
+        snprintf(out, size, "%s://%s[%s]:%d", scheme, user, url->host, url->port);
     else
-        snprintf(out, size, "redis://%s%s:%d", user, url->host, url->port);
+        snprintf(out, size, "%s://%s%s:%d", scheme, user, url->host, url->port);
 }

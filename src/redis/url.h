@@ -1,9 +1,9 @@
 /*
- * url -- where a Redis is: redis://[user[:password]@]host[:port], unix://[user[:password]@]/path.
+ * url -- where a Redis is: redis://[user[:password]@]host[:port], rediss:// for the same over TLS,
+ * unix://[user[:password]@]/path.
  *
  * Host may be a name, an IPv4 address or an IPv6 address in brackets; port 6379 by default. User and password are
- * percent-decoded. Pub/Sub knows no database number, so a path behind host is refused. rediss://
- * is refused until TLS is built.
+ * percent-decoded. Pub/Sub knows no database number, so a path behind host is refused.
  */
 #ifndef RKB_REDIS_URL_H
 #define RKB_REDIS_URL_H
@@ -13,7 +13,7 @@
 #include "base/error.h"
 
 struct rkb_redis_url {
-    bool is_unix;
+    bool is_unix, is_tls;
     char host[256];             /* without brackets; the path for unix */
     int port;
     char user[128];             /* "" where none is given */

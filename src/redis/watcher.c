@@ -230,6 +230,7 @@ static struct rkb_connection *new_connection(struct event_base *base, struct rkb
     };
     const struct rkb_connection_options of_connection = {
         .url = options->url,
+        .tls = options->tls,
         .user = options->user,
         .password = options->password,
         .password_context = watcher->context,

@@ -38,6 +38,7 @@ struct rkb_watcher;
 /* All lent for the watcher's life. */
 struct rkb_watcher_options {
     const struct rkb_redis_url *url;
+    struct rkb_tls_options tls;         /* as struct rkb_subscriber_options has it */
     const char *user;                   /* as struct rkb_subscriber_options has them */
     bool (*password)(void *context, char *out, size_t size, struct rkb_error *error);
     int64_t deadline_us;                /* for connecting, for greeting, and for the answers to what was asked together */

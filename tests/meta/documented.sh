@@ -26,7 +26,9 @@ events=$(grep -ohE 'RKB_LOG_[A-Z]+, [^,]+, "[a-z_]+"' "$srcdir"/src/*/*.c | sed 
 for event in $events; do
     grep -q "$event" "$srcdir/doc/operations.md" || miss "doc/operations.md does not explain event=$event"
 done
-for file in $(grep -ohE '\b(src|doc|etc|tests|contrib)/[A-Za-z0-9_./-]+[A-Za-z0-9]' "$srcdir/README.md" "$srcdir"/doc/*.md | sort -u); do
+files=$(grep -ohE '(^|[^/A-Za-z0-9_.-])(src|doc|etc|tests|contrib)/[A-Za-z0-9_./-]+[A-Za-z0-9]' "$srcdir/README.md" "$srcdir"/doc/*.md |
+    sed 's/^[^a-z]//' | sort -u)
+for file in $files; do
     [ -e "$srcdir/$file" ] || miss "a document names $file, which does not exist"
 done
 exit $bad

@@ -25,6 +25,7 @@ static void assert_taken(const struct taken *row)
     if (!rkb_redis_url_parse(row->text, &url, &error))
         fail_msg("%s: %s", row->text, error.text);
     assert_int_equal(url.is_unix, row->port == 0);
+    assert_int_equal(url.is_tls, strncmp(row->text, "rediss:", 7) == 0);
     assert_string_equal(url.host, row->host);
     assert_int_equal(url.port, row->port);
     assert_string_equal(url.user, row->user);
@@ -49,6 +50,8 @@ static void takes_hosts(void **state)
         {"redis://r-1.example_x.org:1", "r-1.example_x.org", 1, "redis://r-1.example_x.org:1", "", ""},
         {"redis://10.0.0.1:65535", "10.0.0.1", 65535, "redis://10.0.0.1:65535", "", ""},
         {"redis://[::1]", "::1", 6379, "redis://[::1]:6379", "", ""},
+        {"rediss://localhost", "localhost", 6379, "rediss://localhost:6379", "", ""},
+        {"rediss://[::1]:1", "::1", 1, "rediss://[::1]:1", "", ""},
         {"redis://[fe80::1:2]:7000", "fe80::1:2", 7000, "redis://[fe80::1:2]:7000", "", ""},
         {0},
     };
@@ -73,6 +76,7 @@ static void takes_logins(void **state)
     static const struct taken rows[] = {
         {"redis://bridge@h", "h", 6379, "redis://bridge@h:6379", "bridge", ""},
         {"redis://bridge:s3cret@h:1", "h", 1, "redis://bridge@h:1", "bridge", "s3cret"},
+        {"rediss://bridge:s3cret@h:1", "h", 1, "rediss://bridge@h:1", "bridge", "s3cret"},
         {"redis://:s3cret@h", "h", 6379, "redis://h:6379", "", "s3cret"},
         {"redis://a%40b:p%2f%3A%25@h", "h", 6379, "redis://a%40b@h:6379", "a@b", "p/:%"},
         {"redis://u:a@b:c@h", "h", 6379, "redis://u@h:6379", "u", "a@b:c"},
@@ -87,7 +91,7 @@ static void refuses(void **state)
 {
     (void)state;
     static const char *const wrong[] = {
-        "", "localhost", "http://h", "redis:/h", "rediss://h", "redis://", "redis://:6379", "redis://u:sEcReT@", "redis://h:",
+        "", "localhost", "http://h", "redis:/h", "rediss://", "rediss://h/0", "Rediss://h", "redis://", "redis://:6379", "redis://u:sEcReT@", "redis://h:",
         "redis://h:0", "redis://h:65536", "redis://h:99999999999999999999", "redis://h:-1", "redis://h:1x", "redis://::1",
         "redis://[::1", "redis://[::1]x", "redis://[localhost]", "redis://[]", "redis://h/0", "redis://h?db=1", "redis://h#x",
         "redis://a b", "redis://u:%zz@h", "redis://u:%4@h", "redis://u:%@h", "redis://u:%00@h", "unix://", "unix://r.sock",
