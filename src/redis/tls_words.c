@@ -2,6 +2,7 @@
 #include "redis/tls_words.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -198,7 +199,8 @@ void rkb_tls_say_failure(bool in_handshake, bool has_certificate, int number, st
     unsigned long code = ERR_peek_error();
     const char *words = ERR_GET_LIB(code) == ERR_LIB_SSL ? find_words(ERR_GET_REASON(code), has_certificate) : NULL;
     const char *reason = ERR_reason_error_string(code);
-    if (is_end(code, number) && in_handshake)
+    bool cut = is_end(code, number) || (code == 0 && (number == ECONNRESET || number == EPIPE));
+    if (cut && in_handshake)
         rkb_fail(error, RKB_PROTOCOL, "the server closed the connection in the handshake: does it speak TLS on this port?");
     else if (is_end(code, number))
         rkb_fail(error, RKB_CLOSED, "Redis closed the connection");

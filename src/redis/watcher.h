@@ -16,6 +16,7 @@
 
 #include "base/sys.h"
 #include "redis/client_list.h"
+#include "redis/tls.h"
 #include "redis/url.h"
 
 /* Each is one command; what it costs Redis, with N clients connected. */
