@@ -6,6 +6,7 @@
 #include "journal/inspect.h"
 
 #include "journal/checkpoint.h"
+#include "journal/dead.h"
 #include "journal/lock.h"
 #include "journal/scan.h"
 #include "journal/segment.h"
@@ -329,5 +330,58 @@ bool rkb_inspect_segment(struct rkb_inspection *inspection, size_t index, struct
     }
     if (!newest && segment->last + 1 > inspection->numbers[index + 1])
         damaged(segment, segment->used, "the next segment begins before it ends");
+    return true;
+}
+
+static void judge_dead(struct rkb_inspected_dead *dead, enum rkb_segment_state state, uint64_t offset, const char *why)
+{
+    dead->state = state;
+    dead->offset = offset;
+    snprintf(dead->reason, sizeof dead->reason, "%s", why);
+}
+
+static void read_letters(const struct rkb_inspection *inspection, struct rkb_inspected_dead *dead, const uint8_t *data,
+                         void (*visit)(void *context, const struct rkb_record *letter,
+                                       const struct rkb_record *message), void *context)
+{
+    struct rkb_segment_head head;
+    struct rkb_record letter, message;
+    struct rkb_error trouble;
+    const char *why = "";
+    size_t offset = RKB_SEGMENT_HEADER;
+    enum rkb_parse parse;
+    if (!rkb_segment_head_parse(data, dead->size, &head, &trouble)) {
+        judge_dead(dead, trouble.code == RKB_VERSION ? RKB_SEGMENT_NEWER : RKB_SEGMENT_DAMAGED, 0, trouble.text);
+        return;
+    }
+    if (inspection->id_reads && memcmp(head.journal_id, inspection->id, sizeof inspection->id) != 0) {
+        judge_dead(dead, RKB_SEGMENT_DAMAGED, 0, "belongs to another journal");
+        return;
+    }
+    while ((parse = rkb_dead_next(data, dead->size, head.salt, &offset, &letter, &message, &why)) == RKB_PARSE_RECORD) {
+        dead->count++;
+        if (visit != NULL)
+            visit(context, &letter, &message);
+    }
+    if (parse == RKB_PARSE_BAD)
+        judge_dead(dead, RKB_SEGMENT_DAMAGED, offset, why);
+    else if (offset < dead->size)
+        judge_dead(dead, RKB_SEGMENT_TORN, offset, "not written to its end");
+}
+
+bool rkb_inspect_dead(const struct rkb_inspection *inspection, struct rkb_inspected_dead *dead,
+                      void (*visit)(void *context, const struct rkb_record *letter, const struct rkb_record *message),
+                      void *context, struct rkb_error *error)
+{
+    size_t size;
+    *dead = (struct rkb_inspected_dead){.state = RKB_SEGMENT_SEALED};
+    snprintf(dead->path, sizeof dead->path, "%s/dead-letters", inspection->directory);
+    uint8_t *data = read_file(inspection->sys, dead->path, &size, error);
+    if (data == NULL)
+        return errno == 0;
+    dead->there = true;
+    dead->size = size;
+    read_letters(inspection, dead, data, visit, context);
+    free(data);
     return true;
 }

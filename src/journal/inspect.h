@@ -73,4 +73,21 @@ bool rkb_inspect_segment(struct rkb_inspection *inspection, size_t index, struct
                          void (*visit)(void *context, const struct rkb_record *record), void *context,
                          struct rkb_error *error) RKB_MUST_CHECK;
 
+/* The file of dead letters. */
+struct rkb_inspected_dead {
+    bool there;
+    char path[4096];
+    uint64_t size, count;               /* of the file; of the letters that count */
+    enum rkb_segment_state state;       /* SEALED, TORN, DAMAGED or NEWER */
+    uint64_t offset;                    /* where it is not whole ... */
+    char reason[480];                   /* ... and why */
+};
+
+/*
+ * Reads it; `visit`, if given, sees each letter (kind RKB_DEAD) with its message. False: it cannot be read (RKB_SYSTEM).
+ */
+bool rkb_inspect_dead(const struct rkb_inspection *inspection, struct rkb_inspected_dead *dead,
+                      void (*visit)(void *context, const struct rkb_record *letter, const struct rkb_record *message),
+                      void *context, struct rkb_error *error) RKB_MUST_CHECK;
+
 #endif

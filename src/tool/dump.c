@@ -96,10 +96,9 @@ static void set_position(json_t *object, const struct rkb_dump *dump, const stru
     json_object_set_new(object, "count", json_integer(record->count));
 }
 
-static void add_message(json_t *object, const struct rkb_dump *dump, const struct rkb_record *record)
+/* All but the names of route and topic. */
+static void add_content(json_t *object, const struct rkb_dump *dump, const struct rkb_record *record)
 {
-    set_name(object, dump, "route", RKB_NAME_ROUTE, record->route);
-    set_name(object, dump, "topic", RKB_NAME_TOPIC, record->topic);
     set_position(object, dump, record);
     if (record->has_key)
         set_bytes(object, "key", record->key);
@@ -110,6 +109,13 @@ static void add_message(json_t *object, const struct rkb_dump *dump, const struc
         set_bytes(object, "value", record->value);
     else
         json_object_set_new(object, "value_size", json_integer((json_int_t)record->value.size));
+}
+
+static void add_message(json_t *object, const struct rkb_dump *dump, const struct rkb_record *record)
+{
+    set_name(object, dump, "route", RKB_NAME_ROUTE, record->route);
+    set_name(object, dump, "topic", RKB_NAME_TOPIC, record->topic);
+    add_content(object, dump, record);
 }
 
 static void add_mark(json_t *object, struct rkb_dump *dump, const struct rkb_record *record)
@@ -151,6 +157,30 @@ static void add_name(json_t *object, const struct rkb_record *record)
     set_bytes(object, "name", rkb_read_slice(&reader, reader.size - reader.at));
 }
 
+static void write_line(const struct rkb_dump *dump, json_t *object)
+{
+    json_dumpf(object, dump->out, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    fputc('\n', dump->out);
+    json_decref(object);
+}
+
+void rkb_dump_dead(void *context, const struct rkb_record *letter, const struct rkb_record *message)
+{
+    static const char *const members[] = {"route", "topic", "code", "reason"};
+    const struct rkb_dump *dump = context;
+    json_t *object = json_object();
+    json_t *why = json_loadb((const char *)letter->value.data, letter->value.size, 0, NULL);
+    json_object_set_new(object, "sequence", json_integer((json_int_t)message->sequence));
+    json_object_set_new(object, "kind", json_string(kind_name(letter->kind)));
+    set_time(object, message->time_us);
+    json_object_set(object, "refused", json_object_get(why, "time"));
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
+        json_object_set(object, members[i], json_object_get(why, members[i]));
+    json_decref(why);
+    add_content(object, dump, message);
+    write_line(dump, object);
+}
+
 void rkb_dump_record(void *context, const struct rkb_record *record)
 {
     struct rkb_dump *dump = context;
@@ -169,7 +199,5 @@ void rkb_dump_record(void *context, const struct rkb_record *record)
     case RKB_GAP: add_gap(object, dump, record); break;
     case RKB_DEAD: break;       /* none in a segment */
     }
-    json_dumpf(object, dump->out, JSON_COMPACT | JSON_PRESERVE_ORDER);
-    fputc('\n', dump->out);
-    json_decref(object);
+    write_line(dump, object);
 }

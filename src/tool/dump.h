@@ -21,6 +21,9 @@ struct rkb_dump {
     size_t mark_count;
 };
 
+/* Writes a dead letter, likewise for rkb_inspect_dead. */
+void rkb_dump_dead(void *context, const struct rkb_record *letter, const struct rkb_record *message);
+
 /* Writes one line; for rkb_inspect_segment, with a struct rkb_dump as its context. */
 void rkb_dump_record(void *context, const struct rkb_record *record);
 

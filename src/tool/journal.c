@@ -88,9 +88,20 @@ static void print_lost_id(const struct rkb_inspection *inspection, const struct 
     fprintf(out, "                          belongs to journal %s\n", id);
 }
 
+static void print_dead(const struct rkb_inspected_dead *dead, FILE *out)
+{
+    char size[32];
+    rkb_format_size(size, sizeof size, dead->size);
+    fprintf(out, "\ndead letters  %" PRIu64 " in %s, %s", dead->count, size, state_name(dead->state));
+    if (dead->reason[0] != '\0')
+        fprintf(out, " at %" PRIu64 ": %s", dead->offset, dead->reason);
+    fputc('\n', out);
+}
+
 static int list(struct rkb_inspection *inspection, FILE *out, FILE *err)
 {
     struct rkb_inspected_segment segment;
+    struct rkb_inspected_dead dead;
     struct rkb_error error;
     print_id(inspection, out);
     print_checkpoint(inspection, out);
@@ -105,6 +116,10 @@ static int list(struct rkb_inspection *inspection, FILE *out, FILE *err)
             fprintf(out, "                          records %" PRIu64 " to %" PRIu64 " are missing\n",
                     segment.missing_first, segment.missing_last);
     }
+    if (!rkb_inspect_dead(inspection, &dead, NULL, NULL, &error))
+        return failed(err, &error);
+    if (dead.there)
+        print_dead(&dead, out);
     return 0;
 }
 
@@ -122,9 +137,18 @@ static bool tell(const struct rkb_inspected_segment *segment, FILE *out)
     return damage;
 }
 
+static bool tell_dead(const struct rkb_inspected_dead *dead, FILE *out)
+{
+    if (dead->reason[0] != '\0')
+        fprintf(out, "%s at %" PRIu64 ": %s%s\n", dead->path, dead->offset, dead->reason,
+                dead->state == RKB_SEGMENT_TORN ? " (an unfinished write, cut off at the next start)" : "");
+    return dead->state == RKB_SEGMENT_DAMAGED || dead->state == RKB_SEGMENT_NEWER;
+}
+
 static int verify(struct rkb_inspection *inspection, FILE *out, FILE *err)
 {
     struct rkb_inspected_segment segment;
+    struct rkb_inspected_dead dead;
     struct rkb_error error;
     uint64_t records = 0, first, last;
     const struct rkb_inspected_checkpoint *checkpoint = rkb_inspect_checkpoint(inspection);
@@ -143,14 +167,21 @@ static int verify(struct rkb_inspection *inspection, FILE *out, FILE *err)
         damage = tell(&segment, out) || damage;
         records += segment.records[RKB_MESSAGE] + segment.records[RKB_MARK] + segment.records[RKB_GAP];
     }
-    fprintf(out, "%s: %zu segments, %" PRIu64 " records\n", damage ? "DAMAGED" : "sound",
+    if (!rkb_inspect_dead(inspection, &dead, NULL, NULL, &error))
+        return failed(err, &error);
+    damage = tell_dead(&dead, out) || damage;
+    fprintf(out, "%s: %zu segments, %" PRIu64 " records", damage ? "DAMAGED" : "sound",
             rkb_inspect_segments(inspection), records);
+    if (dead.there)
+        fprintf(out, ", %" PRIu64 " dead letters", dead.count);
+    fputc('\n', out);
     return damage ? EXIT_DAMAGED : 0;
 }
 
 static int dump(struct rkb_inspection *inspection, bool values, FILE *out, FILE *err)
 {
     struct rkb_inspected_segment segment;
+    struct rkb_inspected_dead dead;
     struct rkb_error error;
     struct rkb_dump dump = {.out = out, .inspection = inspection, .values = values};
     bool damage = false;
@@ -159,6 +190,9 @@ static int dump(struct rkb_inspection *inspection, bool values, FILE *out, FILE 
             return failed(err, &error);
         damage = tell(&segment, err) || damage;
     }
+    if (!rkb_inspect_dead(inspection, &dead, rkb_dump_dead, &dump, &error))
+        return failed(err, &error);
+    damage = tell_dead(&dead, err) || damage;
     return damage ? EXIT_DAMAGED : 0;
 }
 

@@ -1,6 +1,7 @@
 /* Tests of `rkbctl journal list|verify|dump`: what they say of sound and of damaged journals, and that they change nothing. */
 #include "journal_support.h"
 
+#include "journal/dead.h"
 #include "message/position.h"
 #include "tool/tool.h"
 
@@ -203,6 +204,70 @@ static void verify_tells_sound_from_damaged(void **state)
     free(path);
 }
 
+static void put_aside(const char *directory)
+{
+    struct rkb_error error;
+    struct rkb_journal *journal = open_journal(directory, 8 * MIB, SEGMENT, NULL);
+    struct rkb_dead *dead = rkb_dead_open(directory, rkb_journal_id(journal), MIB, 0, &rkb_sys_posix, &error);
+    const struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = 2, .time_us = 1795380667124000, .epoch = 9,
+                                      .count = 1, .route = 5, .topic = 6, .value = rkb_slice_text("{\"a\": 1}")};
+    assert_true(rkb_dead_append(dead, &record, "users", "user_activity", "MSG_SIZE_TOO_LARGE", "Broker: too large",
+                                1795380668000000, &error));
+    rkb_dead_close(dead);
+    rkb_journal_close(journal);
+}
+
+static void dead_letters_are_shown_with_their_reasons(void **state)
+{
+    make_journal(*state);
+    put_aside(*state);
+    expect("list", NULL, *state, 0, "dead letters  1 in ");
+    expect("verify", NULL, *state, 0, ", 1 dead letters\n");
+    struct result result = run("dump", NULL, *state);
+    const char *last = strstr(result.out, "{\"sequence\":2,\"kind\":\"dead_letter\"");
+    assert_non_null(last);
+    assert_json(line_of(last, 0),
+                "{\"sequence\":2,\"kind\":\"dead_letter\",\"time\":\"2026-11-22T20:51:07.124Z\","
+                "\"refused\":\"2026-11-22T20:51:08.000Z\",\"route\":\"users\",\"topic\":\"user_activity\","
+                "\"code\":\"MSG_SIZE_TOO_LARGE\",\"reason\":\"Broker: too large\","
+                "\"position\":\"abcd0000000000000000000000000000:1\",\"epoch\":9,\"count\":1,\"key\":null,\"headers\":[],"
+                "\"value\":\"{\\\"a\\\": 1}\"}");
+    free_result(&result);
+    result = run("dump", "--no-values", *state);
+    assert_null(strstr(result.out, "\"value\":\"{"));
+    free_result(&result);
+
+    flip(*state, "dead-letters", 150);
+    expect("verify", NULL, *state, 73, "dead-letters at 64: checksum does not hold");
+    expect("dump", NULL, *state, 73, "dead-letters at 64: checksum does not hold");
+    expect("list", NULL, *state, 0, "damaged at 64");
+    flip(*state, "dead-letters", 150);
+    flip(*state, "dead-letters", 3);
+    expect("verify", NULL, *state, 73, "dead-letters at 0: ");
+    flip(*state, "dead-letters", 3);
+    char *path = join(*state, "dead-letters");
+    assert_int_equal(truncate(path, 200), 0);
+    expect("verify", NULL, *state, 0, "an unfinished write");
+    expect("verify", NULL, *state, 0, "sound");
+    free(path);
+}
+
+/* Of a topic's records, those below its low are settled, though the checkpoint's low stands before them. */
+static void a_topics_low_is_shown(void **state)
+{
+    struct rkb_error error;
+    make_journal(*state);
+    struct rkb_journal *journal = open_journal(*state, 8 * MIB, SEGMENT, NULL);
+    rkb_journal_topic_low(journal, 1, 10);
+    assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, true, &error));
+    rkb_journal_close(journal);
+    expect("list", NULL, *state, 0, "all below 3 is settled; of 1 topics all up to a number of its own, at most 9\n");
+    expect("verify", NULL, *state, 0, "sound");
+    expect("dump", NULL, *state, 0, "{\"sequence\":3,\"settled\":false,");
+    expect("dump", NULL, *state, 0, "{\"sequence\":9,\"settled\":true,");
+    expect("dump", NULL, *state, 0, "{\"sequence\":10,\"settled\":false,");
+}
+
 static void a_missing_segment_is_told(void **state)
 {
     make_journal(*state);
@@ -292,6 +357,8 @@ int main(void)
         in_directory(list_shows_segments_and_checkpoint),
         in_directory(dump_writes_one_object_a_line),
         in_directory(verify_tells_sound_from_damaged),
+        in_directory(dead_letters_are_shown_with_their_reasons),
+        in_directory(a_topics_low_is_shown),
         in_directory(a_missing_segment_is_told),
         in_directory(a_newer_segment_is_told),
         in_directory(list_shows_a_lost_id),
