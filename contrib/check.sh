@@ -81,7 +81,9 @@ ring_quickstart() {
 }
 
 ring_bench() {
-    say "The benchmark's short run: nothing missing, twice or out of order (no timing is judged)"
+    say "The benchmark: does its checker notice what is lost, twice or out of order?"
+    step bench-checker "$top/build/venv/bin/python" tests/bench/bench.py --build "$top/build/clang" --self-test
+    say "Its short run: nothing missing, twice or out of order (no timing is judged)"
     step bench "$top/build/venv/bin/python" tests/bench/bench.py --build "$top/build/clang" --count 50000 --rounds 1 --only burst
 }
 

@@ -2,9 +2,11 @@
  * bench -- what the three load programs agree on: one clock, and the shape of a message.
  *
  *     {"number":17,"channel":1,"at":81234567890,"text":"... up to the wanted size ..."}
+ *     10000017000081234567          the short shape, JSON too: BENCH_SHORT_FIRST + number, then the time, 12 digits
  *
- * number counts from 0 over all channels and goes to channel number % channels, so numbers rise within a channel; at is
- * CLOCK_MONOTONIC in nanoseconds, the same in every process of one machine and never set back.
+ * number counts from 0 over all channels and goes to channel number % channels, so numbers rise within a channel; at
+ * is CLOCK_MONOTONIC in nanoseconds, the same in every process of one machine and never set back. The short shape has
+ * it in microseconds, without what is over 12 digits, and its channel is known by the record's key, PREFIX.CHANNEL.
  */
 #ifndef RKB_TESTS_BENCH_H
 #define RKB_TESTS_BENCH_H
@@ -22,7 +24,12 @@
 #define BENCH_TEXT ",\"text\":\""
 #define BENCH_END "\"}"
 
-#define BENCH_MAX_CHANNELS 1024
+#define BENCH_SHORT_SIZE 20
+#define BENCH_SHORT_FIRST 10000000ull           /* so that there is no leading 0 */
+#define BENCH_SHORT_COUNT 90000000ull
+#define BENCH_SHORT_TIMES 1000000000000ull
+
+#define BENCH_MAX_CHANNELS 16384
 #define BENCH_MAX_COUNT 200000000
 
 #define BENCH_SECOND 1000000000ull

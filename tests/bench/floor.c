@@ -1,11 +1,12 @@
 /*
  * floor -- the least program that can carry messages from Redis to Kafka: what the bridge's cost is measured against.
  *
- * One thread: read() on a plain socket, a parser for just the two replies a subscriber gets, rd_kafka_produce (key: the
- * channel; lz4, acks=all, idempotent, linger 5 ms). With -u it wraps each payload with a UUID, as the bridge's preset
- * `event` does. It keeps nothing and counts nearly nothing. librdkafka's queue may hold a whole burst, so that the cost is
- * that of every message; with a smaller one (-q; librdkafka's default is 100000) it does not read while the queue is full,
- * Redis cuts it off, and what it had for us is lost. It connects again at once.
+ * One thread: read() on a plain socket, a parser for just the two replies a subscriber gets, rd_kafka_produce (key:
+ * the channel; lz4 or -z, acks=all, idempotent, linger 5 ms). With -u it wraps each payload with a UUID, as the
+ * bridge's preset `event` does. It keeps nothing and counts nearly nothing. librdkafka's queue may hold a whole burst,
+ * so that the cost is that of every message; with a smaller one (-q; librdkafka's default is 100000) it does not read
+ * while the queue is full, Redis cuts it off, and what it had for us is lost. It connects again at once. With -P it
+ * subscribes to one pattern instead of to each channel.
  *
  * Prints `ready` when subscribed; on SIGTERM it flushes and ends.
  */
@@ -26,10 +27,10 @@
 static volatile sig_atomic_t ending;
 
 struct floor {
-    const char *brokers, *topic, *prefix, *name, *queue;
+    const char *brokers, *topic, *prefix, *name, *queue, *compression;
     uint16_t port;
     unsigned channels;
-    bool wrap;
+    bool wrap, by_pattern;
 
     rd_kafka_t *producer;
     rd_kafka_topic_t *handle;
@@ -64,8 +65,8 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
 
 static void start_producer(struct floor *self)
 {
-    const char *const settings[][2] = {{"bootstrap.servers", self->brokers}, {"compression.type", "lz4"}, {"acks", "all"},
-                                       {"enable.idempotence", "true"}, {"linger.ms", "5"},
+    const char *const settings[][2] = {{"bootstrap.servers", self->brokers}, {"compression.type", self->compression},
+                                       {"acks", "all"}, {"enable.idempotence", "true"}, {"linger.ms", "5"},
                                        {"queue.buffering.max.messages", self->queue}};
     char why[256];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -158,22 +159,32 @@ static const char *take_bulk(const char *at, const char *limit, struct bulk *bul
     return at + bulk->size + 2;
 }
 
-/* One push, "*3 message CHANNEL PAYLOAD" or "*3 subscribe CHANNEL :N"; NULL when it is not all there. */
+static const char *take_confirmation(struct floor *self, const char *at, const char *limit)
+{
+    size_t count;
+    at = take_number(at + 1, limit, &count);
+    if (at != NULL && ++self->confirmed == (self->by_pattern ? 1 : self->channels)) {
+        puts("ready");
+        fflush(stdout);
+    }
+    return at;
+}
+
+/*
+ * One push, "*3 message CHANNEL PAYLOAD", "*4 pmessage PATTERN CHANNEL PAYLOAD" or "*3 subscribe CHANNEL :N"; NULL when
+ * it is not all there.
+ */
 static const char *take_push(struct floor *self, const char *at, const char *limit)
 {
     struct bulk kind, channel, payload;
     size_t count;
-    if (at == limit || (at = take_number(at + 1, limit, &count)) == NULL || (at = take_bulk(at, limit, &kind)) == NULL ||
-        (at = take_bulk(at, limit, &channel)) == NULL || at == limit)
+    if (at == limit || (at = take_number(at + 1, limit, &count)) == NULL ||
+        (at = take_bulk(at, limit, &kind)) == NULL || (at = take_bulk(at, limit, &channel)) == NULL || at == limit)
         return NULL;
-    if (*at == ':') {
-        at = take_number(at + 1, limit, &count);
-        if (at != NULL && ++self->confirmed == self->channels) {
-            puts("ready");
-            fflush(stdout);
-        }
-        return at;
-    }
+    if (*at == ':')
+        return take_confirmation(self, at, limit);
+    if (count == 4 && (at = take_bulk(at, limit, &channel)) == NULL)
+        return NULL;
     if ((at = take_bulk(at, limit, &payload)) != NULL)
         carry(self, channel, payload);
     return at;
@@ -197,7 +208,8 @@ static void take_all(struct floor *self)
 static int subscribe(struct floor *self)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(self->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(self->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval wait = {0, 100000};      /* how long a quiet connection keeps delivery reports waiting */
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
@@ -207,8 +219,11 @@ static int subscribe(struct floor *self)
     FILE *out = open_memstream(&command, &size);
     if (out == NULL)
         bench_die("floor: out of memory");
-    fprintf(out, "*%u\r\n$9\r\nSUBSCRIBE\r\n", self->channels + 1);
-    for (unsigned channel = 0; channel < self->channels; channel++) {
+    if (self->by_pattern)
+        fprintf(out, "*2\r\n$10\r\nPSUBSCRIBE\r\n$%zu\r\n%s.*\r\n", strlen(self->prefix) + 2, self->prefix);
+    else
+        fprintf(out, "*%u\r\n$9\r\nSUBSCRIBE\r\n", self->channels + 1);
+    for (unsigned channel = 0; !self->by_pattern && channel < self->channels; channel++) {
         char name[96];
         fprintf(out, "$%d\r\n%s\r\n", snprintf(name, sizeof name, "%s.%u", self->prefix, channel), name);
     }
@@ -240,15 +255,17 @@ static void run(struct floor *self)
 
 static _Noreturn void usage(FILE *out, int code)
 {
-    fputs("usage: floor [-u] [-p REDIS_PORT] [-b BROKERS] [-t TOPIC] [-c CHANNELS] [-x PREFIX] [-k PAYLOAD_NAME] [-q MESSAGES]\n", out);
+    fputs("usage: floor [-u] [-P] [-p REDIS_PORT] [-b BROKERS] [-t TOPIC] [-c CHANNELS] [-x PREFIX] [-k PAYLOAD_NAME]\n"
+          "             [-q MESSAGES] [-z COMPRESSION]\n", out);
     exit(code);
 }
 
 static void read_options(struct floor *self, int argc, char **argv)
 {
-    for (int option; (option = getopt(argc, argv, "up:b:t:c:x:k:q:h")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "uPp:b:t:c:x:k:q:z:h")) != -1;) {
         switch (option) {
         case 'u': self->wrap = true; break;
+        case 'P': self->by_pattern = true; break;
         case 'p': self->port = (uint16_t)bench_number(optarg, 1, 65535); break;
         case 'b': self->brokers = optarg; break;
         case 't': self->topic = optarg; break;
@@ -256,6 +273,7 @@ static void read_options(struct floor *self, int argc, char **argv)
         case 'x': self->prefix = optarg; break;
         case 'k': self->name = optarg; break;
         case 'q': self->queue = optarg; break;
+        case 'z': self->compression = optarg; break;
         case 'h': usage(stdout, 0);
         default: usage(stderr, 2);
         }
@@ -266,8 +284,9 @@ static void read_options(struct floor *self, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct floor self = {.brokers = "127.0.0.1:9092", .topic = "bench", .prefix = "bench", .name = "payload", .queue = "10000000",
-                         .port = 6379, .channels = 16, .input_size = 1 << 18, .random_used = sizeof self.random};
+    struct floor self = {.brokers = "127.0.0.1:9092", .topic = "bench", .prefix = "bench", .name = "payload",
+                         .queue = "10000000", .compression = "lz4", .port = 6379, .channels = 16, .input_size = 1 << 18,
+                         .random_used = sizeof self.random};
     read_options(&self, argc, argv);
     signal(SIGPIPE, SIG_IGN);
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = end}, NULL);
@@ -278,7 +297,8 @@ int main(int argc, char **argv)
     start_producer(&self);
     run(&self);
     rd_kafka_flush(self.producer, 30000);
-    printf("{\"read\": %" PRIu64 ", \"delivered\": %" PRIu64 ", \"failed\": %" PRIu64 ", \"connections\": %" PRIu64 "}\n",
+    printf("{\"read\": %" PRIu64 ", \"delivered\": %" PRIu64 ", \"failed\": %" PRIu64
+           ", \"connections\": %" PRIu64 "}\n",
            self.read, self.delivered, self.failed, self.connections);
     rd_kafka_topic_destroy(self.handle);
     rd_kafka_destroy(self.producer);

@@ -6,6 +6,7 @@
  * delay is caught up with and not forgotten.
  *
  * At its end it prints one line of JSON. unheard: messages for which Redis counted no receiver; nobody could have them.
+ * cpu: its own seconds of CPU time.
  */
 #include <getopt.h>
 #include <hiredis/hiredis.h>
@@ -19,7 +20,7 @@ enum { TEXT_SIZE = 1 << 16, BATCH = 256, SMALLEST = 128, LARGEST = 1 << 20, HEAD
 struct publisher {
     const char *host, *prefix;
     int port;
-    uint64_t count, window, rate;
+    uint64_t first, count, window, rate;
     unsigned channels;
     size_t size;
 
@@ -33,9 +34,10 @@ struct publisher {
 /* Words and figures in a fixed pseudo-random order: they compress about as real JSON does. */
 static char *make_text(size_t size)
 {
-    static const char *const words[] = {"basket", "parcel", "shelf", "paid", "open", "false", "true", "north", "harbour", "unit",
-                                        "kilogram", "colour", "blue", "customer", "invoice", "refund", "EUR", "null", "depot",
-                                        "arrived", "carrier", "weight", "label", "stock", "moved", "counted", "price", "item"};
+    static const char *const words[] = {"basket", "parcel", "shelf", "paid", "open", "false", "true", "north",
+                                        "harbour", "unit", "kilogram", "colour", "blue", "customer", "invoice",
+                                        "refund", "EUR", "null", "depot", "arrived", "carrier", "weight", "label",
+                                        "stock", "moved", "counted", "price", "item"};
     char *text = malloc(size + 32);
     if (text == NULL)
         bench_die("out of memory");
@@ -43,7 +45,8 @@ static char *make_text(size_t size)
     for (size_t at = 0; at < size;) {
         state = state * 1664525u + 1013904223u;
         const char *word = words[(state >> 8) % (sizeof words / sizeof *words)];
-        int length = state >> 30 == 0 ? sprintf(text + at, "%u ", (state >> 10) & 0xffff) : sprintf(text + at, "%s ", word);
+        int length = state >> 30 == 0 ? sprintf(text + at, "%u ", (state >> 10) & 0xffff)
+                                      : sprintf(text + at, "%s ", word);
         at += (size_t)length;
     }
     return text;
@@ -59,7 +62,8 @@ static void prepare(struct publisher *self)
     for (unsigned channel = 0; channel < self->channels; channel++) {
         char name[96];
         int length = snprintf(name, sizeof name, "%s.%u", self->prefix, channel);
-        snprintf(self->heads[channel], HEAD_SIZE, "*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%zu\r\n", length, name, self->size);
+        snprintf(self->heads[channel], HEAD_SIZE, "*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%zu\r\n", length, name,
+                 self->size);
     }
 }
 
@@ -82,10 +86,21 @@ static char *put_number(char *at, uint64_t value)
     return at + sizeof digits - first;
 }
 
+static char *put_short(char *at, uint64_t number)
+{
+    uint64_t time = bench_now() / 1000 % BENCH_SHORT_TIMES;
+    at = put_number(at, BENCH_SHORT_FIRST + number);
+    for (uint64_t place = BENCH_SHORT_TIMES / 10; place > 0; place /= 10)
+        *at++ = (char)('0' + time / place % 10);
+    return put(at, "\r\n");
+}
+
 static char *put_command(const struct publisher *self, char *at, uint64_t number)
 {
     unsigned channel = (unsigned)(number % self->channels);
     char *payload = put(at, self->heads[channel]);
+    if (self->size == BENCH_SHORT_SIZE)
+        return put_short(payload, number);
     at = put_number(put(payload, BENCH_NUMBER), number);
     at = put_number(put(at, BENCH_CHANNEL), channel);
     at = put_number(put(at, BENCH_AT), bench_now());
@@ -101,7 +116,7 @@ static void send_up_to(struct publisher *self, uint64_t number)
     while (self->sent < number) {
         char *at = self->batch;
         for (int i = 0; i < BATCH && self->sent < number; i++)
-            at = put_command(self, at, self->sent++);
+            at = put_command(self, at, self->first + self->sent++);
         if (redisAppendFormattedCommand(self->redis, self->batch, (size_t)(at - self->batch)) != REDIS_OK)
             bench_die("publisher: %s", self->redis->errstr);
     }
@@ -153,22 +168,24 @@ static void publish_paced(struct publisher *self)
 
 static _Noreturn void usage(FILE *out, int code)
 {
-    fputs("usage: publisher [-H HOST] [-p PORT] [-n COUNT] [-c CHANNELS] [-x PREFIX] [-s BYTES] [-w WINDOW] [-r PER_SECOND]\n"
-          "Publishes COUNT messages of BYTES each over PREFIX.0 to PREFIX.CHANNELS-1; rate 0 is as fast as Redis takes them.\n",
-          out);
+    fputs("usage: publisher [-H HOST] [-p PORT] [-o FIRST] [-n COUNT] [-c CHANNELS] [-x PREFIX] [-s BYTES]\n"
+          "                 [-w WINDOW] [-r PER_SECOND]\n"
+          "Publishes COUNT messages, numbered from FIRST, of BYTES each (20, or 128 and more) over PREFIX.0 to\n"
+          "PREFIX.CHANNELS-1; rate 0 is as fast as Redis takes them.\n", out);
     exit(code);
 }
 
 static void read_options(struct publisher *self, int argc, char **argv)
 {
-    for (int option; (option = getopt(argc, argv, "H:p:n:c:x:s:w:r:h")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "H:p:o:n:c:x:s:w:r:h")) != -1;) {
         switch (option) {
         case 'H': self->host = optarg; break;
         case 'p': self->port = (int)bench_number(optarg, 1, 65535); break;
+        case 'o': self->first = bench_number(optarg, 0, BENCH_MAX_COUNT); break;
         case 'n': self->count = bench_number(optarg, 1, BENCH_MAX_COUNT); break;
         case 'c': self->channels = (unsigned)bench_number(optarg, 1, BENCH_MAX_CHANNELS); break;
         case 'x': self->prefix = optarg; break;
-        case 's': self->size = bench_number(optarg, SMALLEST, LARGEST); break;
+        case 's': self->size = bench_number(optarg, BENCH_SHORT_SIZE, LARGEST); break;
         case 'w': self->window = bench_number(optarg, 1, 1000000); break;
         case 'r': self->rate = bench_number(optarg, 0, 10000000); break;
         case 'h': usage(stdout, 0);
@@ -177,6 +194,10 @@ static void read_options(struct publisher *self, int argc, char **argv)
     }
     if (optind < argc || strlen(self->prefix) > 64)
         usage(stderr, 2);
+    if (self->size != BENCH_SHORT_SIZE && self->size < SMALLEST)
+        bench_die("publisher: messages are of %d bytes, or of %d and more", BENCH_SHORT_SIZE, SMALLEST);
+    if (self->size == BENCH_SHORT_SIZE && self->first + self->count > BENCH_SHORT_COUNT)
+        bench_die("publisher: at most %llu short messages", BENCH_SHORT_COUNT);
 }
 
 int main(int argc, char **argv)
@@ -196,8 +217,12 @@ int main(int argc, char **argv)
         publish_fast(&self);
     double seconds = (double)(bench_now() - start) / (double)BENCH_SECOND;
 
+    struct timespec cpu;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+
     printf("{\"published\": %" PRIu64 ", \"unheard\": %" PRIu64 ", \"shared\": %" PRIu64 ", \"seconds\": %.3f, "
-           "\"late_ms\": %.1f}\n", self.replied, self.unheard, self.shared, seconds, (double)self.latest_ns / 1e6);
+           "\"late_ms\": %.1f, \"cpu\": %.3f}\n", self.replied, self.unheard, self.shared, seconds,
+           (double)self.latest_ns / 1e6, (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
     redisFree(self.redis);
     free(self.heads);
     free(self.text);
