@@ -112,7 +112,7 @@ def read_options():
     add("--directory", type=pathlib.Path, help="where to put the journal and Kafka's data (a temporary directory)")
     add("--markdown", type=pathlib.Path, help="write the report there too")
     add("--json", type=pathlib.Path, help="write the figures of every run there")
-    add("--profile", choices=("perf", "callgrind"), help="profile one burst of rkbridge")
+    add("--profile", choices=("perf", "callgrind"), help="profile one burst of rkbridge; perf also of --carrier floor")
     add("--self-test", action="store_true")
     options = parser.parse_args()
     options.build = options.build.resolve()

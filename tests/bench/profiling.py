@@ -112,11 +112,13 @@ class Callgrind:
             alone, total = collections.Counter(), 0
             text = output_of(["callgrind_annotate", "--threshold=100", "--auto=no", str(path)], self.directory)
             for line in text.splitlines():
-                found = re.match(r"\s*([\d,]+) \(\s*[\d.]+%\)\s+(?:\S+:)?(.*?)(?: \[.*\])?$", line)
+                found = re.match(r"\s*([\d,]+) \(\s*[\d.]+%\)\s+(?:\S+:)?(.*?)(?: \[(.*)\])?$", line)
                 if found and found[2] == "PROGRAM TOTALS":
                     total = int(found[1].replace(",", "")) / messages
                 elif found:
-                    alone[SHORTEN.sub("", found[2])] += int(found[1].replace(",", "")) / messages
+                    known = not found[2].startswith("0x")
+                    name = SHORTEN.sub("", found[2]) if known else f"something in {(found[3] or '?').rpartition('/')[2]}"
+                    alone[name] += int(found[1].replace(",", "")) / messages
             if total >= 1:
                 print_thread(f"thread {path.name.rpartition('-')[2]}", "instructions", total, alone, None)
 
@@ -126,8 +128,11 @@ def run(bench):
     bench.profile = Perf() if bench.options.profile == "perf" else Callgrind()
     if bench.options.profile == "callgrind":
         bench.options.count = max(bench.options.count // 10, 1000)
+    carrier = (bench.options.carrier or ["rkbridge"])[0]
+    if bench.options.profile == "callgrind" and carrier != "rkbridge":
+        raise Failed("callgrind is only for rkbridge")
     row = next(row for row in rows.ROWS if row.name == "burst")
-    figures = rows.measure(bench, row, "rkbridge")
+    figures = rows.measure(bench, row, carrier)
     if "failed" in figures:
         raise Failed(figures["failed"])
     print(f"\n{figures['measured']:,} messages, {figures['missing']:,} missing, CPU {figures['cpu']:.2f} us per "
