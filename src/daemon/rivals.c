@@ -1,9 +1,7 @@
 /* rivals -- see rivals.h. */
 #include "daemon/rivals.h"
 
-#include <stdio.h>
-
-#define ALONE_MS 5000                   /* who has no watcher is taken to say something so often, at the least: its PING */
+#define ALONE_MS 5000                   /* at least so often, it is taken, says something who has no watcher: PING */
 
 void rkb_rivals_own(struct rkb_rivals *rivals, uint64_t subscriber)
 {
@@ -32,7 +30,10 @@ static bool is_own(const struct rkb_rivals *rivals, uint64_t subscriber)
 
 static void copy(char *out, size_t size, struct rkb_slice text)
 {
-    snprintf(out, size, "%.*s", (int)(text.size < size ? text.size : size - 1), text.size > 0 ? (const char *)text.data : "");
+    size_t length = text.size < size ? text.size : size - 1;
+    if (length > 0)
+        memcpy(out, text.data, length);
+    out[length] = '\0';
 }
 
 void rkb_rivals_subscribed(struct rkb_rivals *rivals, const struct rkb_client *client)

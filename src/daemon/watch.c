@@ -5,8 +5,8 @@
  *     each minute     the limits
  *     each half       who is subscribed; and only where a bridge is among them that is not us: who is not
  *
- * The same look is made at once when a connection of ours is new. A rival whose second connection is not there is looked
- * at twice, since it may have been between two names.
+ * The same look is made at once when a connection of ours is new. A rival whose second connection is not there is
+ * looked at twice, since it may have been between two names.
  */
 #include "daemon/watch_state.h"
 
@@ -21,6 +21,7 @@
 #define SOON_US INT64_C(1000000)        /* between samples of a buffer that fills */
 #define MOST_BLIND 3                    /* periods held without a look before we subscribe all the same */
 #define FRESH_PERIODS 2                 /* another that subscribed in the same moment is seen in the next */
+#define TOGETHER_US INT64_C(2000000)    /* two connections that ended within this ended for one reason */
 #define CUTS_FIELD "client_output_buffer_limit_disconnections:"
 
 void rkb_watch_arm(struct rkb_watch *watch, int64_t us)
@@ -56,6 +57,7 @@ static void sample(struct rkb_watch *watch)
 {
     struct rkb_subscriber_figures figures;
     char buffer[32], hard[32];
+    const struct rkb_output_limits *limits = &watch->budget.limits;
     bool before = watch->budget.alarm;
     int64_t now_us = rkb_watch_sys(watch)->monotonic_us();
     rkb_subscriber_figures(watch->source->subscriber, &figures);
@@ -64,13 +66,13 @@ static void sample(struct rkb_watch *watch)
     if (alarm == before)
         return;
     rkb_format_size(buffer, sizeof buffer, watch->budget.buffer > 0 ? (uint64_t)watch->budget.buffer : 0);
-    rkb_format_size(hard, sizeof hard, watch->budget.limits.hard > 0 ? watch->budget.limits.hard : watch->budget.limits.soft);
+    rkb_format_size(hard, sizeof hard, limits->hard > 0 ? limits->hard : limits->soft);
     if (alarm)
         rkb_log(rkb_watch_log(watch), RKB_LOG_WARN, watch->source->object, "output_buffer",
                 "Redis holds %s for us and cuts us off at %s: we read slower than is published", buffer, hard);
     else
-        rkb_log(rkb_watch_log(watch), RKB_LOG_INFO, watch->source->object, "output_buffer_low", "Redis holds %s for us: the danger is over",
-                buffer);
+        rkb_log(rkb_watch_log(watch), RKB_LOG_INFO, watch->source->object, "output_buffer_low",
+                "Redis holds %s for us: the danger is over", buffer);
 }
 
 static void ask_cuts(struct rkb_watch *watch)
@@ -98,13 +100,20 @@ static void cuts_answered(struct rkb_watch *watch)
                 "Redis has cut us off: what it held for us passed client-output-buffer-limit");
 }
 
+/* Redis cuts off one connection: where both end together, something else ended them. */
+static bool both_lost(const struct rkb_watch *watch, int64_t other_us)
+{
+    return other_us != 0 && rkb_watch_sys(watch)->monotonic_us() - other_us < TOGETHER_US;
+}
+
 const char *rkb_watch_lost(struct rkb_relay_source *source, const struct rkb_error *error)
 {
     struct rkb_watch *watch = source->watch;
     struct rkb_subscriber_figures figures;
     rkb_subscriber_figures(source->subscriber, &figures);
     bool high = watch != NULL && rkb_budget_was_high(&watch->budget);
-    bool guessed = error->code == RKB_CLOSED && (figures.broke_off || high);
+    bool alone = watch == NULL || !both_lost(watch, watch->lost_us);
+    bool guessed = error->code == RKB_CLOSED && (figures.broke_off || high) && alone;
     if (guessed)
         rkb_log(source->relay->options.log, RKB_LOG_ERROR, source->object, "output_buffer_cut",
                 "Redis has probably cut us off, because what it held for us passed client-output-buffer-limit: %s",
@@ -112,6 +121,7 @@ const char *rkb_watch_lost(struct rkb_relay_source *source, const struct rkb_err
     if (watch != NULL) {
         rkb_budget_begin(&watch->budget);
         watch->cut_guessed = guessed;
+        watch->guessed_us = guessed ? rkb_watch_sys(watch)->monotonic_us() : 0;
         watch->cuts_at_loss = watch->cuts;
         ask_cuts(watch);
         watch->cut_due = watch->cuts >= 0 ? watch->cuts_open : 0;
@@ -128,8 +138,9 @@ static void look_at_disk(struct rkb_watch *watch)
         return;
     if (answer == RKB_DISK_SAME)
         rkb_log(rkb_watch_log(watch), RKB_LOG_WARN, watch->source->object, "shared_disk",
-                "the journal at %s is on one file system with Redis's dir, %s: a journal that fills it keeps Redis from saving, and a Redis "
-                "that saves slows the journal; give the journal a file system of its own, or bound it with journal.max_size",
+                "the journal at %s is on one file system with Redis's dir, %s: a journal that fills it keeps Redis from "
+                "saving, and a Redis that saves slows the journal; give the journal a file system of its own, or bound it "
+                "with journal.max_size",
                 watch->source->relay->options.config->journal.directory, watch->directory);
     rkb_disk_forget(watch->disk);
     watch->disk = NULL;
@@ -210,8 +221,8 @@ static void note_refusal(struct rkb_watch *watch, enum rkb_question question, co
     };
     watch->refused[question] = true;
     if (!watch->said[question])
-        rkb_log(rkb_watch_log(watch), RKB_LOG_INFO, watch->source->object, "watch_refused", "%s; %s, all else works", refused->text,
-                unknown[question]);
+        rkb_log(rkb_watch_log(watch), RKB_LOG_INFO, watch->source->object, "watch_refused", "%s; %s, all else works",
+                refused->text, unknown[question]);
     watch->said[question] = true;
 }
 
@@ -255,6 +266,13 @@ static void on_lost(void *context, const struct rkb_error *error)
     watch->id = 0;
     watch->cuts = -1;
     watch->cuts_open = watch->cut_due = 0;
+    if (was_ready)
+        watch->lost_us = rkb_watch_sys(watch)->monotonic_us();
+    if (was_ready && both_lost(watch, watch->guessed_us)) {
+        rkb_relay_blame(watch->source, "connection_lost");
+        rkb_log(rkb_watch_log(watch), RKB_LOG_INFO, watch->source->object, NULL,
+                "the second connection ended too: it was no cut by the output buffer");
+    }
     rkb_budget_begin(&watch->budget);
     watch->budget.has_limits = false;
     if (was_ready && !watch->stopping)
@@ -342,7 +360,8 @@ void rkb_watch_stop(struct rkb_watch *watch)
 void rkb_watch_figures(const struct rkb_watch *watch, struct rkb_watch_figures *figures)
 {
     *figures = (struct rkb_watch_figures){
-        .buffer = -1, .hard = -1, .soft = -1, .soft_seconds = -1, .rate = -1, .stall_seconds = -1, .rival = -1, .rival_text = ""};
+        .buffer = -1, .hard = -1, .soft = -1, .soft_seconds = -1, .rate = -1, .stall_seconds = -1,
+        .rival = -1, .rival_text = ""};
     if (watch == NULL)
         return;
     const struct rkb_budget *budget = &watch->budget;

@@ -36,8 +36,10 @@ struct rkb_watch {
     unsigned lines;                     /* of the answer that is coming */
     int64_t cuts, cuts_coming;          /* Redis's count of clients cut off; -1: it has none */
     int64_t cuts_at_loss;
-    unsigned cuts_open, cut_due;        /* such answers to come; the one behind the last loss is that many away, 0: none */
-    bool cut_guessed;                   /* of the last loss */
+    unsigned cuts_open;                 /* such answers to come ... */
+    unsigned cut_due;                   /* ... and which of them was asked for after the last loss; 0: none */
+    bool cut_guessed;                   /* of the last loss ... */
+    int64_t guessed_us, lost_us;        /* monotonic: ... which was then; our own connection was lost; 0: never */
     struct rkb_disk_question *disk;
     bool disk_done;
     char directory[1024];               /* Redis's */

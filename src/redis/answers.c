@@ -110,7 +110,8 @@ static bool take_head(struct rkb_answers *answers, struct rkb_error *error)
         return true;
     }
     if (memchr(":$*", head.data[0], 3) == NULL || !parse_number(rest, &number))
-        return rkb_fail(error, RKB_PROTOCOL, "no RESP: a line begins with \\x%02x and goes on as none does", head.data[0]);
+        return rkb_fail(error, RKB_PROTOCOL, "no RESP: a line begins with \\x%02x and goes on as none does",
+                        head.data[0]);
     if (head.data[0] == '$')
         return text_begins(answers, number, first, error);
     if (head.data[0] == '*')

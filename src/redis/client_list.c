@@ -69,7 +69,8 @@ bool rkb_output_limits_parse(struct rkb_slice value, struct rkb_output_limits *l
     while (value.size > 0) {
         if (!is(take_until(&value, ' '), "pubsub"))
             continue;
-        if (!parse_number(take_until(&value, ' '), &limits->hard) || !parse_number(take_until(&value, ' '), &limits->soft)
+        if (!parse_number(take_until(&value, ' '), &limits->hard)
+            || !parse_number(take_until(&value, ' '), &limits->soft)
             || !parse_number(take_until(&value, ' '), &seconds))
             return false;
         limits->soft_seconds = (int64_t)seconds;

@@ -23,7 +23,7 @@ enum state { CLOSED, CONNECTING, GREETING, READY };
 enum greeting { AUTH, SETNAME, ID, FIRST_PING, MOST_GREETINGS };
 enum {
     MOST_WORDS = 128,
-    MUCH_BEHIND = 128 * 1024            /* bytes that waited: more than a Redis that is kept up with leaves in a socket */
+    MUCH_BEHIND = 128 * 1024            /* bytes that waited: more than is in a socket while we keep up */
 };
 
 static const char *const greeting_names[MOST_GREETINGS] = {

@@ -477,10 +477,11 @@ static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_st
 {
     if (a->ss_family != b->ss_family)
         return false;
+    const struct sockaddr_in *four_a = (const struct sockaddr_in *)a, *four_b = (const struct sockaddr_in *)b;
+    const struct sockaddr_in6 *six_a = (const struct sockaddr_in6 *)a, *six_b = (const struct sockaddr_in6 *)b;
     if (a->ss_family == AF_INET)
-        return ((const struct sockaddr_in *)a)->sin_addr.s_addr == ((const struct sockaddr_in *)b)->sin_addr.s_addr;
-    return a->ss_family == AF_INET6 && memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
-                                              &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr)) == 0;
+        return four_a->sin_addr.s_addr == four_b->sin_addr.s_addr;
+    return a->ss_family == AF_INET6 && memcmp(&six_a->sin6_addr, &six_b->sin6_addr, sizeof six_a->sin6_addr) == 0;
 }
 
 bool rkb_transport_is_local(const struct rkb_transport *transport)
@@ -490,7 +491,8 @@ bool rkb_transport_is_local(const struct rkb_transport *transport)
     if (transport->readable == NULL)
         return false;
     int fd = bufferevent_getfd(transport->stream);
-    if (getsockname(fd, (struct sockaddr *)&ours, &our_size) != 0 || getpeername(fd, (struct sockaddr *)&theirs, &their_size) != 0)
+    if (getsockname(fd, (struct sockaddr *)&ours, &our_size) != 0 ||
+        getpeername(fd, (struct sockaddr *)&theirs, &their_size) != 0)
         return false;
     return theirs.ss_family == AF_UNIX || is_loopback(&theirs) || same_host(&ours, &theirs);
 }

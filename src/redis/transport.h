@@ -57,7 +57,7 @@ bool rkb_transport_write(struct rkb_transport *transport, const void *data, size
 void rkb_transport_overdue(const struct rkb_transport *transport, const char *time, struct rkb_error *error);
 /* Lasts over close and open. What was read already is still handed on. */
 void rkb_transport_pause(struct rkb_transport *transport, bool paused);
-/* Open, and the other end is this machine as far as the addresses tell: a unix socket, loopback, or both ends the same. */
+/* Open, and the other end is this machine, by its address: a unix socket, loopback, or the same as ours. */
 bool rkb_transport_is_local(const struct rkb_transport *transport);
 
 #endif

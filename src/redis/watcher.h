@@ -42,7 +42,7 @@ struct rkb_watcher_options {
     struct rkb_tls_options tls;         /* as struct rkb_subscriber_options has it */
     const char *user;                   /* as struct rkb_subscriber_options has them */
     bool (*password)(void *context, char *out, size_t size, struct rkb_error *error);
-    int64_t deadline_us;                /* for connecting, for greeting, and for the answers to what was asked together */
+    int64_t deadline_us;                /* for connecting, for greeting, and for what was asked together */
     int64_t backoff_min_us, backoff_max_us;
     const struct rkb_sys *sys;
 };

@@ -164,11 +164,31 @@ static void answer_ping(struct fake_redis *fake)
         fake_redis_say(fake, fake->channel_count + fake->pattern_count > 0 ? "*2\r\n$4\r\npong\r\n$0\r\n\r\n" : "+PONG\r\n");
 }
 
+/* False: there is no script for it. */
+static bool follow_script(struct fake_redis *fake, char **words, int count)
+{
+    char command[512] = "";
+    for (int i = 0; i < count; i++)
+        snprintf(command + strlen(command), sizeof command - strlen(command), "%s%s", i > 0 ? " " : "", words[i]);
+    for (const struct fake_script *script = fake->rules.scripts; script != NULL && script->command != NULL; script++) {
+        if (strcmp(script->command, command) != 0)
+            continue;
+        if (script->reply != NULL)
+            fake_redis_say(fake, script->reply);
+        return true;
+    }
+    return false;
+}
+
 static void answer(struct fake_redis *fake, char **words, int count)
 {
     const struct fake_rules *rules = &fake->rules;
+    if (follow_script(fake, words, count))
+        return;
     if (strcmp(words[0], "AUTH") == 0)
         log_in(fake, words, count);
+    else if (strcmp(words[0], "CLIENT") == 0 && count == 2 && strcmp(words[1], "ID") == 0)
+        fake_redis_say(fake, ":7\r\n");
     else if (strcmp(words[0], "CLIENT") == 0)
         fake_redis_say(fake, rules->setname_reply != NULL ? rules->setname_reply : "+OK\r\n");
     else if (strcmp(words[0], "PING") == 0)

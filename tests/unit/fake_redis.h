@@ -10,12 +10,18 @@
 #include <event2/event.h>
 #include <stdbool.h>
 
+/* The whole command, and what is said to it; reply NULL: nothing. */
+struct fake_script {
+    const char *command, *reply;
+};
+
 /* A test changes these at any time. Texts are lent; NULL: as Redis does. */
 struct fake_rules {
     const char *user, *password;        /* AUTH wants these */
     const char *greeting;               /* sent at once to whoever connects */
     const char *auth_reply, *setname_reply, *subscribe_reply, *ping_reply, *unsubscribe_reply;
     const char *before_unsubscribe;     /* sent when UNSUBSCRIBE comes, ahead of its confirmations */
+    const struct fake_script *scripts;  /* to these commands, as they stand; ends with a command that is NULL */
     int confirmations;                  /* how many confirmations at most; -1: all */
     bool reversed;                      /* confirms the names of a command last first */
     bool mute;                          /* answers nothing at all */

@@ -113,6 +113,19 @@ def test_without_the_rights(make_redis, make, make_publisher):
     received(one, make_publisher(server))
 
 
+def test_much_that_waits_when_redis_dies_is_no_cut(make, redis, publisher):
+    publisher.pad = "x" * 10000
+    one = start(make())
+    wait_for("the figures", lambda: one.source()["output_buffer_bytes"] == 0)
+    one.process.send_signal(signal.SIGSTOP)
+    publisher.publish("a", count=1200)          # more than the sockets take, less than makes Redis cut it off
+    redis.kill()
+    one.process.send_signal(signal.SIGCONT)
+    redis.start()
+    wait_for("the new connection", lambda: one.source()["connections_total"] == 2 and one.stats()["ready"])
+    assert [gap.reason for gap in one.gaps()] == ["connection_lost"]
+
+
 def test_a_cut_by_the_output_buffer(make, redis, publisher):
     with redis.client() as client:
         client.config_set("client-output-buffer-limit", "pubsub 256kb 0 0")
