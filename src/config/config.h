@@ -64,6 +64,7 @@ struct rkb_config {
     struct {
         int delivery;                           /* 0: at-least-once, the only one so far */
         struct rkb_properties properties;
+        int64_t refuse_after, watchdog;         /* watchdog 0: none */
     } kafka;
     struct {
         char *directory, *ring_directory;       /* ring_directory NULL: anonymous memory */

@@ -89,6 +89,12 @@ const struct rkb_setting rkb_settings[] = {
 
     {.path = "kafka.delivery", .type = RKB_SETTING_WORD, .offset = GLOBAL(kafka.delivery), .initial = "at-least-once",
      .words = delivery_words, .help = "What Kafka is promised; exactly-once is not in this version."},
+    {.path = "kafka.refuse_after", .type = RKB_SETTING_DURATION, .offset = GLOBAL(kafka.refuse_after), .initial = "10m",
+     .most = HOURS(24 * 365),
+     .help = "How long a topic may refuse for want of a right before its records are set aside as dead letters."},
+    {.path = "kafka.watchdog", .type = RKB_SETTING_DURATION, .offset = GLOBAL(kafka.watchdog), .initial = "2m",
+     .most = HOURS(24),
+     .help = "A producer that reports nothing for so long although records are in flight is made anew; 0s: never."},
     {.path = "kafka.properties", .type = RKB_SETTING_PROPERTIES, .offset = GLOBAL(kafka.properties),
      .help = "Any librdkafka property; NAME_file reads the value from a file. bootstrap.servers is required."},
 

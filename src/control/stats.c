@@ -23,13 +23,11 @@ void rkb_books_add(struct rkb_books *a, const struct rkb_books *b)
 #undef ADD
 }
 
-static void write_books(struct rkb_output *output, const char *name, const struct rkb_books *books)
+static void write_books(struct rkb_output *output, const struct rkb_books *books)
 {
-    rkb_output_object(output, name);
 #define WRITE(field, help) rkb_output_number(output, #field, books->field);
     RKB_BOOKS(WRITE)
 #undef WRITE
-    rkb_output_object_end(output);
 }
 
 static void write_drops(struct rkb_output *output, const uint64_t drops[RKB_DROP_REASON_COUNT])
@@ -44,8 +42,13 @@ static void write_drops(struct rkb_output *output, const uint64_t drops[RKB_DROP
 static void write_routes(struct rkb_output *output, const struct rkb_snapshot *snapshot)
 {
     rkb_output_object(output, "routes");
-    for (size_t i = 0; i < snapshot->route_count; i++)
-        write_books(output, snapshot->routes[i].name, &snapshot->routes[i].books);
+    for (size_t i = 0; i < snapshot->route_count; i++) {
+        const struct rkb_route_snapshot *route = &snapshot->routes[i];
+        rkb_output_object(output, route->name);
+        write_books(output, &route->books);
+        rkb_output_real(output, "oldest_pending_seconds", route->oldest_pending_seconds);
+        rkb_output_object_end(output);
+    }
     rkb_output_object_end(output);
 }
 
@@ -129,6 +132,8 @@ static void write_kafka(struct rkb_output *output, const struct rkb_snapshot *sn
     rkb_output_object_end(output);
     rkb_output_text(output, "bootstrap_servers", snapshot->kafka.bootstrap_servers);
     rkb_output_text(output, "refused", snapshot->kafka.refused);
+    rkb_output_number(output, "topics_waiting", snapshot->kafka.topics_waiting);
+    rkb_output_number(output, "dead_letter_bytes", snapshot->kafka.dead_letter_bytes);
     rkb_output_object_end(output);
 }
 
@@ -139,7 +144,9 @@ void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *out
     rkb_output_real(output, "uptime_seconds", snapshot->uptime_seconds);
     rkb_output_truth(output, "ready", snapshot->ready);
     rkb_output_truth(output, "draining", snapshot->draining);
-    write_books(output, "totals", &snapshot->totals);
+    rkb_output_object(output, "totals");
+    write_books(output, &snapshot->totals);
+    rkb_output_object_end(output);
     write_drops(output, snapshot->dropped_by_reason);
     write_routes(output, snapshot);
     rkb_output_object(output, "sources");

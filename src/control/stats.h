@@ -45,6 +45,7 @@ struct rkb_route_snapshot {
     const char *name, *source, *topic;  /* source and topic NULL for a route only the journal knows */
     const char *const *channels, *const *patterns;  /* NULL-terminated; NULL for a route only the journal knows */
     struct rkb_books books;
+    double oldest_pending_seconds;      /* of its topic's oldest record that waits; 0: none does */
 };
 
 struct rkb_source_snapshot {
@@ -95,7 +96,9 @@ struct rkb_snapshot {
         bool connected;
         uint64_t in_flight, rebuilds_total;
         const char *bootstrap_servers;
-        const char *refused;                    /* which record holds the line, and why; NULL: none does */
+        const char *refused;                    /* what a topic does not take, and why; NULL: each takes all */
+        uint64_t topics_waiting;                /* that do not take a record now, or whose records go alone */
+        uint64_t dead_letter_bytes, dead_letter_limit;
         size_t error_count;
         struct { const char *name; uint64_t count; } errors[RKB_KAFKA_ERROR_NAMES];
     } kafka;

@@ -104,7 +104,7 @@ static void kafka_away(const struct rkb_snapshot *snapshot, struct reasons *reas
 static void refused(const struct rkb_snapshot *snapshot, struct reasons *reasons)
 {
     if (snapshot->kafka.refused != NULL)
-        because(reasons, "%s; all topics wait for it", snapshot->kafka.refused);
+        because(reasons, "%s", snapshot->kafka.refused);
 }
 
 static void waiting(const struct rkb_snapshot *snapshot, struct reasons *reasons)

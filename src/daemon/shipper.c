@@ -14,13 +14,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
-#define FLIGHTS 32768               /* above the producer's own queue limit, so that is met first */
+#define FLIGHTS 32768               /* above the producer's own queue limit, unless that is set higher */
 #define REST_NS 1000000             /* between turns that found little */
 #define FLOOD_PART 16               /* of the ring: more than that in one turn, and taking goes before sending */
 #define FIGURES_US 50000
@@ -79,16 +80,23 @@ static int64_t lowest_open_us(struct rkb_shipper *shipper, uint64_t low)
     return shipper->lowest_open_us;
 }
 
-static int64_t oldest_us(struct rkb_shipper *shipper)
+static int64_t earlier(int64_t a, int64_t b)
 {
-    const struct rkb_flight *oldest = rkb_flights_oldest(&shipper->flights);
-    if (oldest != NULL)
-        return oldest->time_us;
-    if (shipper->holding)
-        return shipper->held.time_us;
-    uint64_t low = rkb_acks_low(rkb_journal_acks(shipper->options.journal));
-    if (low < rkb_journal_next(shipper->options.journal))
-        return lowest_open_us(shipper, low);
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+static int64_t *topic_times(struct rkb_shipped *figures)
+{
+    return (int64_t *)&figures->routes[figures->route_limit + 1];
+}
+
+int64_t rkb_shipped_topic_us(const struct rkb_shipped *figures, uint32_t topic)
+{
+    return ((const int64_t *)&figures->routes[figures->route_limit + 1])[topic];
+}
+
+static int64_t oldest_in_ring_us(const struct rkb_shipper *shipper)
+{
     struct rkb_record record;
     const uint8_t *at;
     size_t bytes = rkb_ring_peek(shipper->options.ring, &at);
@@ -97,19 +105,71 @@ static int64_t oldest_us(struct rkb_shipper *shipper)
     return waits ? record.time_us : 0;
 }
 
+/* Of the lanes, and of what the line has not passed yet. */
+static int64_t oldest_us(struct rkb_shipper *shipper)
+{
+    uint64_t low = rkb_acks_low(rkb_journal_acks(shipper->options.journal));
+    int64_t oldest = shipper->holding ? shipper->held.time_us : 0;
+    for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++)
+        oldest = earlier(oldest, topic_times(shipper->figures)[topic]);
+    if (oldest == 0 && low < rkb_journal_next(shipper->options.journal))
+        oldest = lowest_open_us(shipper, low);
+    return oldest != 0 ? oldest : oldest_in_ring_us(shipper);
+}
+
+/* What each topic waits for, the first that refuses something in words. */
+static void fill_topics(struct rkb_shipper *shipper)
+{
+    struct rkb_shipped *figures = shipper->figures;
+    const struct rkb_dictionary *names = rkb_journal_dictionary(shipper->options.journal);
+    figures->refused[0] = '\0';
+    figures->topics_waiting = shipper->lanes.troubled;
+    for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++) {
+        const struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, topic);
+        topic_times(figures)[topic] = rkb_lane_oldest_us(lane);
+        if (lane->why[0] == '\0' || figures->refused[0] != '\0')
+            continue;
+        snprintf(figures->refused, sizeof figures->refused, "topic %s does not take a record of route %s: %s",
+                 rkb_dictionary_name(names, RKB_NAME_TOPIC, topic),
+                 rkb_dictionary_name(names, RKB_NAME_ROUTE, lane->held.route), lane->why);
+    }
+}
+
 static void post_figures(struct rkb_shipper *shipper)
 {
     struct rkb_shipped *figures = shipper->figures;
     rkb_journal_figures(shipper->options.journal, &figures->journal);
+    rkb_dead_figures(shipper->options.dead, &figures->dead);
     figures->synced = rkb_journal_synced(shipper->options.journal);
     figures->full = atomic_load(&shipper->full);
     figures->connected = shipper->producer != NULL && rkb_producer_connected(shipper->producer);
-    figures->in_flight = shipper->flights.count;
+    figures->in_flight = shipper->lanes.in_flight;
+    fill_topics(shipper);
+    figures->line_us = shipper->holding ? shipper->held.time_us : oldest_in_ring_us(shipper);
     figures->oldest_us = oldest_us(shipper);
     memcpy(rkb_mailbox_draft(&shipper->mailbox), figures, shipper->figures_size);
     rkb_mailbox_post(&shipper->mailbox);
     shipper->figures_us = shipper->now_us;
     shipper->changed = false;
+}
+
+/*
+ * Where each topic goes on is noted in the ring and in the next checkpoint, so that a start does not send again what a
+ * topic had delivered while another stood still.
+ */
+static void note_lows(struct rkb_shipper *shipper)
+{
+    struct rkb_lanes *lanes = &shipper->lanes;
+    uint64_t line = rkb_shipper_line(shipper);
+    for (uint32_t topic = 1; lanes->used > 1 && topic <= lanes->topic_limit; topic++) {
+        struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
+        uint64_t low = rkb_lane_low(lane, line);
+        if (low <= lane->noted_low || lane->sent_end == 0)
+            continue;
+        lane->noted_low = low;
+        rkb_journal_topic_low(shipper->options.journal, topic, low);
+        rkb_ring_note_topic_low(shipper->options.ring, topic, low);
+    }
 }
 
 /* ---- the thread ---- */
@@ -129,7 +189,7 @@ static void rest(long nanoseconds)
 
 static int sleep_limit_ms(const struct rkb_shipper *shipper)
 {
-    if (shipper->line_held || atomic_load(&shipper->full) || shipper->changed)
+    if (shipper->lanes.troubled > 0 || shipper->returned || atomic_load(&shipper->full) || shipper->changed)
         return 50;
     return 250;
 }
@@ -160,8 +220,9 @@ static void turn(struct rkb_shipper *shipper)
         return;
     bool flood = taken > rkb_ring_size(shipper->options.ring) / FLOOD_PART;
     bool shipped = !flood && rkb_shipper_send(shipper);
-    int served = rkb_producer_poll(shipper->producer);
+    int served = rkb_shipper_poll(shipper);
     rkb_shipper_mend(shipper);
+    note_lows(shipper);
     rkb_shipper_keep(shipper);
     offer_room(shipper);
     bool drained = atomic_load(&shipper->draining) && nothing_left(shipper);
@@ -193,13 +254,13 @@ static void *run(void *context)
 void rkb_shipper_free(struct rkb_shipper *shipper)
 {
     rkb_cursor_close(&shipper->cursor);
-    if (shipper->producer != NULL)
-        rkb_producer_free(shipper->producer);
+    rkb_producer_free(shipper->producer);
+    rkb_producer_free(shipper->alone);
     if (shipper->syncer != NULL)
         rkb_syncer_stop(shipper->syncer);
     if (shipper->wake_fd >= 0)
         close(shipper->wake_fd);
-    rkb_flights_free(&shipper->flights);
+    rkb_lanes_free(&shipper->lanes);
     rkb_mailbox_free(&shipper->mailbox);
     free(shipper->figures);
     free(shipper);
@@ -230,11 +291,14 @@ struct rkb_shipper *rkb_shipper_start(const struct rkb_shipper_options *options,
         return NULL;
     }
     shipper->options = *options;
-    shipper->figures_size = sizeof *shipper->figures + (options->route_limit + 1) * sizeof shipper->figures->routes[0];
+    shipper->figures_size = sizeof *shipper->figures + (options->route_limit + 1) * sizeof shipper->figures->routes[0]
+                            + (options->topic_limit + 1) * sizeof(int64_t);
     shipper->figures = calloc(1, shipper->figures_size);
+    if (shipper->figures != NULL)
+        shipper->figures->route_limit = options->route_limit;
     shipper->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     bool made = rkb_mailbox_init(&shipper->mailbox, shipper->figures_size);
-    made = rkb_flights_init(&shipper->flights, FLIGHTS) && made;
+    made = rkb_lanes_init(&shipper->lanes, options->topic_limit, FLIGHTS) && made;
     if (!made || shipper->figures == NULL || shipper->wake_fd < 0) {
         rkb_fail(error, RKB_NO_MEMORY, "no memory or descriptors for the shipper");
         rkb_shipper_free(shipper);
@@ -307,7 +371,8 @@ bool rkb_shipper_stop(struct rkb_shipper *shipper, struct rkb_error *error)
     bool failed = atomic_load(&shipper->failed);
     if (!failed) {
         rkb_shipper_take(shipper);
-        rkb_producer_poll(shipper->producer);
+        rkb_shipper_poll(shipper);
+        note_lows(shipper);
         rkb_shipper_keep_last(shipper);
         failed = atomic_load(&shipper->failed);
     }

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "daemon/latency.h"
+#include "journal/dead.h"
 #include "journal/journal.h"
 #include "journal/ledger.h"
 #include "journal/ring.h"
@@ -27,7 +28,10 @@ struct rkb_shipper_options {
     const struct rkb_property *properties;      /* lent until free: each new producer is made from them */
     size_t property_count;
     int64_t sync_us;                    /* RKB_SYNC_NONE, RKB_SYNC_ALWAYS or an interval */
-    uint32_t route_limit;               /* route numbers are 1..route_limit */
+    uint32_t route_limit, topic_limit;  /* route numbers are 1..route_limit, topic numbers 1..topic_limit */
+    struct rkb_dead *dead;              /* the shipper's from start to join */
+    int64_t refuse_after_us;            /* how long a topic may refuse for want of a right before its records are set aside */
+    int64_t watchdog_us;                /* a producer that reports nothing for so long is made anew; 0: never */
     int loop_fd;                        /* an eventfd of the loop's: written when the loop should look (room, full, drained, failed) */
     struct rkb_log *log;
     const struct rkb_sys *sys;
@@ -35,7 +39,7 @@ struct rkb_shipper_options {
 
 /* Per route, all written by the shipper. */
 struct rkb_shipped_route {
-    uint64_t delivered;
+    uint64_t delivered, dead_lettered;
     uint64_t settled;                   /* counted on its own, wherever a message leaves the line */
 };
 
@@ -48,14 +52,21 @@ struct rkb_shipped {
     bool full, connected;
     uint32_t in_flight;
     uint64_t rebuilds_total;
-    char refused[320];                  /* why the line is held, "" while it is not: route, topic, and the error in words */
+    char refused[320];                  /* what a topic does not take, in words; "" while each takes all */
+    uint32_t topics_waiting;            /* that do not take a record now, or whose records go alone */
+    struct rkb_dead_figures dead;
     int64_t oldest_us;                  /* realtime of the oldest record not settled; 0: none */
+    int64_t line_us;                    /* likewise of what the line has not passed yet, where that waits; 0: nothing */
     uint64_t taken_bytes;               /* from the ring to the journal, since the start */
     uint64_t settled_bytes;             /* of records settled since the start, as the journal counts them */
     struct rkb_latency latency;         /* from reading a message to its acknowledgement */
     struct { rd_kafka_resp_err_t error; uint64_t count; } errors[RKB_KAFKA_ERRORS];
-    struct rkb_shipped_route routes[];  /* by route number; [0] unused */
+    uint32_t route_limit;
+    struct rkb_shipped_route routes[];  /* by route number, [0] unused; behind them the topics' */
 };
+
+/* When the oldest record of this topic that is sent, or passed over, and not settled was read; 0: there is none. */
+int64_t rkb_shipped_topic_us(const struct rkb_shipped *figures, uint32_t topic);
 
 /* Starts the thread. NULL and *error where no producer or thread can be made. */
 struct rkb_shipper *rkb_shipper_start(const struct rkb_shipper_options *options, struct rkb_error *error);

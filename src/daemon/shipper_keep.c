@@ -50,10 +50,12 @@ static uint64_t checkpoint_low(const struct rkb_shipper *shipper)
     return low < limit ? low : limit;
 }
 
+/* What is set aside is on the disk before a checkpoint passes it. */
 static void write_checkpoint(struct rkb_shipper *shipper, bool durable)
 {
     struct rkb_error error;
-    if (!rkb_journal_checkpoint(shipper->options.journal, checkpoint_limit(shipper), durable, &error))
+    bool safe = shipper->options.sync_us == RKB_SYNC_NONE || rkb_dead_sync(shipper->options.dead, &error);
+    if (!safe || !rkb_journal_checkpoint(shipper->options.journal, checkpoint_limit(shipper), durable, &error))
         rkb_shipper_fail(shipper, &error);
     shipper->checkpoint_us = shipper->now_us;
     shipper->checkpoint_low = checkpoint_low(shipper);

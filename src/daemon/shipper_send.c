@@ -1,133 +1,195 @@
 /*
- * shipper_send -- from the journal to Kafka; see shipper.h.
+ * shipper_send -- from the journal to Kafka: the line, and the cursors of lanes that fell behind; see shipper.h, lane.h.
  *
- *     appended --> in flight --> acknowledged --> (segment may go)
- *         ^           |
- *         |           +--> refused: hold the line, let what is in flight land, wait, go on from the lowest open one
- *         +--------------- fatal: free the producer, make a new one, go on from the lowest open one, the same bytes
+ *     journal   . . . a . b a . c a b . . . . . . . . . . . . [ appended next
+ *                       ^ lane b's own cursor       ^ the line
  *
- * Promise: a record counts as settled only when Kafka acknowledged it. Never: changes a record.
+ * The line reads every record once. One whose lane cannot take it now is waited for as long as that costs no other
+ * lane anything; then it is passed over, the lane is behind, and goes on by a cursor of its own until it has caught up
+ * with the line. So a topic that does not move delays only itself, and where all go at one pace there is one cursor.
+ *
+ * Promise: the records of a lane go out in the order of the journal. Never: changes a record; passes one over without
+ * remembering where.
  */
 #include "daemon/shipper_state.h"
 
-#include <stdio.h>
-
 #define TURN_RECORDS 4096           /* sent between two looks at the ring */
-#define RETRY_LEAST_US 250000
-#define RETRY_MOST_US 15000000
+#define LANE_RECORDS 1024           /* of these, by one lane that is behind */
 
-/* ---- what the producer tells ---- */
-
-static void count_error(struct rkb_shipped *figures, rd_kafka_resp_err_t error)
+uint64_t rkb_shipper_line(const struct rkb_shipper *shipper)
 {
-    size_t i = 0;
-    while (i < RKB_KAFKA_ERRORS - 1 && figures->errors[i].count > 0 && figures->errors[i].error != error)
-        i++;
-    figures->errors[i].error = error;
-    figures->errors[i].count++;
+    return shipper->holding ? shipper->held.sequence : shipper->cursor.sequence;
 }
 
-static int64_t longer(int64_t wait_us)
+static void cannot_read(struct rkb_shipper *shipper, const struct rkb_error *error)
 {
-    if (wait_us == 0)
-        return RETRY_LEAST_US;
-    return wait_us * 2 < RETRY_MOST_US ? wait_us * 2 : RETRY_MOST_US;
+    rkb_shipper_fail(shipper, error);
 }
 
-/*
- * Holds the line for a record of this route and topic: nothing more is sent before retry_us, and then from the lowest
- * open record on.
- */
-static void hold_line(struct rkb_shipper *shipper, uint64_t sequence, uint32_t route, uint32_t topic, const char *why)
+/* ---- one record ---- */
+
+enum rkb_offer rkb_shipper_put(struct rkb_shipper *shipper, struct rkb_producer *producer, struct rkb_lane *lane,
+                               const struct rkb_record *record, struct rkb_segment *segment)
 {
     const struct rkb_dictionary *names = rkb_journal_dictionary(shipper->options.journal);
-    char *refused = shipper->figures->refused;
-    if (shipper->line_held)
-        return;
-    shipper->line_held = shipper->troubled = shipper->changed = true;
-    shipper->refused_sequence = sequence;
-    shipper->retry_wait_us = longer(shipper->retry_wait_us);
-    shipper->retry_us = shipper->now_us + shipper->retry_wait_us;
-    snprintf(refused, sizeof shipper->figures->refused, "a record of route %s for topic %s is refused: %s",
-             rkb_dictionary_name(names, RKB_NAME_ROUTE, route), rkb_dictionary_name(names, RKB_NAME_TOPIC, topic), why);
-    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "record_refused",
-            "%s; it stays in the journal and all topics wait for it, trying again in %lld ms", refused,
-            (long long)shipper->retry_wait_us / 1000);
-}
-
-static void say_well(struct rkb_shipper *shipper)
-{
-    shipper->troubled = false;
-    shipper->changed = true;
-    rkb_log(shipper->options.log, RKB_LOG_INFO, "kafka", "delivering", "Kafka takes records again");
-}
-
-/* Kafka took a record. While one is refused, that others are taken says nothing. */
-static void note_delivery(struct rkb_shipper *shipper)
-{
-    shipper->rebuild_wait_us = 0;
-    if (shipper->figures->refused[0] != '\0')
-        return;
-    shipper->retry_wait_us = 0;
-    if (shipper->troubled)
-        say_well(shipper);
-}
-
-/* The refused record is behind us. */
-static void note_acceptance(struct rkb_shipper *shipper)
-{
-    bool refused = shipper->figures->refused[0] != '\0';
-    if (!refused || rkb_acks_low(rkb_journal_acks(shipper->options.journal)) <= shipper->refused_sequence)
-        return;
-    shipper->figures->refused[0] = '\0';
-    shipper->retry_wait_us = 0;
-    say_well(shipper);
-}
-
-static void on_delivered(void *context, void *opaque, rd_kafka_resp_err_t error)
-{
-    struct rkb_shipper *shipper = context;
-    struct rkb_flight *flight = opaque;
-    shipper->changed = true;
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        struct rkb_shipped_route *route = &shipper->figures->routes[flight->route];
-        rkb_shipper_settle(shipper, flight->sequence);
-        route->delivered++;
-        route->settled++;
-        shipper->figures->settled_bytes += flight->bytes;
-        note_delivery(shipper);
-        rkb_latency_add(&shipper->figures->latency, shipper->real_us - flight->time_us);
-    } else if (error != RD_KAFKA_RESP_ERR__PURGE_QUEUE && error != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
-        count_error(shipper->figures, error);
-        if (!rkb_producer_fatal(shipper->producer, NULL))
-            hold_line(shipper, flight->sequence, flight->route, flight->topic, rd_kafka_err2str(error));
+    struct rkb_flight *flight = rkb_flight_open(&shipper->lanes);
+    size_t bytes = rkb_record_size(record->key.size, record->headers.size, record->value.size);
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    struct rkb_error error;
+    if (flight == NULL)
+        return RKB_QUEUE_FULL;
+    struct rkb_outgoing outgoing = {
+        .topic = rkb_producer_topic(producer, record->topic, rkb_dictionary_name(names, RKB_NAME_TOPIC, record->topic),
+                                    &error),
+        .has_key = record->has_key,
+        .key = record->key,
+        .value = record->value,
+        .headers = record->headers,
+        .header_count = record->header_count,
+        .time_ms = record->time_us / 1000,
+        .opaque = flight,
+    };
+    enum rkb_sent sent = outgoing.topic == NULL ? RKB_SENT_INVALID
+                                                : rkb_producer_send(producer, &outgoing, &code, &error);
+    switch (sent) {
+    case RKB_SENT:
+        flight->segment = segment;
+        flight->sequence = record->sequence;
+        flight->time_us = record->time_us;
+        flight->route = record->route;
+        flight->topic = record->topic;
+        flight->bytes = (uint32_t)bytes;
+        flight->alone = producer == shipper->alone;
+        rkb_flight_keep(&shipper->lanes, flight, shipper->now_us);
+        return RKB_TAKEN;
+    case RKB_SENT_QUEUE_FULL:
+    case RKB_SENT_FATAL:
+        return RKB_QUEUE_FULL;
+    case RKB_SENT_TOO_LARGE:
+    case RKB_SENT_INVALID:
+        return rkb_shipper_dead_letter(shipper, lane, record,
+                                       sent == RKB_SENT_INVALID ? "INVALID_RECORD" : "MSG_SIZE_TOO_LARGE", error.text)
+                   ? RKB_TAKEN : RKB_LATER;
+    case RKB_SENT_REFUSED:
+        break;
     }
-    rkb_segment_unpin(flight->segment);
-    rkb_flights_land(&shipper->flights, flight);
+    if (producer == shipper->alone)
+        rkb_shipper_refused_alone(shipper, lane, code);
+    else
+        rkb_shipper_refused(shipper, lane, record->sequence, bytes, code);
+    return RKB_LATER;
 }
 
-static void on_error(void *context, rd_kafka_resp_err_t error, const char *reason)
+/* To the producer of all, if the lane may have one more in flight. */
+static enum rkb_offer offer(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record,
+                            struct rkb_segment *segment)
 {
-    struct rkb_shipper *shipper = context;
-    shipper->changed = shipper->troubled = true;
-    count_error(shipper->figures, error);
-    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "kafka_error", "%s (%s)", reason, rd_kafka_err2name(error));
+    size_t bytes = rkb_record_size(record->key.size, record->headers.size, record->value.size);
+    if (lane->state != RKB_LANE_FLOWING)
+        return RKB_LATER;
+    if (rkb_lane_suspects(lane, bytes)) {
+        rkb_shipper_single_out(shipper, lane, record->sequence);
+        return RKB_LATER;
+    }
+    if (!rkb_lane_has_room(&shipper->lanes, lane, bytes, shipper->now_us))
+        return RKB_LATER;
+    return rkb_shipper_put(shipper, shipper->producer, lane, record, segment);
 }
 
-/* What librdkafka logs as an error it reports as one too (on_error); only what is worse is said twice. */
-static void on_log(void *context, int level, const char *text)
+/* ---- a lane that is behind ---- */
+
+bool rkb_shipper_lane_next(struct rkb_shipper *shipper, struct rkb_lane *lane)
 {
-    struct rkb_shipper *shipper = context;
-    rkb_log(shipper->options.log, level <= 2 ? RKB_LOG_WARN : RKB_LOG_DEBUG, "librdkafka", NULL, "%s", text);
+    const struct rkb_acks *acks = rkb_journal_acks(shipper->options.journal);
+    uint32_t topic = rkb_lanes_topic(&shipper->lanes, lane);
+    struct rkb_error error;
+    enum rkb_next next;
+    do
+        next = rkb_cursor_next_of(&lane->cursor, topic, rkb_shipper_line(shipper), &lane->held, &error);
+    while (next == RKB_NEXT_RECORD && rkb_acks_has(acks, lane->held.sequence));
+    if (next == RKB_NEXT_DAMAGED || next == RKB_NEXT_FAILED)
+        cannot_read(shipper, &error);
+    lane->holding = next == RKB_NEXT_RECORD;
+    lane->next = lane->holding ? lane->held.sequence : lane->cursor.sequence;
+    lane->next_us = lane->holding ? lane->held.time_us : 0;
+    if (next == RKB_NEXT_END)
+        rkb_lane_catch_up(&shipper->lanes, lane);
+    return lane->holding;
 }
 
-static const struct rkb_producer_events producer_events = {
-    .delivered = on_delivered,
-    .error = on_error,
-    .log = on_log,
-};
+static bool send_behind(struct rkb_shipper *shipper, struct rkb_lane *lane)
+{
+    size_t done = 0;
+    for (; done < LANE_RECORDS && lane->state == RKB_LANE_FLOWING; done++) {
+        if (!lane->holding && !rkb_shipper_lane_next(shipper, lane))
+            break;
+        if (offer(shipper, lane, &lane->held, lane->cursor.segment) != RKB_TAKEN)
+            break;
+        lane->holding = false;
+    }
+    return done > 0;
+}
 
-/* ---- from the journal to Kafka ---- */
+static bool send_all_behind(struct rkb_shipper *shipper)
+{
+    struct rkb_lanes *lanes = &shipper->lanes;
+    bool sent = false;
+    uint32_t left = lanes->behind;
+    for (uint32_t topic = 1; topic <= lanes->topic_limit && left > 0; topic++) {
+        struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
+        if (!lane->behind)
+            continue;
+        left--;
+        bool moved = lane->state == RKB_LANE_FLOWING ? send_behind(shipper, lane) : rkb_shipper_send_alone(shipper, lane);
+        sent = sent || moved;
+    }
+    return sent;
+}
+
+/* ---- the line ---- */
+
+/*
+ * The lane cannot take the record now. Waiting for it is free while the others still have records in flight; without a
+ * connection none of them moves anyway.
+ */
+static bool worth_waiting_for(const struct rkb_shipper *shipper, const struct rkb_lane *lane)
+{
+    const struct rkb_lanes *lanes = &shipper->lanes;
+    if (lane->state != RKB_LANE_FLOWING)
+        return false;
+    if (!shipper->connected || lanes->used <= 1)
+        return true;
+    return !rkb_lane_stuck(lane, shipper->now_us) && rkb_lanes_others_move(lanes, lane, shipper->now_us);
+}
+
+static bool is_known(struct rkb_shipper *shipper, const struct rkb_record *record)
+{
+    struct rkb_error error;
+    if (record->route > 0 && record->route <= shipper->options.route_limit && record->topic > 0
+        && record->topic <= shipper->options.topic_limit)
+        return true;
+    rkb_fail(&error, RKB_DAMAGED, "journal: record %llu is of route %u and topic %u, which the journal does not name",
+             (unsigned long long)record->sequence, record->route, record->topic);
+    cannot_read(shipper, &error);
+    return false;
+}
+
+/* True when the line may go on behind this message. */
+static bool pass_message(struct rkb_shipper *shipper, const struct rkb_record *record)
+{
+    if (!is_known(shipper, record))
+        return false;
+    struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, record->topic);
+    if (lane->behind || record->sequence < lane->next)
+        return true;
+    enum rkb_offer offered = offer(shipper, lane, record, shipper->cursor.segment);
+    if (offered == RKB_TAKEN || lane->behind)       /* behind: it was refused, and its lane goes on by itself */
+        return true;
+    if (offered == RKB_QUEUE_FULL || worth_waiting_for(shipper, lane))
+        return false;
+    rkb_lane_fall_behind(&shipper->lanes, lane, shipper->options.journal, record->sequence, record->time_us);
+    return true;
+}
 
 static void keep_gap(struct rkb_shipper *shipper, const struct rkb_record *record)
 {
@@ -139,146 +201,74 @@ static void keep_gap(struct rkb_shipper *shipper, const struct rkb_record *recor
                 error.text);
 }
 
-/* Hands one message to the producer. False when it has to wait. */
-static bool send_message(struct rkb_shipper *shipper, const struct rkb_record *record)
+static void settle_control(struct rkb_shipper *shipper, const struct rkb_record *record)
 {
-    struct rkb_error error;
-    const char *topic = rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_TOPIC,
-                                            record->topic);
-    if (topic == NULL || record->route == 0 || record->route > shipper->options.route_limit) {
-        rkb_fail(&error, RKB_DAMAGED, "record %llu names topic %u and route %u, which no dictionary record explains",
-                 (unsigned long long)record->sequence, record->topic, record->route);
-        rkb_shipper_fail(shipper, &error);
-        return false;
-    }
-    struct rkb_flight *flight = rkb_flights_open(&shipper->flights);
-    if (flight == NULL)
-        return false;
-    struct rkb_outgoing outgoing = {
-        .topic = rkb_producer_topic(shipper->producer, record->topic - 1, topic, &error),
-        .has_key = record->has_key,
-        .key = record->key,
-        .value = record->value,
-        .headers = record->headers,
-        .header_count = record->header_count,
-        .time_ms = record->time_us / 1000,
-        .opaque = flight,
-    };
-    if (outgoing.topic == NULL) {
-        hold_line(shipper, record->sequence, record->route, record->topic, error.text);
-        return false;
-    }
-    *flight = (struct rkb_flight){
-        .sequence = record->sequence,
-        .time_us = record->time_us,
-        .segment = shipper->cursor.segment,
-        .route = record->route,
-        .topic = record->topic,
-        .bytes = (uint32_t)rkb_record_size(record->key.size, record->headers.size, record->value.size),
-    };
-    enum rkb_sent sent = rkb_producer_send(shipper->producer, &outgoing, &error);
-    if (sent == RKB_SENT) {
-        rkb_segment_pin(flight->segment);
-        rkb_flights_keep(&shipper->flights, flight);
-    } else if (sent == RKB_SENT_REFUSED) {
-        hold_line(shipper, record->sequence, record->route, record->topic, error.text);
-    }
-    return sent == RKB_SENT;
+    if (record->kind == RKB_GAP)
+        keep_gap(shipper, record);
+    rkb_shipper_settle(shipper, record->sequence);
+    shipper->figures->settled_bytes += rkb_record_size(0, 0, record->value.size);
 }
 
 /*
- * The next record that is not settled yet, from the cursor. False when there is none, or the journal does not read
+ * The next record that is not settled yet, into shipper->held. False when there is none, or the journal does not read
  * back.
  */
-static bool next_open(struct rkb_shipper *shipper, struct rkb_record *record)
+static bool next_open(struct rkb_shipper *shipper)
 {
     const struct rkb_acks *acks = rkb_journal_acks(shipper->options.journal);
     struct rkb_error error;
     enum rkb_next next;
     do
-        next = rkb_cursor_next(&shipper->cursor, record, &error);
-    while (next == RKB_NEXT_RECORD && rkb_acks_has(acks, record->sequence));
+        next = rkb_cursor_next(&shipper->cursor, &shipper->held, &error);
+    while (next == RKB_NEXT_RECORD && rkb_acks_has(acks, shipper->held.sequence));
     if (next == RKB_NEXT_DAMAGED || next == RKB_NEXT_FAILED)
-        rkb_shipper_fail(shipper, &error);
+        cannot_read(shipper, &error);
     return next == RKB_NEXT_RECORD;
 }
 
-/* True when something was sent or settled. */
 bool rkb_shipper_send(struct rkb_shipper *shipper)
 {
+    bool sent = send_all_behind(shipper);
     size_t done = 0;
-    while (!shipper->line_held && done < TURN_RECORDS) {
-        if (!shipper->holding && !next_open(shipper, &shipper->held))
+    for (; done < TURN_RECORDS; done++) {
+        if (!shipper->holding && !next_open(shipper))
             break;
         shipper->holding = true;
-        if (shipper->held.kind == RKB_MESSAGE) {
-            if (!send_message(shipper, &shipper->held))
-                break;
-        } else {
-            if (shipper->held.kind == RKB_GAP)
-                keep_gap(shipper, &shipper->held);
-            rkb_shipper_settle(shipper, shipper->held.sequence);
-            shipper->figures->settled_bytes += rkb_record_size(0, 0, shipper->held.value.size);
-        }
+        if (shipper->held.kind != RKB_MESSAGE)
+            settle_control(shipper, &shipper->held);
+        else if (!pass_message(shipper, &shipper->held))
+            break;
         shipper->holding = false;
-        done++;
     }
-    shipper->changed = shipper->changed || done > 0;
-    return done > 0;
+    sent = sent || done > 0;
+    shipper->changed = shipper->changed || sent;
+    return sent;
 }
 
-/* From the lowest open record on, whatever was in flight before. */
-void rkb_shipper_from_checkpoint(struct rkb_shipper *shipper)
+static void line_from(struct rkb_shipper *shipper, uint64_t sequence)
 {
     shipper->holding = false;
     rkb_cursor_close(&shipper->cursor);     /* else the segment it stands in would stay for ever */
-    rkb_cursor_seek(&shipper->cursor, shipper->options.journal,
-                    rkb_acks_low(rkb_journal_acks(shipper->options.journal)));
+    rkb_cursor_seek(&shipper->cursor, shipper->options.journal, sequence);
 }
 
-bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *error)
+void rkb_shipper_from_checkpoint(struct rkb_shipper *shipper)
 {
-    shipper->producer = rkb_producer_new(shipper->options.properties, shipper->options.property_count, shipper->wake_fd,
-                                         &producer_events, shipper, error);
-    return shipper->producer != NULL;
+    line_from(shipper, rkb_acks_low(rkb_journal_acks(shipper->options.journal)));
 }
 
-/*
- * A fatal error ends a producer for good: a new one sends again what is open, the same bytes in the same order. Where
- * that one's end is as sudden (Kafka does not authorise it, say) the next comes later and later.
- */
-static void rebuild(struct rkb_shipper *shipper, const struct rkb_error *cause)
+void rkb_shipper_regroup(struct rkb_shipper *shipper)
 {
-    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "producer_rebuilt",
-            "fatal producer error: %s; %u records in flight are sent again by a new producer", cause->text, shipper->flights.count);
-    shipper->figures->rebuilds_total++;
-    shipper->changed = true;
-    shipper->holding = false;
-    rkb_cursor_close(&shipper->cursor);
-    rkb_producer_free(shipper->producer);
-    /* What it did not give back in its time is not its any more either. */
-    for (struct rkb_flight *lost; (lost = rkb_flights_oldest(&shipper->flights)) != NULL;) {
-        rkb_segment_unpin(lost->segment);
-        rkb_flights_land(&shipper->flights, lost);
+    struct rkb_lanes *lanes = &shipper->lanes;
+    uint64_t line = rkb_shipper_line(shipper), lowest = line;
+    for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
+        struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
+        if (!lane->behind || lane->state != RKB_LANE_FLOWING || lane->returned != RKB_NOTHING_RETURNED)
+            continue;
+        if (lane->next < lowest)
+            lowest = lane->next;
+        rkb_lane_catch_up(lanes, lane);
     }
-    struct rkb_error error;
-    if (!rkb_shipper_make_producer(shipper, &error))
-        rkb_shipper_fail(shipper, &error);
-    shipper->line_held = false;
-    shipper->rebuild_wait_us = longer(shipper->rebuild_wait_us);
-    shipper->rebuild_us = shipper->now_us + shipper->rebuild_wait_us;
-    rkb_shipper_from_checkpoint(shipper);
-}
-
-void rkb_shipper_mend(struct rkb_shipper *shipper)
-{
-    struct rkb_error cause;
-    note_acceptance(shipper);
-    if (rkb_producer_fatal(shipper->producer, &cause)) {
-        if (shipper->now_us >= shipper->rebuild_us)
-            rebuild(shipper, &cause);
-    } else if (shipper->line_held && shipper->flights.count == 0 && shipper->now_us >= shipper->retry_us) {
-        shipper->line_held = false;
-        rkb_shipper_from_checkpoint(shipper);
-    }
+    if (lowest < line)
+        line_from(shipper, lowest);
 }

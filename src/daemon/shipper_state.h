@@ -1,9 +1,11 @@
 /*
  * shipper_state -- what the shipper's files share. Nothing else includes this.
  *
- *     shipper.c       the thread, its turns, what the loop calls
- *     shipper_send.c  from the journal to Kafka: sending, deliveries, refusals, rebuilding the producer
- *     shipper_keep.c  from the ring to the journal, sync, checkpoint
+ *     shipper.c          the thread, its turns, what the loop calls
+ *     shipper_keep.c     from the ring to the journal, sync, checkpoint
+ *     shipper_send.c     from the journal to Kafka: the line, and the cursors of lanes that fell behind
+ *     shipper_refusal.c  what Kafka does not take: alone, again later, or a dead letter
+ *     shipper_mend.c     the producers: making, watching, replacing them
  */
 #ifndef RKB_DAEMON_SHIPPER_STATE_H
 #define RKB_DAEMON_SHIPPER_STATE_H
@@ -11,9 +13,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "daemon/flight.h"
-#include "daemon/mailbox.h"
 #include "config/settings.h"
+#include "daemon/lane.h"
+#include "daemon/mailbox.h"
 #include "daemon/shipper.h"
 #include "daemon/syncer.h"
 
@@ -30,16 +32,17 @@ struct rkb_shipper {
 
     /* The thread's own. */
     struct rkb_producer *producer;
+    struct rkb_producer *alone;         /* for records that go alone; NULL until one had to */
     struct rkb_syncer *syncer;
-    struct rkb_flights flights;
-    struct rkb_cursor cursor;
-    struct rkb_record held;             /* read but not sent: the producer's queue was full */
+    struct rkb_lanes lanes;
+    struct rkb_cursor cursor;           /* of the line */
+    struct rkb_record held;             /* read by it but not sent: it waits for room */
     bool holding;
-    bool line_held;                     /* a record was refused: nothing goes out until retry_us */
-    int64_t retry_us, retry_wait_us;
-    uint64_t refused_sequence;          /* of the record that figures->refused speaks of */
+    bool returned;                      /* in some lane records came back */
     bool troubled;                      /* something was said of Kafka; the next delivery is worth a line too */
+    bool connected;                     /* as of the last turn */
     int64_t rebuild_us, rebuild_wait_us;    /* no new producer before; doubled by each that nothing was delivered by */
+    int64_t looked_us;                  /* at lanes that stand still */
     int64_t now_us, real_us;            /* of this turn */
     int64_t synced_us, checkpoint_us, figures_us;
     uint64_t checkpoint_low;
@@ -57,12 +60,45 @@ void rkb_shipper_fail(struct rkb_shipper *shipper, const struct rkb_error *error
 void rkb_shipper_settle(struct rkb_shipper *shipper, uint64_t sequence);
 
 /* shipper_send.c */
-bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *error) RKB_MUST_CHECK;
-/* From the lowest open record on, whatever was in flight before. */
+/* The line goes on from the lowest open record. */
 void rkb_shipper_from_checkpoint(struct rkb_shipper *shipper);
-/* Hands records to the producer while it takes them. True when something was sent or settled. */
+/* Hands records to the producer while it takes them. True when something was sent, settled or passed over. */
 bool rkb_shipper_send(struct rkb_shipper *shipper);
-/* After a fatal error: a new producer; after a refusal: goes on when its time has come. */
+/* Where the line stands: of what is below, nothing but what lanes have behind or in flight is open. */
+uint64_t rkb_shipper_line(const struct rkb_shipper *shipper);
+/* Lanes that fell behind go with the line again, which goes back for them: for when nothing moves anyway. */
+void rkb_shipper_regroup(struct rkb_shipper *shipper);
+
+/* Hands one record to a producer. */
+enum rkb_offer { RKB_TAKEN, RKB_LATER, RKB_QUEUE_FULL };
+enum rkb_offer rkb_shipper_put(struct rkb_shipper *shipper, struct rkb_producer *producer, struct rkb_lane *lane,
+                               const struct rkb_record *record, struct rkb_segment *segment);
+/* The next open record of a lane that is behind, into lane->held; false when it has caught up, or cannot be read. */
+bool rkb_shipper_lane_next(struct rkb_shipper *shipper, struct rkb_lane *lane);
+
+/* shipper_refusal.c */
+/* A record came back with an error from among others, or was not taken: its lane stops, and goes on one at a time. */
+void rkb_shipper_refused(struct rkb_shipper *shipper, struct rkb_lane *lane, uint64_t sequence, size_t bytes,
+                         rd_kafka_resp_err_t error);
+/* The one that went alone came back. */
+void rkb_shipper_refused_alone(struct rkb_shipper *shipper, struct rkb_lane *lane, rd_kafka_resp_err_t error);
+/* Refused for good before it was sent; false when the dead-letter file cannot take it now. */
+bool rkb_shipper_dead_letter(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record,
+                             const char *code, const char *reason);
+/* Kafka took a record of this lane. */
+void rkb_shipper_taken(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_flight *flight);
+/* One turn of a lane that is behind and not flowing; true when something was sent or settled. */
+bool rkb_shipper_send_alone(struct rkb_shipper *shipper, struct rkb_lane *lane);
+/* From now on this lane's records go alone up to this one. */
+void rkb_shipper_single_out(struct rkb_shipper *shipper, struct rkb_lane *lane, uint64_t sequence);
+
+/* shipper_mend.c */
+bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *error) RKB_MUST_CHECK;
+/* The one for records that go alone, made when it is first needed; NULL when that fails, which is said. */
+struct rkb_producer *rkb_shipper_alone(struct rkb_shipper *shipper);
+/* Serves what the producers have to tell; returns how many events. */
+int rkb_shipper_poll(struct rkb_shipper *shipper);
+/* After a fatal error, or when nothing lands: a new producer. What came back goes out again. */
 void rkb_shipper_mend(struct rkb_shipper *shipper);
 
 /* shipper_keep.c */

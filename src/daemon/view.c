@@ -87,6 +87,24 @@ void rkb_view_draining(struct rkb_view *view)
     view->draining = true;
 }
 
+static double age_seconds(const struct rkb_view *view, int64_t read_us)
+{
+    int64_t age_us = read_us > 0 ? view->options.sys->realtime_us() - read_us : 0;
+    return age_us > 0 ? (double)age_us / 1e6 : 0;
+}
+
+/* Of the route's topic if it has something in flight or passed over, else of what the line has before it. */
+static int64_t oldest_us(const struct rkb_view *view, const struct rkb_route_snapshot *route,
+                         const struct rkb_shipped *shipped)
+{
+    uint32_t topic = route->topic == NULL ? 0 : rkb_dictionary_number(view->options.relay->dictionary, RKB_NAME_TOPIC,
+                                                                      rkb_slice_text(route->topic));
+    if (topic == 0)
+        return shipped->oldest_us;
+    int64_t read_us = rkb_shipped_topic_us(shipped, topic);
+    return read_us > 0 ? read_us : shipped->line_us;
+}
+
 static void fill_route(struct rkb_view *view, struct rkb_route_snapshot *route, const struct rkb_shipped *shipped)
 {
     const struct rkb_relay *relay = view->options.relay;
@@ -97,12 +115,16 @@ static void fill_route(struct rkb_view *view, struct rkb_route_snapshot *route, 
         .received = tally->received,
         .recovered = tally->recovered,
         .delivered = done->delivered,
+        .dead_lettered = done->dead_lettered,
         .pending = tally->appended + tally->recovered - done->settled,
     };
     for (size_t i = 0; i < RKB_DROP_REASON_COUNT; i++) {
         route->books.dropped += tally->dropped[i];
         view->snapshot.dropped_by_reason[i] += tally->dropped[i];
     }
+    route->oldest_pending_seconds = 0;
+    if (route->books.pending > 0)
+        route->oldest_pending_seconds = age_seconds(view, oldest_us(view, route, shipped));
     rkb_books_add(&view->snapshot.totals, &route->books);
 }
 
@@ -206,7 +228,6 @@ static double seconds_to_full(const struct rkb_view *view, const struct rkb_ship
 static void fill_journal(struct rkb_view *view, const struct rkb_shipped *shipped)
 {
     struct rkb_snapshot *snapshot = &view->snapshot;
-    int64_t age_us = shipped->oldest_us > 0 ? view->options.sys->realtime_us() - shipped->oldest_us : 0;
     snapshot->journal.bytes = shipped->journal.bytes;
     snapshot->journal.max_size = shipped->journal.max_size;
     snapshot->journal.segments = shipped->journal.segments;
@@ -217,7 +238,7 @@ static void fill_journal(struct rkb_view *view, const struct rkb_shipped *shippe
     snapshot->journal.ring_bytes = snapshot->journal.ring_size - rkb_ring_room(view->options.ring);
     snapshot->journal.ring_outlives = rkb_ring_outlives(view->options.ring);
     snapshot->journal.full = shipped->full;
-    snapshot->journal.oldest_pending_seconds = age_us > 0 && snapshot->totals.pending > 0 ? (double)age_us / 1e6 : 0;
+    snapshot->journal.oldest_pending_seconds = snapshot->totals.pending > 0 ? age_seconds(view, shipped->oldest_us) : 0;
     snapshot->journal.seconds_to_full = seconds_to_full(view, shipped);
     snapshot->journal.directory = view->options.config->journal.directory;
 }
@@ -229,6 +250,9 @@ static void fill_kafka(struct rkb_view *view, const struct rkb_shipped *shipped)
     snapshot->kafka.in_flight = shipped->in_flight;
     snapshot->kafka.rebuilds_total = shipped->rebuilds_total;
     snapshot->kafka.bootstrap_servers = view->options.bootstrap_servers;
+    snapshot->kafka.topics_waiting = shipped->topics_waiting;
+    snapshot->kafka.dead_letter_bytes = shipped->dead.bytes;
+    snapshot->kafka.dead_letter_limit = shipped->dead.limit;
     snapshot->kafka.refused = shipped->refused[0] != '\0' ? shipped->refused : NULL;
     size_t count = 0;
     while (count < RKB_KAFKA_ERRORS && count < RKB_KAFKA_ERROR_NAMES && shipped->errors[count].count > 0) {

@@ -15,6 +15,12 @@
 
 struct rkb_producer;
 
+/*
+ * LINE: an error that Kafka will not take back stops the whole producer (it is fatal) before anything behind the record
+ * can overtake it. ALONE: such an error is that record's only, which was the only one; nothing waits to be sent with it.
+ */
+enum rkb_producer_role { RKB_PRODUCER_LINE, RKB_PRODUCER_ALONE };
+
 struct rkb_producer_events {
     /*
      * error is RD_KAFKA_RESP_ERR_NO_ERROR when acknowledged. After a fatal error, and in free, what is
@@ -28,8 +34,9 @@ struct rkb_producer_events {
 };
 
 /* wake_fd: a non-blocking eventfd; 8 bytes (value 1) are written to it when there is something to poll for. */
-struct rkb_producer *rkb_producer_new(const struct rkb_property *properties, size_t count, int wake_fd,
-                                      const struct rkb_producer_events *events, void *context, struct rkb_error *error);
+struct rkb_producer *rkb_producer_new(enum rkb_producer_role role, const struct rkb_property *properties, size_t count,
+                                      int wake_fd, const struct rkb_producer_events *events, void *context,
+                                      struct rkb_error *error);
 /*
  * Purges what is open, destroys, and then reports what was open by `delivered`: with an error, or
  * acknowledged at the last moment. Of the producer `delivered` may ask only whether it was fatal. Not from
@@ -55,18 +62,23 @@ struct rkb_outgoing {
     int64_t time_ms;                    /* the record's timestamp; 0: the time of sending */
     void *opaque;
 };
-enum rkb_sent { RKB_SENT, RKB_SENT_QUEUE_FULL, RKB_SENT_FATAL, RKB_SENT_REFUSED };
+enum rkb_sent { RKB_SENT, RKB_SENT_QUEUE_FULL, RKB_SENT_FATAL, RKB_SENT_TOO_LARGE, RKB_SENT_INVALID, RKB_SENT_REFUSED };
 /*
- * REFUSED: this record can not be taken; *error says why: RKB_USAGE too large for message.max.bytes, RKB_DAMAGED its
- * headers, RKB_REFUSED its topic (unknown, not authorised).
+ * TOO_LARGE (for message.max.bytes), INVALID (its headers end too early): never will be taken. REFUSED: its topic is
+ * unknown or not authorised, *code says which. In these three *error says why.
  */
 enum rkb_sent rkb_producer_send(struct rkb_producer *producer, const struct rkb_outgoing *record,
-                                struct rkb_error *error) RKB_MUST_CHECK;
+                                rd_kafka_resp_err_t *code, struct rkb_error *error) RKB_MUST_CHECK;
 
 /* Serves what is there (deliveries, errors, logs, statistics); returns how many events. Never waits. */
 int rkb_producer_poll(struct rkb_producer *producer);
+/* What its queue holds at the most: queue.buffering.max.messages, and max.kbytes in bytes. */
+size_t rkb_producer_queue_records(const struct rkb_producer *producer);
+size_t rkb_producer_queue_bytes(const struct rkb_producer *producer);
 /* True after a fatal error; *error then says which. */
 bool rkb_producer_fatal(const struct rkb_producer *producer, struct rkb_error *error);
+/* True when that error says that a record was refused for good among others: what came behind it was not sent. */
+bool rkb_producer_stopped_for_order(const struct rkb_producer *producer);
 /* True while at least one broker connection is up; known once a second, from librdkafka's statistics. */
 bool rkb_producer_connected(const struct rkb_producer *producer);
 

@@ -52,7 +52,7 @@ void start_producer(struct world *world, const char *servers, const struct rkb_p
     struct rkb_error error = {0};
     for (size_t i = 0; i < count; i++)
         properties[i + 2] = more[i];
-    world->producer = rkb_producer_new(properties, count + 2, world->wake_fd, &world_events, world, &error);
+    world->producer = rkb_producer_new(world->role, properties, count + 2, world->wake_fd, &world_events, world, &error);
     if (world->producer == NULL)
         fail_msg("%s", error.text);
 }
@@ -122,7 +122,8 @@ enum rkb_sent send_text(struct world *world, size_t number, const char *key, con
     record.has_key = key != NULL;
     if (key != NULL)
         record.key = rkb_slice_text(key);
-    return rkb_producer_send(world->producer, &record, NULL);
+    rd_kafka_resp_err_t code;
+    return rkb_producer_send(world->producer, &record, &code, NULL);
 }
 
 const char *numbered(size_t number)

@@ -27,6 +27,7 @@
 /* One producer and what it told us. A record's opaque is its number + 1. */
 struct world {
     struct rkb_mock *mock;
+    enum rkb_producer_role role;        /* the line's, unless the test says otherwise */
     struct rkb_producer *producer;
     int wake_fd;
     bool freeing, was_fatal;

@@ -80,6 +80,8 @@ int world_set_up(void **state)
     world->max_size = 64 * MIB;
     world->ring_size = 1 * MIB;
     world->sync_us = 1000000;
+    world->refuse_after_us = 3600 * SECOND;
+    world->dead_limit = MIB;
     world->next = 1;
     world->loop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     fresh_kafka(world);
@@ -220,7 +222,9 @@ void world_open(struct world *world)
         .directory = world->ring_directory, .size = world->ring_size, .journal_id = rkb_journal_id(world->journal), .sys = &rkb_sys_posix};
     world->ring = rkb_ring_open(&ring, &error);
     world->ledger = rkb_ledger_open(world->directory, rkb_journal_id(world->journal), &rkb_sys_posix, no_gap, NULL, &error);
-    if (world->ring == NULL || world->ledger == NULL)
+    world->dead = rkb_dead_open(world->directory, rkb_journal_id(world->journal), world->dead_limit, world->recovery.low,
+                                &rkb_sys_posix, &error);
+    if (world->ring == NULL || world->ledger == NULL || world->dead == NULL)
         fail_msg("%s", error.text);
     if (world->recovery.fresh)
         put_names(world);
@@ -239,7 +243,8 @@ void world_start(struct world *world)
         world->all_properties[count++] = world->properties[i];
     struct rkb_shipper_options options = {
         .ring = world->ring, .journal = world->journal, .ledger = world->ledger, .properties = world->all_properties, .property_count = count,
-        .sync_us = world->sync_us, .route_limit = 2, .loop_fd = world->loop_fd, .sys = &shipper_sys,
+        .sync_us = world->sync_us, .route_limit = 2, .topic_limit = 2, .dead = world->dead,
+        .refuse_after_us = world->refuse_after_us, .watchdog_us = world->watchdog_us, .loop_fd = world->loop_fd, .sys = &shipper_sys,
     };
     world->shipper = rkb_shipper_start(&options, &error);
     if (world->shipper == NULL)
@@ -252,11 +257,14 @@ void world_drop(struct world *world)
         rkb_shipper_free(world->shipper);
     if (world->ledger != NULL)
         rkb_ledger_close(world->ledger);
+    if (world->dead != NULL)
+        rkb_dead_close(world->dead);
     rkb_ring_close(world->ring);
     if (world->journal != NULL)
         rkb_journal_close(world->journal);
     world->shipper = NULL;
     world->ledger = NULL;
+    world->dead = NULL;
     world->ring = NULL;
     world->journal = NULL;
 }
@@ -290,9 +298,44 @@ bool loop_was_told(struct world *world)
 uint64_t delivered(struct world *world)
 {
     const struct rkb_shipped *shipped = rkb_shipper_figures(world->shipper);
-    assert_int_equal(shipped->routes[1].delivered, shipped->routes[1].settled);
-    assert_int_equal(shipped->routes[2].delivered, shipped->routes[2].settled);
+    for (int i = 1; i <= 2; i++)
+        assert_int_equal(shipped->routes[i].delivered + shipped->routes[i].dead_lettered, shipped->routes[i].settled);
     return shipped->routes[1].delivered + shipped->routes[2].delivered;
+}
+
+uint64_t delivered_of(struct world *world, uint32_t route)
+{
+    return rkb_shipper_figures(world->shipper)->routes[route].delivered;
+}
+
+uint64_t dead_of(struct world *world, uint32_t route)
+{
+    return rkb_shipper_figures(world->shipper)->routes[route].dead_lettered;
+}
+
+size_t dead_letters(struct world *world, uint64_t *sequences, size_t room)
+{
+    char *path = join(world->directory, "dead-letters");
+    size_t size, offset = RKB_SEGMENT_HEADER, count = 0;
+    uint8_t *bytes = read_whole(path, &size);
+    struct rkb_segment_head head;
+    struct rkb_record letter, message;
+    assert_true(rkb_segment_head_parse(bytes, size, &head, NULL));
+    while (rkb_dead_next(bytes, size, head.salt, &offset, &letter, &message, NULL) == RKB_PARSE_RECORD)
+        if (count++ < room)
+            sequences[count - 1] = message.sequence;
+    free(bytes);
+    free(path);
+    return count;
+}
+
+uint64_t errors_of(struct world *world, rd_kafka_resp_err_t error)
+{
+    const struct rkb_shipped *shipped = rkb_shipper_figures(world->shipper);
+    for (size_t i = 0; i < RKB_KAFKA_ERRORS && shipped->errors[i].count > 0; i++)
+        if (shipped->errors[i].error == error)
+            return shipped->errors[i].count;
+    return 0;
 }
 
 bool all_delivered(struct world *world, uint64_t wanted)

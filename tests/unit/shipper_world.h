@@ -22,6 +22,7 @@ struct world {
     struct rkb_journal *journal;
     struct rkb_ring *ring;
     struct rkb_ledger *ledger;
+    struct rkb_dead *dead;
     struct rkb_recovery recovery;
     struct rkb_mock *mock;          /* one for all tests of a program: to end one takes a second */
     char topics[2][24];
@@ -30,7 +31,8 @@ struct world {
     uint64_t next;                  /* the sequence number of the next record put */
     uint64_t max_size;
     size_t ring_size;
-    int64_t sync_us;
+    int64_t sync_us, refuse_after_us, watchdog_us;
+    uint64_t dead_limit;
     struct rkb_property properties[LOOSE_PROPERTIES];   /* beside our own; up to the first without a name */
     struct rkb_property all_properties[4 + LOOSE_PROPERTIES];
 };
@@ -68,6 +70,13 @@ bool all_in_flight(struct world *world, uint64_t wanted);
 bool has_failed(struct world *world, uint64_t wanted);
 bool is_full(struct world *world, uint64_t wanted);         /* 1 or 0 */
 uint64_t delivered(struct world *world);
+/* Of this route: delivered, and set aside. */
+uint64_t delivered_of(struct world *world, uint32_t route);
+uint64_t dead_of(struct world *world, uint32_t route);
+/* What is set aside: at most `room` sequence numbers in their order; returns how many there are. Before world_close. */
+size_t dead_letters(struct world *world, uint64_t *sequences, size_t room);
+uint64_t errors_of(struct world *world, rd_kafka_resp_err_t error);
+#define SECOND INT64_C(1000000)
 /* True once after each time the shipper wrote to the loop. */
 bool loop_was_told(struct world *world);
 

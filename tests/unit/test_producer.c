@@ -88,13 +88,14 @@ static void test_bytes_come_back(void **state)
     };
     for (size_t i = 0; i < COUNT(samples); i++) {
         struct rkb_outgoing record = record_for(world, i);
+        rd_kafka_resp_err_t code;
         record.has_key = samples[i].has_key;
         record.key = samples[i].key;
         record.value = samples[i].value;
         record.headers = samples[i].headers;
         record.header_count = samples[i].header_count;
         record.time_ms = samples[i].time_ms;
-        assert_int_equal(rkb_producer_send(world->producer, &record, NULL), RKB_SENT);
+        assert_int_equal(rkb_producer_send(world->producer, &record, &code, NULL), RKB_SENT);
     }
     assert_true(pump(world, all_reported, COUNT(samples)));
     expect_each_once(world, COUNT(samples));
@@ -168,6 +169,7 @@ static void test_not_taken(void **state)
 {
     const struct rkb_property small[] = {{"message.max.bytes", "1000"}};
     static const uint8_t big[1000];
+    rd_kafka_resp_err_t code;
     struct rkb_error error = {0};
     (void)state;
     struct world *world = world_new(small, 1, 1);
@@ -175,15 +177,14 @@ static void test_not_taken(void **state)
     record.value = rkb_slice(big, sizeof big);
     record.headers = rkb_slice(HEADERS, sizeof HEADERS - 1);
     record.header_count = HEADER_COUNT;
-    assert_int_equal(rkb_producer_send(world->producer, &record, &error), RKB_SENT_REFUSED);
-    assert_int_equal(error.code, RKB_USAGE);
+    assert_int_equal(rkb_producer_send(world->producer, &record, &code, &error), RKB_SENT_TOO_LARGE);
     assert_non_null(strstr(error.text, "MSG_SIZE_TOO_LARGE"));
     record.value.size = 10;
     record.headers.size--;
-    assert_int_equal(rkb_producer_send(world->producer, &record, &error), RKB_SENT_REFUSED);
+    assert_int_equal(rkb_producer_send(world->producer, &record, &code, &error), RKB_SENT_INVALID);
     assert_int_equal(error.code, RKB_DAMAGED);
     record.headers.size++;
-    assert_int_equal(rkb_producer_send(world->producer, &record, &error), RKB_SENT);
+    assert_int_equal(rkb_producer_send(world->producer, &record, &code, &error), RKB_SENT);
     assert_true(pump(world, all_reported, 1));
     expect_each_once(world, 1);
     world_free(world);
@@ -244,7 +245,7 @@ static void test_no_producer(void **state)
     const struct rkb_property wrong[] = {{"bootstrap.servers", "127.0.0.1:1"}, {"acks", "1"}};
     struct rkb_error error = {0};
     (void)state;
-    assert_null(rkb_producer_new(wrong, COUNT(wrong), -1, &world_events, NULL, &error));
+    assert_null(rkb_producer_new(RKB_PRODUCER_LINE, wrong, COUNT(wrong), -1, &world_events, NULL, &error));
     assert_int_equal(error.code, RKB_USAGE);
 }
 

@@ -33,10 +33,14 @@ static void test_passing_errors_keep_the_order(void **state)
     world_free(world);
 }
 
-static void test_a_refusal_is_reported(void **state)
+/* Of a producer for records that go alone, a refusal is the record's only. */
+static void test_a_refusal_alone(void **state)
 {
     (void)state;
     struct world *world = world_new(NULL, 0, 1);
+    rkb_producer_free(world->producer);
+    world->role = RKB_PRODUCER_ALONE;
+    start_producer(world, rkb_mock_bootstrap(world->mock), NULL, 0);
     rd_kafka_mock_push_request_errors(rkb_mock_cluster(world->mock), PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     send_numbered(world, 0, 1);
     assert_true(pump(world, all_reported, 1));
@@ -49,14 +53,35 @@ static void test_a_refusal_is_reported(void **state)
     world_free(world);
 }
 
+/* Of the line's it stops all, so that nothing overtakes it: what came behind is given back, and no error of ours is told. */
+static void test_a_refusal_among_others(void **state)
+{
+    const struct rkb_property small[] = {{"batch.num.messages", "1"}, {"max.in.flight", "1"}};
+    struct rkb_error error = {0};
+    (void)state;
+    struct world *world = world_new(small, 2, 1);
+    rd_kafka_mock_push_request_errors(rkb_mock_cluster(world->mock), PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    send_numbered(world, 0, 50);
+    assert_true(pump(world, all_reported, 1));
+    assert_int_equal(world->result[0], RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    assert_true(rkb_producer_fatal(world->producer, &error));
+    assert_true(rkb_producer_stopped_for_order(world->producer));
+    rkb_producer_free(world->producer);
+    world->producer = NULL;
+    expect_each_once(world, 50);
+    assert_int_equal(world->acknowledged, 0);
+    world_free(world);
+}
+
 static bool topic_is_gone(struct world *world, size_t wanted)
 {
     struct rkb_error error = {0};
+    rd_kafka_resp_err_t code;
     struct rkb_outgoing record = record_for(world, wanted);
     record.value = rkb_slice_text("x");
     record.headers = rkb_slice(HEADERS, sizeof HEADERS - 1);
     record.header_count = HEADER_COUNT;
-    if (world->reported < wanted || rkb_producer_send(world->producer, &record, &error) != RKB_SENT_REFUSED)
+    if (world->reported < wanted || rkb_producer_send(world->producer, &record, &code, &error) != RKB_SENT_REFUSED)
         return false;
     assert_int_equal(error.code, RKB_REFUSED);
     assert_non_null(strstr(error.text, "UNKNOWN_TOPIC"));
@@ -216,7 +241,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_passing_errors_keep_the_order),
-        cmocka_unit_test(test_a_refusal_is_reported),
+        cmocka_unit_test(test_a_refusal_alone),
+        cmocka_unit_test(test_a_refusal_among_others),
         cmocka_unit_test(test_a_topic_that_is_not_there),
         cmocka_unit_test(test_broker_goes_and_comes),
         cmocka_unit_test(test_fatal_error),

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SECOND INT64_C(1000000)
-
 static rd_kafka_mock_cluster_t *cluster(struct world *world)
 {
     return rkb_mock_cluster(world->mock);
@@ -32,20 +30,6 @@ static void one_at_a_time(struct world *world)
 {
     static const struct rkb_property properties[] = {{"max.in.flight", "1"}, {"batch.num.messages", "50"}, {"linger.ms", "0"}};
     memcpy(world->properties, properties, sizeof properties);
-}
-
-static uint64_t errors_of(struct world *world, rd_kafka_resp_err_t error)
-{
-    const struct rkb_shipped *shipped = rkb_shipper_figures(world->shipper);
-    for (size_t i = 0; i < RKB_KAFKA_ERRORS && shipped->errors[i].count > 0; i++)
-        if (shipped->errors[i].error == error)
-            return shipped->errors[i].count;
-    return 0;
-}
-
-static bool was_refused(struct world *world, uint64_t wanted)
-{
-    return errors_of(world, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) + errors_of(world, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) >= wanted;
 }
 
 static bool was_rebuilt(struct world *world, uint64_t wanted)
@@ -204,18 +188,12 @@ static void test_a_fatal_error(void **state)
     free(arrived);
 }
 
-/* ---- refusals ---- */
+/* ---- one producer after the other ---- */
 
 static bool delivered_at_last(struct world *world, uint64_t wanted)
 {
     world_hurry(20 * SECOND);
     return all_delivered(world, wanted);
-}
-
-static bool refused_at_last(struct world *world, uint64_t wanted)
-{
-    world_hurry(20 * SECOND);
-    return was_refused(world, wanted);
 }
 
 static bool rebuilt_at_last(struct world *world, uint64_t wanted)
@@ -248,118 +226,6 @@ static void test_fatal_again_and_again(void **state)
     rd_kafka_mock_clear_request_errors(cluster(world), INIT_PRODUCER_ID);
     world_wait(world, delivered_at_last, 31, "all deliveries");
     expect_arrived(world, 1, 31, false);
-}
-
-/* The segment in which the line was held: nobody holds on to it any more. */
-static bool first_segment_gone(struct world *world, uint64_t wanted)
-{
-    (void)wanted;
-    char *path = join(world->directory, "00000000000000000001.seg");
-    bool gone = access(path, F_OK) != 0;
-    free(path);
-    world_hurry(2 * SECOND);
-    return gone;
-}
-
-/* Refused for a while: the line waits, the checkpoint does not pass it, and afterwards no segment is held back. */
-static void refuse_for_a_while(struct world *world, rd_kafka_resp_err_t error)
-{
-    rd_kafka_resp_err_t errors[200];
-    for (size_t i = 0; i < 200; i++)
-        errors[i] = error;
-    one_at_a_time(world);
-    world->max_size = MIB;          /* segments of 128 KiB */
-    world_open(world);
-    world_start(world);
-    world_put(world, 100);
-    world_wait(world, all_settled, 101, "the first deliveries");
-    rd_kafka_mock_push_request_errors_array(cluster(world), PRODUCE, 200, errors);
-    world_put(world, 100);
-    world_wait(world, was_refused, 1, "a refusal");
-    for (uint64_t round = 0; round < 2; round++) {
-        uint64_t before = errors_of(world, error);
-        world_wait(world, refused_at_last, before + 1, "another refusal");
-        assert_int_equal(rkb_shipper_figures(world->shipper)->journal.low, 101);
-        assert_int_equal(delivered(world), 100);
-    }
-    assert_true(checkpoint_on_disk(world) <= 101);
-    assert_false(loop_was_told(world));
-    rd_kafka_mock_clear_request_errors(cluster(world), PRODUCE);
-    world_put(world, 2000);
-    world_wait(world, delivered_at_last, 2200, "all deliveries");
-    expect_arrived(world, 1, 2200, true);
-    world_wait(world, first_segment_gone, 0, "the shipped segments to go");
-}
-
-static void test_not_authorised(void **state)
-{
-    refuse_for_a_while(*state, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
-}
-
-static void test_too_large_for_the_topic(void **state)
-{
-    refuse_for_a_while(*state, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
-}
-
-static void put_too_large(struct world *world)
-{
-    static const uint8_t value[2000];
-    struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = world->next++, .route = 1, .topic = 1, .value = {value, sizeof value}};
-    uint8_t *at = rkb_ring_reserve(world->ring, rkb_record_size(0, 0, sizeof value), 0);
-    rkb_ring_commit(world->ring, rkb_record_write(at, &record, rkb_ring_salt(world->ring)));
-    rkb_shipper_wake(world->shipper);
-}
-
-/* One that librdkafka itself does not take holds the line: nothing behind it goes, nothing is lost. */
-static void test_too_large_for_the_producer(void **state)
-{
-    struct world *world = *state;
-    world->properties[0] = (struct rkb_property){"message.max.bytes", "1000"};
-    world_open(world);
-    world_start(world);
-    world_put(world, 10);
-    world_wait(world, all_delivered, 10, "the first deliveries");
-    put_too_large(world);
-    world_put(world, 10);
-    world_wait(world, all_taken, 22, "the journal");
-    for (int i = 0; i < 5; i++) {
-        world_hurry(20 * SECOND);
-        world_put(world, 1);
-        world_wait(world, all_taken, world->next, "the journal");
-    }
-    assert_int_equal(delivered(world), 10);
-    world_close(world);
-    world_open(world);
-    assert_int_equal(world->recovery.low, 11);
-    assert_int_equal(world->recovery.next_sequence, world->next);
-    /* With a limit that takes it, all goes on. */
-    world->properties[0].value = "100000";
-    world_start(world);
-    world_wait(world, all_delivered, 16, "all deliveries");
-}
-
-/* The line is held while records before it are in flight: these are waited for, not sent once more behind their own backs. */
-static void test_a_refusal_with_records_in_flight(void **state)
-{
-    struct world *world = *state;
-    world->properties[0] = (struct rkb_property){"message.max.bytes", "1000"};
-    world_open(world);
-    world_start(world);
-    world_put(world, 10);
-    world_wait(world, all_delivered, 10, "the first deliveries");
-    rd_kafka_mock_broker_set_rtt(cluster(world), 1, 700);
-    world_put(world, 10);
-    put_too_large(world);
-    for (int i = 0; i < 5; i++) {
-        world_hurry(20 * SECOND);
-        world_put(world, 1);
-        world_wait(world, all_taken, world->next, "the journal");
-    }
-    world_wait(world, all_settled, 21, "the deliveries");
-    rd_kafka_mock_broker_set_rtt(cluster(world), 1, 0);
-    assert_int_equal(delivered(world), 20);
-    world_hurry(20 * SECOND);
-    expect_arrived(world, 1, 20, false);
 }
 
 /* ---- restarts ---- */
@@ -477,10 +343,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_broker_goes_and_comes, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_fatal_error, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_fatal_again_and_again, world_set_up, world_tear_down),
-        cmocka_unit_test_setup_teardown(test_not_authorised, world_set_up, world_tear_down),
-        cmocka_unit_test_setup_teardown(test_too_large_for_the_topic, world_set_up, world_tear_down),
-        cmocka_unit_test_setup_teardown(test_too_large_for_the_producer, world_set_up, world_tear_down),
-        cmocka_unit_test_setup_teardown(test_a_refusal_with_records_in_flight, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_kafka_absent, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_after_a_restart, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_acknowledged_above_the_checkpoint, world_set_up, world_tear_down),

@@ -308,7 +308,7 @@ static void test_verdict(void **state)
     check_verdict(&snapshot, RKB_VERDICT_WARN, "Kafka is not connected, messages wait in the journal");
     snapshot = good;
     snapshot.kafka.refused = "a record of route users for topic t is refused: too large";
-    check_verdict(&snapshot, RKB_VERDICT_WARN, "a record of route users for topic t is refused: too large; all topics wait for it");
+    check_verdict(&snapshot, RKB_VERDICT_WARN, "a record of route users for topic t is refused: too large");
     snapshot = good;
     snapshot.journal.seconds_to_full = 300;
     check_verdict(&snapshot, RKB_VERDICT_WARN, "at the present rate the journal is full in 5 min");

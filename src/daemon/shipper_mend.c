@@ -1,0 +1,308 @@
+/*
+ * shipper_mend -- the producers: making, serving, watching and replacing them; see shipper.h.
+ *
+ *     made --> serving --fatal error, or nothing lands for too long--> freed, what was in flight came back --> made
+ *
+ * A fatal error ends a producer for good. One that reports nothing may be stuck for ever too (seen after metadata without
+ * a leader), so a lane in which nothing lands for kafka.watchdog counts like one. A new producer sends again what is
+ * open, the same bytes in the same order.
+ *
+ * Promise: what came back goes out again from the lowest of its lane; a producer whose end is as sudden each time comes
+ * later and later. Never: frees a segment that a producer may still read.
+ */
+#include "daemon/shipper_state.h"
+
+#include <string.h>
+
+#define REBUILD_LEAST_US 250000
+#define REBUILD_MOST_US 15000000
+#define LOOK_US 50000                   /* between two looks at what stands still */
+#define WATCH_MOST_US INT64_C(3600000000)
+#define NARROW_US INT64_C(60000000)     /* a bound that a refused batch taught is doubled this often */
+#define WIDE_BYTES (4u << 20)           /* a bound this large is none any more */
+
+/* ---- what the producers tell ---- */
+
+static void count_error(struct rkb_shipped *figures, rd_kafka_resp_err_t error)
+{
+    size_t i = 0;
+    while (i < RKB_KAFKA_ERRORS - 1 && figures->errors[i].count > 0 && figures->errors[i].error != error)
+        i++;
+    figures->errors[i].error = error;
+    figures->errors[i].count++;
+}
+
+static void delivered(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_flight *flight)
+{
+    struct rkb_shipped_route *route = &shipper->figures->routes[flight->route];
+    rkb_shipper_settle(shipper, flight->sequence);
+    route->delivered++;
+    route->settled++;
+    shipper->figures->settled_bytes += flight->bytes;
+    rkb_latency_add(&shipper->figures->latency, shipper->real_us - flight->time_us);
+    rkb_shipper_taken(shipper, lane, flight);
+    if (!flight->alone)
+        shipper->rebuild_wait_us = 0;
+    if (!shipper->troubled)
+        return;
+    shipper->troubled = false;
+    rkb_log(shipper->options.log, RKB_LOG_INFO, "kafka", "delivering", "Kafka takes records again");
+}
+
+/* Given back unsent, because its producer is being freed. */
+static bool is_given_back(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR__PURGE_QUEUE || error == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT
+        || error == RD_KAFKA_RESP_ERR__FATAL;
+}
+
+static void came_back(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_flight *flight,
+                      rd_kafka_resp_err_t error)
+{
+    if (!is_given_back(error))
+        count_error(shipper->figures, error);
+    if (flight->alone) {
+        lane->next = flight->sequence;
+        if (!is_given_back(error))
+            rkb_shipper_refused_alone(shipper, lane, error);
+        return;
+    }
+    if (flight->sequence < lane->returned)
+        lane->returned = flight->sequence;
+    shipper->returned = true;
+    if (!is_given_back(error))
+        rkb_shipper_refused(shipper, lane, flight->sequence, flight->bytes, error);
+}
+
+static void on_delivered(void *context, void *opaque, rd_kafka_resp_err_t error)
+{
+    struct rkb_shipper *shipper = context;
+    struct rkb_flight *flight = opaque;
+    struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, flight->topic);
+    shipper->changed = true;
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
+        delivered(shipper, lane, flight);
+    else
+        came_back(shipper, lane, flight, error);
+    rkb_flight_land(&shipper->lanes, flight, shipper->now_us);
+}
+
+/* A refusal that stopped the line for the sake of order is told by its record, not here. */
+static bool is_for_order(const struct rkb_shipper *shipper)
+{
+    return shipper->producer != NULL && rkb_producer_stopped_for_order(shipper->producer);
+}
+
+static void on_error(void *context, rd_kafka_resp_err_t error, const char *reason)
+{
+    struct rkb_shipper *shipper = context;
+    if (error == RD_KAFKA_RESP_ERR__FATAL && is_for_order(shipper))
+        return;
+    shipper->changed = shipper->troubled = true;
+    count_error(shipper->figures, error);
+    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "kafka_error", "%s (%s)", reason, rd_kafka_err2name(error));
+}
+
+/* What librdkafka logs as an error it reports as one too (on_error); only what is worse is said twice. */
+static void on_log(void *context, int level, const char *text)
+{
+    struct rkb_shipper *shipper = context;
+    bool worse = level <= 2 && !is_for_order(shipper);
+    rkb_log(shipper->options.log, worse ? RKB_LOG_WARN : RKB_LOG_DEBUG, "librdkafka", NULL, "%s", text);
+}
+
+static const struct rkb_producer_events producer_events = {
+    .delivered = on_delivered,
+    .error = on_error,
+    .log = on_log,
+};
+
+/* ---- making ---- */
+
+static struct rkb_producer *make(struct rkb_shipper *shipper, enum rkb_producer_role role, struct rkb_error *error)
+{
+    return rkb_producer_new(role, shipper->options.properties, shipper->options.property_count, shipper->wake_fd,
+                            &producer_events, shipper, error);
+}
+
+bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *error)
+{
+    struct rkb_lanes *lanes = &shipper->lanes;
+    shipper->producer = make(shipper, RKB_PRODUCER_LINE, error);
+    if (shipper->producer == NULL)
+        return false;
+    size_t records = rkb_producer_queue_records(shipper->producer);
+    lanes->places = records < lanes->pool_size ? (uint32_t)records : lanes->pool_size;
+    lanes->byte_places = rkb_producer_queue_bytes(shipper->producer);
+    return true;
+}
+
+struct rkb_producer *rkb_shipper_alone(struct rkb_shipper *shipper)
+{
+    struct rkb_error error;
+    if (shipper->alone == NULL && (shipper->alone = make(shipper, RKB_PRODUCER_ALONE, &error)) == NULL)
+        rkb_shipper_fail(shipper, &error);
+    return shipper->alone;
+}
+
+int rkb_shipper_poll(struct rkb_shipper *shipper)
+{
+    int served = rkb_producer_poll(shipper->producer);
+    return shipper->alone != NULL ? served + rkb_producer_poll(shipper->alone) : served;
+}
+
+/* ---- replacing ---- */
+
+/* What a freed producer did not give back in its time is not its any more either. */
+static void give_up_flights(struct rkb_shipper *shipper, bool alone)
+{
+    struct rkb_lanes *lanes = &shipper->lanes;
+    for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
+        struct rkb_flight *flight = rkb_lanes_at(lanes, topic)->oldest;
+        while (flight != NULL) {
+            struct rkb_flight *after = flight->after;
+            if (flight->alone == alone)
+                on_delivered(shipper, flight, RD_KAFKA_RESP_ERR__PURGE_INFLIGHT);
+            flight = after;
+        }
+    }
+}
+
+static int64_t longer(int64_t wait_us)
+{
+    if (wait_us == 0)
+        return REBUILD_LEAST_US;
+    return wait_us * 2 < REBUILD_MOST_US ? wait_us * 2 : REBUILD_MOST_US;
+}
+
+static void rebuild(struct rkb_shipper *shipper)
+{
+    struct rkb_error error;
+    struct rkb_producer *old = shipper->producer;
+    shipper->figures->rebuilds_total++;
+    shipper->changed = true;
+    shipper->producer = NULL;
+    rkb_producer_free(old);
+    give_up_flights(shipper, false);
+    if (!rkb_shipper_make_producer(shipper, &error))
+        rkb_shipper_fail(shipper, &error);
+}
+
+static void replace_fatal(struct rkb_shipper *shipper, const struct rkb_error *cause)
+{
+    if (shipper->now_us < shipper->rebuild_us)
+        return;
+    if (rkb_producer_stopped_for_order(shipper->producer))
+        rkb_log(shipper->options.log, RKB_LOG_INFO, "kafka", "producer_rebuilt",
+                "a record was refused among others; so that none overtakes it, %u in flight are sent again by a new "
+                "producer", shipper->lanes.in_flight);
+    else
+        rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "producer_rebuilt",
+                "fatal producer error: %s; %u records in flight are sent again by a new producer", cause->text,
+                shipper->lanes.in_flight);
+    rebuild(shipper);
+    shipper->rebuild_wait_us = longer(shipper->rebuild_wait_us);
+    shipper->rebuild_us = shipper->now_us + shipper->rebuild_wait_us;
+}
+
+/* The one for records that go alone has at most one of each lane; they go again by the next. */
+static void replace_alone(struct rkb_shipper *shipper)
+{
+    struct rkb_producer *old = shipper->alone;
+    struct rkb_error cause;
+    if (old == NULL || !rkb_producer_fatal(old, &cause))
+        return;
+    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "producer_rebuilt",
+            "fatal error of the producer for records that go alone: %s", cause.text);
+    shipper->figures->rebuilds_total++;
+    rkb_producer_free(old);
+    give_up_flights(shipper, true);
+    shipper->alone = NULL;
+}
+
+/* A lane that stands still for longer than it may; NULL when none does. */
+static struct rkb_lane *stuck_for_too_long(struct rkb_shipper *shipper)
+{
+    for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++) {
+        struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, topic);
+        int64_t limit_us = lane->watch_us > 0 ? lane->watch_us : shipper->options.watchdog_us;
+        if (lane->in_flight > 0 && shipper->now_us - lane->moved_us >= limit_us)
+            return lane;
+    }
+    return NULL;
+}
+
+/* Kafka may only be away, and then a new producer changes nothing: the next comes after twice the time. */
+static void wait_longer(struct rkb_shipper *shipper)
+{
+    for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++) {
+        struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, topic);
+        int64_t limit_us = 2 * (lane->watch_us > 0 ? lane->watch_us : shipper->options.watchdog_us);
+        if (rkb_lane_stuck(lane, shipper->now_us))
+            lane->watch_us = limit_us < WATCH_MOST_US ? limit_us : WATCH_MOST_US;
+    }
+}
+
+static void watch(struct rkb_shipper *shipper)
+{
+    struct rkb_lane *lane = shipper->options.watchdog_us > 0 ? stuck_for_too_long(shipper) : NULL;
+    if (lane == NULL)
+        return;
+    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "producer_stuck",
+            "nothing was reported for %lld s of %u records in flight for topic %s; all %u in flight are sent again by a new "
+            "producer", (long long)(shipper->now_us - lane->moved_us) / 1000000, lane->in_flight,
+            rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_TOPIC,
+                                rkb_lanes_topic(&shipper->lanes, lane)), shipper->lanes.in_flight);
+    wait_longer(shipper);
+    rebuild(shipper);
+}
+
+/* ---- going on ---- */
+
+/* Lanes whose records all came back go on from the lowest of them. */
+static void send_again(struct rkb_shipper *shipper)
+{
+    struct rkb_lanes *lanes = &shipper->lanes;
+    shipper->returned = false;
+    for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
+        struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
+        if (lane->returned == RKB_NOTHING_RETURNED)
+            continue;
+        if (lane->in_flight > 0) {
+            shipper->returned = true;
+            continue;
+        }
+        rkb_lane_fall_behind(lanes, lane, shipper->options.journal, lane->returned, 0);
+        lane->returned = RKB_NOTHING_RETURNED;
+    }
+}
+
+static void widen(struct rkb_shipper *shipper)
+{
+    for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++) {
+        struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, topic);
+        if (lane->most_bytes == 0 || shipper->now_us - lane->most_bytes_us < NARROW_US)
+            continue;
+        lane->most_bytes = lane->most_bytes * 2 < WIDE_BYTES ? lane->most_bytes * 2 : 0;
+        lane->most_bytes_us = shipper->now_us;
+    }
+}
+
+void rkb_shipper_mend(struct rkb_shipper *shipper)
+{
+    struct rkb_error cause;
+    bool connected = rkb_producer_connected(shipper->producer);
+    if (shipper->connected && !connected)
+        rkb_shipper_regroup(shipper);
+    shipper->connected = connected;
+    if (rkb_producer_fatal(shipper->producer, &cause))
+        replace_fatal(shipper, &cause);
+    replace_alone(shipper);
+    if (shipper->now_us - shipper->looked_us >= LOOK_US) {
+        shipper->looked_us = shipper->now_us;
+        watch(shipper);
+        widen(shipper);
+    }
+    if (shipper->returned)
+        send_again(shipper);
+}

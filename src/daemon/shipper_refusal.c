@@ -1,0 +1,233 @@
+/*
+ * shipper_refusal -- what Kafka does not take: alone, again later, or a dead letter; see lane.h for the states.
+ *
+ *     came back with an error --> all of its lane lands --> one at a time, by a producer of their own
+ *                                                            | acknowledged: the next one, and past the last: flowing
+ *                                                            | refused for good: dead letter, the next one
+ *                                                            + not now: again later, the lane waits
+ *
+ * Kafka refuses a batch for one record in it, so an error says something about a record only when that went alone.
+ * Promise: what may pass (topic missing, not authorised yet, leaders away) is waited for; nothing of a lane overtakes
+ * what it waits for; a record that is set aside is in the dead-letter file first. Never: holds another lane up.
+ */
+#include "daemon/shipper_state.h"
+
+#include <stdio.h>
+
+#define RETRY_LEAST_US 250000
+#define RETRY_MOST_US 15000000
+#define LEAST_BATCH 1024
+
+static const char *topic_name(const struct rkb_shipper *shipper, const struct rkb_lane *lane)
+{
+    return rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_TOPIC,
+                               rkb_lanes_topic(&shipper->lanes, lane));
+}
+
+static const char *route_name(const struct rkb_shipper *shipper, uint32_t route)
+{
+    return rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_ROUTE, route);
+}
+
+/* Errors that no waiting mends: they are about the record itself. */
+static bool is_for_good(rd_kafka_resp_err_t error)
+{
+    static const rd_kafka_resp_err_t errors[] = {
+        RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,    RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
+        RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,      RD_KAFKA_RESP_ERR_INVALID_RECORD,
+        RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,     RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+        RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT,
+    };
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        if (error == errors[i])
+            return true;
+    return false;
+}
+
+static bool is_size(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
+}
+
+static bool is_right(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+        || error == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+}
+
+/* ---- waiting ---- */
+
+static int64_t longer(int64_t wait_us)
+{
+    if (wait_us == 0)
+        return RETRY_LEAST_US;
+    return wait_us * 2 < RETRY_MOST_US ? wait_us * 2 : RETRY_MOST_US;
+}
+
+static void wait(struct rkb_shipper *shipper, struct rkb_lane *lane, const char *why)
+{
+    lane->retry_wait_us = longer(lane->retry_wait_us);
+    lane->retry_us = shipper->now_us + lane->retry_wait_us;
+    snprintf(lane->why, sizeof lane->why, "%s", why);
+    rkb_lane_enter(&shipper->lanes, lane, RKB_LANE_WAITING);
+    shipper->changed = true;
+    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "record_refused",
+            "topic %s does not take a record of route %s: %s; it stays in the journal, the topic waits for it and the "
+            "others do not, trying again in %lld ms", topic_name(shipper, lane), route_name(shipper, lane->held.route),
+            lane->why, (long long)lane->retry_wait_us / 1000);
+}
+
+static void forget_refusal(struct rkb_lane *lane)
+{
+    lane->refusal = RD_KAFKA_RESP_ERR_NO_ERROR;
+    lane->refused_us = lane->retry_wait_us = 0;
+    lane->why[0] = '\0';
+}
+
+/* ---- dead letters ---- */
+
+bool rkb_shipper_dead_letter(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record,
+                             const char *code, const char *reason)
+{
+    struct rkb_shipped_route *route = &shipper->figures->routes[record->route];
+    const char *topic = topic_name(shipper, lane), *name = route_name(shipper, record->route);
+    struct rkb_error error;
+    if (!rkb_dead_append(shipper->options.dead, record, name, topic, code, reason, shipper->real_us, &error)) {
+        if (!lane->behind)
+            rkb_lane_fall_behind(&shipper->lanes, lane, shipper->options.journal, record->sequence, record->time_us);
+        lane->held.route = record->route;
+        wait(shipper, lane, error.text);
+        return false;
+    }
+    rkb_dead_figures(shipper->options.dead, &shipper->figures->dead);
+    rkb_journal_reserve(shipper->options.journal, shipper->figures->dead.bytes);
+    rkb_shipper_settle(shipper, record->sequence);
+    lane->next = record->sequence + 1;
+    route->dead_lettered++;
+    route->settled++;
+    shipper->figures->settled_bytes += rkb_record_size(record->key.size, record->headers.size, record->value.size);
+    shipper->changed = true;
+    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "dead_lettered",
+            "record %llu of route %s for topic %s is set aside in the dead-letter file: %s",
+            (unsigned long long)record->sequence, name, topic, reason);
+    return true;
+}
+
+/* ---- among others ---- */
+
+void rkb_shipper_single_out(struct rkb_shipper *shipper, struct rkb_lane *lane, uint64_t sequence)
+{
+    if (sequence >= lane->alone_end)
+        lane->alone_end = sequence + 1;
+    if (!lane->behind)
+        rkb_lane_fall_behind(&shipper->lanes, lane, shipper->options.journal, sequence, 0);
+    rkb_lane_enter(&shipper->lanes, lane, RKB_LANE_LANDING);
+}
+
+void rkb_shipper_refused(struct rkb_shipper *shipper, struct rkb_lane *lane, uint64_t sequence, size_t bytes,
+                         rd_kafka_resp_err_t error)
+{
+    if (is_size(error))
+        lane->refused_bytes += bytes;
+    lane->refusal = error;
+    if (lane->sent_end > lane->alone_end)
+        lane->alone_end = lane->sent_end;
+    rkb_shipper_single_out(shipper, lane, sequence);
+}
+
+/* ---- alone ---- */
+
+static void learn_size(struct rkb_lane *lane, uint32_t bytes)
+{
+    lane->refused_bytes = 0;        /* it was this one's size, not the batch's */
+    if (lane->smallest_refused == 0 || bytes < lane->smallest_refused)
+        lane->smallest_refused = bytes;
+    if (lane->largest_taken >= bytes)
+        lane->largest_taken = bytes - 1;
+}
+
+void rkb_shipper_refused_alone(struct rkb_shipper *shipper, struct rkb_lane *lane, rd_kafka_resp_err_t error)
+{
+    const struct rkb_record *record = &lane->held;
+    char why[160];
+    snprintf(why, sizeof why, "%s (%s)", rd_kafka_err2str(error), rd_kafka_err2name(error));
+    if (lane->refused_us == 0 || lane->refusal != error)
+        lane->refused_us = shipper->now_us;
+    lane->refusal = error;
+    lane->next = record->sequence;
+    bool late = is_right(error) && shipper->now_us - lane->refused_us >= shipper->options.refuse_after_us;
+    if (is_size(error))
+        learn_size(lane, (uint32_t)rkb_record_size(record->key.size, record->headers.size, record->value.size));
+    if (!is_for_good(error) && !late)
+        wait(shipper, lane, why);
+    else if (rkb_shipper_dead_letter(shipper, lane, record, rd_kafka_err2name(error), why))
+        lane->holding = false;
+}
+
+void rkb_shipper_taken(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_flight *flight)
+{
+    if (flight->bytes > lane->largest_taken)
+        lane->largest_taken = flight->bytes;
+    if (lane->smallest_refused > 0 && lane->largest_taken >= lane->smallest_refused)
+        lane->smallest_refused = 0;     /* the topic's limit was raised */
+    lane->watch_us = 0;
+    if (flight->alone)
+        lane->holding = false;
+    if (lane->why[0] != '\0' && (flight->alone || lane->state == RKB_LANE_FLOWING)) {
+        rkb_log(shipper->options.log, RKB_LOG_INFO, "kafka", "delivering", "topic %s takes records again",
+                topic_name(shipper, lane));
+        forget_refusal(lane);
+    }
+}
+
+/* Each record that came back was taken alone: it was the batch that was too large for the topic. */
+static void learn_batch(struct rkb_shipper *shipper, struct rkb_lane *lane)
+{
+    size_t half = lane->refused_bytes / 2;
+    if (lane->refused_bytes == 0)
+        return;
+    lane->most_bytes = half > LEAST_BATCH ? half : LEAST_BATCH;
+    lane->most_bytes_us = shipper->now_us;
+    lane->refused_bytes = 0;
+}
+
+static void leave_alone(struct rkb_shipper *shipper, struct rkb_lane *lane)
+{
+    learn_batch(shipper, lane);
+    rkb_lane_enter(&shipper->lanes, lane, RKB_LANE_FLOWING);
+    shipper->changed = true;
+}
+
+/* What a lane that is not flowing waits for has come: its next record may go alone. */
+static bool may_go_alone(struct rkb_shipper *shipper, struct rkb_lane *lane)
+{
+    if (lane->in_flight > 0 || lane->returned != RKB_NOTHING_RETURNED)
+        return false;
+    if (lane->state == RKB_LANE_WAITING && shipper->now_us < lane->retry_us)
+        return false;
+    rkb_lane_enter(&shipper->lanes, lane, RKB_LANE_ALONE);
+    return true;
+}
+
+bool rkb_shipper_send_alone(struct rkb_shipper *shipper, struct rkb_lane *lane)
+{
+    if (!may_go_alone(shipper, lane))
+        return false;
+    if (!lane->holding && !rkb_shipper_lane_next(shipper, lane)) {
+        leave_alone(shipper, lane);
+        return true;
+    }
+    const struct rkb_record *record = &lane->held;
+    size_t bytes = rkb_record_size(record->key.size, record->headers.size, record->value.size);
+    if (record->sequence >= lane->alone_end && !rkb_lane_suspects(lane, bytes)) {
+        leave_alone(shipper, lane);
+        return true;
+    }
+    struct rkb_producer *producer = rkb_shipper_alone(shipper);
+    if (producer == NULL)
+        return false;
+    enum rkb_offer offered = rkb_shipper_put(shipper, producer, lane, record, lane->cursor.segment);
+    if (offered == RKB_TAKEN && lane->in_flight == 0)
+        lane->holding = false;      /* a dead letter */
+    return offered == RKB_TAKEN;
+}
