@@ -57,7 +57,7 @@ def test_one_stands_still(one, topics, kafka, publisher, read, trouble):
     with Load(publisher, [f"c{n}" for n in range(COUNT)], RATE) as load:
         one.wait_totals(delivered=RATE)
         with trouble(admin, topics[0]):
-            wait_for("the topic to stand still", lambda: oldest(one)[0] > 2)
+            wait_for("the topic to stand still", lambda: oldest(one)[0] > 1.5)
             one.kill()
             one.start()
             more = load.published() + 3 * RATE

@@ -70,7 +70,8 @@ def test_a_missing_topic_holds_no_other_up(bridge, make_topic, kafka, publisher,
     assert code == 1 and missing in out.splitlines()[0]
     publisher.publish("h", count=100)
     made.wait_totals(received=300, delivered=200, pending=100)
-    AdminClient({"bootstrap.servers": kafka.bootstrap}).create_topics([NewTopic(missing, 1, 1)])[missing].result(20)
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    admin.create_topics([NewTopic(missing, 1, 1)])[missing].result(20)
     made.drained(60)
     assert_delivered(publisher.sent, [decode_raw(record) for topic in (here, missing) for record in read(topic)])
     wait_for("the line that says so", lambda: f"topic {missing} takes records again" in made.stderr())
