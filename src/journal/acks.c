@@ -133,6 +133,11 @@ void rkb_acks_raise(struct rkb_acks *acks, uint64_t low)
     advance(acks);      /* clears what is below low in its own word */
 }
 
+uint64_t rkb_acks_high(const struct rkb_acks *acks)
+{
+    return acks->high;
+}
+
 /* The number after the highest one below `before` whose bit is `settled`; low where there is none. */
 static uint64_t end_of(const struct rkb_acks *acks, uint64_t before, bool settled)
 {

@@ -25,6 +25,8 @@ bool rkb_acks_add(struct rkb_acks *acks, uint64_t sequence, struct rkb_error *er
 bool rkb_acks_has(const struct rkb_acks *acks, uint64_t sequence);
 /* The lowest number that is not settled. */
 uint64_t rkb_acks_low(const struct rkb_acks *acks);
+/* The number after the highest that is settled. */
+uint64_t rkb_acks_high(const struct rkb_acks *acks);
 /* Raises low to at least `low`; what is below counts as settled. */
 void rkb_acks_raise(struct rkb_acks *acks, uint64_t low);
 /*

@@ -86,12 +86,19 @@ uint64_t rkb_journal_synced(const struct rkb_journal *journal);
  * each begin that gave true is followed by run and end.
  */
 #define RKB_SYNC_SEGMENTS 30
+#define RKB_SYNC_GIVEN 8
+struct rkb_given {
+    char *path;
+    size_t from, end;           /* the part of this segment that is shipped: its pages go back to the kernel */
+};
 struct rkb_sync {
     const struct rkb_sys *sys;
     int files[RKB_SYNC_SEGMENTS + 2];
     size_t count;
     char *removals[RKB_SYNC_SEGMENTS];
     size_t removal_count;
+    struct rkb_given given[RKB_SYNC_GIVEN];
+    size_t given_count;
     uint64_t next, low;         /* what is promised when it has run: numbers below next; a checkpoint of low */
     size_t length;              /* of the last segment, at begin */
 };

@@ -22,6 +22,9 @@ struct rkb_segment {
     uint64_t salt;
     size_t length;          /* bytes that count; what a reader may look at */
     size_t synced;          /* of these, how many fdatasync has promised */
+    size_t given_back;      /* of these, how many went back to the kernel once (give_back.c) */
+    uint64_t seen_next;     /* at some sync job: the journal's next number ... */
+    size_t seen_length;     /* ... and the length then */
     uint64_t allocated;     /* bytes on disk */
     const uint8_t *map;
     size_t map_size;

@@ -71,6 +71,11 @@ bool rkb_journal_remove_passed(struct rkb_journal *journal, struct rkb_error *er
 /* Keeps what must outlive the segments: epoch, times. */
 void rkb_journal_note(struct rkb_journal *journal, const struct rkb_record *record);
 
+/* give_back.c, for sync.c's begin, run and end. */
+void rkb_journal_give_back(struct rkb_journal *journal, struct rkb_sync *job);
+void rkb_sync_give_back(struct rkb_sync *job);
+void rkb_sync_forget_given(struct rkb_sync *job);
+
 /* append.c: seals the filling segment, if there is one, and starts the next at journal->next. */
 bool rkb_journal_start_segment(struct rkb_journal *journal, struct rkb_error *error) RKB_MUST_CHECK;
 

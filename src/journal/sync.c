@@ -29,6 +29,7 @@ static void drop_files(struct rkb_sync *job)
         job->sys->close(job->files[--job->count]);
     while (job->removal_count > 0)
         free(job->removals[--job->removal_count]);
+    rkb_sync_forget_given(job);
 }
 
 /* Takes the segments that may go out of the journal: from now on they are the job's. */
@@ -76,6 +77,8 @@ bool rkb_journal_sync_begin(struct rkb_journal *journal, bool records, struct rk
         journal->checkpoint_unsynced = false;
         good = add_file(job, rkb_checkpoint_fd(journal->checkpoint), error);
     }
+    if (good)
+        rkb_journal_give_back(journal, job);
     if (!good) {
         drop_files(job);
         journal->sync_failed = true;
@@ -96,6 +99,8 @@ bool rkb_sync_run(struct rkb_sync *job, struct rkb_error *error)
         if (!good)
             rkb_fail_errno(error, "journal: cannot sync to the disk");
     }
+    if (good)
+        rkb_sync_give_back(job);
     return good;
 }
 
