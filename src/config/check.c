@@ -164,11 +164,15 @@ static void check_source(struct rkb_reading *reading, const struct rkb_section *
 
 static void check_kafka(struct rkb_reading *reading)
 {
-    const struct rkb_config *config = reading->config;
+    struct rkb_config *config = reading->config;
     if (config->kafka.delivery != 0)
         rkb_reading_mistake(reading, &reading->global, "kafka.delivery",
                             "exactly-once is not in this version; at-least-once is");
-    const struct rkb_properties *properties = &config->kafka.properties;
+    struct rkb_properties *properties = &config->kafka.properties;
+    /* The brokers' own way of making topics, with their defaults, must not come first. */
+    if (config->kafka.create_topics && rkb_property_find(properties, "allow.auto.create.topics") == NULL &&
+        !rkb_properties_add(properties, "allow.auto.create.topics", "false", NULL))
+        reading->findings.failed = true;
     bool has_servers = rkb_property_find(properties, "bootstrap.servers") != NULL ||
                        rkb_property_find(properties, "metadata.broker.list") != NULL;
     if (!has_servers && !reading->embedded)

@@ -4,6 +4,7 @@
 
 #include "config/check.h"
 #include "config/nearest.h"
+#include "config/properties.h"
 #include "config/values.h"
 #include "message/envelope.h"
 
@@ -138,6 +139,33 @@ static void check_templates(struct rkb_reading *reading, const struct rkb_sectio
     }
 }
 
+static bool same_setting(const char *path, const struct rkb_config_route *a, const struct rkb_config_route *b)
+{
+    if (strcmp(path, "routes.*.partitions") == 0)
+        return a->partitions == b->partitions;
+    if (strcmp(path, "routes.*.replication") == 0)
+        return a->replication == b->replication;
+    return rkb_properties_equal(&a->topic_config, &b->topic_config);
+}
+
+/* A topic is made once: what several routes say of it must be one and the same; a route may say nothing. */
+static void check_topic_agreed(struct rkb_reading *reading, size_t route, const char *path)
+{
+    const struct rkb_config_route *routes = reading->config->routes;
+    if (rkb_reading_node(&reading->routes[route], path) == NULL || routes[route].topic == NULL)
+        return;
+    for (size_t i = 0; i < route; i++) {
+        const yaml_node_t *node = rkb_reading_node(&reading->routes[i], path);
+        if (node == NULL || routes[i].topic == NULL || strcmp(routes[i].topic, routes[route].topic) != 0)
+            continue;
+        if (!same_setting(path, &routes[i], &routes[route]))
+            rkb_reading_mistake(reading, &reading->routes[route], path,
+                                "the route %s has another for the same topic, line %zu; leave one of them out",
+                                routes[i].name, rkb_yaml_place(node).line);
+        return;
+    }
+}
+
 /* A route whose source does not exist has one to itself: what it names twice is still twice. */
 static size_t claimed_source(const struct rkb_config *config, size_t route)
 {
@@ -254,6 +282,11 @@ void rkb_check_routes(struct rkb_reading *reading)
         rkb_findings_add(&reading->findings, rkb_reading_top(reading, "routes"), "routes: no route; name at least one");
     for (size_t i = 0; i < config->route_count; i++)
         check_route(reading, &reading->routes[i], &config->routes[i]);
+    for (size_t i = 0; i < config->route_count; i++) {
+        check_topic_agreed(reading, i, "routes.*.partitions");
+        check_topic_agreed(reading, i, "routes.*.replication");
+        check_topic_agreed(reading, i, "routes.*.topic_config");
+    }
     check_claims(reading);
     if (config->route_count > 0)
         check_sources_used(reading);

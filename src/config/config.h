@@ -27,6 +27,7 @@ struct rkb_texts {
 
 struct rkb_properties {
     struct rkb_property *list;
+    char **files;               /* beside list: the file a value was read from, NULL: written in the config; NULL: none was */
     size_t count;
 };
 
@@ -51,6 +52,8 @@ struct rkb_config_route {
     struct rkb_texts channels, patterns;
     /* envelope NULL where value is given, and the other way round */
     char *topic, *key, *envelope, *value, *payload_name;
+    int64_t partitions, replication;            /* of the topic, -1: the broker's default */
+    struct rkb_properties topic_config;
     int payload;                                /* enum rkb_payload_kind */
 };
 
@@ -63,6 +66,7 @@ struct rkb_config {
     size_t route_count;
     struct {
         int delivery;                           /* 0: at-least-once, the only one so far */
+        int create_topics;                      /* 0: no, 1: yes */
         struct rkb_properties properties;
         int64_t refuse_after, watchdog;         /* watchdog 0: none */
     } kafka;
@@ -104,6 +108,15 @@ bool rkb_config_password(const struct rkb_config_source *source, char *out, size
 uint64_t rkb_config_record_limit(const struct rkb_config *config);
 /* What TLS needs to know; its texts are the source's. */
 struct rkb_tls_options rkb_config_tls(const struct rkb_config_source *source);
+/*
+ * The properties with the values of NAME_file read anew, so that a credential that was rotated counts for the next
+ * client; each is checked as at start. *out is the caller's, and empty where that fails: what was used before still
+ * stands then. Reads files: not for the loop.
+ */
+bool rkb_properties_read(const struct rkb_properties *from, struct rkb_properties *out,
+                         struct rkb_error *error) RKB_MUST_CHECK;
+/* Frees a list and overwrites its values. */
+void rkb_properties_free(struct rkb_properties *properties);
 /* Makes the control socket's directory (0755) where it is missing. The journal makes its own. */
 bool rkb_config_make_directory(const struct rkb_config *config, struct rkb_error *error) RKB_MUST_CHECK;
 

@@ -25,6 +25,7 @@
 
 static const char *const delivery_words[] = {"at-least-once", "exactly-once", NULL};
 static const char *const truth_words[] = {"no", "yes", NULL};
+static const char *const default_words[] = {"default", NULL};
 static const char *const sync_words[] = {"none", "always", NULL};
 static const char *const watch_words[] = {"none", NULL};
 static const char *const yes_words[] = {"no", "yes", NULL};
@@ -97,6 +98,9 @@ const struct rkb_setting rkb_settings[] = {
      .help = "A producer that reports nothing for so long although records are in flight is made anew; 0s: never."},
     {.path = "kafka.properties", .type = RKB_SETTING_PROPERTIES, .offset = GLOBAL(kafka.properties),
      .help = "Any librdkafka property; NAME_file reads the value from a file. bootstrap.servers is required."},
+    {.path = "kafka.create_topics", .type = RKB_SETTING_WORD, .offset = GLOBAL(kafka.create_topics), .initial = "no",
+     .words = yes_words,
+     .help = "Create the routes' topics that are missing, with the routes' partitions, replication and topic_config."},
 
     {.path = "journal.directory", .type = RKB_SETTING_PATH, .offset = GLOBAL(journal.directory), .required = true,
      .help = "Where the journal is; its last part is made where it is missing. One rkbridge per directory."},
@@ -142,6 +146,14 @@ const struct rkb_setting rkb_settings[] = {
              "an exact channel wins over a pattern, an earlier one over a later."},
     {.path = "routes.*.topic", .type = RKB_SETTING_TEXT, .offset = ROUTE(topic), .required = true,
      .help = "The Kafka topic."},
+    {.path = "routes.*.partitions", .type = RKB_SETTING_NUMBER, .offset = ROUTE(partitions), .initial = "default",
+     .least = 1, .most = 100000, .words = default_words,
+     .help = "Partitions of the topic where rkbridge creates it; a topic with another number is warned about, never changed."},
+    {.path = "routes.*.replication", .type = RKB_SETTING_NUMBER, .offset = ROUTE(replication), .initial = "default",
+     .least = 1, .most = 10000, .words = default_words,
+     .help = "Replicas of each partition of the topic where rkbridge creates it; default is the broker's."},
+    {.path = "routes.*.topic_config", .type = RKB_SETTING_MAP, .offset = ROUTE(topic_config),
+     .help = "Kafka's settings of the topic where rkbridge creates it, as retention.ms: 604800000."},
     {.path = "routes.*.key", .type = RKB_SETTING_TEMPLATE, .offset = ROUTE(key), .initial = "{{channel}}",
      .help = "Template of the record's key; \"\" for none, which gives up order."},
     {.path = "routes.*.envelope", .type = RKB_SETTING_TEXT, .offset = ROUTE(envelope), .initial = "event",

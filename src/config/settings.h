@@ -23,8 +23,10 @@ enum rkb_setting_type {
     RKB_SETTING_SYNC,           /* int64_t: RKB_SYNC_NONE, RKB_SYNC_ALWAYS (by its words) or microseconds */
     RKB_SETTING_MODE,           /* unsigned, octal */
     RKB_SETTING_WORD,           /* int, index into words */
+    RKB_SETTING_NUMBER,         /* int64_t; its one word, where there is one, is -1 */
     RKB_SETTING_LIST,           /* struct rkb_texts: one scalar or a sequence of scalars */
-    RKB_SETTING_PROPERTIES      /* struct rkb_properties: a mapping of names to scalars */
+    RKB_SETTING_MAP,            /* struct rkb_properties: a mapping of names to scalars */
+    RKB_SETTING_PROPERTIES      /* struct rkb_properties: librdkafka's, NAME_file from a file */
 };
 
 #define RKB_SYNC_NONE INT64_MAX
@@ -35,7 +37,7 @@ struct rkb_setting {
     enum rkb_setting_type type;
     size_t offset;              /* in struct rkb_config, rkb_config_source or rkb_config_route, by the path's head */
     const char *initial;        /* default as written in a file; NULL: none */
-    int64_t least, most;        /* for sizes, durations and the durations of sync; most 0: no limit */
+    int64_t least, most;        /* for sizes, numbers, durations and the durations of sync; most 0: no limit */
     const char *const *words;   /* NULL-terminated; required for RKB_SETTING_WORD */
     bool required, secret, live;
     const char *help;           /* one sentence, with unit */

@@ -36,6 +36,7 @@ void rkb_value_describe(const struct rkb_setting *row, char *out, size_t size)
         [RKB_SETTING_URL] = "a url", [RKB_SETTING_LISTEN] = "host:port", [RKB_SETTING_SIZE] = "a size",
         [RKB_SETTING_DURATION] = "a duration", [RKB_SETTING_SYNC] = "a duration",
         [RKB_SETTING_MODE] = "permissions in octal", [RKB_SETTING_WORD] = "a word", [RKB_SETTING_LIST] = "a list",
+        [RKB_SETTING_NUMBER] = "a whole number", [RKB_SETTING_MAP] = "a mapping of names to text",
         [RKB_SETTING_PROPERTIES] = "a mapping of librdkafka's properties",
     };
     bool only_words = row->type == RKB_SETTING_WORD || (row->type == RKB_SETTING_TEXT && row->words != NULL);
@@ -53,6 +54,8 @@ static void format_amount(const struct rkb_setting *row, int64_t amount, char *o
 {
     if (row->type == RKB_SETTING_SIZE)
         rkb_format_size(out, size, (uint64_t)amount);
+    else if (row->type == RKB_SETTING_NUMBER)
+        snprintf(out, size, "%lld", (long long)amount);
     else
         rkb_format_duration(out, size, amount);
 }
@@ -142,6 +145,24 @@ static bool set_word(const struct rkb_setting *row, const char *text, int *out, 
     return word >= 0;
 }
 
+static bool set_number(const struct rkb_setting *row, const char *text, int64_t *out, struct rkb_error *error)
+{
+    if (row->words != NULL && strcmp(text, row->words[0]) == 0) {
+        *out = -1;
+        return true;
+    }
+    size_t digits = strspn(text, "0123456789");
+    char wanted[80];
+    rkb_value_describe(row, wanted, sizeof wanted);
+    if (digits == 0 || digits > 18 || text[digits] != '\0')
+        return rkb_fail(error, RKB_USAGE, "\"%.80s\" is not %s", text, wanted);
+    int64_t number = strtoll(text, NULL, 10);
+    if (!check_range(row, number, text, error))
+        return false;
+    *out = number;
+    return true;
+}
+
 static bool set_text(const char *text, char **out, struct rkb_error *error)
 {
     char *copy = strdup(text);
@@ -227,7 +248,10 @@ bool rkb_value_set(const struct rkb_setting *row, const char *text, void *base, 
         return set_mode(text, at, error);
     case RKB_SETTING_WORD:
         return set_word(row, text, at, error);
+    case RKB_SETTING_NUMBER:
+        return set_number(row, text, at, error);
     case RKB_SETTING_LIST:
+    case RKB_SETTING_MAP:
     case RKB_SETTING_PROPERTIES:
         break;
     }
@@ -245,34 +269,6 @@ bool rkb_value_add_text(struct rkb_texts *texts, const char *text)
         return false;
     more[++texts->count] = NULL;
     return true;
-}
-
-bool rkb_value_add_property(struct rkb_properties *properties, const char *name, const char *value)
-{
-    struct rkb_property *more = realloc(properties->list, (properties->count + 1) * sizeof *more);
-    if (more == NULL)
-        return false;
-    properties->list = more;
-    struct rkb_property *added = &more[properties->count];
-    *added = (struct rkb_property){strdup(name), strdup(value)};
-    properties->count++;    /* counted even where a copy failed: the rest is freed with the list */
-    return added->name != NULL && added->value != NULL;
-}
-
-/* A property's texts are ours although kafka/client.h only reads them. */
-static void free_lent(const char *text)
-{
-    free((void *)(uintptr_t)text);
-}
-
-static void free_properties(struct rkb_properties *properties)
-{
-    for (size_t i = 0; i < properties->count; i++) {
-        free_lent(properties->list[i].name);
-        free_lent(properties->list[i].value);
-    }
-    free(properties->list);
-    *properties = (struct rkb_properties){0};
 }
 
 static void free_texts(struct rkb_texts *texts)
@@ -298,14 +294,16 @@ void rkb_value_free(const struct rkb_setting *row, void *base)
     case RKB_SETTING_LIST:
         free_texts(at);
         break;
+    case RKB_SETTING_MAP:
     case RKB_SETTING_PROPERTIES:
-        free_properties(at);
+        rkb_properties_free(at);
         break;
     case RKB_SETTING_SIZE:
     case RKB_SETTING_DURATION:
     case RKB_SETTING_SYNC:
     case RKB_SETTING_MODE:
     case RKB_SETTING_WORD:
+    case RKB_SETTING_NUMBER:
         break;
     }
 }

@@ -15,8 +15,6 @@
 bool rkb_value_set(const struct rkb_setting *row, const char *text, void *base, struct rkb_error *error) RKB_MUST_CHECK;
 /* Adds to a list; text is copied. */
 bool rkb_value_add_text(struct rkb_texts *texts, const char *text) RKB_MUST_CHECK;
-/* Adds a property; both are copied. */
-bool rkb_value_add_property(struct rkb_properties *properties, const char *name, const char *value) RKB_MUST_CHECK;
 /* Frees the row's member of `base`. */
 void rkb_value_free(const struct rkb_setting *row, void *base);
 

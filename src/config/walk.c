@@ -173,6 +173,29 @@ static void read_property(struct rkb_reading *reading, const struct scope *scope
     rkb_property_read(reading, key, name, value, scope->base);
 }
 
+/* A name and its text; scope->prefix is "routes.users.topic_config.". */
+static void read_pair(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key, const char *name,
+                      const yaml_node_t *value)
+{
+    char shown[240];
+    snprintf(shown, sizeof shown, "%s%.64s", scope->prefix, name);
+    char *text = rkb_reading_text(reading, value, shown, "text");
+    bool good = rkb_value_is_name(name, 120);
+    if (!good)
+        rkb_findings_add(&reading->findings, rkb_yaml_place(key), "%s: a name is 1 to 120 of A-Z a-z 0-9 _ . -", shown);
+    if (good && text != NULL && !rkb_properties_add(scope->base, name, text, NULL))
+        reading->findings.failed = true;
+    free(text);
+}
+
+static void read_map(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *node, const char *shown,
+                     void *map)
+{
+    char inside[170];
+    snprintf(inside, sizeof inside, "%s.", shown);
+    read_names(reading, node, &(struct scope){inside, scope->section, map}, inside, read_pair);
+}
+
 static void read_setting(struct rkb_reading *reading, const struct scope *scope, const struct rkb_setting *row,
                          const yaml_node_t *node, const char *shown)
 {
@@ -180,9 +203,13 @@ static void read_setting(struct rkb_reading *reading, const struct scope *scope,
     void *at = (char *)scope->base + row->offset;
     if (row->type == RKB_SETTING_LIST)
         read_list(reading, node, shown, at);
-    else if (row->type != RKB_SETTING_PROPERTIES)
+    else if (row->type != RKB_SETTING_PROPERTIES && row->type != RKB_SETTING_MAP)
         read_scalar(reading, row, node, shown, scope->base);
-    else if (expect_mapping(reading, node, shown))
+    else if (!expect_mapping(reading, node, shown))
+        return;
+    else if (row->type == RKB_SETTING_MAP)
+        read_map(reading, scope, node, shown, at);
+    else
         read_names(reading, node, &(struct scope){"", scope->section, at}, "kafka.properties.", read_property);
 }
 
