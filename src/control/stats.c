@@ -134,6 +134,7 @@ static void write_kafka(struct rkb_output *output, const struct rkb_snapshot *sn
     rkb_output_text(output, "refused", snapshot->kafka.refused);
     rkb_output_number(output, "topics_waiting", snapshot->kafka.topics_waiting);
     rkb_output_number(output, "dead_letter_bytes", snapshot->kafka.dead_letter_bytes);
+    rkb_output_number(output, "topics_missing", snapshot->kafka.topics_missing);
     rkb_output_object_end(output);
 }
 

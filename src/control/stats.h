@@ -99,6 +99,8 @@ struct rkb_snapshot {
         const char *refused;                    /* what a topic does not take, and why; NULL: each takes all */
         uint64_t topics_waiting;                /* that do not take a record now, or whose records go alone */
         uint64_t dead_letter_bytes, dead_letter_limit;
+        uint64_t topics_missing;
+        const char *missing_topics;             /* their names, as many as there is room for; NULL: none */
         size_t error_count;
         struct { const char *name; uint64_t count; } errors[RKB_KAFKA_ERROR_NAMES];
     } kafka;

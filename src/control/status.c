@@ -101,6 +101,13 @@ static void kafka_away(const struct rkb_snapshot *snapshot, struct reasons *reas
         because(reasons, "Kafka is not connected, messages wait in the journal");
 }
 
+static void topics_missing(const struct rkb_snapshot *snapshot, struct reasons *reasons)
+{
+    if (snapshot->kafka.topics_missing > 0)
+        because(reasons, "Kafka lacks %s %s", snapshot->kafka.topics_missing == 1 ? "the topic" : "the topics",
+                snapshot->kafka.missing_topics);
+}
+
 static void refused(const struct rkb_snapshot *snapshot, struct reasons *reasons)
 {
     if (snapshot->kafka.refused != NULL)
@@ -144,6 +151,7 @@ static const struct {
     {RKB_VERDICT_BAD, doubled},
     {RKB_VERDICT_WARN, disconnected},
     {RKB_VERDICT_WARN, kafka_away},
+    {RKB_VERDICT_WARN, topics_missing},
     {RKB_VERDICT_WARN, refused},
     {RKB_VERDICT_WARN, filling},
     {RKB_VERDICT_WARN, waiting},

@@ -11,6 +11,7 @@
 #include "control/http.h"
 #include "control/socket.h"
 #include "daemon/store.h"
+#include "daemon/topics.h"
 #include "daemon/view.h"
 
 #define UNSUBSCRIBE_US 2000000      /* of shutdown_timeout, at the most */
@@ -22,6 +23,7 @@ struct bridge {
     struct rkb_store store;
     struct rkb_relay relay;
     struct rkb_shipper *shipper;
+    struct rkb_topics *topics;
     struct rkb_view *view;
     struct rkb_control *control;
     struct rkb_http *http;
@@ -176,6 +178,22 @@ static bool open_shipper(struct bridge *bridge, const struct rkb_properties *pro
     return bridge->shipper != NULL;
 }
 
+/* In the topics' thread. */
+static void on_topic_ready(void *context)
+{
+    struct bridge *bridge = context;
+    rkb_shipper_wake(bridge->shipper);
+}
+
+static bool open_topics(struct bridge *bridge, const struct rkb_properties *properties, bool embedded,
+                        struct rkb_error *error)
+{
+    struct rkb_topics_options options = {
+        .config = bridge->config, .properties = properties, .embedded = embedded, .log = bridge->log};
+    bridge->topics = rkb_topics_new(&options, error);
+    return bridge->topics != NULL;
+}
+
 static bool open_control(struct bridge *bridge, const char *bootstrap_servers, struct rkb_error *error)
 {
     const struct rkb_config *config = bridge->config;
@@ -183,6 +201,7 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
         .config = config,
         .relay = &bridge->relay,
         .shipper = bridge->shipper,
+        .topics = bridge->topics,
         .gaps = bridge->store.gaps,
         .ring = bridge->store.ring,
         .log = bridge->log,
@@ -219,14 +238,15 @@ static bool open_relay(struct bridge *bridge, struct rkb_error *error)
 }
 
 static bool open_all(struct bridge *bridge, const struct rkb_properties *properties, const char *bootstrap_servers,
-                     struct rkb_error *error)
+                     bool embedded, struct rkb_error *error)
 {
     bridge->base = event_base_new();
     bridge->loop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (bridge->base == NULL || bridge->loop_fd < 0)
         return rkb_fail_errno(error, "cannot make the event loop");
     return open_store(bridge, error) && open_relay(bridge, error)
-        && open_shipper(bridge, properties, error) && open_control(bridge, bootstrap_servers, error)
+        && open_topics(bridge, properties, embedded, error) && open_shipper(bridge, properties, error)
+        && rkb_topics_start(bridge->topics, on_topic_ready, bridge, error) && open_control(bridge, bootstrap_servers, error)
         && (add_events(bridge) || rkb_fail(error, RKB_NO_MEMORY, "cannot add the loop's events"));
 }
 
@@ -247,6 +267,7 @@ static void close_all(struct bridge *bridge)
         rkb_http_free(bridge->http);
     if (bridge->control != NULL)
         rkb_control_free(bridge->control);
+    rkb_topics_free(bridge->topics);        /* it wakes the shipper */
     if (bridge->shipper != NULL)
         rkb_shipper_free(bridge->shipper);
     rkb_view_free(bridge->view);
@@ -269,6 +290,7 @@ static int run(struct bridge *bridge)
     /* From here on a signal ends the process as it ends any: nobody turns the loop that would hear it. */
     for (size_t i = 0; i < sizeof bridge->signals / sizeof bridge->signals[0]; i++)
         event_del(bridge->signals[i]);
+    rkb_topics_quit(bridge->topics);
     bridge->clean = rkb_shipper_stop(bridge->shipper, &error);
     if (!bridge->clean && !bridge->broken) {
         rkb_log(bridge->log, RKB_LOG_ERROR, "journal", "promise_broken", "%s", error.text);
@@ -278,13 +300,12 @@ static int run(struct bridge *bridge)
 }
 
 int rkb_bridge_run(const struct rkb_config *config, const struct rkb_properties *properties,
-                   const char *bootstrap_servers,
-                   struct rkb_log *log)
+                   const char *bootstrap_servers, bool embedded, struct rkb_log *log)
 {
     struct bridge bridge = {.config = config, .log = log, .loop_fd = -1, .exit_code = RKB_EXIT_FAILED};
     struct rkb_error error = {0};
     int code;
-    if (open_all(&bridge, properties, bootstrap_servers, &error)) {
+    if (open_all(&bridge, properties, bootstrap_servers, embedded, &error)) {
         code = run(&bridge);
     } else {
         code = bridge.exit_code;

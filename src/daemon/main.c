@@ -140,7 +140,7 @@ static int run_embedded(const struct rkb_config *config, struct rkb_log *log)
         }
         rkb_log(log, RKB_LOG_INFO, "kafka", "embedded_kafka",
                 "embedded Kafka at %s; nothing in it survives this process", bootstrap);
-        code = rkb_bridge_run(config, &properties, bootstrap, log);
+        code = rkb_bridge_run(config, &properties, bootstrap, true, log);
     } else {
         rkb_log(log, RKB_LOG_ERROR, "kafka", "start_failed", "embedded Kafka: %s", error.text);
     }
@@ -169,7 +169,7 @@ static int run(const struct rkb_config *config, bool embedded)
     event_set_log_callback(on_libevent);
     int code = embedded ? run_embedded(config, log)
                         : rkb_bridge_run(config, &config->kafka.properties, bootstrap_of(&config->kafka.properties),
-                                         log);
+                                         false, log);
     libevent_log = NULL;
     rkb_log_free(log, LAST_WORDS_MS);
     return code;

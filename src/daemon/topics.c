@@ -32,6 +32,7 @@ struct topic {
     struct rkb_new_topic wanted;
     const struct rkb_config_route *route;       /* the first that writes to it */
     bool keyless;                               /* a route that writes to it gives no key */
+    uint64_t longest;                           /* payload that its sources let through */
     atomic_bool ready, missing;
     /* the thread's own */
     bool settled, told_missing, told_hidden;
@@ -64,7 +65,7 @@ static struct topic *find(const struct rkb_topics *topics, const char *name)
 }
 
 /* Of the routes of one topic the config has made sure that they agree in what they say. */
-static void add_wish(struct topic *topic, const struct rkb_config_route *route)
+static void add_wish(struct topic *topic, const struct rkb_config_route *route, uint64_t longest)
 {
     struct rkb_new_topic *wanted = &topic->wanted;
     if (route->partitions > 0)
@@ -75,6 +76,8 @@ static void add_wish(struct topic *topic, const struct rkb_config_route *route)
         wanted->settings = route->topic_config.list;
         wanted->setting_count = route->topic_config.count;
     }
+    if (longest > topic->longest)
+        topic->longest = longest;
     topic->keyless = topic->keyless || route->key[0] == '\0';
 }
 
@@ -89,7 +92,7 @@ static void add_route(struct rkb_topics *topics, const struct rkb_config_route *
         atomic_init(&topic->ready, topics->options.embedded || !topics->options.config->kafka.create_topics);
         atomic_init(&topic->missing, false);
     }
-    add_wish(topic, route);
+    add_wish(topic, route, topics->options.config->sources[route->source_index].max_message_size);
 }
 
 struct rkb_topics *rkb_topics_new(const struct rkb_topics_options *options, struct rkb_error *error)
@@ -134,7 +137,7 @@ size_t rkb_topics_missing(const struct rkb_topics *topics, char *names, size_t s
 {
     size_t count = 0, shown = 0;
     names[0] = '\0';
-    for (size_t i = 0; i < topics->count; i++) {
+    for (size_t i = 0; topics != NULL && i < topics->count; i++) {
         if (!atomic_load(&topics->list[i].missing))
             continue;
         size_t used = strlen(names);
@@ -266,17 +269,32 @@ static void compare_partitions(struct rkb_topics *topics, const struct topic *to
             partitions, topic->route->name, topic->wanted.partitions);
 }
 
+static void compare_limit(struct rkb_topics *topics, const struct topic *topic, const char *most)
+{
+    char object[280], takes[32], comes[32];
+    unsigned long long limit = strtoull(most, NULL, 10);
+    if (most[0] == '\0' || limit >= topic->longest)
+        return;
+    rkb_format_size(takes, sizeof takes, limit);
+    rkb_format_size(comes, sizeof comes, topic->longest);
+    rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_limit",
+            "it takes records up to %s (max.message.bytes), the source of route %s sends up to %s (max_message_size): "
+            "Kafka will refuse what is between; raise the one or lower the other",
+            takes, topic->route->name, comes);
+}
+
 static void describe(struct rkb_topics *topics, struct rkb_admin *admin, const struct topic *topic)
 {
-    struct rkb_kafka_setting settings[] = {{.name = "cleanup.policy"}};
+    struct rkb_kafka_setting settings[] = {{.name = "cleanup.policy"}, {.name = "max.message.bytes"}};
     struct rkb_error error;
     char object[280];
-    if (!rkb_admin_settings(admin, topic->wanted.name, settings, 1, topics->options.answer_ms, &error)) {
+    if (!rkb_admin_settings(admin, topic->wanted.name, settings, 2, topics->options.answer_ms, &error)) {
         if (!asked_to_quit(topics))
             rkb_log(topics->options.log, RKB_LOG_INFO, object_of(topic, object), NULL,
                     "its settings are not known, and not needed: %s", error.text);
         return;
     }
+    compare_limit(topics, topic, settings[1].value);
     if (topic->keyless && strstr(settings[0].value, "compact") != NULL)
         rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_compacted",
                 "cleanup.policy is %s, and Kafka takes no record without a key there: give the route %s a key",

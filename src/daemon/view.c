@@ -24,6 +24,7 @@ struct rkb_view {
     double growth;                      /* bytes per second that the journal grows, smoothed */
     uint64_t last_waiting;
     bool draining;
+    char missing_topics[TEXT_SIZE];
 };
 
 /* Config routes first, in their order; then those that only the journal knows. */
@@ -254,6 +255,9 @@ static void fill_kafka(struct rkb_view *view, const struct rkb_shipped *shipped)
     snapshot->kafka.dead_letter_bytes = shipped->dead.bytes;
     snapshot->kafka.dead_letter_limit = shipped->dead.limit;
     snapshot->kafka.refused = shipped->refused[0] != '\0' ? shipped->refused : NULL;
+    snapshot->kafka.topics_missing = rkb_topics_missing(view->options.topics, view->missing_topics,
+                                                        sizeof view->missing_topics);
+    snapshot->kafka.missing_topics = view->missing_topics;
     size_t count = 0;
     while (count < RKB_KAFKA_ERRORS && count < RKB_KAFKA_ERROR_NAMES && shipped->errors[count].count > 0) {
         snapshot->kafka.errors[count].name = rd_kafka_err2name(shipped->errors[count].error);

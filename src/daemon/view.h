@@ -10,6 +10,7 @@
 #include "control/stats.h"
 #include "daemon/relay.h"
 #include "daemon/shipper.h"
+#include "daemon/topics.h"
 
 struct rkb_view;
 
@@ -17,6 +18,7 @@ struct rkb_view_options {
     const struct rkb_config *config;
     struct rkb_relay *relay;
     struct rkb_shipper *shipper;
+    const struct rkb_topics *topics;
     struct rkb_gaps *gaps;
     struct rkb_ring *ring;
     struct rkb_log *log;

@@ -96,11 +96,13 @@ static bool same_value(const struct rkb_setting *row, const void *a, const void 
     case RKB_SETTING_SIZE:
     case RKB_SETTING_DURATION:
     case RKB_SETTING_SYNC:
+    case RKB_SETTING_NUMBER:
         return memcmp(x, y, 8) == 0;
     case RKB_SETTING_MODE:
     case RKB_SETTING_WORD:
         return memcmp(x, y, sizeof(int)) == 0;
     case RKB_SETTING_LIST:
+    case RKB_SETTING_MAP:
     case RKB_SETTING_PROPERTIES:
         return true;
     }
