@@ -1,7 +1,7 @@
 /*
  * topics -- see topics.h.
  *
- *     look --> there ---------------------------------+--> settings looked at, differences said: settled
+ *     look --> there ---------------------------------+--> settings looked at, differences said: done
  *       |                                             |
  *       +----> missing --create_topics--> created ----+
  *       |         |                          ^
@@ -9,7 +9,7 @@
  *       +----> hidden (not authorised): said; ready
  *
  * The thread has a client of its own (kafka/admin.h), made for a look and freed behind it. It ends when all topics are
- * settled. Promise: one line for each thing found, not one for each look. Never: changes a topic that is there.
+ * there. Promise: one line for each thing found, not one for each look. Never: changes a topic that is there.
  */
 #include "daemon/topics.h"
 
@@ -35,7 +35,7 @@ struct topic {
     uint64_t longest;                           /* payload that its sources let through */
     atomic_bool ready, missing;
     /* the thread's own */
-    bool settled, told_missing, told_hidden;
+    bool there, described, told_missing, told_hidden;
     enum rkb_code told_refusal;
 };
 
@@ -286,14 +286,19 @@ static void compare_limit(struct rkb_topics *topics, const struct topic *topic, 
 static void describe(struct rkb_topics *topics, struct rkb_admin *admin, const struct topic *topic)
 {
     struct rkb_kafka_setting settings[] = {{.name = "cleanup.policy"}, {.name = "max.message.bytes"}};
-    struct rkb_error error;
+    struct rkb_error error = {.code = RKB_TIMEOUT};
     char object[280];
-    if (!rkb_admin_settings(admin, topic->wanted.name, settings, 2, topics->options.answer_ms, &error)) {
-        if (!asked_to_quit(topics))
-            rkb_log(topics->options.log, RKB_LOG_INFO, object_of(topic, object), NULL,
-                    "its settings are not known, and not needed: %s", error.text);
-        return;
+    bool known = false;
+    for (int i = 0; i < TRIES && !known && error.code == RKB_TIMEOUT && !asked_to_quit(topics); i++) {
+        if (i > 0)
+            pause_for(topics, PAUSE_MS);    /* one just created is not known to every broker yet */
+        known = rkb_admin_settings(admin, topic->wanted.name, settings, 2, topics->options.answer_ms, &error);
     }
+    if (!known && !asked_to_quit(topics))
+        rkb_log(topics->options.log, RKB_LOG_INFO, object_of(topic, object), NULL,
+                "its settings are not known, and not needed: %s", error.text);
+    if (!known)
+        return;
     compare_limit(topics, topic, settings[1].value);
     if (topic->keyless && strstr(settings[0].value, "compact") != NULL)
         rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_compacted",
@@ -313,7 +318,8 @@ static void tell_hidden(struct rkb_topics *topics, struct topic *topic)
             "--topic TOPIC); the route %s waits in the journal", topic->route->name);
 }
 
-static void settle(struct rkb_topics *topics, struct rkb_admin *admin, struct topic *topic, int partitions)
+/* It is there: how it was found. */
+static void found(struct rkb_topics *topics, struct topic *topic, int partitions)
 {
     char object[280];
     if (topic->told_missing || topic->told_hidden || topic->told_refusal != RKB_OK)
@@ -321,45 +327,58 @@ static void settle(struct rkb_topics *topics, struct rkb_admin *admin, struct to
     atomic_store(&topic->missing, false);
     set_ready(topics, topic);
     compare_partitions(topics, topic, partitions);
-    describe(topics, admin, topic);
-    topic->settled = !asked_to_quit(topics);
+    topic->there = true;
+}
+
+static void missing(struct rkb_topics *topics, struct rkb_admin *admin, struct topic *topic)
+{
+    atomic_store(&topic->missing, true);
+    if (!topics->options.config->kafka.create_topics)
+        tell_missing(topics, admin, topic);
+    else if (create(topics, admin, topic))
+        found(topics, topic, 0);
+    if (!asked_to_quit(topics))
+        set_ready(topics, topic);
+}
+
+static void hidden(struct rkb_topics *topics, struct topic *topic)
+{
+    tell_hidden(topics, topic);
+    set_ready(topics, topic);
 }
 
 static void take_up(struct rkb_topics *topics, struct rkb_admin *admin, struct topic *topic,
                     const struct rkb_topic_seen *seen)
 {
-    bool make = topics->options.config->kafka.create_topics;
     switch (seen->presence) {
     case RKB_TOPIC_THERE:
-        settle(topics, admin, topic, seen->partitions);
+        found(topics, topic, seen->partitions);
         return;
     case RKB_TOPIC_HIDDEN:
-        tell_hidden(topics, topic);
-        set_ready(topics, topic);
+        hidden(topics, topic);
         return;
     case RKB_TOPIC_MISSING:
-        atomic_store(&topic->missing, true);
-        if (make && create(topics, admin, topic))
-            settle(topics, admin, topic, 0);
-        else if (!make)
-            tell_missing(topics, admin, topic);
-        if (!asked_to_quit(topics))
-            set_ready(topics, topic);
+        missing(topics, admin, topic);
         return;
     }
 }
 
-/* Those that are there first: the others may take their time. True when all are settled. */
+/* Those that are there need not wait for those that are to be created, nor these for what is only told. */
 static bool take_up_all(struct rkb_topics *topics, struct rkb_admin *admin)
 {
     bool all = true;
     for (size_t i = 0; i < topics->count; i++)
         if (topics->seen[i].presence == RKB_TOPIC_THERE)
             set_ready(topics, &topics->list[i]);
-    for (size_t i = 0; i < topics->count && !asked_to_quit(topics); i++) {
-        if (!topics->list[i].settled)
+    for (size_t i = 0; i < topics->count && !asked_to_quit(topics); i++)
+        if (!topics->list[i].there)
             take_up(topics, admin, &topics->list[i], &topics->seen[i]);
-        all = all && topics->list[i].settled;
+    for (size_t i = 0; i < topics->count && !asked_to_quit(topics); i++) {
+        struct topic *topic = &topics->list[i];
+        if (topic->there && !topic->described)
+            describe(topics, admin, topic);
+        topic->described = topic->there;
+        all = all && topic->there;
     }
     return all;
 }

@@ -1,0 +1,179 @@
+"""Topics at start: created with what the route asks for, told where they are missing or differ, and never changed."""
+
+import itertools
+import time
+
+import pytest
+from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType, AdminClient, ConfigResource, ResourcePatternType,
+                                   ResourceType)
+
+import broker
+import consumer
+from bridge import route
+from proxy import Proxy
+from waiting import wait_for
+
+_numbers = itertools.count(1)
+
+
+def new_name(stem="made"):
+    """A topic that is not there."""
+    return f"{stem}.{int(time.time() * 1000)}.{next(_numbers)}"
+
+
+def admin_of(kafka):
+    return AdminClient({"bootstrap.servers": kafka.bootstrap, **consumer.QUIET})
+
+
+def partitions_of(kafka, topic):
+    """0 where it is missing; asks for all topics, which makes none."""
+    topics = admin_of(kafka).list_topics(timeout=20).topics
+    return len(topics[topic].partitions) if topic in topics else 0
+
+
+def config_of(kafka, topic, name):
+    resource, admin = ConfigResource(ResourceType.TOPIC, topic), admin_of(kafka)
+    return admin.describe_configs([resource])[resource].result(20)[name].value
+
+
+def line(one, event, topic=""):
+    """The line with this event that names the topic, or None."""
+    found = [text for text in one.stderr().splitlines() if text.endswith(f"event={event}") and topic in text]
+    assert len(found) < 2, found
+    return found[0] if found else None
+
+
+@pytest.fixture(scope="module")
+def strict_kafka(tmp_path_factory):
+    """Creates topics by itself, and asks who writes: `bridge`, by SASL on its outer port, may do nothing yet."""
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    node = broker.Broker(tmp_path_factory.mktemp("strict"), {
+        "listener.security.protocol.map": "PLAIN:PLAINTEXT,PROXIED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "auto.create.topics.enable": "true",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+        "listener.name.proxied.sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.proxied.plain.sasl.jaas.config": f'{module} user_bridge="right";',
+    })
+    proxy = Proxy(("127.0.0.1", node.inner_port), node.outer_port)
+    try:
+        yield node.start()
+    finally:
+        proxy.close()
+        node.stop()
+
+
+def allow(kafka, topic, *operations):
+    """Lets the user `bridge` do this on the topic."""
+    wanted = [AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:bridge", "*", operation, AclPermissionType.ALLOW)
+              for operation in operations]
+    admin = admin_of(kafka)
+    for future in admin.create_acls(wanted).values():
+        future.result(20)
+
+
+def as_bridge(kafka, password_file):
+    """Settings of a bridge that is the user `bridge`."""
+    return {"properties": {"bootstrap.servers": f"127.0.0.1:{kafka.outer_port}", "security.protocol": "SASL_PLAINTEXT",
+                           "sasl.mechanism": "PLAIN", "sasl.username": "bridge", "sasl.password_file": str(password_file)}}
+
+
+def test_created_as_the_route_asks(bridge, kafka, publisher, read):
+    topic, plain = new_name(), new_name("plain")
+    one = bridge({"a": route(topic, channels=["a"], partitions=3, replication=1,
+                             topic_config={"cleanup.policy": "compact", "retention.ms": 604800000}),
+                  "b": route(topic, channels=["b"]), "c": route(plain, channels=["c"])}, kafka={"create_topics": "yes"})
+    publisher.publish("a", "b", "c", count=10)
+    one.wait_totals(received=30, pending=0, delivered=30)
+    assert partitions_of(kafka, topic) == 3 and partitions_of(kafka, plain) == 1
+    assert config_of(kafka, topic, "cleanup.policy") == "compact" and config_of(kafka, topic, "retention.ms") == "604800000"
+    assert len(read(topic)) == 20 and len(read(plain)) == 10
+    assert line(one, "topic_created", topic) and line(one, "topic_created", plain)
+    assert one.stats()["kafka"]["topics_missing"] == 0
+
+
+def test_there_already(bridge, kafka, make_topic):
+    topic = make_topic(partitions=2)
+    one = bridge({"a": route(topic, channels=["a"], partitions=3)}, kafka={"create_topics": "yes"})
+    told = wait_for("the difference to be told", lambda: line(one, "topic_differs", topic))
+    assert "has 2 partitions" in told and "asks for 3" in told
+    wait_for("the limit to be told", lambda: line(one, "topic_limit", topic))
+    assert partitions_of(kafka, topic) == 2
+    assert line(one, "topic_created") is None and line(one, "topic_missing") is None
+
+
+def test_missing_is_told(bridge, kafka):
+    topic = new_name("missing")
+    one = bridge({"a": route(topic, channels=["a"], partitions=3)})
+    told = wait_for("the missing topic to be told", lambda: line(one, "topic_missing", topic))
+    assert "the brokers do not make it by themselves" in told and "create_topics" in told
+    assert one.stats()["kafka"]["topics_missing"] == 1
+    code, out, _ = one.rkbctl("status")
+    assert code == 1 and f"Kafka lacks the topic {topic}" in out.splitlines()[0]
+    assert partitions_of(kafka, topic) == 0, "looking for it makes it"
+
+
+def test_kafka_away_at_start(proxied_bridge, kafka_proxy, kafka, publisher, read):
+    topic = new_name("late")
+    kafka_proxy.refuse()
+    one = proxied_bridge({"a": route(topic, channels=["a"], partitions=2)}, kafka={"create_topics": "yes"}).start()
+    publisher.publish("a", count=50)
+    one.wait_totals(received=50, pending=50)
+    kafka_proxy.go_on()
+    one.drained()
+    assert partitions_of(kafka, topic) == 2 and len(read(topic)) == 50
+
+
+def test_ends_at_once_while_kafka_is_away(proxied_bridge, kafka_proxy):
+    kafka_proxy.refuse()
+    one = proxied_bridge({"a": route(new_name(), channels=["a"])}, kafka={"create_topics": "yes"}).start()
+    before = time.monotonic()
+    assert one.terminate() == 0
+    assert time.monotonic() - before < 5
+
+
+def test_brokers_that_create_topics_come_second(make_bridge, redis, strict_kafka, make_publisher):
+    topics = [new_name("auto") for _ in range(5)]
+    one = make_bridge({"routes": {f"r{i}": route(topic, channels=[f"c{i}"], partitions=3) for i, topic in enumerate(topics)},
+                       "kafka": {"create_topics": "yes"}}, redis=redis, kafka=strict_kafka.bootstrap).start()
+    make_publisher(redis).publish(*[f"c{i}" for i in range(5)], count=10)
+    one.wait_totals(60, received=50, delivered=50, pending=0)
+    assert [partitions_of(strict_kafka, topic) for topic in topics] == [3] * 5
+
+
+def test_missing_where_brokers_create_topics(make_bridge, redis, strict_kafka):
+    topic = new_name("habit")
+    one = make_bridge({"routes": {"a": route(topic, channels=["a"])}}, redis=redis, kafka=strict_kafka.bootstrap).start()
+    told = wait_for("the missing topic to be told", lambda: line(one, "topic_missing", topic))
+    assert "num.partitions is 1" in told
+
+
+def test_not_authorised(make_bridge, redis, strict_kafka, tmp_path):
+    """Sees its topics, and may not create them; one it does not even see."""
+    missing, hidden = new_name("denied"), new_name("hidden")
+    allow(strict_kafka, missing, AclOperation.DESCRIBE, AclOperation.WRITE)
+    password = tmp_path / "password"
+    password.write_text("right\n")
+    one = make_bridge({"routes": {"a": route(missing, channels=["a"]), "b": route(hidden, channels=["b"])},
+                       "kafka": {"create_topics": "yes", **as_bridge(strict_kafka, password)}}, redis=redis).start()
+    told = wait_for("the refusal to be told", lambda: line(one, "topic_not_created", missing))
+    assert "TOPIC_AUTHORIZATION_FAILED" in told and "--operation Create" in told
+    told = wait_for("the hidden topic to be told", lambda: line(one, "topic_hidden", hidden))
+    assert "--operation Write" in told
+    assert one.stats()["kafka"]["topics_missing"] == 1
+    assert partitions_of(strict_kafka, missing) == 0
+
+
+def test_created_by_a_user_who_may_no_more(make_bridge, redis, strict_kafka, tmp_path, make_publisher):
+    """Create, Describe and Write on the topic are enough; its settings are not known then, and that is no warning."""
+    topic = new_name("allowed")
+    allow(strict_kafka, topic, AclOperation.CREATE, AclOperation.DESCRIBE, AclOperation.WRITE)
+    password = tmp_path / "password"
+    password.write_text("right\n")
+    one = make_bridge({"routes": {"a": route(topic, channels=["a"], partitions=4)},
+                       "kafka": {"create_topics": "yes", **as_bridge(strict_kafka, password)}}, redis=redis).start()
+    make_publisher(redis).publish("a", count=10)
+    one.wait_totals(60, received=10, delivered=10, pending=0)
+    assert partitions_of(strict_kafka, topic) == 4
+    wait_for("the settings", lambda: "its settings are not known, and not needed" in one.stderr())
+    assert "right" not in one.stderr().replace("rights", "")
