@@ -73,7 +73,8 @@ static void what_waits_or_is_in_flight_stays(void **state)
     assert_int_equal(give_back(journal, &count, &given), 0);
     assert_int_equal(give_back(journal, &count, &given), 0);
     settle(journal, 1, 1);
-    give_back(journal, &count, &given);
+    for (int i = 0; i < 2; i++)
+        give_back(journal, &count, &given);
     assert_true(given.end > 99 * RECORD - 4096);
     /* A backlog, over several segments. */
     append_messages(journal, 101, 1000, VALUE);
