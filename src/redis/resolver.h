@@ -1,18 +1,20 @@
 /*
- * resolver -- host names to addresses by libevent's own DNS, without blocking; the hosts file comes first.
+ * resolver -- host names to addresses, without blocking: the hosts file first, then DNS, by libevent's.
+ *
+ *     ask --> hosts file --none--> as search domains and ndots say, one name after the other: A and AAAA together --> answer
  *
  * /etc/hosts and /etc/resolv.conf (name servers, search domains, ndots, timeout, attempts) are read anew at each
- * question, so that a bridge that came up before its network, or outlives a change, finds its way. Each question begins
- * with another name server: one that fails does not stand in the way of the others for ever. Nothing else that the
- * system may look names up by (nsswitch.conf) is asked. One question at a time. Never: calls back after cancel or free.
+ * question, so that a bridge that came up before its network, or outlives a change, finds its way. Nothing else that the
+ * system may look names up by (nsswitch.conf) is asked. One question at a time. Never: calls back after cancel or free,
+ * mixes the addresses of two names.
  */
 #ifndef RKB_REDIS_RESOLVER_H
 #define RKB_REDIS_RESOLVER_H
 
 #include <event2/event.h>
-#include <event2/util.h>
 
 #include "base/error.h"
+#include "redis/names.h"
 
 struct rkb_resolver;
 
@@ -22,8 +24,11 @@ struct rkb_resolver_files {
     const char *const *servers;         /* "127.0.0.1:5353", NULL at the end: instead of those in resolv_conf */
 };
 
-/* addresses: lent, NULL when there are none and *error says why. May come before ask returns. */
-typedef void rkb_resolver_answer(void *context, const struct evutil_addrinfo *addresses, const struct rkb_error *error);
+enum { RKB_MOST_ADDRESSES = 8 };        /* of one name; more are not used */
+
+/* addresses: lent; count 0: *error says why. May come before ask returns. */
+typedef void rkb_resolver_answer(void *context, const struct rkb_address *addresses, size_t count,
+                                 const struct rkb_error *error);
 
 /* files: NULL for the system's. NULL when memory ran out. */
 struct rkb_resolver *rkb_resolver_new(struct event_base *base, const struct rkb_resolver_files *files,

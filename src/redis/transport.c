@@ -28,13 +28,7 @@ enum {
     RECEIVE_BUFFER = 16 * 1024 * 1024,  /* what the kernel holds for us while we are late */
     KEEPALIVE_IDLE_S = 10,
     KEEPALIVE_INTERVAL_S = 5,
-    KEEPALIVE_PROBES = 3,
-    MOST_ADDRESSES = 8
-};
-
-struct address {
-    struct sockaddr_storage storage;
-    socklen_t size;
+    KEEPALIVE_PROBES = 3
 };
 
 struct rkb_transport {
@@ -44,7 +38,7 @@ struct rkb_transport {
     struct rkb_transport_events events;
     void *context;
     struct rkb_resolver *resolver;
-    struct address addresses[MOST_ADDRESSES];
+    struct rkb_address addresses[RKB_MOST_ADDRESSES];
     unsigned known, tried;              /* addresses, and those tried in this open */
     unsigned opens;                     /* each open begins with another address */
     struct bufferevent *stream;         /* not NULL: connecting, or connected */
@@ -301,7 +295,7 @@ void rkb_transport_pause(struct rkb_transport *transport, bool paused)
 static void on_event(struct bufferevent *stream, short what, void *arg);
 
 /* Begins to connect to one address. */
-static bool begin(struct rkb_transport *transport, const struct address *address, struct rkb_error *error)
+static bool begin(struct rkb_transport *transport, const struct rkb_address *address, struct rkb_error *error)
 {
     const struct sockaddr *to = (const struct sockaddr *)&address->storage;
     int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -384,42 +378,31 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
     rkb_guard_leave(transport->guard);
 }
 
-static void add_address(struct rkb_transport *transport, const void *address, size_t size)
-{
-    if (transport->known == MOST_ADDRESSES || size > sizeof transport->addresses[0].storage)
-        return;
-    struct address *next = &transport->addresses[transport->known++];
-    memcpy(&next->storage, address, size);
-    next->size = (socklen_t)size;
-}
-
 /* A socket's path, or an address that needs no resolver. */
 static bool add_literal(struct rkb_transport *transport)
 {
     const struct rkb_redis_url *url = transport->options.url;
+    struct rkb_address *address = &transport->addresses[0];
     struct sockaddr_un path = {.sun_family = AF_UNIX};
-    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)url->port)};
-    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)url->port)};
     if (url->is_unix) {
         memcpy(path.sun_path, url->host, strnlen(url->host, sizeof path.sun_path - 1));
-        add_address(transport, &path, sizeof path);
-    } else if (inet_pton(AF_INET, url->host, &four.sin_addr) == 1) {
-        add_address(transport, &four, sizeof four);
-    } else if (inet_pton(AF_INET6, url->host, &six.sin6_addr) == 1) {
-        add_address(transport, &six, sizeof six);
+        memcpy(&address->storage, &path, sizeof path);
+        address->size = sizeof path;
     }
+    transport->known = url->is_unix || rkb_address_parse(url->host, url->port, address);
     return transport->known > 0;
 }
 
-static void on_answer(void *context, const struct evutil_addrinfo *addresses, const struct rkb_error *error)
+static void on_answer(void *context, const struct rkb_address *addresses, size_t count, const struct rkb_error *error)
 {
     struct rkb_transport *transport = context;
     struct rkb_error why;
     rkb_guard_enter(transport->guard);
-    for (; addresses != NULL; addresses = addresses->ai_next)
-        add_address(transport, addresses->ai_addr, (size_t)addresses->ai_addrlen);
-    rkb_fail(&why, RKB_CLOSED, "looking up %s: %s", transport->options.url->host,
-             error->code == RKB_OK ? "no address" : error->text);
+    transport->known = (unsigned)count;
+    for (size_t i = 0; i < count; i++)
+        transport->addresses[i] = addresses[i];
+    if (count == 0)
+        rkb_fail(&why, RKB_CLOSED, "looking up %s: %s", transport->options.url->host, error->text);
     try_next(transport, &why);
     rkb_guard_leave(transport->guard);
 }
