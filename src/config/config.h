@@ -40,7 +40,7 @@ struct rkb_config_source {
         char *ca_file, *ca_directory, *certificate_file, *key_file, *key_password_file, *server_name;
         int verify;                             /* 0: no, 1: yes */
     } tls;
-    int64_t connect_timeout, heartbeat, heartbeat_timeout, reconnect_min, reconnect_max, healthy_after;
+    int64_t connect_timeout, heartbeat, heartbeat_timeout, reconnect_min, reconnect_max, healthy_after, retry_refused;
     uint64_t max_message_size;
     int64_t watch;                              /* RKB_SYNC_NONE: none */
     int allow_parallel;                         /* 0: no, 1: yes */
@@ -57,8 +57,11 @@ struct rkb_config_route {
     int payload;                                /* enum rkb_payload_kind */
 };
 
+enum rkb_start { RKB_START_LENIENT, RKB_START_STRICT };
+
 struct rkb_config {
     char *instance;
+    int start;                                  /* enum rkb_start */
     int64_t shutdown_timeout;
     struct rkb_config_source *sources;
     size_t source_count;

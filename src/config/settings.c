@@ -23,6 +23,7 @@
 #define SOURCE(member) offsetof(struct rkb_config_source, member)
 #define ROUTE(member) offsetof(struct rkb_config_route, member)
 
+static const char *const start_words[] = {"lenient", "strict", NULL};
 static const char *const delivery_words[] = {"at-least-once", "exactly-once", NULL};
 static const char *const truth_words[] = {"no", "yes", NULL};
 static const char *const default_words[] = {"default", NULL};
@@ -41,6 +42,8 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "shutdown_timeout", .type = RKB_SETTING_DURATION, .offset = GLOBAL(shutdown_timeout), .initial = "25s",
      .most = HOURS(24),
      .help = "How long SIGTERM waits for Kafka to take what is left; the rest stays in the journal."},
+    {.path = "start", .type = RKB_SETTING_WORD, .offset = GLOBAL(start), .initial = "lenient", .words = start_words,
+     .help = "strict: a subscription that Redis's ACL refuses at the start ends rkbridge (69); lenient: the others run."},
 
     {.path = "redis.*.url", .type = RKB_SETTING_URL, .offset = SOURCE(url_text), .required = true,
      .help = "Where this Redis is: redis://[user@]host[:port], rediss:// (TLS) or unix:///path."},
@@ -78,6 +81,9 @@ const struct rkb_setting rkb_settings[] = {
      .least = MS(1), .most = HOURS(1), .help = "Longest wait before connecting again."},
     {.path = "redis.*.healthy_after", .type = RKB_SETTING_DURATION, .offset = SOURCE(healthy_after), .initial = "10s",
      .most = HOURS(1), .help = "How long a connection must hold before the wait starts from reconnect_min again."},
+    {.path = "redis.*.retry_refused", .type = RKB_SETTING_DURATION, .offset = SOURCE(retry_refused), .initial = "30s",
+     .least = MS(100), .most = HOURS(1),
+     .help = "How often subscriptions that Redis's ACL refuses are asked for again (each O(1) for Redis)."},
     {.path = "redis.*.max_message_size", .type = RKB_SETTING_SIZE, .offset = SOURCE(max_message_size), .initial = "8MiB",
      .least = KIB(1), .most = MIB(512),
      .help = "Longest payload; a longer one passes by without being held, counted as dropped (too_large), in a gap. "

@@ -86,6 +86,7 @@ static void write_source(struct rkb_output *output, const struct rkb_source_snap
     rkb_output_number(output, "overlaps_total", source->overlaps_total);
     rkb_output_number(output, "bytes_total", source->bytes_total);
     rkb_output_number(output, "wanted", source->wanted);
+    rkb_output_number(output, "refused", source->refused);
     rkb_output_truth(output, "paused", source->paused);
     rkb_output_text(output, "url", source->url);
     rkb_output_text(output, "error", source->error);

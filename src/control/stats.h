@@ -52,7 +52,7 @@ struct rkb_source_snapshot {
     const char *name, *url, *error;     /* url without password; error "" or why the last connection ended */
     bool connected, paused;
     bool unverified;                    /* TLS that does not look who answers */
-    uint32_t subscribed, wanted;
+    uint32_t subscribed, wanted, refused;
     uint64_t connections_total, gaps_total, overlaps_total, bytes_total;
     struct rkb_stall_snapshot {         /* Redis's output buffer for us; negative: unknown */
         int64_t buffer, hard, soft;     /* bytes; limits: 0 is none */
@@ -63,6 +63,11 @@ struct rkb_source_snapshot {
     int another_bridge;                 /* on this Redis: -1 unknown, 0 none, 1 there is one */
     bool held;                          /* not subscribed because of it */
     const char *rival;                  /* who it is, and what to do; "" for none */
+};
+
+/* A subscription that Redis's ACL refuses. */
+struct rkb_refused_snapshot {
+    const char *source, *route, *name, *rule;   /* name: "channel a"; rule: what to give to redis-cli */
 };
 
 struct rkb_gap_snapshot {
@@ -84,6 +89,8 @@ struct rkb_snapshot {
     const struct rkb_route_snapshot *routes;
     const struct rkb_source_snapshot *sources;
     const struct rkb_gap_snapshot *gaps;        /* ascending by id */
+    size_t refused_count;
+    const struct rkb_refused_snapshot *refused; /* the first ones; a source says how many there are */
     struct {
         uint64_t bytes, max_size, segments, checkpoint, head, synced;
         uint64_t ring_bytes, ring_size;

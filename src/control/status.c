@@ -80,7 +80,7 @@ static void disconnected(const struct rkb_snapshot *snapshot, struct reasons *re
         if (!source->connected)
             because(reasons, "source %s is not connected%s%s", source->name, has_error ? ": " : "",
                     has_error ? source->error : "");
-        else if (source->subscribed < source->wanted)
+        else if (source->subscribed + source->refused < source->wanted)
             because(reasons, "source %s: %u of %u subscriptions are confirmed", source->name, source->subscribed,
                     source->wanted);
         else if (source->paused)
@@ -93,6 +93,21 @@ static void unverified(const struct rkb_snapshot *snapshot, struct reasons *reas
     for (size_t i = 0; i < snapshot->source_count; i++)
         if (snapshot->sources[i].unverified)
             because(reasons, "source %s believes whoever answers (tls_verify: no)", snapshot->sources[i].name);
+}
+
+/* Each by its name: who reads this can mend it. */
+static void forbidden(const struct rkb_snapshot *snapshot, struct reasons *reasons)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < snapshot->source_count; i++)
+        count += snapshot->sources[i].refused;
+    for (size_t i = 0; i < snapshot->refused_count; i++) {
+        const struct rkb_refused_snapshot *refused = &snapshot->refused[i];
+        because(reasons, "route %s of source %s gets nothing from %s, Redis's ACL refuses it: %s", refused->route,
+                refused->source, refused->name, refused->rule);
+    }
+    for (size_t i = snapshot->refused_count; i < count; i++)
+        because(reasons, "another subscription is refused");
 }
 
 static void kafka_away(const struct rkb_snapshot *snapshot, struct reasons *reasons)
@@ -150,6 +165,7 @@ static const struct {
     {RKB_VERDICT_BAD, unbalanced},
     {RKB_VERDICT_BAD, doubled},
     {RKB_VERDICT_WARN, disconnected},
+    {RKB_VERDICT_WARN, forbidden},
     {RKB_VERDICT_WARN, kafka_away},
     {RKB_VERDICT_WARN, topics_missing},
     {RKB_VERDICT_WARN, refused},
@@ -203,6 +219,7 @@ static void write_sources(struct rkb_output *output, const struct rkb_snapshot *
         rkb_output_truth(output, "connected", source->connected);
         rkb_output_number(output, "subscribed", source->subscribed);
         rkb_output_number(output, "wanted", source->wanted);
+        rkb_output_number(output, "refused", source->refused);
         rkb_output_number(output, "connections", source->connections_total);
         rkb_output_number(output, "gaps", source->gaps_total);
         rkb_output_size(output, "read", source->bytes_total);
@@ -262,6 +279,24 @@ static void write_stall(struct rkb_output *output, const struct rkb_snapshot *sn
             rkb_output_size(output, "output_buffer", (uint64_t)source->stall.buffer);
         rkb_output_text(output, "another_bridge", words[source->another_bridge + 1]);
         rkb_output_text(output, "stall_budget", text);
+        rkb_output_row_end(output);
+    }
+    rkb_output_table_end(output);
+}
+
+/* Only where there is one. */
+static void write_forbidden(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+{
+    if (snapshot->refused_count == 0)
+        return;
+    rkb_output_table(output, "refused");
+    for (size_t i = 0; i < snapshot->refused_count; i++) {
+        const struct rkb_refused_snapshot *refused = &snapshot->refused[i];
+        rkb_output_row(output);
+        rkb_output_text(output, "source", refused->source);
+        rkb_output_text(output, "route", refused->route);
+        rkb_output_text(output, "subscription", refused->name);
+        rkb_output_text(output, "missing_rule", refused->rule);
         rkb_output_row_end(output);
     }
     rkb_output_table_end(output);
@@ -348,6 +383,7 @@ void rkb_status_write(const struct rkb_snapshot *snapshot, struct rkb_output *ou
     rkb_output_seconds(output, "uptime", snapshot->uptime_seconds);
     write_sources(output, snapshot);
     write_stall(output, snapshot);
+    write_forbidden(output, snapshot);
     write_routes(output, snapshot);
     write_kafka(output, snapshot);
     write_journal(output, snapshot);

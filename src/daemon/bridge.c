@@ -29,7 +29,7 @@ struct bridge {
     struct rkb_http *http;
     int loop_fd;
     struct event *loop_event, *tick, *deadline, *signals[3];
-    bool stopping, broken, clean;
+    bool stopping, broken, clean, refused;
     int exit_code;                  /* where opening fails */
 };
 
@@ -71,6 +71,14 @@ static void on_signal(evutil_socket_t number, short what, void *context)
     event_add(bridge->deadline, &deadline);
     rkb_view_draining(bridge->view);
     rkb_relay_stop(&bridge->relay, limit < UNSUBSCRIBE_US ? limit : UNSUBSCRIBE_US, on_unsubscribed, bridge);
+}
+
+/* Not all that must be subscribed to may be. What waits stays in the journal. */
+static void on_refused(void *context)
+{
+    struct bridge *bridge = context;
+    bridge->refused = true;
+    leave(bridge);
 }
 
 /* The last line says what is left. */
@@ -233,6 +241,8 @@ static bool open_relay(struct bridge *bridge, struct rkb_error *error)
         .store = &bridge->store,
         .log = bridge->log,
         .sys = &rkb_sys_posix,
+        .refused = on_refused,
+        .refused_context = bridge,
     };
     return rkb_relay_init(&bridge->relay, &options, error);
 }
@@ -296,7 +306,10 @@ static int run(struct bridge *bridge)
         rkb_log(bridge->log, RKB_LOG_ERROR, "journal", "promise_broken", "%s", error.text);
         bridge->broken = true;
     }
-    return bridge->broken ? RKB_EXIT_BROKEN : say_goodbye(bridge);
+    if (bridge->broken)
+        return RKB_EXIT_BROKEN;
+    int code = say_goodbye(bridge);
+    return bridge->refused ? RKB_EXIT_FAILED : code;
 }
 
 int rkb_bridge_run(const struct rkb_config *config, const struct rkb_properties *properties,

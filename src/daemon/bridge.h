@@ -13,7 +13,7 @@
 #define RKB_EXIT_DRAINED 0
 #define RKB_EXIT_LEFT 3             /* done, with records left in the journal */
 #define RKB_EXIT_USAGE 64
-#define RKB_EXIT_FAILED 69          /* something we need could not be had: a socket, memory, a thread */
+#define RKB_EXIT_FAILED 69          /* something we need could not be had: a socket, memory, a thread, a subscription */
 #define RKB_EXIT_BROKEN 70          /* the disk broke a promise */
 #define RKB_EXIT_JOURNAL 73         /* locked, damaged, of a newer version, not writable */
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "daemon/refused.h"
 #include "daemon/watch.h"
 
 #define CONTROL_KEEP (64u << 10)        /* of the ring: messages leave it to marks and gaps */
@@ -88,7 +89,7 @@ static const char *const drop_words[] = {
 #undef WORD
 };
 
-static struct rkb_gap *open_gap(struct rkb_relay_source *source, const char *reason, int64_t from_us)
+struct rkb_gap *rkb_relay_open_gap(struct rkb_relay_source *source, const char *reason, int64_t from_us)
 {
     source->gaps_total++;
     return rkb_gaps_open(source->relay->gaps, source->config->name, reason, from_us);
@@ -105,7 +106,7 @@ static void place_in_gap(struct rkb_relay_source *source, enum rkb_drop_reason r
     run->last_us = time_us;
     if (run->gap != NULL)
         return;
-    struct rkb_gap *gap = open_gap(source, drop_words[reason], time_us);
+    struct rkb_gap *gap = rkb_relay_open_gap(source, drop_words[reason], time_us);
     if (run->count > 1) {
         run->gap = gap;
     } else if (gap != NULL) {
@@ -130,7 +131,7 @@ static void start_dropping(struct rkb_relay_source *source, int64_t time_us)
 {
     struct rkb_relay *relay = source->relay;
     source->dropping = true;
-    open_gap(source, drop_words[RKB_DROP_journal_full], time_us);
+    rkb_relay_open_gap(source, drop_words[RKB_DROP_journal_full], time_us);
     rkb_shipper_want_room(relay->shipper, rkb_ring_size(relay->ring) / 2);
     rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "messages_dropped",
             "the journal is at its limit and the ring is full: messages are being dropped");
@@ -374,8 +375,8 @@ void rkb_relay_mark(struct rkb_relay_source *source)
 
 static void on_stream(void *context, int64_t time_us)
 {
-    (void)time_us;
     struct rkb_relay_source *source = context;
+    source->stream_us = time_us;
     source->streaming = true;
     rkb_stream_begin(&source->stream);
     cut_mark(source);
@@ -391,16 +392,27 @@ static void on_confirmed(void *context, bool is_pattern, struct rkb_slice name, 
         rkb_router_confirm(source->router, subscription, on);
 }
 
-static void on_subscribed(void *context, int64_t time_us)
+static void on_refused(void *context, bool is_pattern, struct rkb_slice name, enum rkb_lack lack,
+                       struct rkb_slice words)
+{
+    rkb_refused_tell(context, is_pattern, name, lack, words);
+}
+
+static void on_allowed(void *context, bool is_pattern, struct rkb_slice name)
+{
+    rkb_refused_allowed(context, is_pattern, name);
+}
+
+/* What was away is back; what is refused has a gap of its own. */
+static void on_subscribed(void *context, int64_t time_us, size_t refused)
 {
     struct rkb_relay_source *source = context;
     struct rkb_relay *relay = source->relay;
-    source->subscribed = true;
+    source->subscribed = refused == 0;
     if (source->away != NULL)
         rkb_gaps_close(relay->gaps, source->away, time_us);
     source->away = NULL;
-    rkb_log(relay->options.log, RKB_LOG_INFO, source->object, "subscribed", "all %zu subscriptions are confirmed",
-            rkb_router_count(source->router));
+    rkb_refused_settled(source, time_us, refused);
     rkb_shipper_wake(relay->shipper);
 }
 
@@ -412,7 +424,7 @@ static void on_lost(void *context, const struct rkb_error *error, bool was_strea
     rkb_log(relay->options.log, RKB_LOG_WARN, source->object, was_stream ? "connection_lost" : "connection_failed",
             "%s; trying again in %lld ms", error->text, (long long)retry_us / 1000);
     if (was_stream && source->away == NULL)
-        source->away = open_gap(source, rkb_watch_lost(source, error),
+        source->away = rkb_relay_open_gap(source, rkb_watch_lost(source, error),
                                 caught_up_us ? caught_up_us : relay->options.sys->realtime_us());
     end_runs(source);
     source->streaming = source->subscribed = false;
@@ -424,7 +436,7 @@ static void on_lost(void *context, const struct rkb_error *error, bool was_strea
 void rkb_relay_wait(struct rkb_relay_source *source, int64_t from_us)
 {
     if (source->away == NULL)
-        source->away = open_gap(source, "another_bridge",
+        source->away = rkb_relay_open_gap(source, "another_bridge",
                                 from_us ? from_us : source->relay->options.sys->realtime_us());
     rkb_shipper_wake(source->relay->shipper);
 }
@@ -463,6 +475,8 @@ static void on_stopped(void *context)
 const struct rkb_subscriber_events rkb_relay_events = {
     .stream = on_stream,
     .confirmed = on_confirmed,
+    .refused = on_refused,
+    .allowed = on_allowed,
     .subscribed = on_subscribed,
     .message = on_message,
     .too_large = on_too_large,

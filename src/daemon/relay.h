@@ -59,6 +59,8 @@ struct rkb_relay_source {
     char object[80];                    /* "source[legacy]" for the log */
     uint32_t number;
     bool streaming, subscribed, dropping, stopped;
+    bool was_whole;                     /* all its subscriptions stood at some time */
+    int64_t stream_us;                  /* when the stream began */
     uint64_t overlaps_total, gaps_total;
 };
 
@@ -68,6 +70,8 @@ struct rkb_relay_options {
     struct rkb_store *store;            /* of the journal only its limits are asked, before the shipper has it */
     struct rkb_log *log;
     const struct rkb_sys *sys;
+    void (*refused)(void *context);     /* a subscription is, and must not be at the start; NULL: never mind */
+    void *refused_context;
 };
 
 struct rkb_relay {
@@ -99,6 +103,8 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
                     struct rkb_error *error) RKB_MUST_CHECK;
 /* The gaps' writer: see gaps.h. context: the relay. */
 bool rkb_relay_append_gap(void *context, struct rkb_gap *gap);
+/* A gap of this source, counted; the open one where there is one with this reason. NULL: no memory. */
+struct rkb_gap *rkb_relay_open_gap(struct rkb_relay_source *source, const char *reason, int64_t from_us);
 /* What a source's subscriber tells; the context is its rkb_relay_source. */
 extern const struct rkb_subscriber_events rkb_relay_events;
 /* The second is over: cuts the next mark of this source. */

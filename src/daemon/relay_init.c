@@ -143,6 +143,7 @@ static struct rkb_subscriber *subscriber_of(struct rkb_relay_source *source)
         .backoff_min_us = config->reconnect_min,
         .backoff_max_us = config->reconnect_max,
         .healthy_us = config->healthy_after,
+        .refused_again_us = config->retry_refused,
         .max_message_size = config->max_message_size,
         .sys = relay->options.sys,
     };
@@ -195,7 +196,7 @@ static void open_restart_gap(struct rkb_relay_source *source)
     struct rkb_gaps *gaps = source->relay->gaps;
     const char *name = source->config->name;
     int64_t from_us = last_alive_us(source->relay);
-    static const char *const ended[] = {"journal_full", "too_large", "no_memory"};
+    static const char *const ended[] = {"journal_full", "too_large", "no_memory", "refused"};
     for (size_t i = 0; i < sizeof ended / sizeof ended[0]; i++) {
         struct rkb_gap *gap = rkb_gaps_find_open(gaps, name, ended[i]);
         if (gap != NULL)

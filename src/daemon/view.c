@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/refused.h"
 #include "daemon/watch.h"
 
 #define TEXT_SIZE 320
+#define REFUSED_SHOWN 20
 
 struct source_text {
     char url[TEXT_SIZE], error[TEXT_SIZE];
@@ -18,6 +20,8 @@ struct rkb_view {
     struct rkb_route_snapshot *routes;
     struct rkb_source_snapshot *sources;
     struct source_text *source_texts;
+    struct rkb_refused_text refused_texts[REFUSED_SHOWN];
+    struct rkb_refused_snapshot refused[REFUSED_SHOWN];
     struct rkb_gap_snapshot *gaps;
     size_t gap_room;
     int64_t started_us;
@@ -157,6 +161,7 @@ static void fill_source(struct rkb_view *view, size_t index)
         .paused = view->options.relay->paused,
         .subscribed = figures.subscribed,
         .wanted = (uint32_t)rkb_router_count(source->router),
+        .refused = figures.refused,
         .connections_total = figures.connections_total,
         .gaps_total = source->gaps_total,
         .overlaps_total = source->overlaps_total,
@@ -179,6 +184,17 @@ static bool fill_sources(struct rkb_view *view)
         all = all && view->options.relay->sources[i].subscribed;
     }
     return all;
+}
+
+static void fill_refused(struct rkb_view *view)
+{
+    size_t count = rkb_refused_list(view->options.relay, view->refused_texts, REFUSED_SHOWN);
+    for (size_t i = 0; i < count; i++) {
+        const struct rkb_refused_text *text = &view->refused_texts[i];
+        view->refused[i] = (struct rkb_refused_snapshot){text->source, text->route, text->name, text->rule};
+    }
+    view->snapshot.refused = view->refused;
+    view->snapshot.refused_count = count;
 }
 
 static void fill_gaps(struct rkb_view *view)
@@ -284,6 +300,7 @@ const struct rkb_snapshot *rkb_view_snapshot(void *context)
     fill_routes(view, shipped);
     bool subscribed = fill_sources(view);
     snapshot->ready = subscribed && !view->draining && !rkb_shipper_failed(view->options.shipper, &error);
+    fill_refused(view);
     fill_gaps(view);
     fill_journal(view, shipped);
     fill_kafka(view, shipped);

@@ -98,6 +98,11 @@ void rkb_connection_beat(struct rkb_connection *connection)
     arm_again(connection);
 }
 
+bool rkb_connection_awaits_pong(const struct rkb_connection *connection)
+{
+    return connection->ping_open;
+}
+
 void rkb_connection_close(struct rkb_connection *connection)
 {
     rkb_connection_rest(connection);

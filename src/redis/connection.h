@@ -64,6 +64,8 @@ void rkb_connection_send(struct rkb_connection *connection, int count, const str
 void rkb_connection_expect(struct rkb_connection *connection, const char *what);
 /* From now on PINGs instead of a deadline. The owner's commands are all answered. */
 void rkb_connection_beat(struct rkb_connection *connection);
+/* A PING is not answered yet: an error reply would be its answer. */
+bool rkb_connection_awaits_pong(const struct rkb_connection *connection);
 /* No deadline and no more PINGs: the owner watches the time. */
 void rkb_connection_rest(struct rkb_connection *connection);
 /*

@@ -6,15 +6,19 @@
 static const struct {
     const char *begin, *hint;
 } hints[] = {
-    {"NOAUTH", "the source needs a password"},
-    {"WRONGPASS", "check the source's user and password"},
+    {"NOAUTH", "give this source a password, and a user where Redis has such"},
+    {"WRONGPASS", "check the source's user and password, and that ACL LIST has that user on"},
     {"NOPERM", "the user's ACL does not allow it"},
-    {"LOADING", "Redis still loads its data"},
-    {"MASTERDOWN", "this replica has lost its master"},
-    {"DENIED", "Redis is in protected mode: give it a password or bind it to an address"},
-    {"ERR max number of clients", "raise maxclients in Redis or close idle clients"},
+    {"LOADING", "Redis still loads its data; nothing to do, it is tried again"},
+    {"MASTERDOWN", "this replica has lost its master: mend their link, or set replica-serve-stale-data yes"},
+    {"BUSY", "a script keeps Redis busy; SCRIPT KILL ends it"},
+    {"DENIED", "Redis is in protected mode: give it a password, or bind it to an address"},
+    {"ERR max number of clients", "raise maxclients in Redis, or close idle clients"},
     {"ERR AUTH <password> called without", "this Redis has no password: take it out of the source"},
     {"ERR Client sent AUTH, but no password", "this Redis has no password: take it out of the source"},
+    {"ERR wrong number of arguments for 'auth'", "a Redis before 6 knows no users: take the user out of the source"},
+    {"ERR invalid password", "check the source's password"},
+    {"ERR unknown command", "Redis, or a proxy before it, does not know the command: look for rename-command"},
 };
 
 void rkb_printable(char *out, size_t size, struct rkb_slice text)
@@ -73,4 +77,89 @@ void rkb_refusal(struct rkb_error *error, const char *command, struct rkb_slice 
         rkb_fail(error, RKB_REFUSED, "Redis refused %s: %s", command, text);
     else
         rkb_fail(error, RKB_REFUSED, "Redis refused %s: %s (%s)", command, text, hint);
+}
+
+static bool has(struct rkb_slice words, const char *text)
+{
+    return memmem(words.data, words.size, text, strlen(text)) != NULL;
+}
+
+enum rkb_lack rkb_refusal_lack(struct rkb_slice words)
+{
+    if (words.size < 6 || memcmp(words.data, "NOPERM", 6) != 0)
+        return RKB_LACKS_NOTHING;
+    if (has(words, " to run the "))
+        return RKB_LACKS_COMMAND;
+    return has(words, "channel") ? RKB_LACKS_CHANNEL : RKB_LACKS_EITHER;
+}
+
+static bool is_blank(uint8_t byte)
+{
+    return byte == 0 || byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+static bool has_blank(struct rkb_slice name)
+{
+    for (size_t i = 0; i < name.size; i++)
+        if (is_blank(name.data[i]))
+            return true;
+    return false;
+}
+
+/* The name as ACL SETUSER takes it. */
+static void write_name(struct rkb_buffer *out, bool is_pattern, struct rkb_slice name)
+{
+    rkb_buffer_text(out, "&");
+    if (is_pattern && has_blank(name)) {
+        rkb_buffer_text(out, "*");
+        return;
+    }
+    for (size_t i = 0; i < name.size; i++) {
+        uint8_t byte = is_blank(name.data[i]) ? '?' : name.data[i];
+        if (!is_pattern && memchr("*?[\\", name.data[i], 4) != NULL)
+            rkb_buffer_text(out, "\\");
+        rkb_buffer_add(out, &byte, 1);
+    }
+}
+
+/* One word as redis-cli reads it: as it is, or in quotes. */
+static void quote(struct rkb_buffer *out, struct rkb_slice word)
+{
+    bool plain = word.size > 0;
+    for (size_t i = 0; i < word.size; i++)
+        plain = plain && word.data[i] > ' ' && word.data[i] < 0x7f && memchr("\"'\\", word.data[i], 3) == NULL;
+    if (plain) {
+        rkb_buffer_add(out, word.data, word.size);
+        return;
+    }
+    rkb_buffer_text(out, "\"");
+    for (size_t i = 0; i < word.size; i++) {
+        uint8_t byte = word.data[i];
+        if (byte < ' ' || byte >= 0x7f)
+            rkb_buffer_format(out, "\\x%02x", byte);
+        else
+            rkb_buffer_format(out, byte == '"' || byte == '\\' ? "\\%c" : "%c", byte);
+    }
+    rkb_buffer_text(out, "\"");
+}
+
+void rkb_refusal_rule(char out[RKB_RULE_SIZE], const char *user, bool is_pattern, struct rkb_slice name,
+                      enum rkb_lack lack)
+{
+    struct rkb_buffer rule = {0}, word = {0};
+    rkb_buffer_text(&rule, "ACL SETUSER ");
+    quote(&rule, rkb_slice_text(user != NULL && user[0] != '\0' ? user : "default"));
+    if (lack != RKB_LACKS_CHANNEL)
+        rkb_buffer_text(&rule, is_pattern ? " +psubscribe" : " +subscribe");
+    if (lack != RKB_LACKS_COMMAND) {
+        rkb_buffer_text(&rule, " ");
+        write_name(&word, is_pattern, name);
+        quote(&rule, rkb_slice(word.data, word.size));
+    }
+    if (rule.failed || word.failed || rule.size >= RKB_RULE_SIZE)
+        snprintf(out, RKB_RULE_SIZE, "ACL SETUSER, with & and a name of %zu bytes", name.size);
+    else
+        snprintf(out, RKB_RULE_SIZE, "%.*s", (int)rule.size, (const char *)rule.data);
+    rkb_buffer_free(&rule);
+    rkb_buffer_free(&word);
 }

@@ -1,9 +1,10 @@
 /*
  * subscriber -- see subscriber.h, also for the picture.
  *
- * Subscriptions go out in one stream of commands of at most 100 names or 16 KiB, channels first; Redis confirms in that
- * order. An error reply stands for a whole command: the first one that is not confirmed yet. Where Redis
- * ends a subscription by itself, the connection is given up and made anew, since nobody knows from when on
+ * Subscriptions go out in one stream of commands, channels first; Redis answers in that order. A command that the ACL
+ * refuses is asked again in halves, down to the names that are refused (subscriptions.h); the source runs with the others,
+ * and those are asked again on a timer, each alone, while no PING is open: so an error is always the answer to what was asked
+ * first. Where Redis ends a subscription by itself, the connection is given up and made anew, since nobody knows from when on
  * messages are missing.
  */
 #include "redis/subscriber.h"
@@ -15,15 +16,14 @@
 #include "redis/connection.h"
 #include "redis/guard.h"
 #include "redis/refusal.h"
+#include "redis/subscriptions.h"
 
-enum { BATCH_NAMES = 100, BATCH_BYTES = 16 * 1024 };
+enum {
+    AGAIN_AT_ONCE = 100,                /* refused names that are asked for again at a time */
+    PONG_WAIT_US = 100000               /* until which a PING may be answered */
+};
 
 enum state { NEW, WAITING, OPENING, SUBSCRIBING, SUBSCRIBED, STOPPING, STOPPED };
-
-struct subscription {
-    struct rkb_buffer name;
-    bool is_pattern, confirmed;
-};
 
 struct rkb_subscriber {
     struct rkb_guard guard;
@@ -34,16 +34,16 @@ struct rkb_subscriber {
     char *user, *client_name;
     struct rkb_connection *connection;
     struct event *timer;                /* waiting: to try again; stopping: to have done */
+    struct event *again;                /* to ask for what is refused */
+    int64_t refused_again_us;
     struct rkb_backoff backoff;
     int64_t healthy_us;
     enum state state;
-    struct subscription *subscriptions; /* channels, then patterns */
-    size_t size, capacity, channels;
-    size_t confirmed;                   /* on this connection, still standing */
-    size_t batch, batch_end;            /* of the command that is being confirmed */
+    struct rkb_subscriptions subscriptions;
+    size_t told_refused;                /* what `subscribed` said last */
     bool is_stream, batch_due;
     bool broke_off;                     /* the last connection that ended */
-    bool all_confirmed;                 /* on this connection, at some time */
+    bool settled;                       /* all was answered on this connection, at some time */
     int64_t since_us;                   /* monotonic: since when */
     uint64_t connections;
     int64_t caught_up_us;
@@ -55,41 +55,27 @@ static bool alive(const struct rkb_subscriber *subscriber)
     return !subscriber->guard.doomed && subscriber->state != STOPPED;
 }
 
-static void arm(struct rkb_subscriber *subscriber, int64_t us)
+static void arm(struct event *timer, int64_t us)
 {
     const struct timeval time = {us / 1000000, us % 1000000};
-    event_add(subscriber->timer, &time);
-}
-
-static struct rkb_slice name_of(const struct subscription *subscription)
-{
-    return rkb_slice(subscription->name.data, subscription->name.size);
-}
-
-/* Where the command that begins with `from` ends: one kind, and neither too many names nor too many bytes. */
-static size_t find_batch_end(const struct rkb_subscriber *subscriber, size_t from)
-{
-    size_t bytes = 0, end = from;
-    size_t last = from < subscriber->channels ? subscriber->channels : subscriber->size;
-    for (; end < last && end - from < BATCH_NAMES; end++) {
-        bytes += subscriber->subscriptions[end].name.size;
-        if (bytes > BATCH_BYTES && end > from)
-            break;
-    }
-    return end;
+    event_add(timer, &time);
 }
 
 static const char *command_of(const struct rkb_subscriber *subscriber, size_t from)
 {
-    return from < subscriber->channels ? "SUBSCRIBE" : "PSUBSCRIBE";
+    return from < subscriber->subscriptions.channels ? "SUBSCRIBE" : "PSUBSCRIBE";
 }
 
-static void send_batch(struct rkb_subscriber *subscriber, size_t from, size_t end)
+/* Asks Redis for these, if the connection still stands. */
+static void ask(struct rkb_subscriber *subscriber, size_t from, size_t end)
 {
-    struct rkb_slice words[1 + BATCH_NAMES] = {rkb_slice_text(command_of(subscriber, from))};
+    struct rkb_slice words[1 + RKB_BATCH_NAMES] = {rkb_slice_text(command_of(subscriber, from))};
     int count = 1;
+    if (!subscriber->is_stream || from == end)
+        return;
     for (size_t i = from; i < end; i++)
-        words[count++] = name_of(&subscriber->subscriptions[i]);
+        words[count++] = rkb_wish_name(&subscriber->subscriptions.list[i]);
+    rkb_subscriptions_ask(&subscriber->subscriptions, from, end);
     rkb_connection_send(subscriber->connection, count, words);
 }
 
@@ -106,8 +92,9 @@ static void finish(struct rkb_subscriber *subscriber)
 {
     rkb_connection_close(subscriber->connection);
     event_del(subscriber->timer);
+    event_del(subscriber->again);
     subscriber->is_stream = false;
-    subscriber->confirmed = 0;
+    rkb_subscriptions_reset(&subscriber->subscriptions);
     hand_over_batch(subscriber);
     if (!alive(subscriber))
         return;
@@ -119,7 +106,7 @@ static int64_t next_wait(struct rkb_subscriber *subscriber)
 {
     uint32_t random = UINT32_MAX / 2;
     (void)subscriber->sys->random(&random, sizeof random);
-    if (subscriber->all_confirmed && subscriber->sys->monotonic_us() - subscriber->since_us >= subscriber->healthy_us)
+    if (subscriber->settled && subscriber->sys->monotonic_us() - subscriber->since_us >= subscriber->healthy_us)
         rkb_backoff_reset(&subscriber->backoff);
     return rkb_backoff_next(&subscriber->backoff, random);
 }
@@ -134,15 +121,16 @@ static void on_lost(void *context, const struct rkb_error *error)
         subscriber->caught_up_us = caught_up_us;
     subscriber->broke_off = rkb_connection_broke_off(subscriber->connection);
     subscriber->is_stream = false;
-    subscriber->confirmed = 0;
+    rkb_subscriptions_reset(&subscriber->subscriptions);
+    event_del(subscriber->again);
     if (subscriber->state == STOPPING) {
-        arm(subscriber, 0);
+        arm(subscriber->timer, 0);
         return;
     }
     int64_t wait_us = next_wait(subscriber);
-    subscriber->all_confirmed = false;
+    subscriber->settled = false;
     subscriber->state = WAITING;
-    arm(subscriber, wait_us);
+    arm(subscriber->timer, wait_us);
     hand_over_batch(subscriber);
     if (alive(subscriber))
         subscriber->events.lost(subscriber->context, error, was_stream, caught_up_us, wait_us);
@@ -157,78 +145,74 @@ static void lose(struct rkb_subscriber *subscriber, enum rkb_code code, const ch
     rkb_connection_fail(subscriber->connection, &error);
 }
 
-/* Whether all of the running command, or of all commands, is confirmed, and what follows from it. */
+/* All that was asked is answered: by a confirmation, or by a no. */
+static void settle(struct rkb_subscriber *subscriber)
+{
+    size_t refused = subscriber->subscriptions.refused;
+    bool is_news = subscriber->state == SUBSCRIBING || refused != subscriber->told_refused;
+    if (subscriber->state == SUBSCRIBING) {
+        subscriber->state = SUBSCRIBED;
+        subscriber->settled = true;
+        subscriber->since_us = subscriber->sys->monotonic_us();
+    }
+    subscriber->told_refused = refused;
+    rkb_connection_beat(subscriber->connection);
+    if (refused > 0)
+        arm(subscriber->again, subscriber->refused_again_us);
+    if (is_news)
+        subscriber->events.subscribed(subscriber->context, subscriber->sys->realtime_us(), refused);
+}
+
 static void check_progress(struct rkb_subscriber *subscriber)
 {
-    if (subscriber->state != SUBSCRIBING)
+    if (!alive(subscriber) || (subscriber->state != SUBSCRIBING && subscriber->state != SUBSCRIBED))
         return;
-    if (subscriber->confirmed == subscriber->size) {
-        subscriber->state = SUBSCRIBED;
-        subscriber->all_confirmed = true;
-        subscriber->since_us = subscriber->sys->monotonic_us();
-        rkb_connection_beat(subscriber->connection);
-        subscriber->events.subscribed(subscriber->context, subscriber->sys->realtime_us());
-    } else if (subscriber->confirmed == subscriber->batch_end) {
-        subscriber->batch = subscriber->batch_end;
-        subscriber->batch_end = find_batch_end(subscriber, subscriber->batch);
-        rkb_connection_expect(subscriber->connection, "the confirmation of all subscriptions");
-    }
+    if (rkb_subscriptions_first(&subscriber->subscriptions) == NULL)
+        settle(subscriber);
+    else
+        rkb_connection_expect(subscriber->connection, "the answer to all subscriptions");
 }
 
 static void on_ready(void *context)
 {
     struct rkb_subscriber *subscriber = context;
+    struct rkb_subscriptions *subscriptions = &subscriber->subscriptions;
     subscriber->state = SUBSCRIBING;
     subscriber->is_stream = true;
     subscriber->connections++;
-    subscriber->confirmed = subscriber->batch = 0;
-    subscriber->batch_end = find_batch_end(subscriber, 0);
-    for (size_t i = 0; i < subscriber->size; i++)
-        subscriber->subscriptions[i].confirmed = false;
+    rkb_subscriptions_reset(subscriptions);
     subscriber->events.stream(subscriber->context, subscriber->sys->realtime_us());
     if (!alive(subscriber) || subscriber->state != SUBSCRIBING)
         return;
-    rkb_connection_expect(subscriber->connection, "the confirmation of all subscriptions");
-    for (size_t from = 0, end; from < subscriber->size && subscriber->is_stream; from = end) {
-        end = find_batch_end(subscriber, from);
-        send_batch(subscriber, from, end);
+    for (size_t from = 0, end; from < subscriptions->size && subscriber->is_stream; from = end) {
+        end = rkb_subscriptions_batch_end(subscriptions, from);
+        ask(subscriber, from, end);
     }
-    check_progress(subscriber);
-}
-
-/* Looks where the next confirmation is due first, so that in Redis's order each is found at once. */
-static struct subscription *find(struct rkb_subscriber *subscriber, bool is_pattern, struct rkb_slice name,
-                                 bool confirmed)
-{
-    for (size_t i = 0; i < subscriber->size; i++) {
-        struct subscription *subscription = &subscriber->subscriptions[(subscriber->confirmed + i) % subscriber->size];
-        if (subscription->confirmed == confirmed && subscription->is_pattern == is_pattern &&
-            rkb_slice_equal(name_of(subscription), name))
-            return subscription;
-    }
-    return NULL;
+    if (subscriber->is_stream)
+        check_progress(subscriber);
 }
 
 static void confirmed_on(struct rkb_subscriber *subscriber, const struct rkb_confirmation *confirmation)
 {
-    struct subscription *subscription = find(subscriber, confirmation->is_pattern, confirmation->name, false);
-    if (subscription == NULL) {
+    size_t refused = subscriber->subscriptions.refused;
+    const struct rkb_wish *wish = rkb_subscriptions_confirm(&subscriber->subscriptions, confirmation->is_pattern,
+                                                            confirmation->name);
+    if (wish == NULL) {
         lose(subscriber, RKB_PROTOCOL, "Redis confirmed a subscription that was not asked for:", confirmation->name);
         return;
     }
-    subscription->confirmed = true;
-    subscriber->confirmed++;
     subscriber->events.confirmed(subscriber->context, confirmation->is_pattern, confirmation->name, true);
-    if (alive(subscriber))
-        check_progress(subscriber);
+    if (alive(subscriber) && subscriber->subscriptions.refused < refused)
+        subscriber->events.allowed(subscriber->context, confirmation->is_pattern, confirmation->name);
+    check_progress(subscriber);
 }
 
 /* While stopping: once nothing at all is subscribed to, nothing more can come. */
 static void confirmed_off(struct rkb_subscriber *subscriber, const struct rkb_confirmation *confirmation)
 {
     if (confirmation->named) {
-        if (subscriber->confirmed > 0)
-            subscriber->confirmed--;
+        if (subscriber->subscriptions.standing > 0)
+            subscriber->subscriptions.standing--;
         subscriber->events.confirmed(subscriber->context, confirmation->is_pattern, confirmation->name, false);
     }
     if (!alive(subscriber))
@@ -264,41 +248,77 @@ static void on_too_large(void *context, bool is_pattern, struct rkb_slice patter
 }
 
 /* "SUBSCRIBE orders, users, ... (100 names)": the first names of the command that was refused. */
-static void describe_batch(const struct rkb_subscriber *subscriber, char *out, size_t size)
+static void describe(const struct rkb_subscriber *subscriber, const struct rkb_asked *asked, char *out, size_t size)
 {
-    size_t count = subscriber->batch_end - subscriber->batch;
-    int used = snprintf(out, size, "%s", command_of(subscriber, subscriber->batch));
+    size_t count = asked->end - asked->from;
+    int used = snprintf(out, size, "%s", command_of(subscriber, asked->from));
     for (size_t i = 0; i < count && i < 3; i++) {
         char name[44];
-        rkb_printable(name, sizeof name, name_of(&subscriber->subscriptions[subscriber->batch + i]));
+        rkb_printable(name, sizeof name, rkb_wish_name(&subscriber->subscriptions.list[asked->from + i]));
         used += snprintf(out + used, size - (size_t)used, "%s%s", i == 0 ? " " : ", ", name);
     }
     if (count > 3)
         snprintf(out + used, size - (size_t)used, ", ... (%zu names)", count);
 }
 
+/* A no that is not about rights, or not the answer to what was asked: the connection is not to be trusted. */
+static void fail_refused(struct rkb_subscriber *subscriber, const struct rkb_asked *asked, struct rkb_slice words)
+{
+    struct rkb_error error;
+    char command[200] = "to go on";
+    if (asked != NULL)
+        describe(subscriber, asked, command, sizeof command);
+    rkb_refusal(&error, command, words, "");
+    rkb_connection_fail(subscriber->connection, &error);
+}
+
 /*
- * No command of ours has a plain reply but where it is refused. While stopping that is
- * UNSUBSCRIBE, once all was confirmed.
+ * The ACL's no to a whole command. Where its right is missing, or it had one name, it is known whose; else its halves are
+ * asked for.
  */
+static void refused(struct rkb_subscriber *subscriber, enum rkb_lack lack, struct rkb_slice words)
+{
+    struct rkb_subscriptions *subscriptions = &subscriber->subscriptions;
+    const struct rkb_asked asked = rkb_subscriptions_take(subscriptions);
+    size_t count = asked.end - asked.from;
+    if (lack != RKB_LACKS_COMMAND && count > 1) {
+        ask(subscriber, asked.from, asked.from + count / 2);
+        ask(subscriber, asked.from + count / 2, asked.end);
+    } else {
+        for (size_t i = asked.from; i < asked.end && alive(subscriber); i++) {
+            struct rkb_wish *wish = &subscriptions->list[i];
+            if (rkb_subscriptions_refuse(subscriptions, wish, lack))
+                subscriber->events.refused(subscriber->context, wish->is_pattern, rkb_wish_name(wish), lack, words);
+        }
+    }
+    if (alive(subscriber) && subscriber->is_stream)
+        check_progress(subscriber);
+}
+
+/* While stopping: UNSUBSCRIBE is refused, or something that was asked before it. */
+static void answered_while_stopping(struct rkb_subscriber *subscriber)
+{
+    if (rkb_subscriptions_first(&subscriber->subscriptions) != NULL)
+        (void)rkb_subscriptions_take(&subscriber->subscriptions);
+    else
+        finish(subscriber);
+}
+
+/* No command of ours has a plain reply but where it is refused. */
 static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer)
 {
     (void)integer;
     struct rkb_subscriber *subscriber = context;
-    struct rkb_error error;
-    char command[200];
-    if (subscriber->state == STOPPING) {
-        if (subscriber->all_confirmed)
-            finish(subscriber);
-        return;
-    }
-    if (kind != RKB_REPLY_ERROR) {
+    const struct rkb_asked *asked = rkb_subscriptions_first(&subscriber->subscriptions);
+    enum rkb_lack lack = rkb_refusal_lack(text);
+    if (subscriber->state == STOPPING)
+        answered_while_stopping(subscriber);
+    else if (kind != RKB_REPLY_ERROR)
         lose(subscriber, RKB_PROTOCOL, "Redis sent a reply that nothing asked for", rkb_slice(NULL, 0));
-        return;
-    }
-    describe_batch(subscriber, command, sizeof command);
-    rkb_refusal(&error, subscriber->state == SUBSCRIBING ? command : "to go on", text, "");
-    rkb_connection_fail(subscriber->connection, &error);
+    else if (asked == NULL || asked->confirmed > 0 || lack == RKB_LACKS_NOTHING)
+        fail_refused(subscriber, asked, text);
+    else
+        refused(subscriber, lack, text);
 }
 
 static void on_idle(void *context)
@@ -321,42 +341,44 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     rkb_guard_leave(&subscriber->guard);
 }
 
-/* Keeps channels before patterns, each in the order in which they were added. */
-static void insert(struct rkb_subscriber *subscriber, const struct subscription *subscription)
+/* Asks for some of what is refused, each alone; O(1) for Redis. */
+static void on_again(evutil_socket_t fd, short what, void *arg)
 {
-    size_t at = subscription->is_pattern ? subscriber->size : subscriber->channels++;
-    struct subscription *place = &subscriber->subscriptions[at];
-    memmove(place + 1, place, (subscriber->size - at) * sizeof *place);
-    *place = *subscription;
-    subscriber->size++;
-}
-
-static bool grow(struct rkb_subscriber *subscriber)
-{
-    if (subscriber->size < subscriber->capacity)
-        return true;
-    size_t capacity = subscriber->capacity > 0 ? 2 * subscriber->capacity : 16;
-    struct subscription *more = realloc(subscriber->subscriptions, capacity * sizeof *more);
-    if (more == NULL)
-        return false;
-    subscriber->subscriptions = more;
-    subscriber->capacity = capacity;
-    return true;
+    (void)fd;
+    (void)what;
+    struct rkb_subscriber *subscriber = arg;
+    struct rkb_subscriptions *subscriptions = &subscriber->subscriptions;
+    rkb_guard_enter(&subscriber->guard);
+    if (subscriber->state == SUBSCRIBED && rkb_connection_awaits_pong(subscriber->connection)) {
+        arm(subscriber->again, PONG_WAIT_US < subscriber->refused_again_us ? PONG_WAIT_US : subscriber->refused_again_us);
+    } else if (subscriber->state == SUBSCRIBED) {
+        size_t count = subscriptions->refused < AGAIN_AT_ONCE ? subscriptions->refused : AGAIN_AT_ONCE, index;
+        for (size_t i = 0; i < count && rkb_subscriptions_again(subscriptions, &index); i++)
+            ask(subscriber, index, index + 1);
+        if (subscriber->is_stream)
+            check_progress(subscriber);
+    }
+    rkb_guard_leave(&subscriber->guard);
 }
 
 bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, struct rkb_slice name,
                         struct rkb_error *error)
 {
-    struct subscription added = {.is_pattern = is_pattern};
-    if (find(subscriber, is_pattern, name, false) != NULL)
-        return true;
-    rkb_buffer_add(&added.name, name.data, name.size);
-    if (added.name.failed || !grow(subscriber)) {
-        rkb_buffer_free(&added.name);
-        return rkb_fail(error, RKB_NO_MEMORY, "no memory for a subscription");
+    return rkb_subscriptions_add(&subscriber->subscriptions, is_pattern, name, error);
+}
+
+bool rkb_subscriber_next_refused(const struct rkb_subscriber *subscriber, size_t *at, struct rkb_refused *refused)
+{
+    const struct rkb_subscriptions *subscriptions = &subscriber->subscriptions;
+    for (size_t left = subscriptions->refused; left > 0 && *at < subscriptions->size; ++*at) {
+        const struct rkb_wish *wish = &subscriptions->list[*at];
+        if (wish->refused) {
+            *refused = (struct rkb_refused){wish->is_pattern, rkb_wish_name(wish), wish->lack};
+            ++*at;
+            return true;
+        }
     }
-    insert(subscriber, &added);
-    return true;
+    return false;
 }
 
 void rkb_subscriber_start(struct rkb_subscriber *subscriber)
@@ -364,8 +386,8 @@ void rkb_subscriber_start(struct rkb_subscriber *subscriber)
     if (subscriber->state != NEW && subscriber->state != STOPPED)
         return;
     subscriber->state = WAITING;
-    subscriber->all_confirmed = false;
-    arm(subscriber, 0);
+    subscriber->settled = false;
+    arm(subscriber->timer, 0);
 }
 
 void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused)
@@ -379,12 +401,13 @@ void rkb_subscriber_stop(struct rkb_subscriber *subscriber, int64_t timeout_us)
     if (subscriber->state == STOPPING)
         return;
     subscriber->state = STOPPING;
+    event_del(subscriber->again);
     if (!subscriber->is_stream) {
         rkb_connection_close(subscriber->connection);
-        arm(subscriber, 0);
+        arm(subscriber->timer, 0);
         return;
     }
-    arm(subscriber, timeout_us);
+    arm(subscriber->timer, timeout_us);
     rkb_connection_rest(subscriber->connection);
     for (int i = 0; i < 2 && subscriber->is_stream; i++)
         rkb_connection_send(subscriber->connection, 1, &commands[i]);
@@ -396,9 +419,9 @@ static void destroy(void *object)
     rkb_connection_free(subscriber->connection);
     if (subscriber->timer != NULL)
         event_free(subscriber->timer);
-    for (size_t i = 0; i < subscriber->size; i++)
-        rkb_buffer_free(&subscriber->subscriptions[i].name);
-    free(subscriber->subscriptions);
+    if (subscriber->again != NULL)
+        event_free(subscriber->again);
+    rkb_subscriptions_free(&subscriber->subscriptions);
     free(subscriber->user);
     free(subscriber->client_name);
     explicit_bzero(&subscriber->url, sizeof subscriber->url);
@@ -412,6 +435,7 @@ void rkb_subscriber_free(struct rkb_subscriber *subscriber)
     if (subscriber->guard.inside > 0) {
         rkb_connection_close(subscriber->connection);
         event_del(subscriber->timer);
+        event_del(subscriber->again);
     }
     rkb_guard_doom(&subscriber->guard);
 }
@@ -461,9 +485,11 @@ struct rkb_subscriber *rkb_subscriber_new(struct event_base *base, const struct 
     subscriber->user = strdup(options->user != NULL ? options->user : "");
     subscriber->client_name = strdup(options->client_name != NULL ? options->client_name : "");
     subscriber->timer = evtimer_new(base, on_timer, subscriber);
+    subscriber->again = evtimer_new(base, on_again, subscriber);
+    subscriber->refused_again_us = options->refused_again_us;
     subscriber->connection = new_connection(base, subscriber, options);
     if (subscriber->user == NULL || subscriber->client_name == NULL || subscriber->timer == NULL ||
-        subscriber->connection == NULL) {
+        subscriber->again == NULL || subscriber->connection == NULL) {
         destroy(subscriber);
         return NULL;
     }
@@ -475,7 +501,8 @@ void rkb_subscriber_figures(const struct rkb_subscriber *subscriber, struct rkb_
     int64_t caught_up_us = rkb_connection_caught_up_us(subscriber->connection);
     *figures = (struct rkb_subscriber_figures){
         .connected = subscriber->is_stream,
-        .subscribed = (uint32_t)subscriber->confirmed,
+        .subscribed = (uint32_t)subscriber->subscriptions.standing,
+        .refused = (uint32_t)subscriber->subscriptions.refused,
         .connections_total = subscriber->connections,
         .bytes_total = rkb_connection_bytes(subscriber->connection),
         .caught_up_us = caught_up_us != 0 ? caught_up_us : subscriber->caught_up_us,

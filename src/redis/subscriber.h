@@ -1,11 +1,13 @@
 /*
  * subscriber -- keeps one Redis subscribed, for ever, and hands each message on as it is read.
  *
- *     waiting --timer--> connecting --> greeting (AUTH, CLIENT SETNAME) --> subscribing --all confirmed--> subscribed
+ *     waiting --timer--> connecting --> greeting (AUTH, CLIENT SETNAME) --> subscribing --all answered---> subscribed
  *        ^                   |               |                                 |                              |
  *        +---- backoff ------+---------------+------------- lost --------------+--- PING unanswered, closed --+
  *
- * Promise: reports a subscription confirmed only when Redis confirmed it; tries again for ever, with jittered backoff
+ * A subscription that the ACL refuses (NOPERM) leaves the others standing and is asked for again.
+ *
+ * Promise: reports a subscription confirmed only when Redis confirmed it, and one refused by its name; tries again for ever, with jittered backoff
  * that goes back to its start only after a healthy stretch; an unanswered PING ends the connection within the deadline.
  * Never: blocks, buffers messages, allocates per message. Loop thread; the process ignores SIGPIPE.
  */
@@ -17,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/sys.h"
+#include "redis/refusal.h"
 #include "redis/tls.h"
 #include "redis/url.h"
 
@@ -38,6 +41,7 @@ struct rkb_subscriber_options {
     int64_t heartbeat_timeout_us;   /* ... and any byte within this, or the connection is given up */
     int64_t backoff_min_us, backoff_max_us;
     int64_t healthy_us;             /* subscribed this long: backoff starts anew */
+    int64_t refused_again_us;       /* what is refused is asked for again this often; at each reconnect anyway */
     uint64_t max_message_size;      /* of a payload, in bytes; 0: no limit */
     const struct rkb_sys *sys;
 };
@@ -46,7 +50,15 @@ struct rkb_subscriber_events {
     /* Logged in; subscriptions go out next: a new stream begins. time_us: realtime, now. */
     void (*stream)(void *context, int64_t time_us);
     void (*confirmed)(void *context, bool is_pattern, struct rkb_slice name, bool on);
-    void (*subscribed)(void *context, int64_t time_us);         /* all are confirmed */
+    /*
+     * The ACL refuses this one, in Redis's own words, lent. Told once, until it is allowed or lacks something else; it stays
+     * refused meanwhile, over lost connections too.
+     */
+    void (*refused)(void *context, bool is_pattern, struct rkb_slice name, enum rkb_lack lack, struct rkb_slice words);
+    /* One that was refused is confirmed, right after `confirmed`. */
+    void (*allowed)(void *context, bool is_pattern, struct rkb_slice name);
+    /* All are confirmed but so many that are refused; and again on the same connection whenever their number changed. */
+    void (*subscribed)(void *context, int64_t time_us, size_t refused);
     /* One copy, as Redis sent it, lent; pattern is empty where is_pattern is false. time_us: realtime of its read. */
     void (*message)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
                     struct rkb_slice payload, int64_t time_us);
@@ -56,8 +68,8 @@ struct rkb_subscriber_events {
     /* No more messages in what was read: wake whoever waits. */
     void (*batch)(void *context);
     /*
-     * The connection is gone, also one that never got so far: was_stream tells whether `stream` came. A refused
-     * (P)SUBSCRIBE ends here too. caught_up_us: realtime of this connection's last read that took all there was, 0 if
+     * The connection is gone, also one that never got so far: was_stream tells whether `stream` came. A (P)SUBSCRIBE refused
+     * for another reason than rights ends here too. caught_up_us: realtime of this connection's last read that took all there was, 0 if
      * none. Not called when it ends while stopping.
      */
     void (*lost)(void *context, const struct rkb_error *error, bool was_stream, int64_t caught_up_us,
@@ -76,8 +88,8 @@ bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, stru
 void rkb_subscriber_start(struct rkb_subscriber *subscriber);
 /*
  * Stops reading from the socket (the kernel and Redis hold what comes), and goes on. Called inside `message`, not even the
- * next one that is read already is handed on; those come first when reading goes on. Deadlines and heartbeat rest meanwhile. Lasts over a lost connection, and over
- * stop, which then waits in vain.
+ * next one that is read already is handed on; those come first when reading goes on. Deadlines and heartbeat rest
+ * meanwhile. Lasts over a lost connection, and over stop, which then waits in vain.
  */
 void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused);
 /*
@@ -92,6 +104,7 @@ void rkb_subscriber_free(struct rkb_subscriber *subscriber);
 struct rkb_subscriber_figures {
     bool connected;                 /* logged in */
     uint32_t subscribed;            /* confirmed now */
+    uint32_t refused;               /* the last answer to so many was no */
     uint64_t connections_total;     /* logins that succeeded */
     uint64_t bytes_total;           /* read from Redis */
     int64_t caught_up_us;           /* realtime of the last read that took all there was, 0 if none ever */
@@ -100,5 +113,13 @@ struct rkb_subscriber_figures {
     char error[256];                /* why the last connection ended, "" if none did */
 };
 void rkb_subscriber_figures(const struct rkb_subscriber *subscriber, struct rkb_subscriber_figures *figures);
+
+struct rkb_refused {
+    bool is_pattern;
+    struct rkb_slice name;          /* lent */
+    enum rkb_lack lack;
+};
+/* Goes through what is refused: *at is 0 at first. False: that was all. */
+bool rkb_subscriber_next_refused(const struct rkb_subscriber *subscriber, size_t *at, struct rkb_refused *refused);
 
 #endif

@@ -113,11 +113,30 @@ static void confirm(struct fake_redis *fake, const char *word, const char *name)
     rkb_buffer_free(&text);
 }
 
+static bool is_refused(const struct fake_redis *fake, bool is_pattern, const char *name)
+{
+    char shown[256];
+    snprintf(shown, sizeof shown, " %s%s ", is_pattern ? "~" : "", name);
+    return fake->rules.refused != NULL && strstr(fake->rules.refused, shown) != NULL;
+}
+
 static void subscribe(struct fake_redis *fake, const char *word, char **names, int *count, char **words, int size)
 {
     if (fake->rules.subscribe_reply != NULL) {
         fake_redis_say(fake, fake->rules.subscribe_reply);
         return;
+    }
+    if (fake->rules.refused_command != NULL && strcmp(fake->rules.refused_command, words[0]) == 0) {
+        fake_redis_say(fake, "-NOPERM this user has no permissions to run the '");
+        fake_redis_say(fake, word);
+        fake_redis_say(fake, "' command\r\n");
+        return;
+    }
+    for (int i = 1; i < size; i++) {
+        if (is_refused(fake, word[0] == 'p', words[i])) {
+            fake_redis_say(fake, "-NOPERM this user has no permissions to access one of the channels used as arguments\r\n");
+            return;
+        }
     }
     for (int i = 1; i < size; i++) {
         const char *name = words[fake->rules.reversed ? size - i : i];

@@ -174,7 +174,7 @@ void confirm_all(struct world *world)
         for (size_t j = 0; j < route->patterns.count; j++)
             confirm(world, true, route->patterns.texts[j], true);
     }
-    rkb_relay_events.subscribed(source_of(world), now_us);
+    rkb_relay_events.subscribed(source_of(world), now_us, 0);
 }
 
 void lose(struct world *world, bool was_stream, int64_t last_read_us)

@@ -74,10 +74,28 @@ static void on_confirmed(void *context, bool is_pattern, struct rkb_slice name, 
     happened(context, line);
 }
 
-static void on_subscribed(void *context, int64_t time_us)
+static void on_refused(void *context, bool is_pattern, struct rkb_slice name, enum rkb_lack lack, struct rkb_slice words)
 {
+    static const char *const lacks[] = {"nothing", "command", "channel", "either"};
+    char line[256];
+    assert_memory_equal(words.data, "NOPERM", 6);
+    snprintf(line, sizeof line, "refused %s%.*s %s", is_pattern ? "~" : "", (int)name.size, (const char *)name.data, lacks[lack]);
+    happened(context, line);
+}
+
+static void on_allowed(void *context, bool is_pattern, struct rkb_slice name)
+{
+    char line[256];
+    snprintf(line, sizeof line, "allowed %s%.*s", is_pattern ? "~" : "", (int)name.size, (const char *)name.data);
+    happened(context, line);
+}
+
+static void on_subscribed(void *context, int64_t time_us, size_t refused)
+{
+    char line[64];
     assert_int_equal(time_us, realtime());
-    happened(context, "subscribed");
+    snprintf(line, sizeof line, refused == 0 ? "subscribed" : "subscribed but %zu", refused);
+    happened(context, line);
 }
 
 static void on_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
@@ -135,6 +153,8 @@ bool give_password(void *context, char *out, size_t size, struct rkb_error *erro
 static const struct rkb_subscriber_events recording = {
     .stream = on_stream,
     .confirmed = on_confirmed,
+    .refused = on_refused,
+    .allowed = on_allowed,
     .subscribed = on_subscribed,
     .message = on_message,
     .too_large = on_too_large,
@@ -175,6 +195,7 @@ int start(void **state)
         .backoff_max_us = 16 * MILLISECOND,
         .healthy_us = 10 * SECOND,
         .max_message_size = 64 * 1024,
+        .refused_again_us = 20 * SECOND,
         .sys = &test->sys,
     };
     use_port(test, "", "127.0.0.1");

@@ -75,18 +75,6 @@ def test_wrong_password_corrected_in_the_file(make_redis, with_source, arrive, t
     arrive(one, server, topic)
 
 
-def test_a_pattern_that_the_acl_does_not_allow(make_redis, with_source, arrive, topic):
-    """Not ready until Redis has confirmed each subscription; said in Redis's words, tried again, and well when it is allowed."""
-    server = make_redis(users=[ACL[0].replace("&user.*", "&user.seen")])
-    one = with_source({"url": server.url("bridge"), "password": SECRET}).start(wait="answers")
-    wait_for("the refusal to be said", lambda: "NOPERM" in one.source()["error"])
-    assert not one.stats()["ready"]
-    with server.client() as client:
-        client.execute_command("ACL", "SETUSER", "bridge", "&user.*")
-    wait_for("the bridge to be ready", lambda: one.stats()["ready"])
-    arrive(one, server, topic)
-
-
 def test_unix_socket(make_redis, with_source, arrive, topic):
     server = make_redis(users=ACL)
     arrive(with_source({"url": server.unix_url("bridge"), "password": SECRET}).start(), server, topic)
