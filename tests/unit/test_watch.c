@@ -147,6 +147,19 @@ static void held_until_the_other_is_gone(void **state)
     done(world);
 }
 
+/* Another that subscribed in the same moment was not to be seen then. */
+static void looks_again_when_it_is_subscribed(void **state)
+{
+    static const struct fake_script scripts[] = {NOTHING, NOBODY, {NULL, NULL}};
+    struct world *world = *state;
+    struct rkb_relay_source *source = open_watched(world, scripts);
+    UNTIL(world, has_tried(source));
+    size_t heard = strlen(fake_redis_heard(fake));
+    begin_stream(world);
+    UNTIL(world, times(fake_redis_heard(fake) + heard, "TYPE pubsub") >= 3);
+    done(world);
+}
+
 /* Redis counts the clients that it cut off: that proves it, either way. */
 static void redis_counts_the_cuts(void **state)
 {
@@ -181,6 +194,7 @@ int main(void)
         TEST(nobody_is_there),
         cmocka_unit_test(nobody_can_look),
         TEST(held_until_the_other_is_gone),
+        TEST(looks_again_when_it_is_subscribed),
         TEST(redis_counts_the_cuts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,8 +20,8 @@ def make(make_bridge, redis):
     return make
 
 
-def start(one, wait="ready"):
-    return one.start("--embedded-kafka", wait=wait)
+def start(one, wait="ready", timeout=30):
+    return one.start("--embedded-kafka", wait=wait, timeout=timeout)
 
 
 def status(one):
@@ -82,7 +82,7 @@ def test_a_ghost_of_ourselves_holds_nobody_up(make, redis, make_proxy, publisher
     one.kill()
     assert len(subscribed(redis)) == 1
     one.rewrite({"redis": {"legacy": {"url": redis.url()}}})
-    start(one)
+    start(one, timeout=10)      # and not the 16 s of one that has no second connection
     assert len(subscribed(redis)) == 2, "the ghost was there all the time"
     received(one, publisher)
     assert one.source()["another_bridge"] is False
