@@ -76,12 +76,19 @@ static void what_waits_or_is_in_flight_stays(void **state)
     for (int i = 0; i < 2; i++)
         give_back(journal, &count, &given);
     assert_true(given.end > 99 * RECORD - 4096);
-    /* A backlog, over several segments. */
-    append_messages(journal, 101, 1000, VALUE);
+    /* A backlog, in the same segment and over several. */
+    append_messages(journal, 101, 150, VALUE);
+    for (int i = 0; i < 3; i++)
+        give_back(journal, &count, &given);
+    assert_true(given.end <= 101 * (RECORD + 8));
+    append_messages(journal, 151, 1000, VALUE);
     assert_true(count_files(*state, ".seg") > 2);
     for (int i = 0; i < 3; i++)
         give_back(journal, &count, &given);
     assert_true(given.end <= 101 * (RECORD + 8));
+    /* Shipped as a whole, full segments are removed, which gives back as much. */
+    settle(journal, 101, 990);
+    assert_int_equal(give_back(journal, &count, &given), 0);
     rkb_journal_close(journal);
 }
 
