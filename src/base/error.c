@@ -27,7 +27,7 @@ bool rkb_fail_errno(struct rkb_error *error, const char *format, ...)
     va_start(arguments, format);
     int used = vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
-    error->code = number == ENOSPC || number == EDQUOT ? RKB_FULL : RKB_SYSTEM;
+    error->code = number == ENOSPC || number == EDQUOT || number == EFBIG ? RKB_FULL : RKB_SYSTEM;
     if (used >= 0 && (size_t)used < sizeof error->text)
         snprintf(error->text + used, sizeof error->text - (size_t)used, ": %s", strerror(number));
     return false;

@@ -35,7 +35,7 @@ struct rkb_error {
 /* Fills *error (which may be NULL) and returns false, so that `return rkb_fail(...)` reads well. */
 bool rkb_fail(struct rkb_error *error, enum rkb_code code, const char *format, ...) RKB_PRINTF(3, 4);
 
-/* The same with ": strerror(errno)" behind the text, code RKB_SYSTEM (RKB_FULL for ENOSPC and EDQUOT). */
+/* The same with ": strerror(errno)" behind the text, code RKB_SYSTEM (RKB_FULL for ENOSPC, EDQUOT, EFBIG). */
 bool rkb_fail_errno(struct rkb_error *error, const char *format, ...) RKB_PRINTF(2, 3);
 
 #endif

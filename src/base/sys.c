@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +24,16 @@ static int posix_allocate(int fd, off_t offset, off_t size)
         return 0;
     errno = error;
     return -1;
+}
+
+static int posix_space(int fd, uint64_t *size, uint64_t *available)
+{
+    struct statvfs status;
+    if (fstatvfs(fd, &status) != 0)
+        return -1;
+    *size = (uint64_t)status.f_blocks * status.f_frsize;
+    *available = (uint64_t)status.f_bavail * status.f_frsize;
+    return 0;
 }
 
 static int posix_random(void *data, size_t size)
@@ -65,6 +76,7 @@ const struct rkb_sys rkb_sys_posix = {
     .fdatasync = fdatasync,
     .fsync = fsync,
     .allocate = posix_allocate,
+    .space = posix_space,
     .ftruncate = ftruncate,
     .rename = rename,
     .unlink = unlink,

@@ -69,6 +69,32 @@ bool rkb_parse_size(const char *text, uint64_t *bytes, struct rkb_error *error)
     return true;
 }
 
+bool rkb_parse_share(const char *text, struct rkb_share *share, struct rkb_error *error)
+{
+    const char *at = text;
+    uint64_t number;
+    *share = (struct rkb_share){0};
+    if (!take_number(&at, &number) || strcmp(at + strspn(at, " "), "%") != 0)
+        return rkb_parse_size(text, &share->bytes, error);
+    if (number > 99)
+        return rkb_fail(error, RKB_USAGE, "\"%s\" is not a percentage from 0%% to 99%%", text);
+    share->percent = (uint32_t)number;
+    return true;
+}
+
+uint64_t rkb_share_of(const struct rkb_share *share, uint64_t whole)
+{
+    return share->percent > 0 ? whole / 100 * share->percent : share->bytes;
+}
+
+void rkb_format_share(char *out, size_t size, const struct rkb_share *share)
+{
+    if (share->percent > 0)
+        snprintf(out, size, "%u %%", share->percent);
+    else
+        rkb_format_size(out, size, share->bytes);
+}
+
 /*
  * The part behind a decimal point, in microseconds. False where there is no digit, or where it is not whole
  * microseconds: what cannot be kept exactly is refused.

@@ -17,6 +17,18 @@
 bool rkb_parse_size(const char *text, uint64_t *bytes, struct rkb_error *error) RKB_MUST_CHECK;
 bool rkb_parse_duration(const char *text, int64_t *microseconds, struct rkb_error *error) RKB_MUST_CHECK;
 
+/* A part of something: so many percent of it, or (percent 0) so many bytes. */
+struct rkb_share {
+    uint64_t bytes;
+    uint32_t percent;
+};
+/* A size, or a whole percentage up to 99 ("10%"). */
+bool rkb_parse_share(const char *text, struct rkb_share *share, struct rkb_error *error) RKB_MUST_CHECK;
+/* Its bytes, of a whole of so many. */
+uint64_t rkb_share_of(const struct rkb_share *share, uint64_t whole);
+/* "10 %", "1 GiB" into out, NUL-terminated. */
+void rkb_format_share(char *out, size_t size, const struct rkb_share *share);
+
 /* "4 GiB", "1.5 MiB", "812 B" into out, NUL-terminated. */
 void rkb_format_size(char *out, size_t size, uint64_t bytes);
 /* "250 ms", "1.5 s", "3 min 20 s", "2 h 5 min" into out, NUL-terminated. */

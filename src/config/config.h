@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "config/settings.h"
 #include "kafka/client.h"
 #include "message/template.h"
@@ -76,6 +77,8 @@ struct rkb_config {
     struct {
         char *directory, *ring_directory;       /* ring_directory NULL: anonymous memory */
         uint64_t max_size, segment_size, dead_letter_size, ring_size;
+        struct rkb_share min_free;
+        int on_disk_error;                      /* RKB_DISK_ERROR_... */
         int64_t sync;
     } journal;
     struct {

@@ -30,6 +30,7 @@ static const char *const default_words[] = {"default", NULL};
 static const char *const sync_words[] = {"none", "always", NULL};
 static const char *const watch_words[] = {"none", NULL};
 static const char *const yes_words[] = {"no", "yes", NULL};
+static const char *const disk_error_words[] = {"degrade", "exit", NULL};
 static const char *const ring_words[] = {"none", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
@@ -113,6 +114,11 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "journal.max_size", .type = RKB_SETTING_SIZE, .offset = GLOBAL(journal.max_size), .initial = "4GiB",
      .least = MIB(1),
      .help = "What the journal may take of the disk; full, the newest messages are dropped and counted."},
+    {.path = "journal.min_free", .type = RKB_SETTING_SHARE, .offset = GLOBAL(journal.min_free), .initial = "10%",
+     .help = "What the journal leaves free of the file system it is on; short of that it counts as full. 0: all may be taken."},
+    {.path = "journal.on_disk_error", .type = RKB_SETTING_WORD, .offset = GLOBAL(journal.on_disk_error),
+     .initial = "degrade", .words = disk_error_words,
+     .help = "What follows a write or sync that fails: go on, in memory if need be, and say what is not durable; or end with 70."},
     {.path = "journal.segment_size", .type = RKB_SETTING_SIZE, .offset = GLOBAL(journal.segment_size),
      .initial = "64MiB", .least = KIB(64), .most = GIB(1),
      .help = "Size of one file of the journal; a record takes at most half of one. "

@@ -19,6 +19,7 @@ enum rkb_setting_type {
     RKB_SETTING_URL,            /* char *, a Redis url */
     RKB_SETTING_LISTEN,         /* char *, host:port; a numeric IPv4, an IPv6 in brackets or localhost */
     RKB_SETTING_SIZE,           /* uint64_t, bytes */
+    RKB_SETTING_SHARE,          /* struct rkb_share: a percentage or bytes */
     RKB_SETTING_DURATION,       /* int64_t, microseconds */
     RKB_SETTING_SYNC,           /* int64_t: RKB_SYNC_NONE, RKB_SYNC_ALWAYS (by its words) or microseconds */
     RKB_SETTING_MODE,           /* unsigned, octal */
@@ -31,6 +32,8 @@ enum rkb_setting_type {
 
 #define RKB_SYNC_NONE INT64_MAX
 #define RKB_SYNC_ALWAYS 0
+#define RKB_DISK_ERROR_DEGRADE 0
+#define RKB_DISK_ERROR_EXIT 1
 
 struct rkb_setting {
     const char *path;           /* "journal.max_size" */

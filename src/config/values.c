@@ -33,7 +33,7 @@ void rkb_value_describe(const struct rkb_setting *row, char *out, size_t size)
 {
     static const char *const nouns[] = {
         [RKB_SETTING_TEXT] = "text", [RKB_SETTING_TEMPLATE] = "a template", [RKB_SETTING_PATH] = "an absolute path",
-        [RKB_SETTING_URL] = "a url", [RKB_SETTING_LISTEN] = "host:port", [RKB_SETTING_SIZE] = "a size",
+        [RKB_SETTING_URL] = "a url", [RKB_SETTING_LISTEN] = "host:port", [RKB_SETTING_SIZE] = "a size", [RKB_SETTING_SHARE] = "a size or a percentage",
         [RKB_SETTING_DURATION] = "a duration", [RKB_SETTING_SYNC] = "a duration",
         [RKB_SETTING_MODE] = "permissions in octal", [RKB_SETTING_WORD] = "a word", [RKB_SETTING_LIST] = "a list",
         [RKB_SETTING_NUMBER] = "a whole number", [RKB_SETTING_MAP] = "a mapping of names to text",
@@ -240,6 +240,8 @@ bool rkb_value_set(const struct rkb_setting *row, const char *text, void *base, 
         return set_listen(text, at, error);
     case RKB_SETTING_SIZE:
         return set_size(row, text, at, error);
+    case RKB_SETTING_SHARE:
+        return rkb_parse_share(text, at, error);
     case RKB_SETTING_DURATION:
         return set_duration(row, text, at, error);
     case RKB_SETTING_SYNC:
@@ -299,6 +301,7 @@ void rkb_value_free(const struct rkb_setting *row, void *base)
         rkb_properties_free(at);
         break;
     case RKB_SETTING_SIZE:
+    case RKB_SETTING_SHARE:
     case RKB_SETTING_DURATION:
     case RKB_SETTING_SYNC:
     case RKB_SETTING_MODE:

@@ -118,6 +118,15 @@ static void write_journal(struct rkb_output *output, const struct rkb_snapshot *
     rkb_output_truth(output, "ring_outlives", snapshot->journal.ring_outlives);
     rkb_output_truth(output, "full", snapshot->journal.full);
     rkb_output_text(output, "directory", snapshot->journal.directory);
+    rkb_output_text(output, "limit", snapshot->journal.limit);
+    if (snapshot->journal.disk_free == UINT64_MAX)
+        rkb_output_none(output, "disk_free", "unknown");
+    else
+        rkb_output_number(output, "disk_free", snapshot->journal.disk_free);
+    rkb_output_number(output, "min_free", snapshot->journal.min_free);
+    rkb_output_truth(output, "durable", snapshot->journal.disk_error == NULL);
+    rkb_output_text(output, "disk_error", snapshot->journal.disk_error);
+    rkb_output_number(output, "memory_bytes", snapshot->journal.memory_bytes);
     rkb_output_object_end(output);
 }
 

@@ -43,7 +43,14 @@ static void because(struct reasons *reasons, const char *format, ...)
 static void full(const struct rkb_snapshot *snapshot, struct reasons *reasons)
 {
     if (snapshot->journal.full)
-        because(reasons, "the journal is full, messages are being dropped");
+        because(reasons, "the journal is full (%s), messages are being dropped",
+                snapshot->journal.limit == NULL ? "no room" : snapshot->journal.limit);
+}
+
+static void not_durable(const struct rkb_snapshot *snapshot, struct reasons *reasons)
+{
+    if (snapshot->journal.disk_error != NULL)
+        because(reasons, "the disk fails, what is read now is not durable: %s", snapshot->journal.disk_error);
 }
 
 static void unbalanced(const struct rkb_snapshot *snapshot, struct reasons *reasons)
@@ -162,6 +169,7 @@ static const struct {
     void (*find)(const struct rkb_snapshot *snapshot, struct reasons *reasons);
 } rules[] = {
     {RKB_VERDICT_BAD, full},
+    {RKB_VERDICT_BAD, not_durable},
     {RKB_VERDICT_BAD, unbalanced},
     {RKB_VERDICT_BAD, doubled},
     {RKB_VERDICT_WARN, disconnected},

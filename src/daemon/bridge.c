@@ -173,6 +173,7 @@ static bool open_shipper(struct bridge *bridge, const struct rkb_properties *pro
         .properties = properties->list,
         .property_count = properties->count,
         .sync_us = bridge->config->journal.sync,
+        .exit_on_disk_error = bridge->config->journal.on_disk_error == RKB_DISK_ERROR_EXIT,
         .route_limit = bridge->relay.tally_count,
         .topic_limit = rkb_dictionary_count(bridge->store.dictionary, RKB_NAME_TOPIC),
         .dead = bridge->store.dead,

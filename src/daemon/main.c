@@ -195,6 +195,7 @@ int main(int argc, char **argv)
         return code;
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);      /* a limit on file sizes is met as EFBIG */
     struct rkb_config *config = read_config(&arguments);
     if (config == NULL)
         return RKB_EXIT_USAGE;

@@ -487,10 +487,32 @@ const struct rkb_subscriber_events rkb_relay_events = {
 
 /* ---- what the shipper says ---- */
 
+/*
+ * While the disk fails, what is read is not durable: said as a gap of each source, since it may be missing after a power
+ * loss, and only then.
+ */
+static void follow_disk(struct rkb_relay *relay)
+{
+    int64_t from_us = rkb_shipper_not_durable(relay->shipper);
+    if (from_us == relay->not_durable_us)
+        return;
+    relay->not_durable_us = from_us;
+    for (size_t i = 0; i < relay->options.config->source_count; i++) {
+        struct rkb_relay_source *source = &relay->sources[i];
+        struct rkb_gap *gap = rkb_gaps_find_open(relay->gaps, source->config->name, "not_durable");
+        if (gap != NULL)
+            rkb_gaps_close(relay->gaps, gap, relay->options.sys->realtime_us());
+        if (from_us != 0)
+            open_gap(source, "not_durable", from_us);
+    }
+    rkb_shipper_wake(relay->shipper);
+}
+
 void rkb_relay_look(struct rkb_relay *relay)
 {
     size_t half = rkb_ring_size(relay->ring) / 2;
     bool room = rkb_ring_room(relay->ring) >= half;
+    follow_disk(relay);
     if (relay->paused && (room || rkb_shipper_full(relay->shipper))) {
         relay->paused = false;
         for (size_t i = 0; i < relay->options.config->source_count; i++)

@@ -188,6 +188,23 @@ static int64_t last_alive_us(const struct rkb_relay *relay)
 }
 
 /*
+ * The instance before us ended while its disk failed: what it read until then may be lost. The disk has taken our new
+ * segment, so that is over.
+ */
+static void close_not_durable(struct rkb_relay_source *source, int64_t to_us)
+{
+    struct rkb_gaps *gaps = source->relay->gaps;
+    int64_t noted_us = source->relay->options.store->not_durable_us;
+    struct rkb_gap *gap = rkb_gaps_find_open(gaps, source->config->name, "not_durable");
+    if (gap == NULL && noted_us > 0) {
+        gap = rkb_gaps_open(gaps, source->config->name, "not_durable", noted_us);
+        source->gaps_total++;
+    }
+    if (gap != NULL)
+        rkb_gaps_close(gaps, gap, to_us);
+}
+
+/*
  * From when the instance before us had last read all there was, to our subscription. A gap that was open then goes
  * on.
  */
@@ -202,6 +219,7 @@ static void open_restart_gap(struct rkb_relay_source *source)
         if (gap != NULL)
             rkb_gaps_close(gaps, gap, from_us);
     }
+    close_not_durable(source, from_us);
     source->away = rkb_gaps_find_open(gaps, name, NULL);
     if (source->away == NULL && from_us > 0) {
         source->away = rkb_gaps_open(gaps, name, "restart", from_us);

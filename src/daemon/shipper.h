@@ -28,6 +28,7 @@ struct rkb_shipper_options {
     const struct rkb_property *properties;      /* lent until free: each new producer is made from them */
     size_t property_count;
     int64_t sync_us;                    /* RKB_SYNC_NONE, RKB_SYNC_ALWAYS or an interval */
+    bool exit_on_disk_error;            /* a write or sync that fails ends the shipper; else see journal/degrade.c */
     uint32_t route_limit, topic_limit;  /* route numbers are 1..route_limit, topic numbers 1..topic_limit */
     struct rkb_dead *dead;              /* the shipper's from start to join */
     int64_t refuse_after_us;            /* how long a topic may refuse for want of a right before its records are set aside */
@@ -77,6 +78,11 @@ void rkb_shipper_wake(struct rkb_shipper *shipper);
 bool rkb_shipper_full(const struct rkb_shipper *shipper);
 /* Loop: the disk broke a promise; *error says how. The shipper does nothing more. */
 bool rkb_shipper_failed(struct rkb_shipper *shipper, struct rkb_error *error);
+/*
+ * Loop: since when what is read is not durable, because the disk fails (realtime); 0 while it is. Told by loop_fd when
+ * it changes.
+ */
+int64_t rkb_shipper_not_durable(const struct rkb_shipper *shipper);
 /* Loop: asks to be told by loop_fd when at least `room` bytes are free in the ring (0: not any more). */
 void rkb_shipper_want_room(struct rkb_shipper *shipper, size_t room);
 /* Loop: from now on say by loop_fd when everything is settled. */

@@ -8,34 +8,159 @@
  */
 #include "daemon/shipper_state.h"
 
-#define CHECKPOINT_US 1000000
+#include "base/units.h"
 
-/* Returns how many bytes were taken. */
-size_t rkb_shipper_take(struct rkb_shipper *shipper)
+#define CHECKPOINT_US 1000000
+#define CHECKPOINT_AGAIN_US 4000000     /* more, after one that failed */
+#define LEDGER_AGAIN_US 5000000
+#define TROUBLE_AGAIN_US 60000000
+#define MOST_TRIES 4                    /* of one turn: the disk, the disk anew, memory */
+
+/* ---- a disk that fails ---- */
+
+/*
+ * The disk broke a promise. With on_disk_error: exit that is the end; else what is not synced is given up, and the
+ * journal goes on without it. True where it goes on.
+ */
+static bool go_on_without(struct rkb_shipper *shipper, const struct rkb_error *error)
+{
+    bool of_disk = error->code == RKB_SYSTEM || error->code == RKB_FULL;
+    if (shipper->options.exit_on_disk_error || !of_disk) {
+        rkb_shipper_fail(shipper, error);
+        return false;
+    }
+    rkb_journal_give_up(shipper->options.journal, error);
+    return true;
+}
+
+/* A checkpoint or a removal that failed breaks no promise: it comes later. Said once a minute. */
+static void say_trouble(struct rkb_shipper *shipper, const struct rkb_error *error)
+{
+    if (shipper->options.exit_on_disk_error || (error->code != RKB_SYSTEM && error->code != RKB_FULL)) {
+        rkb_shipper_fail(shipper, error);
+        return;
+    }
+    if (shipper->trouble_us != 0 && shipper->now_us - shipper->trouble_us < TROUBLE_AGAIN_US)
+        return;
+    shipper->trouble_us = shipper->now_us;
+    rkb_log(shipper->options.log, RKB_LOG_ERROR, "journal", "disk_trouble",
+            "%s; nothing is lost by that, it is tried again; what Kafka has may come again after a restart", error->text);
+}
+
+/* When the record with this number was read, wherever it is by now; else now. */
+static int64_t read_at(struct rkb_shipper *shipper, uint64_t sequence)
+{
+    struct rkb_record record;
+    struct rkb_cursor cursor = {0};
+    struct rkb_error error;
+    const uint8_t *at;
+    rkb_cursor_seek(&cursor, shipper->options.journal, sequence);
+    bool found = rkb_cursor_next(&cursor, &record, &error) == RKB_NEXT_RECORD;
+    rkb_cursor_close(&cursor);
+    if (found)
+        return record.time_us;
+    size_t bytes = rkb_ring_peek(shipper->options.ring, &at);
+    for (size_t offset = 0; offset < bytes; offset += rkb_record_length(at + offset)) {
+        if (rkb_record_peek(at + offset, bytes - offset, &record, NULL) != RKB_PARSE_RECORD)
+            break;
+        if (record.kind != RKB_DICTIONARY)
+            return record.time_us;
+    }
+    return shipper->real_us;
+}
+
+int64_t rkb_shipper_not_durable(const struct rkb_shipper *shipper)
+{
+    return atomic_load(&shipper->not_durable_us);
+}
+
+static void set_not_durable(struct rkb_shipper *shipper, int64_t from_us)
+{
+    rkb_ring_note_not_durable(shipper->options.ring, from_us);
+    atomic_store(&shipper->not_durable_us, from_us);
+    shipper->changed = true;
+    rkb_shipper_tell_loop(shipper);
+}
+
+/* Says what the journal has come to: each failure of the disk; since when nothing is durable; that it is again. */
+static void follow_journal(struct rkb_shipper *shipper)
+{
+    struct rkb_degraded how;
+    struct rkb_log *log = shipper->options.log;
+    bool degraded = rkb_journal_degraded(shipper->options.journal, &how);
+    char from[25] = "", wait[32];
+    int64_t from_us = rkb_shipper_not_durable(shipper);
+    if (how.failures != shipper->disk_failures) {
+        shipper->disk_failures = how.failures;
+        rkb_format_duration(wait, sizeof wait, how.again_us);
+        rkb_log(log, RKB_LOG_ERROR, "journal", "disk_error", "%s; what is not synced is given up, the disk is tried again in %s",
+                how.why->text, wait);
+    }
+    if (degraded && from_us == 0) {
+        from_us = read_at(shipper, how.first);
+        set_not_durable(shipper, from_us);
+        rkb_format_time(from, from_us);
+        rkb_log(log, RKB_LOG_ERROR, "journal", "not_durable",
+                "not durable from %s on: what is read goes to Kafka, but a power loss would lose what Kafka does not have yet", from);
+    } else if (!degraded && from_us != 0) {
+        set_not_durable(shipper, 0);
+        rkb_format_time(from, from_us);
+        rkb_log(log, RKB_LOG_WARN, "journal", "durable_again", "the disk takes records again; not durable from %s to now", from);
+    }
+}
+
+void rkb_shipper_read_failed(struct rkb_shipper *shipper, const struct rkb_error *error)
+{
+    rkb_shipper_fail(shipper, error);
+}
+
+/* ---- from the ring to the journal ---- */
+
+static void say_full(struct rkb_shipper *shipper, bool full, const struct rkb_error *error)
+{
+    if (full == atomic_load(&shipper->full))
+        return;
+    atomic_store(&shipper->full, full);
+    if (full)
+        rkb_log(shipper->options.log, RKB_LOG_WARN, "journal", "journal_full", "%s", error->text);
+    else
+        rkb_log(shipper->options.log, RKB_LOG_INFO, "journal", "journal_room", "there is room again");
+    rkb_shipper_tell_loop(shipper);
+}
+
+/* Appends what is in the ring once; *again: the disk failed, and the journal goes on without it. */
+static size_t take_once(struct rkb_shipper *shipper, bool *again)
 {
     struct rkb_ring *ring = shipper->options.ring;
     const uint8_t *records;
     size_t bytes = rkb_ring_peek(ring, &records), taken = 0;
+    struct rkb_error error;
+    *again = false;
     if (bytes == 0)
         return 0;
-    struct rkb_error error;
     bool all = rkb_journal_append(shipper->options.journal, records, bytes, rkb_ring_salt(ring), &taken, &error);
+    rkb_ring_note_next(ring, rkb_journal_next(shipper->options.journal));   /* before they are gone from the ring */
     rkb_ring_consume(ring, taken);
     shipper->figures->taken_bytes += taken;
     shipper->changed = true;
     if (!all && error.code != RKB_FULL)
-        rkb_shipper_fail(shipper, &error);
-    bool full = !all && error.code == RKB_FULL;
-    if (full != atomic_load(&shipper->full)) {
-        atomic_store(&shipper->full, full);
-        if (full)
-            rkb_log(shipper->options.log, RKB_LOG_WARN, "journal", "journal_full", "%s", error.text);
-        else
-            rkb_log(shipper->options.log, RKB_LOG_INFO, "journal", "journal_room", "there is room again");
-        rkb_shipper_tell_loop(shipper);
-    }
+        *again = go_on_without(shipper, &error);
+    if (!*again)
+        say_full(shipper, !all && error.code == RKB_FULL, &error);
     return taken;
 }
+
+/* Returns how many bytes were taken. */
+size_t rkb_shipper_take(struct rkb_shipper *shipper)
+{
+    size_t taken = 0;
+    bool again = true;
+    for (int i = 0; i < MOST_TRIES && again; i++)
+        taken += take_once(shipper, &again);
+    return taken;
+}
+
+/* ---- to the disk, and past the checkpoint ---- */
 
 /* No checkpoint goes beyond this. */
 static uint64_t checkpoint_limit(const struct rkb_shipper *shipper)
@@ -43,22 +168,17 @@ static uint64_t checkpoint_limit(const struct rkb_shipper *shipper)
     return shipper->options.sync_us == RKB_SYNC_NONE ? UINT64_MAX : rkb_journal_synced(shipper->options.journal);
 }
 
-/* Where a checkpoint written now would stand. */
-static uint64_t checkpoint_low(const struct rkb_shipper *shipper)
-{
-    uint64_t limit = checkpoint_limit(shipper), low = rkb_acks_low(rkb_journal_acks(shipper->options.journal));
-    return low < limit ? low : limit;
-}
-
 /* What is set aside is on the disk before a checkpoint passes it. */
 static void write_checkpoint(struct rkb_shipper *shipper, bool durable)
 {
     struct rkb_error error;
     bool safe = shipper->options.sync_us == RKB_SYNC_NONE || rkb_dead_sync(shipper->options.dead, &error);
-    if (!safe || !rkb_journal_checkpoint(shipper->options.journal, checkpoint_limit(shipper), durable, &error))
-        rkb_shipper_fail(shipper, &error);
     shipper->checkpoint_us = shipper->now_us;
-    shipper->checkpoint_low = checkpoint_low(shipper);
+    if (!safe || !rkb_journal_checkpoint(shipper->options.journal, checkpoint_limit(shipper), durable, &error)) {
+        shipper->checkpoint_us += CHECKPOINT_AGAIN_US;
+        say_trouble(shipper, &error);
+        return;
+    }
     shipper->changed = true;
 }
 
@@ -71,9 +191,11 @@ static void finish_job(struct rkb_shipper *shipper, bool wait)
     if (!rkb_syncer_finish(shipper->syncer, wait, &job, &ran, &error))
         return;
     shipper->changed = true;
-    rkb_journal_sync_end(shipper->options.journal, &job, ran);
-    if (!ran)
-        rkb_shipper_fail(shipper, &error);
+    bool promised = rkb_journal_sync_end(shipper->options.journal, &job);
+    if (promised && !ran)
+        say_trouble(shipper, &error);
+    else if (!promised && !go_on_without(shipper, &error))
+        return;
 }
 
 /* Behind the job that is under way: the journal takes one sync at a time. */
@@ -81,22 +203,19 @@ bool rkb_shipper_sync_now(struct rkb_shipper *shipper)
 {
     struct rkb_error error;
     finish_job(shipper, true);
-    bool synced = rkb_journal_sync(shipper->options.journal, &error);
-    if (!synced)
-        rkb_shipper_fail(shipper, &error);
-    return synced;
+    return rkb_journal_sync(shipper->options.journal, &error) || go_on_without(shipper, &error);
 }
 
 static void start_job(struct rkb_shipper *shipper, bool records)
 {
     struct rkb_sync job;
     struct rkb_error error;
-    if (!rkb_journal_sync_begin(shipper->options.journal, records, &job, &error))
-        rkb_shipper_fail(shipper, &error);
-    else
-        rkb_syncer_run(shipper->syncer, &job);
     if (records)
         shipper->synced_us = shipper->now_us;
+    if (rkb_journal_sync_begin(shipper->options.journal, records, &job, &error))
+        rkb_syncer_run(shipper->syncer, &job);
+    else if (!go_on_without(shipper, &error))
+        return;
 }
 
 /* No job is under way, so the checkpoint before is durable: time for the next one, and for the next job? */
@@ -107,12 +226,24 @@ static void start_what_is_due(struct rkb_shipper *shipper)
     bool full = atomic_load(&shipper->full);
     bool checkpoint_due = shipper->now_us - shipper->checkpoint_us >= (full ? CHECKPOINT_US / 10 : CHECKPOINT_US)
                           && rkb_journal_checkpoint_due(journal, checkpoint_limit(shipper));
-    bool records_due = interval != RKB_SYNC_NONE && rkb_journal_synced(journal) < rkb_journal_next(journal)
+    bool unsynced = rkb_journal_synced(journal) < rkb_journal_next(journal) || rkb_journal_degraded(journal, NULL);
+    bool records_due = interval != RKB_SYNC_NONE && unsynced
                        && shipper->now_us - shipper->synced_us >= interval;
     if (checkpoint_due)
         write_checkpoint(shipper, false);
     if (records_due || (checkpoint_due && interval != RKB_SYNC_NONE) || rkb_journal_removable(journal))
         start_job(shipper, records_due);
+}
+
+/* Gaps that could not be written when they came are written as soon as they can be. */
+static void mend_ledger(struct rkb_shipper *shipper)
+{
+    struct rkb_error error;
+    if (shipper->options.ledger == NULL || shipper->now_us - shipper->ledger_us < LEDGER_AGAIN_US)
+        return;
+    shipper->ledger_us = shipper->now_us;
+    if (!rkb_ledger_mend(shipper->options.ledger, &error))
+        say_trouble(shipper, &error);
 }
 
 void rkb_shipper_keep(struct rkb_shipper *shipper)
@@ -122,7 +253,10 @@ void rkb_shipper_keep(struct rkb_shipper *shipper)
     finish_job(shipper, false);
     if (rkb_syncer_idle(shipper->syncer))
         start_what_is_due(shipper);
+    rkb_journal_mend(journal);
     rkb_journal_prepare(journal);
+    mend_ledger(shipper);
+    follow_journal(shipper);
 }
 
 void rkb_shipper_keep_last(struct rkb_shipper *shipper)
@@ -130,4 +264,7 @@ void rkb_shipper_keep_last(struct rkb_shipper *shipper)
     finish_job(shipper, true);
     if (shipper->options.sync_us == RKB_SYNC_NONE || rkb_shipper_sync_now(shipper))
         write_checkpoint(shipper, true);
+    shipper->ledger_us = shipper->now_us - LEDGER_AGAIN_US;
+    mend_ledger(shipper);
+    follow_journal(shipper);
 }

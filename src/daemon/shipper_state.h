@@ -27,6 +27,7 @@ struct rkb_shipper {
     /* Shared with the loop. */
     atomic_bool sleeping, full, failed, draining, drained, stopping;
     atomic_size_t wanted_room;
+    _Atomic int64_t not_durable_us;     /* since when what is read is not on a disk (realtime); 0: it is */
     struct rkb_error failure;           /* written before failed is stored */
     struct rkb_mailbox mailbox;
 
@@ -45,7 +46,8 @@ struct rkb_shipper {
     int64_t looked_us;                  /* at lanes that stand still */
     int64_t now_us, real_us;            /* of this turn */
     int64_t synced_us, checkpoint_us, figures_us;
-    uint64_t checkpoint_low;
+    int64_t ledger_us, trouble_us;      /* the ledger was last tried; trouble with the disk was last said */
+    uint64_t disk_failures;             /* of the journal's disk, as far as they were said */
     uint64_t lowest_open;               /* a sequence number, and the time of its record, for the figures */
     int64_t lowest_open_us;
     bool changed;                       /* figures to post */
@@ -108,6 +110,11 @@ size_t rkb_shipper_take(struct rkb_shipper *shipper);
 bool rkb_shipper_sync_now(struct rkb_shipper *shipper);
 /* Starts and finishes sync jobs, writes the checkpoint, makes the next segment, as they are due. */
 void rkb_shipper_keep(struct rkb_shipper *shipper);
+/*
+ * A record in the journal does not read back (a cursor's DAMAGED or FAILED): its route is not known, so the books could
+ * not say what became of it. Whatever on_disk_error says, that is the end; the next start's recovery tells of the damage.
+ */
+void rkb_shipper_read_failed(struct rkb_shipper *shipper, const struct rkb_error *error);
 /* The last sync and checkpoint, waiting for the disk. */
 void rkb_shipper_keep_last(struct rkb_shipper *shipper);
 

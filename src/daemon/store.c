@@ -102,6 +102,7 @@ static bool take_ring(struct rkb_store *store, struct rkb_log *log, struct rkb_e
     if (bytes == 0)
         return true;
     bool all = rkb_journal_append(store->journal, records, bytes, rkb_ring_salt(store->ring), &taken, error);
+    rkb_ring_note_next(store->ring, rkb_journal_next(store->journal));
     rkb_ring_consume(store->ring, taken);
     rkb_log(log, RKB_LOG_INFO, "ring", "ring_recovered",
             "%zu bytes left by the instance before, %zu of them taken to the journal", bytes, taken);
@@ -201,6 +202,11 @@ bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config,
         .max_size = config->journal.max_size,
         .segment_size = config->journal.segment_size,
         .sys = &rkb_sys_posix,
+        .min_free = config->journal.min_free,
+        .no_sync = config->journal.sync == RKB_SYNC_NONE,
+        .degrade = config->journal.on_disk_error == RKB_DISK_ERROR_DEGRADE,
+        .memory_size = config->journal.ring_size,
+        .ring_directory = config->journal.ring_directory,
     };
     error->code = RKB_OK;
     store->gaps = rkb_gaps_new(append, context);
@@ -215,6 +221,7 @@ bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config,
     if (!open_ledger(store, config, log, error) || !open_dead(store, config, log, error))
         return false;
     store->next_sequence = rkb_journal_next(store->journal);
+    store->not_durable_us = rkb_ring_noted_not_durable(store->ring);
     store->dictionary = rkb_dictionary_copy(rkb_journal_dictionary(store->journal));
     if (store->dictionary == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for the dictionary");
@@ -235,6 +242,16 @@ static void close_ring(struct rkb_ring *ring, bool clean)
         rkb_ring_close(ring);
 }
 
+/* While the journal is degraded the ring's notes say what its files do not. */
+static bool keeps_notes(const struct rkb_journal *journal)
+{
+    struct rkb_journal_figures figures;
+    if (journal == NULL)
+        return false;
+    rkb_journal_figures(journal, &figures);
+    return figures.degraded || figures.memory > 0;
+}
+
 void rkb_store_close(struct rkb_store *store, bool clean)
 {
     rkb_gaps_free(store->gaps);
@@ -242,7 +259,7 @@ void rkb_store_close(struct rkb_store *store, bool clean)
         rkb_ledger_close(store->ledger);
     rkb_dead_close(store->dead);
     if (store->ring != NULL)
-        close_ring(store->ring, clean);
+        close_ring(store->ring, clean && !keeps_notes(store->journal));
     if (store->journal != NULL)
         rkb_journal_close(store->journal);
     if (store->dictionary != NULL)

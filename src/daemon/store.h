@@ -26,6 +26,7 @@ struct rkb_store {
     struct rkb_recovery recovery;
     struct rkb_dictionary *dictionary;  /* the loop's copy; the ring's leftover learned too */
     uint64_t next_sequence;
+    int64_t not_durable_us;             /* since when the instance before had no disk when it ended; 0: it had one */
     uint64_t *waiting;                  /* messages that wait, by route number */
     uint32_t waiting_count;             /* highest route number in it */
 };

@@ -232,14 +232,38 @@ void rkb_view_tick(struct rkb_view *view)
     view->growth += (growth - view->growth) / 8;
 }
 
+/* What the journal may come to: its limit, or what it has and the disk may still give. */
+static uint64_t most_bytes(const struct rkb_journal_figures *journal)
+{
+    uint64_t room = journal->free > journal->min_free ? journal->free - journal->min_free : 0;
+    return room < journal->max_size && journal->bytes + room < journal->max_size ? journal->bytes + room : journal->max_size;
+}
+
 static double seconds_to_full(const struct rkb_view *view, const struct rkb_shipped *shipped)
 {
     if (shipped->full)
         return 0;
     if (view->growth < 1 || view->snapshot.totals.pending == 0)
         return -1;
-    uint64_t used = waiting(view, shipped);
-    return used >= shipped->journal.max_size ? 0 : (double)(shipped->journal.max_size - used) / view->growth;
+    uint64_t used = waiting(view, shipped), most = most_bytes(&shipped->journal);
+    return used >= most ? 0 : (double)(most - used) / view->growth;
+}
+
+static const char *limit_name(enum rkb_limit limit)
+{
+    switch (limit) {
+    case RKB_LIMIT_NONE:
+        break;
+    case RKB_LIMIT_MAX_SIZE:
+        return "journal.max_size";
+    case RKB_LIMIT_MIN_FREE:
+        return "journal.min_free";
+    case RKB_LIMIT_DISK:
+        return "disk";
+    case RKB_LIMIT_MEMORY:
+        return "memory in the place of a disk that fails";
+    }
+    return NULL;
 }
 
 static void fill_journal(struct rkb_view *view, const struct rkb_shipped *shipped)
@@ -255,6 +279,11 @@ static void fill_journal(struct rkb_view *view, const struct rkb_shipped *shippe
     snapshot->journal.ring_bytes = snapshot->journal.ring_size - rkb_ring_room(view->options.ring);
     snapshot->journal.ring_outlives = rkb_ring_outlives(view->options.ring);
     snapshot->journal.full = shipped->full;
+    snapshot->journal.limit = shipped->full ? limit_name(shipped->journal.limit) : NULL;
+    snapshot->journal.disk_error = shipped->journal.degraded ? shipped->journal.trouble : NULL;
+    snapshot->journal.memory_bytes = shipped->journal.memory;
+    snapshot->journal.disk_free = shipped->journal.free;
+    snapshot->journal.min_free = shipped->journal.min_free;
     snapshot->journal.oldest_pending_seconds = snapshot->totals.pending > 0 ? age_seconds(view, shipped->oldest_us) : 0;
     snapshot->journal.seconds_to_full = seconds_to_full(view, shipped);
     snapshot->journal.directory = view->options.config->journal.directory;

@@ -7,7 +7,6 @@
  * batch may be tried again. Never: hashes a record a second time, writes where something counts already.
  */
 #include "journal/raw.h"
-#include "base/units.h"
 #include "journal/state.h"
 
 #include <inttypes.h>
@@ -15,7 +14,6 @@
 
 #define STAGING (256 * 1024)
 #define MOST_UNSYNCED 64        /* sealed segments whose descriptors stay open because nobody called sync */
-#define PREPARE_AGAIN_US 1000000
 
 /* How far a call of append is, and how the journal stands once what is staged is written. */
 struct batch {
@@ -43,32 +41,6 @@ static bool flush(struct rkb_journal *journal, struct batch *batch, struct rkb_e
     return true;
 }
 
-static bool has_room(const struct rkb_journal *journal, struct rkb_error *error)
-{
-    struct rkb_journal_figures figures;
-    rkb_journal_figures(journal, &figures);
-    if (figures.bytes + journal->segment_size <= journal->max_size || journal->segment_count <= 1)
-        return true;
-    char limit[32];
-    rkb_format_size(limit, sizeof limit, journal->max_size);
-    return rkb_fail(error, RKB_FULL, "journal: at its limit of %s (journal.max_size)", limit);
-}
-
-static bool make_spare(struct rkb_journal *journal, struct rkb_error *error)
-{
-    if (journal->spare == NULL && has_room(journal, error))
-        journal->spare = rkb_segment_make(journal->directory, journal->segment_size, journal->sys, error);
-    return journal->spare != NULL;
-}
-
-void rkb_journal_prepare(struct rkb_journal *journal)
-{
-    if (journal->spare != NULL || journal->sys->monotonic_us() < journal->prepare_after)
-        return;
-    if (!make_spare(journal, NULL))
-        journal->prepare_after = journal->sys->monotonic_us() + PREPARE_AGAIN_US;
-}
-
 /* All names as dictionary records, sealed with `salt`; malloc'd. */
 static uint8_t *all_names(const struct rkb_journal *journal, uint64_t salt)
 {
@@ -79,8 +51,8 @@ static uint8_t *all_names(const struct rkb_journal *journal, uint64_t salt)
     return names;
 }
 
-/* Writes head and names into the spare and gives it its name. */
-static bool begin_spare(struct rkb_journal *journal, struct rkb_error *error)
+bool rkb_journal_begin_segment(struct rkb_journal *journal, struct rkb_segment *segment, const char *directory,
+                               struct rkb_error *error)
 {
     struct rkb_segment_head head = {.version = RKB_FORMAT_VERSION, .first_sequence = journal->next,
                                     .created_us = journal->sys->realtime_us()};
@@ -90,7 +62,7 @@ static bool begin_spare(struct rkb_journal *journal, struct rkb_error *error)
     uint8_t *names = all_names(journal, head.salt);
     if (names == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "journal: no memory for a segment's names");
-    bool done = rkb_segment_begin(journal->spare, journal->directory, &head, names, journal->names_size, error);
+    bool done = rkb_segment_begin(segment, directory, &head, names, journal->names_size, error);
     free(names);
     return done;
 }
@@ -116,18 +88,30 @@ static void retire(struct rkb_journal *journal, struct rkb_segment *old)
     journal->unsynced++;
 }
 
-bool rkb_journal_start_segment(struct rkb_journal *journal, struct rkb_error *error)
+/*
+ * The newest had no records, and the one behind it begins with the same number: on the disk the new file has taken its
+ * name. A cursor may stand in it; then it goes when it is passed.
+ */
+static void replace_empty(struct rkb_journal *journal, struct rkb_segment *old, const struct rkb_segment *segment)
 {
-    if (!make_spare(journal, error) || !begin_spare(journal, error))
-        return false;
-    struct rkb_segment *segment = journal->spare;
+    old->nameless = old->in_memory == segment->in_memory || rkb_segment_remove(old, NULL);
+    if (old->pins > 0 || !old->nameless)
+        return;
+    if (old == journal->filling)
+        journal->filling = NULL;
+    rkb_journal_drop_segment(journal, journal->segment_count - 1);
+}
+
+bool rkb_journal_take_segment(struct rkb_journal *journal, struct rkb_segment *segment, struct rkb_error *error)
+{
     size_t count = journal->segment_count;
     if (count > 0 && journal->segments[count - 1]->first == segment->first)
-        rkb_journal_drop_segment(journal, count - 1);   /* it had no records; the new file has taken its name */
-    if (!rkb_journal_add_segment(journal, segment, error))
+        replace_empty(journal, journal->segments[count - 1], segment);
+    if (!rkb_journal_add_segment(journal, segment, error)) {
+        rkb_segment_free(segment);
         return false;
-    journal->spare = NULL;
-    journal->directory_changed = true;
+    }
+    journal->directory_changed = journal->directory_changed || !segment->in_memory;
     for (enum rkb_name class = RKB_NAME_ROUTE; class <= RKB_NAME_SOURCE; class++)
         journal->names[class] = rkb_dictionary_count(journal->dictionary, class);
     if (journal->filling != NULL)
@@ -136,10 +120,16 @@ bool rkb_journal_start_segment(struct rkb_journal *journal, struct rkb_error *er
     return true;
 }
 
+bool rkb_journal_start_segment(struct rkb_journal *journal, size_t record, struct rkb_error *error)
+{
+    struct rkb_segment *segment = rkb_journal_next_segment(journal, record, error);
+    return segment != NULL && rkb_journal_take_segment(journal, segment, error);
+}
+
 /* Makes room for `size` more bytes in staging and in the filling segment, writing what is staged if need be. */
 static bool make_room(struct rkb_journal *journal, struct batch *batch, size_t size, struct rkb_error *error)
 {
-    bool fits = journal->filling != NULL && journal->filling->length + batch->staged + size <= journal->segment_size;
+    bool fits = journal->filling != NULL && journal->filling->length + batch->staged + size <= journal->filling->allocated;
     if (fits && batch->staged + size <= journal->staging_size)
         return true;
     if (size > journal->segment_size / 2)
@@ -147,7 +137,7 @@ static bool make_room(struct rkb_journal *journal, struct batch *batch, size_t s
     if (!flush(journal, batch, error))
         return false;
     if (!fits) {
-        if (!rkb_journal_start_segment(journal, error))
+        if (!rkb_journal_start_segment(journal, size, error))
             return false;
         memcpy(batch->names, journal->names, sizeof batch->names);
     }

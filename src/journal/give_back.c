@@ -7,7 +7,7 @@
  * shipped; a full one as a whole, where a topic that stands still keeps it from being removed. Else the memory that a cgroup is charged with would grow to its limit, and count as in
  * use. What waits to be shipped is left to the kernel, which takes it when it needs the room.
  *
- * Promise: nothing is lost: pages that are not on disk stay, and whoever looks at one that went reads it again. Never:
+ * Promise: nothing is lost: pages that are not on disk stay (also those that a failed sync left clean), and whoever looks at one that went reads it again. Never:
  * touches a map in another thread than the one that unmaps it.
  */
 #include "journal/state.h"
@@ -32,7 +32,7 @@ static void add(struct rkb_segment *segment, size_t end, struct rkb_sync *job)
 {
     size_t from = segment->given_back;
     end = end / PAGE * PAGE;
-    if (end <= from || job->given_count == RKB_SYNC_GIVEN || segment->path == NULL)
+    if (end <= from || job->given_count == RKB_SYNC_GIVEN || segment->given_up || segment->in_memory)
         return;
     char *path = strdup(segment->path);
     if (path == NULL)

@@ -104,14 +104,19 @@ bool rkb_journal_remove_passed(struct rkb_journal *journal, struct rkb_error *er
             i++;
             continue;
         }
-        if (!rkb_segment_remove(journal->segments[i], error))
-            return false;
+        if (!rkb_segment_remove(journal->segments[i], error)) {
+            if (!journal->go_on)
+                return false;
+            i++;            /* a sync job tries it again */
+            continue;
+        }
         rkb_journal_drop_segment(journal, i);
+        rkb_journal_room_made(journal);
     }
     return true;
 }
 
-static bool sync_directory(struct rkb_journal *journal, struct rkb_error *error)
+bool rkb_journal_sync_directory(struct rkb_journal *journal, struct rkb_error *error)
 {
     if (journal->directory_changed && journal->sys->fsync(journal->directory_fd) != 0)
         return rkb_fail_errno(error, "journal: cannot sync the directory %s", journal->directory);
@@ -133,11 +138,13 @@ bool rkb_journal_sync(struct rkb_journal *journal, struct rkb_error *error)
         if (segment == journal->filling)
             break;
     }
-    if (!sync_directory(journal, error)) {
+    if (!rkb_journal_sync_directory(journal, error)) {
         journal->sync_failed = true;
         return false;
     }
     journal->synced = journal->next;
+    if (journal->filling != NULL && !journal->filling->in_memory)
+        journal->degraded = false;
     return true;
 }
 
@@ -145,9 +152,16 @@ void rkb_journal_figures(const struct rkb_journal *journal, struct rkb_journal_f
 {
     *figures = (struct rkb_journal_figures){.max_size = journal->max_size, .segments = (uint32_t)journal->segment_count,
                                             .low = rkb_acks_low(journal->acks), .head = journal->next,
-                                            .bytes = journal->reserved};
+                                            .bytes = journal->reserved,
+                                            .free = journal->free, .min_free = journal->min_free_bytes,
+                                            .limit = journal->limit};
     for (size_t i = 0; i < journal->segment_count; i++)
-        figures->bytes += journal->segments[i]->allocated;
+        if (!journal->segments[i]->in_memory)
+            figures->bytes += journal->segments[i]->allocated;
+    figures->memory = rkb_journal_memory(journal);
+    figures->degraded = journal->degraded;
+    if (journal->degraded)
+        snprintf(figures->trouble, sizeof figures->trouble, "%.*s", (int)sizeof figures->trouble - 1, journal->trouble.text);
     if (journal->spare != NULL)
         figures->bytes += journal->spare->allocated;
 }
@@ -166,6 +180,10 @@ static struct rkb_journal *new_journal(const struct rkb_journal_options *options
     uint64_t most = options->max_size / SEGMENTS, size = options->segment_size < most ? options->segment_size : most;
     journal->sys = options->sys;
     journal->max_size = options->max_size;
+    journal->min_free = options->min_free;
+    journal->free = UINT64_MAX;
+    journal->no_sync = options->no_sync;
+    journal->memory_size = options->memory_size;
     journal->segment_size = (size_t)(size < SMALLEST_SEGMENT ? SMALLEST_SEGMENT : size / 4096 * 4096);
     journal->directory_fd = journal->lock_fd = -1;
     journal->directory = strdup(options->directory);
@@ -194,6 +212,10 @@ void rkb_journal_close(struct rkb_journal *journal)
         journal->sys->close(journal->lock_fd);
     rkb_acks_free(journal->acks);
     rkb_dictionary_free(journal->dictionary);
+    while (journal->left_count > 0)
+        free(journal->left[--journal->left_count]);
+    free(journal->left);
+    free(journal->memory_directory);
     free(journal->ranges);
     free(journal->topics);
     free(journal->topic_lows);
@@ -202,7 +224,7 @@ void rkb_journal_close(struct rkb_journal *journal)
     free(journal);
 }
 
-static bool enter_directory(struct rkb_journal *journal, struct rkb_error *error)
+static bool enter_directory(struct rkb_journal *journal, const char *ring_directory, struct rkb_error *error)
 {
     if (strlen(journal->directory) + LONGEST_NAME_IN_IT > PATH_MAX)
         return rkb_fail(error, RKB_USAGE, "journal: the directory's name is too long");
@@ -220,7 +242,11 @@ static bool enter_directory(struct rkb_journal *journal, struct rkb_error *error
     if (!rkb_directory_segments(journal->directory, &numbers, &count))
         return rkb_fail_errno(error, "journal: cannot read the directory %s", journal->directory);
     free(numbers);
-    return rkb_lock_own(journal->lock_fd, journal->directory, count > 0, journal->sys, journal->id, error);
+    if (!rkb_lock_own(journal->lock_fd, journal->directory, count > 0, journal->sys, journal->id, error))
+        return false;
+    if (ring_directory != NULL && !rkb_ring_read_notes(ring_directory, journal->id, journal->sys, &journal->notes))
+        journal->notes = (struct rkb_ring_notes){0};
+    return rkb_journal_name_memory(journal, ring_directory, error);
 }
 
 static bool open_checkpoint(struct rkb_journal *journal, uint64_t generation, uint64_t low, struct rkb_error *error)
@@ -251,17 +277,20 @@ static bool get_ready(struct rkb_journal *journal, uint64_t generation, uint64_t
     if (!remove_spare(journal, error) || !open_checkpoint(journal, generation, low, error))
         return false;
     journal->directory_changed = true;
-    if (!rkb_journal_start_segment(journal, &trouble) && trouble.code != RKB_FULL) {
+    if (!rkb_journal_start_segment(journal, 0, &trouble) && trouble.code != RKB_FULL) {
         *error = trouble;
         return false;
     }
-    if (!sync_directory(journal, error))
+    if (!rkb_journal_sync_directory(journal, error))
         return false;
     if (journal->sys->fdatasync(rkb_checkpoint_fd(journal->checkpoint)) != 0)
         return rkb_fail_errno(error, "journal: cannot sync the checkpoint in %s", journal->directory);
     journal->synced = journal->next;
     journal->written_low = journal->durable_low = low;
-    return rkb_journal_remove_passed(journal, error);
+    if (!rkb_journal_remove_passed(journal, error))
+        return false;
+    rkb_journal_leave_memory(journal);
+    return true;
 }
 
 struct rkb_journal *rkb_journal_open(const struct rkb_journal_options *options, struct rkb_recovery *recovery,
@@ -275,9 +304,11 @@ struct rkb_journal *rkb_journal_open(const struct rkb_journal_options *options, 
         rkb_fail(error, RKB_NO_MEMORY, "journal: no memory");
         return NULL;
     }
-    if (enter_directory(journal, error) && rkb_journal_recover(journal, recovery, &generation, visit, context, error) &&
-        get_ready(journal, generation, recovery->low, error))
+    if (enter_directory(journal, options->ring_directory, error) && rkb_journal_recover(journal, recovery, &generation, visit, context, error) &&
+        get_ready(journal, generation, recovery->low, error)) {
+        journal->go_on = options->degrade;
         return journal;
+    }
     rkb_journal_close(journal);
     return NULL;
 }

@@ -16,6 +16,7 @@
 #define RKB_JOURNAL_JOURNAL_H
 
 #include "base/sys.h"
+#include "base/units.h"
 #include "journal/acks.h"
 #include "journal/dictionary.h"
 #include "journal/format.h"
@@ -28,6 +29,11 @@ struct rkb_journal_options {
     uint64_t max_size;          /* bytes of all segments together, preallocated ones as a whole; and of what is reserved */
     uint64_t segment_size;      /* bytes; clipped to an eighth of max_size, at least 64 KiB */
     const struct rkb_sys *sys;
+    struct rkb_share min_free;  /* of the file system it is on: no new segment takes it */
+    bool no_sync;               /* sync: none: nothing is promised to outlive a power loss */
+    bool degrade;               /* when the disk fails give_up may be called; segments in memory then take up to ... */
+    size_t memory_size;         /* ... so many bytes, */
+    const char *ring_directory; /* on this tmpfs, where the ring is too; NULL: anonymous */
 };
 
 /* What recovery found. */
@@ -64,8 +70,8 @@ struct rkb_acks *rkb_journal_acks(struct rkb_journal *journal);
 /*
  * Appends whole records as they stand in the ring (sealed with `salt`), in one write per segment they touch. Records
  * with a sequence the journal has already (a crash between append and consume) are skipped; dictionary records are
- * learned. *taken is how many bytes of `bytes` are dealt with, also on failure. RKB_FULL: at max_size, or the disk is
- * full; try again after segments were removed. RKB_SYSTEM: the disk broke; RKB_DAMAGED: a record that does not parse.
+ * learned. *taken is how many bytes of `bytes` are dealt with, also on failure. RKB_FULL: at a limit, see
+ * enum rkb_limit; the same call may be made again and again: the disk is asked at most once a second. RKB_SYSTEM: the disk broke; RKB_DAMAGED: a record that does not parse.
  */
 bool rkb_journal_append(struct rkb_journal *journal, const uint8_t *records, size_t bytes, uint64_t salt, size_t *taken,
                         struct rkb_error *error) RKB_MUST_CHECK;
@@ -82,8 +88,9 @@ uint64_t rkb_journal_synced(const struct rkb_journal *journal);
 /*
  * The same in three steps, so that the one that waits can be another thread's. begin takes what is to be synced: the
  * records (unless `records` is false), the directory, the checkpoint, and the segments that may go. run waits for the
- * disk; any thread, with nothing of the journal. end, with run's result, says what is promised now. One job at a time;
- * each begin that gave true is followed by run and end.
+ * disk; any thread, with nothing of the journal. end says what is promised now: false where the records are not, whatever
+ * run found else wrong (a checkpoint is written again, a removal tried again). One job at a time; each begin that gave
+ * true is followed by run and end.
  */
 #define RKB_SYNC_SEGMENTS 30
 #define RKB_SYNC_GIVEN 8
@@ -101,11 +108,15 @@ struct rkb_sync {
     size_t given_count;
     uint64_t next, low;         /* what is promised when it has run: numbers below next; a checkpoint of low */
     size_t length;              /* of the last segment, at begin */
+    bool on_disk;               /* the newest segment is, and is synced by this */
+    uint64_t failures;          /* of the disk, at begin */
+    size_t records;             /* of files: what lies behind is the checkpoint's */
+    size_t done, removed;       /* files that were synced, segments that were removed */
 };
 bool rkb_journal_sync_begin(struct rkb_journal *journal, bool records, struct rkb_sync *job,
                             struct rkb_error *error) RKB_MUST_CHECK;
 bool rkb_sync_run(struct rkb_sync *job, struct rkb_error *error) RKB_MUST_CHECK;
-void rkb_journal_sync_end(struct rkb_journal *journal, struct rkb_sync *job, bool ran);
+bool rkb_journal_sync_end(struct rkb_journal *journal, struct rkb_sync *job);
 
 /*
  * All messages of this topic with a number below `low` are settled; topic 0 stands for all marks and gaps. Kept in the
@@ -133,12 +144,37 @@ bool rkb_journal_removable(const struct rkb_journal *journal);
 /* Bytes that other files of the directory take: part of max_size too. */
 void rkb_journal_reserve(struct rkb_journal *journal, uint64_t bytes);
 
+/*
+ * After an append or a sync that failed (RKB_SYSTEM, or RKB_FULL of a sync), where options.degrade: what is not synced is
+ * given up, never written or synced again, but read as long as it reads back. The next append goes on in a new segment, on
+ * the disk or, failing that, in memory. From here on the journal is degraded, until a new segment on the disk is synced.
+ */
+void rkb_journal_give_up(struct rkb_journal *journal, const struct rkb_error *why);
+struct rkb_degraded {
+    uint64_t first;             /* the first number that is not durable */
+    uint64_t failures;          /* of the disk, since the start */
+    int64_t again_us;           /* how long after the last one the disk is tried again */
+    const struct rkb_error *why;
+};
+/* True while it is; how, where not NULL, is about the last time. */
+bool rkb_journal_degraded(const struct rkb_journal *journal, struct rkb_degraded *how);
+/* Frees settled memory, tries the disk again when it is time: called each turn. */
+void rkb_journal_mend(struct rkb_journal *journal);
+
 /* Makes the next segment if there is none ready and room for it: called when there is time. */
 void rkb_journal_prepare(struct rkb_journal *journal);
+
+/* What keeps a new segment from being made; at first: what did so last. */
+enum rkb_limit { RKB_LIMIT_NONE, RKB_LIMIT_MAX_SIZE, RKB_LIMIT_MIN_FREE, RKB_LIMIT_DISK, RKB_LIMIT_MEMORY };
 
 struct rkb_journal_figures {
     uint64_t bytes;             /* allocated on disk, what is reserved for other files included */
     uint64_t max_size;
+    uint64_t free, min_free;    /* of the file system: what may be taken, as looked at last; what is to be left */
+    enum rkb_limit limit;
+    uint64_t memory;            /* bytes of segments in memory, in the place of a disk that fails */
+    bool degraded;              /* what is appended now is not durable ... */
+    char trouble[200];          /* ... and why, "" while it is */
     uint32_t segments;
     uint64_t low, head;         /* lowest unsettled sequence; next sequence */
 };

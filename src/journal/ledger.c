@@ -330,3 +330,8 @@ bool rkb_ledger_append(struct rkb_ledger *ledger, const struct rkb_gap *gap, str
     rkb_buffer_free(&bytes);
     return done;
 }
+
+bool rkb_ledger_mend(struct rkb_ledger *ledger, struct rkb_error *error)
+{
+    return !ledger->broken || write_anew(ledger, error);
+}

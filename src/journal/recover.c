@@ -140,19 +140,22 @@ static bool read_head(struct recovery *recovery, struct finding *finding, struct
 static bool find_segments(struct recovery *recovery, struct rkb_error *error)
 {
     struct rkb_journal *journal = recovery->journal;
-    uint64_t *numbers;
-    if (!rkb_directory_segments(journal->directory, &numbers, &recovery->count))
-        return rkb_fail_errno(error, "journal: cannot read the directory %s", journal->directory);
+    struct rkb_listed *listed;
+    if (!rkb_directory_list(journal, &listed, &recovery->count, error))
+        return false;
     recovery->found = calloc(recovery->count + 1, sizeof *recovery->found);
     bool good = recovery->found != NULL || rkb_fail(error, RKB_NO_MEMORY, "journal: no memory for its recovery");
     for (size_t i = 0; good && i < recovery->count; i++) {
-        struct rkb_segment *segment = rkb_segment_adopt(journal->directory, numbers[i], journal->sys);
+        const char *directory = listed[i].in_memory ? journal->memory_directory : journal->directory;
+        struct rkb_segment *segment = rkb_segment_adopt(directory, listed[i].first, journal->sys);
         recovery->found[i].segment = segment;
         good = segment != NULL || rkb_fail(error, RKB_NO_MEMORY, "journal: no memory for its recovery");
+        if (good)
+            segment->in_memory = listed[i].in_memory;
         good = good && rkb_journal_add_segment(journal, segment, error) &&
                read_head(recovery, &recovery->found[i], error);
     }
-    free(numbers);
+    free(listed);
     return good;
 }
 
@@ -194,6 +197,8 @@ static bool load_checkpoint(struct recovery *recovery, uint64_t *generation, uin
             *high = state.topics[i].low - 1;
     }
     journal->topic_lows_changed = false;
+    if (journal->notes.low <= journal->notes.next)
+        rkb_acks_raise(journal->acks, journal->notes.low);
     journal->last_epoch = state.last_epoch;
     journal->last_mark_ms = state.last_mark_ms;
     journal->last_time_us = state.last_time_us;
@@ -308,12 +313,12 @@ static bool read_older(struct recovery *recovery, size_t index, struct rkb_error
         return false;
     rkb_segment_close_synced(segment);
 
-    if (scan.next > end)
-        why = "the next segment begins before it ends";
     if (scan.next < end && !lose(recovery, scan.next, end - 1, &lost, error))
         return false;
-    if (lost || ended == RKB_PARSE_BAD || scan.next > end)
+    if (lost)
         describe(recovery, segment->path, scan.offset, why);
+    else if (ended == RKB_PARSE_BAD)    /* given up in the middle of a write, which the next segment has too */
+        recovery->report->torn_bytes += finding->size - scan.offset;
     return true;
 }
 
@@ -454,6 +459,22 @@ static bool read_segment(struct recovery *recovery, size_t index, struct rkb_err
     return true;
 }
 
+/* What the ring's note says was given to the journal, and is not in it: it was in memory, or the disk has forgotten it. */
+static bool lose_given_out(struct recovery *recovery, struct rkb_error *error)
+{
+    struct rkb_journal *journal = recovery->journal;
+    uint64_t next = journal->notes.next;
+    bool lost = false;
+    if (next <= journal->next)
+        return true;
+    if (!lose(recovery, journal->next, next - 1, &lost, error))
+        return false;
+    if (lost)
+        describe(recovery, journal->directory, 0, "the newest records it was given are missing");
+    journal->next = next;
+    return true;
+}
+
 /* What the checkpoint knows of and no segment holds. */
 static bool settle_end(struct recovery *recovery, uint64_t high, struct rkb_error *error)
 {
@@ -466,8 +487,11 @@ static bool settle_end(struct recovery *recovery, uint64_t high, struct rkb_erro
         describe(recovery, journal->directory, 0,
                  gone ? "no segment is left of what the checkpoint tells of" : "records the checkpoint tells of are missing");
     journal->next = high >= recovery->expected ? high + 1 : recovery->expected;
+    if (!lose_given_out(recovery, error))
+        return false;
     if (recovery->end_open)
-        recovery->report->lost_to_us = journal->sys->realtime_us();
+        recovery->report->lost_to_us = journal->notes.read_us > recovery->report->lost_from_us ? journal->notes.read_us
+                                                                                               : journal->sys->realtime_us();
     return true;
 }
 

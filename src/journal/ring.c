@@ -39,6 +39,8 @@ struct page {
     alignas(64) _Atomic uint64_t tail;
     alignas(64) _Atomic int64_t read;
     alignas(64) _Atomic uint64_t low;
+    _Atomic uint64_t next;          /* these three have one writer */
+    _Atomic int64_t not_durable;
     alignas(64) _Atomic uint64_t topics[RKB_RING_TOPICS];
 };
 
@@ -163,6 +165,8 @@ static bool make_file(struct rkb_ring *ring, const struct rkb_ring_options *opti
         atomic_store(&ring->page->low, atomic_load(&empty->low));
         for (size_t i = 0; i < RKB_RING_TOPICS; i++)
             atomic_store(&ring->page->topics[i], atomic_load(&empty->topics[i]));
+        atomic_store(&ring->page->next, atomic_load(&empty->next));
+        atomic_store(&ring->page->not_durable, atomic_load(&empty->not_durable));
     }
     if (done && sys->rename(path, ring->path) != 0)
         done = rkb_fail_errno(error, "ring: cannot rename %s to its place", path);
@@ -172,6 +176,14 @@ static bool make_file(struct rkb_ring *ring, const struct rkb_ring_options *opti
     return done;
 }
 
+static bool check_owner(const struct rkb_ring *ring, const struct stat *status, struct rkb_error *error)
+{
+    if (S_ISREG(status->st_mode) && status->st_uid == geteuid() && (status->st_mode & 07777) == 0600)
+        return true;
+    return rkb_fail(error, RKB_DAMAGED, "ring %s: not a file of ours (owner %u, mode %o; expected %u and 600)", ring->path,
+                    (unsigned)status->st_uid, (unsigned)status->st_mode & 07777, (unsigned)geteuid());
+}
+
 /* Is the file found ours to use? Learns its size from the file itself. */
 static bool check_file(struct rkb_ring *ring, int fd, const struct rkb_ring_options *options, struct rkb_error *error)
 {
@@ -179,9 +191,8 @@ static bool check_file(struct rkb_ring *ring, int fd, const struct rkb_ring_opti
     uint8_t page[FIXED];
     if (fstat(fd, &status) != 0)
         return rkb_fail_errno(error, "ring: cannot examine %s", ring->path);
-    if (!S_ISREG(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 07777) != 0600)
-        return rkb_fail(error, RKB_DAMAGED, "ring %s: not a file of ours (owner %u, mode %o; expected %u and 600)",
-                        ring->path, (unsigned)status.st_uid, (unsigned)status.st_mode & 07777, (unsigned)geteuid());
+    if (!check_owner(ring, &status, error))
+        return false;
     if (options->sys->pread(fd, page, sizeof page, 0) != sizeof page)
         return rkb_fail(error, RKB_DAMAGED, "ring %s: shorter than its first page", ring->path);
     if (!read_page(page, options->journal_id, ring, error))
@@ -233,13 +244,20 @@ static bool reopen(struct rkb_ring *ring, int fd, const struct rkb_ring_options 
     return done;
 }
 
-static bool open_file(struct rkb_ring *ring, const struct rkb_ring_options *options, struct rkb_error *error)
+static bool name_file(struct rkb_ring *ring, const char *directory, const uint8_t journal_id[16],
+                      struct rkb_error *error)
 {
     char id[33] = "";
-    rkb_hex(id, options->journal_id, 16);
-    int used = snprintf(ring->path, sizeof ring->path, "%s/rkbridge-%s.ring", options->directory, id);
-    if (used < 0 || (size_t)used >= sizeof ring->path)
-        return rkb_fail(error, RKB_USAGE, "ring: directory name too long: %s", options->directory);
+    rkb_hex(id, journal_id, 16);
+    int used = snprintf(ring->path, sizeof ring->path, "%s/rkbridge-%s.ring", directory, id);
+    return (used >= 0 && (size_t)used < sizeof ring->path)
+           || rkb_fail(error, RKB_USAGE, "ring: directory name too long: %s", directory);
+}
+
+static bool open_file(struct rkb_ring *ring, const struct rkb_ring_options *options, struct rkb_error *error)
+{
+    if (!name_file(ring, options->directory, options->journal_id, error))
+        return false;
 
     int fd = options->sys->open(ring->path, O_RDWR | O_NOFOLLOW, 0);
     if (fd < 0 && errno == ENOENT)
@@ -389,4 +407,46 @@ void rkb_ring_limit_notes(struct rkb_ring *ring, uint64_t next)
     for (size_t i = 0; i < RKB_RING_TOPICS; i++)
         if (atomic_load(&ring->page->topics[i]) > next)
             atomic_store(&ring->page->topics[i], next);
+}
+
+void rkb_ring_note_next(struct rkb_ring *ring, uint64_t sequence)
+{
+    atomic_store_explicit(&ring->page->next, sequence, memory_order_relaxed);
+}
+
+void rkb_ring_note_not_durable(struct rkb_ring *ring, int64_t realtime_us)
+{
+    atomic_store_explicit(&ring->page->not_durable, realtime_us, memory_order_relaxed);
+}
+
+int64_t rkb_ring_noted_not_durable(const struct rkb_ring *ring)
+{
+    return atomic_load_explicit(&ring->page->not_durable, memory_order_relaxed);
+}
+
+static uint64_t note_at(const uint8_t *page, size_t offset)
+{
+    return rkb_raw_u64(page + offset);
+}
+
+bool rkb_ring_read_notes(const char *directory, const uint8_t journal_id[16], const struct rkb_sys *sys,
+                         struct rkb_ring_notes *notes)
+{
+    struct rkb_ring ring = {0};
+    uint8_t page[sizeof(struct page)];
+    struct stat status;
+    *notes = (struct rkb_ring_notes){0};
+    int fd = name_file(&ring, directory, journal_id, NULL) ? sys->open(ring.path, O_RDONLY | O_NOFOLLOW, 0) : -1;
+    if (fd < 0)
+        return false;
+    bool good = fstat(fd, &status) == 0 && check_owner(&ring, &status, NULL) &&
+                sys->pread(fd, page, sizeof page, 0) == (ssize_t)sizeof page && read_page(page, journal_id, &ring, NULL);
+    sys->close(fd);
+    if (good)
+        *notes = (struct rkb_ring_notes){
+            .low = note_at(page, offsetof(struct page, low)),
+            .next = note_at(page, offsetof(struct page, next)),
+            .read_us = (int64_t)note_at(page, offsetof(struct page, read)),
+        };
+    return good;
 }

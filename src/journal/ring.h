@@ -87,5 +87,22 @@ void rkb_ring_note_topic_low(struct rkb_ring *ring, uint32_t topic, uint64_t seq
 uint64_t rkb_ring_noted_topic_low(const struct rkb_ring *ring, uint32_t topic);
 /* Before the threads run: no note is to say something of numbers from `next` on, which were not given out yet. */
 void rkb_ring_limit_notes(struct rkb_ring *ring, uint64_t next);
+/*
+ * The number behind the highest that the journal was given (kept by the shipper, before it consumes what it gave): no
+ * lower one is given again, whatever became of the disk. 0: nobody noted one.
+ */
+void rkb_ring_note_next(struct rkb_ring *ring, uint64_t sequence);
+/* Since when what is read is not on a disk (realtime), 0 while it is: the next start has to say it. Kept by the shipper. */
+void rkb_ring_note_not_durable(struct rkb_ring *ring, int64_t realtime_us);
+int64_t rkb_ring_noted_not_durable(const struct rkb_ring *ring);
+
+/* Notes in the file of a ring that is not open, for the journal's recovery, which comes before the ring's. */
+struct rkb_ring_notes {
+    uint64_t low, next;
+    int64_t read_us;
+};
+/* False, and all 0, where there is no such file or it is not ours: to open it is to be told why. */
+bool rkb_ring_read_notes(const char *directory, const uint8_t journal_id[16], const struct rkb_sys *sys,
+                         struct rkb_ring_notes *notes);
 
 #endif

@@ -56,6 +56,15 @@ void rkb_segment_free(struct rkb_segment *segment)
     free(segment);
 }
 
+/* One that was begun and could not be removed when that failed is in the way. */
+static int open_new(const char *path, const struct rkb_sys *sys)
+{
+    int fd = sys->open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    if (fd < 0 && errno == EEXIST && sys->unlink(path) == 0)
+        fd = sys->open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    return fd;
+}
+
 struct rkb_segment *rkb_segment_make(const char *directory, size_t size, const struct rkb_sys *sys,
                                      struct rkb_error *error)
 {
@@ -66,7 +75,7 @@ struct rkb_segment *rkb_segment_make(const char *directory, size_t size, const s
         return NULL;
     }
     segment->allocated = size;
-    segment->fd = sys->open(segment->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    segment->fd = open_new(segment->path, sys);
     if (segment->fd < 0) {
         rkb_fail_errno(error, "journal: cannot make %s", segment->path);
     } else if (sys->allocate(segment->fd, 0, (off_t)size) != 0) {
@@ -75,6 +84,23 @@ struct rkb_segment *rkb_segment_make(const char *directory, size_t size, const s
     } else {
         return segment;
     }
+    rkb_segment_free(segment);
+    return NULL;
+}
+
+struct rkb_segment *rkb_segment_make_anonymous(size_t size, const struct rkb_sys *sys, struct rkb_error *error)
+{
+    struct rkb_segment *segment = new_segment(sys, strdup("a segment in memory"));
+    if (segment == NULL) {
+        rkb_fail(error, RKB_NO_MEMORY, "journal: no memory for a segment");
+        return NULL;
+    }
+    segment->allocated = size;
+    segment->in_memory = segment->nameless = true;
+    segment->fd = memfd_create("rkbridge-segment", MFD_CLOEXEC);
+    if (segment->fd >= 0 && sys->allocate(segment->fd, 0, (off_t)size) == 0)
+        return segment;
+    rkb_fail_errno(error, "journal: no memory for a segment of %zu bytes", size);
     rkb_segment_free(segment);
     return NULL;
 }
@@ -97,15 +123,9 @@ static bool write_all(struct rkb_segment *segment, const uint8_t *data, size_t s
     return true;
 }
 
-bool rkb_segment_begin(struct rkb_segment *segment, const char *directory, const struct rkb_segment_head *head,
-                       const uint8_t *names, size_t size, struct rkb_error *error)
+static bool give_name(struct rkb_segment *segment, const char *directory, uint64_t first, struct rkb_error *error)
 {
-    uint8_t start[RKB_SEGMENT_HEADER];
-    rkb_segment_head_write(start, head);
-    if (!write_all(segment, start, sizeof start, 0, error) || !write_all(segment, names, size, sizeof start, error))
-        return false;
-
-    char *path = rkb_segment_path(directory, head->first_sequence);
+    char *path = rkb_segment_path(directory, first);
     if (path == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "journal: no memory for a segment's name");
     if (segment->sys->rename(segment->path, path) != 0) {
@@ -115,6 +135,19 @@ bool rkb_segment_begin(struct rkb_segment *segment, const char *directory, const
     }
     free(segment->path);
     segment->path = path;
+    return true;
+}
+
+bool rkb_segment_begin(struct rkb_segment *segment, const char *directory, const struct rkb_segment_head *head,
+                       const uint8_t *names, size_t size, struct rkb_error *error)
+{
+    uint8_t start[RKB_SEGMENT_HEADER];
+    rkb_segment_head_write(start, head);
+    if (!write_all(segment, start, sizeof start, 0, error) || !write_all(segment, names, size, sizeof start, error))
+        return false;
+
+    if (!segment->nameless && !give_name(segment, directory, head->first_sequence, error))
+        return false;
     segment->first = head->first_sequence;
     segment->last = head->first_sequence - 1;
     segment->salt = head->salt;
@@ -146,7 +179,7 @@ bool rkb_segment_sync(struct rkb_segment *segment, struct rkb_error *error)
     size_t length = segment->length;
     if (segment->synced == length)
         return true;
-    if (segment->sys->fdatasync(segment->fd) != 0)
+    if (!segment->in_memory && segment->sys->fdatasync(segment->fd) != 0)
         return rkb_fail_errno(error, "journal: cannot sync %s", segment->path);
     segment->synced = length;
     return true;
@@ -163,7 +196,7 @@ bool rkb_segment_seal(struct rkb_segment *segment, struct rkb_error *error)
 
 void rkb_segment_close_synced(struct rkb_segment *segment)
 {
-    if (segment->filling || segment->fd < 0 || segment->synced != segment->length)
+    if (segment->filling || segment->fd < 0 || segment->synced != segment->length || segment->in_memory)
         return;
     segment->sys->close(segment->fd);
     segment->fd = -1;
@@ -202,9 +235,9 @@ void rkb_segment_unmap(struct rkb_segment *segment)
 
 bool rkb_segment_remove(struct rkb_segment *segment, struct rkb_error *error)
 {
-    if (segment->sys->unlink(segment->path) != 0 && errno != ENOENT)
-        return rkb_fail_errno(error, "journal: cannot remove %s", segment->path);
-    return true;
+    if (segment->nameless || segment->sys->unlink(segment->path) == 0 || errno == ENOENT)
+        return true;
+    return rkb_fail_errno(error, "journal: cannot remove %s", segment->path);
 }
 
 void rkb_segment_pin(struct rkb_segment *segment)

@@ -30,6 +30,9 @@ struct rkb_segment {
     size_t map_size;
     uint32_t pins;
     bool filling;
+    bool given_up;          /* never written or synced again: what is not synced may stand in the page cache alone */
+    bool in_memory;         /* on the ring's tmpfs, or (no path then) in anonymous memory: nothing to sync */
+    bool nameless;          /* its name belongs to another file by now: there is nothing to remove */
 };
 
 /* directory/NNNNNNNNNNNNNNNNNNNN.seg; NULL when memory ran out. */
@@ -40,6 +43,8 @@ bool rkb_segment_number(const char *name, uint64_t *first);
 /* A spare segment at directory/next.tmp, all its room reserved. A half-made file is removed again. */
 struct rkb_segment *rkb_segment_make(const char *directory, size_t size, const struct rkb_sys *sys,
                                      struct rkb_error *error);
+/* The same in memory that only this process has. */
+struct rkb_segment *rkb_segment_make_anonymous(size_t size, const struct rkb_sys *sys, struct rkb_error *error);
 /*
  * Turns a spare into the segment that begins with head->first_sequence: writes head and `names` (finished dictionary
  * records), renames it to its place. On failure it is still a spare. The directory is for the caller to sync.

@@ -87,15 +87,36 @@ static struct rkb_checkpoint_state put_together(const struct rkb_journal *journa
 bool rkb_journal_checkpoint_due(const struct rkb_journal *journal, uint64_t limit)
 {
     uint64_t low = rkb_acks_low(journal->acks);
-    return journal->topic_lows_changed || (low < limit ? low : limit) > journal->written_low;
+    return journal->checkpoint_broken || journal->topic_lows_changed || (low < limit ? low : limit) > journal->written_low;
+}
+
+/* A file that could not be written or synced is not trusted again: another takes its place, durable when this returns. */
+static bool remake_checkpoint(struct rkb_journal *journal, const struct rkb_checkpoint_state *state,
+                              struct rkb_error *error)
+{
+    struct rkb_checkpoint *anew = rkb_checkpoint_open(journal->directory, journal->id, journal->sys, 0, state, error);
+    if (anew == NULL)
+        return false;
+    rkb_checkpoint_close(journal->checkpoint);
+    journal->checkpoint = anew;
+    journal->directory_changed = true;
+    if (!rkb_journal_sync_directory(journal, error))
+        return false;
+    journal->checkpoint_broken = false;
+    return true;
 }
 
 bool rkb_journal_checkpoint(struct rkb_journal *journal, uint64_t limit, bool durable, struct rkb_error *error)
 {
     bool all;
     struct rkb_checkpoint_state state = put_together(journal, limit, &all);
-    if (!rkb_checkpoint_write(journal->checkpoint, &state, durable, error))
+    durable = durable || journal->checkpoint_broken;
+    bool written = journal->checkpoint_broken ? remake_checkpoint(journal, &state, error)
+                                              : rkb_checkpoint_write(journal->checkpoint, &state, durable, error);
+    if (!written) {
+        journal->checkpoint_broken = true;
         return false;
+    }
     journal->written_low = state.low;
     journal->topic_lows_changed = !all;
     journal->checkpoint_unsynced = !durable;

@@ -23,11 +23,30 @@ static bool add_file(struct rkb_sync *job, int fd, struct rkb_error *error)
     return true;
 }
 
+/* Those that an earlier job could not remove go first. */
+static void add_left(struct rkb_journal *journal, struct rkb_sync *job)
+{
+    while (journal->left_count > 0 && job->removal_count < RKB_SYNC_SEGMENTS)
+        job->removals[job->removal_count++] = journal->left[--journal->left_count];
+}
+
+/* What could not be removed is kept in mind. Without memory even for that the next start finds it. */
+static void keep_left(struct rkb_journal *journal, struct rkb_sync *job)
+{
+    size_t count = job->removal_count - job->removed;
+    char **left = count == 0 ? NULL : realloc(journal->left, (journal->left_count + count) * sizeof *left);
+    if (left == NULL)
+        return;
+    journal->left = left;
+    while (job->removal_count > job->removed)
+        left[journal->left_count++] = job->removals[--job->removal_count];
+}
+
 static void drop_files(struct rkb_sync *job)
 {
     while (job->count > 0)
         job->sys->close(job->files[--job->count]);
-    while (job->removal_count > 0)
+    while (job->removal_count > job->removed)
         free(job->removals[--job->removal_count]);
     rkb_sync_forget_given(job);
 }
@@ -43,8 +62,10 @@ static void add_removals(struct rkb_journal *journal, struct rkb_sync *job)
             i++;
             continue;
         }
-        job->removals[job->removal_count++] = segment->path;
-        segment->path = NULL;
+        if (!segment->nameless) {
+            job->removals[job->removal_count++] = segment->path;
+            segment->path = NULL;
+        }
         rkb_journal_drop_segment(journal, i);
     }
 }
@@ -53,8 +74,10 @@ static bool add_segments(const struct rkb_journal *journal, struct rkb_sync *job
 {
     for (size_t i = journal->unsynced; i < journal->segment_count && job->count < RKB_SYNC_SEGMENTS; i++) {
         const struct rkb_segment *segment = journal->segments[i];
-        if (segment->fd >= 0 && segment->synced < segment->length && !add_file(job, segment->fd, error))
+        if (segment->fd >= 0 && segment->synced < segment->length && !segment->in_memory &&
+            !add_file(job, segment->fd, error))
             return false;
+        job->on_disk = segment == journal->filling && !segment->in_memory;
         job->next = segment->last + 1;
         job->length = segment->length;
     }
@@ -63,15 +86,18 @@ static bool add_segments(const struct rkb_journal *journal, struct rkb_sync *job
 
 bool rkb_journal_sync_begin(struct rkb_journal *journal, bool records, struct rkb_sync *job, struct rkb_error *error)
 {
-    *job = (struct rkb_sync){.sys = journal->sys, .next = journal->synced, .low = journal->written_low};
+    *job = (struct rkb_sync){.sys = journal->sys, .next = journal->synced, .low = journal->written_low,
+                             .failures = journal->failures};
     if (journal->sync_failed)
         return rkb_fail(error, RKB_SYSTEM, "journal: an earlier sync failed; what it was for may be lost");
+    add_left(journal, job);
     add_removals(journal, job);
     bool good = !records || add_segments(journal, job, error);
     if (good && journal->directory_changed) {
         journal->directory_changed = false;     /* what changes from now on is the next job's */
         good = add_file(job, journal->directory_fd, error);
     }
+    job->records = job->count;
     /* Last, and only behind what it speaks of: run keeps this order. */
     if (good && journal->checkpoint_unsynced) {
         journal->checkpoint_unsynced = false;
@@ -80,24 +106,28 @@ bool rkb_journal_sync_begin(struct rkb_journal *journal, bool records, struct rk
     if (good)
         rkb_journal_give_back(journal, job);
     if (!good) {
+        keep_left(journal, job);
         drop_files(job);
         journal->sync_failed = true;
     }
     return good;
 }
 
+/* A removal that fails keeps nothing from being synced: that it goes later is all. */
 bool rkb_sync_run(struct rkb_sync *job, struct rkb_error *error)
 {
-    for (size_t i = 0; i < job->removal_count; i++) {
-        if (job->sys->unlink(job->removals[i]) != 0 && errno != ENOENT)
-            return rkb_fail_errno(error, "journal: cannot remove %s", job->removals[i]);
-    }
     bool good = true;
-    for (size_t i = 0; i < job->count && good; i++) {
+    while (good && job->removed < job->removal_count) {
+        good = job->sys->unlink(job->removals[job->removed]) == 0 || errno == ENOENT;
+        if (good)
+            free(job->removals[job->removed++]);
+        else
+            rkb_fail_errno(error, "journal: cannot remove %s", job->removals[job->removed]);
+    }
+    for (; job->done < job->count; job->done++) {
         /* On a directory it is the same as fsync. */
-        good = job->sys->fdatasync(job->files[i]) == 0;
-        if (!good)
-            rkb_fail_errno(error, "journal: cannot sync to the disk");
+        if (job->sys->fdatasync(job->files[job->done]) != 0)
+            return rkb_fail_errno(error, "journal: cannot sync to the disk");
     }
     if (good)
         rkb_sync_give_back(job);
@@ -119,16 +149,27 @@ static void settle_segments(struct rkb_journal *journal, const struct rkb_sync *
     }
 }
 
-void rkb_journal_sync_end(struct rkb_journal *journal, struct rkb_sync *job, bool ran)
+bool rkb_journal_sync_end(struct rkb_journal *journal, struct rkb_sync *job)
 {
+    bool records = job->done >= job->records, all = job->done == job->count, checkpoint = job->count > job->records;
+    if (job->removed > 0)
+        rkb_journal_room_made(journal);
+    keep_left(journal, job);
     drop_files(job);
-    if (!ran) {
+    if (!records) {
+        journal->checkpoint_unsynced = journal->checkpoint_unsynced || checkpoint;
         journal->sync_failed = true;
-        return;
+        return false;
     }
     if (job->next > journal->synced) {
         settle_segments(journal, job);
         journal->synced = job->next;
     }
-    journal->durable_low = job->low;
+    if (job->on_disk && job->failures == journal->failures)
+        journal->degraded = false;
+    if (all)
+        journal->durable_low = job->low;
+    else
+        journal->checkpoint_broken = true;
+    return true;
 }

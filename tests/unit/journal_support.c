@@ -220,7 +220,8 @@ bool is_message(const struct rkb_record *record, size_t size)
 struct rkb_journal_options options_for(const char *directory, uint64_t max_size, uint64_t segment_size,
                                        const struct rkb_sys *sys)
 {
-    return (struct rkb_journal_options){directory, max_size, segment_size, sys};
+    return (struct rkb_journal_options){
+        .directory = directory, .max_size = max_size, .segment_size = segment_size, .sys = sys};
 }
 
 struct rkb_journal *open_journal(const char *directory, uint64_t max_size, uint64_t segment_size,

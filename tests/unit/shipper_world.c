@@ -215,6 +215,10 @@ void world_open(struct world *world)
 {
     struct rkb_error error = {0};
     struct rkb_journal_options journal = options_for(world->directory, world->max_size, 64 * MIB, &world->disk);
+    journal.degrade = world->degrade;
+    journal.no_sync = world->sync_us == RKB_SYNC_NONE;
+    journal.memory_size = world->ring_size;
+    journal.ring_directory = world->ring_directory;
     world->journal = rkb_journal_open(&journal, &world->recovery, NULL, NULL, &error);
     if (world->journal == NULL)
         fail_msg("%s", error.text);
@@ -243,7 +247,7 @@ void world_start(struct world *world)
         world->all_properties[count++] = world->properties[i];
     struct rkb_shipper_options options = {
         .ring = world->ring, .journal = world->journal, .ledger = world->ledger, .properties = world->all_properties, .property_count = count,
-        .sync_us = world->sync_us, .route_limit = 2, .topic_limit = 2, .dead = world->dead,
+        .sync_us = world->sync_us, .route_limit = 2, .topic_limit = 2, .dead = world->dead, .exit_on_disk_error = !world->degrade,
         .refuse_after_us = world->refuse_after_us, .watchdog_us = world->watchdog_us, .loop_fd = world->loop_fd, .sys = &shipper_sys,
     };
     world->shipper = rkb_shipper_start(&options, &error);

@@ -32,6 +32,7 @@ struct world {
     uint64_t max_size;
     size_t ring_size;
     int64_t sync_us, refuse_after_us, watchdog_us;
+    bool degrade;                   /* on_disk_error; else exit */
     uint64_t dead_limit;
     struct rkb_property properties[LOOSE_PROPERTIES];   /* beside our own; up to the first without a name */
     struct rkb_property all_properties[4 + LOOSE_PROPERTIES];

@@ -372,12 +372,16 @@ static void nothing_is_removed_before_the_checkpoint_is_on_disk(void **state)
     struct rkb_error error;
     struct rkb_journal *journal = open_settled(*state);
     size_t before = count_files(*state, ".seg");
+    assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, false, &error));
+    assert_int_equal(count_files(*state, ".seg"), before);
     fail_call(CALL_FDATASYNC, 1, EIO);
     assert_false(rkb_journal_checkpoint(journal, UINT64_MAX, true, &error));
     assert_int_equal(count_files(*state, ".seg"), before);
-    assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, false, &error));
+    fail_call(CALL_FSYNC, 1, EIO);      /* the file is made anew, and its name is to be on disk too */
+    assert_false(rkb_journal_checkpoint(journal, UINT64_MAX, false, &error));
+    assert_true(call_failed());
     assert_int_equal(count_files(*state, ".seg"), before);
-    assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, true, &error));
+    assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, false, &error));
     assert_int_equal(count_files(*state, ".seg"), 1);
     rkb_journal_close(journal);
 }
@@ -403,13 +407,13 @@ static void a_sync_job_promises_when_it_has_run(void **state)
         fail_call(CALL_FDATASYNC, fails, EIO);      /* the 0th never comes */
         bool ran = rkb_sync_run(&job, &error);
         assert_int_equal(ran, !fails);
-        rkb_journal_sync_end(journal, &job, ran);
+        assert_int_equal(rkb_journal_sync_end(journal, &job), ran);
         assert_int_equal(count_files(*state, ".seg"), before);
         assert_int_equal(rkb_journal_synced(journal), fails ? 1 : 201);
         assert_int_equal(rkb_journal_sync_begin(journal, true, &job, &error), !fails);
         if (!fails) {
             assert_true(rkb_sync_run(&job, &error));
-            rkb_journal_sync_end(journal, &job, true);
+            assert_true(rkb_journal_sync_end(journal, &job));
             assert_int_equal(rkb_journal_synced(journal), 204);
             assert_int_equal(count_files(*state, ".seg"), 1);
             assert_false(rkb_journal_removable(journal));

@@ -45,6 +45,8 @@ static void defaults(void **state)
     assert_int_equal(config->kafka.delivery, 0);
     assert_int_equal(config->kafka.properties.count, 1);
     assert_int_equal(config->journal.max_size, UINT64_C(4) << 30);
+    assert_int_equal(config->journal.min_free.percent, 10);
+    assert_int_equal(config->journal.on_disk_error, 0);
     assert_int_equal(config->journal.segment_size, 64 << 20);
     assert_int_equal(config->journal.sync, 1000000);
     assert_int_equal(config->journal.ring_size, 32 << 20);
@@ -75,7 +77,7 @@ static void every_type(void **state)
         "shutdown_timeout: 0\n"
         "http: {listen: '[::1]:0'}\n"
         "log: {level: debug, format: json}\n"
-        "journal: {directory: @/j, max_size: 1MiB, segment_size: 1GiB, sync: always, ring_size: 256KiB, ring_directory: none}\n"
+        "journal: {directory: @/j, max_size: 1MiB, min_free: 2GiB, on_disk_error: exit, segment_size: 1GiB, sync: always, ring_size: 256KiB, ring_directory: none}\n"
         "control: {socket: @/c.sock, socket_mode: '600'}\n"
         "redis:\n"
         "  a: {url: 'unix:///run/redis.sock', heartbeat: 100ms}\n"
@@ -89,6 +91,8 @@ static void every_type(void **state)
     assert_int_equal(config->log.level, RKB_LOG_DEBUG);
     assert_int_equal(config->log.format, RKB_LOG_JSON);
     assert_int_equal(config->journal.max_size, 1 << 20);
+    assert_int_equal(config->journal.min_free.bytes, INT64_C(2) << 30);
+    assert_int_equal(config->journal.on_disk_error, 1);
     assert_int_equal(config->journal.segment_size, 1 << 30);
     assert_true(config->journal.sync == RKB_SYNC_ALWAYS);
     assert_null(config->journal.ring_directory);

@@ -98,6 +98,8 @@ static bool same_value(const struct rkb_setting *row, const void *a, const void 
     case RKB_SETTING_SYNC:
     case RKB_SETTING_NUMBER:
         return memcmp(x, y, 8) == 0;
+    case RKB_SETTING_SHARE:
+        return memcmp(x, y, sizeof(struct rkb_share)) == 0;
     case RKB_SETTING_MODE:
     case RKB_SETTING_WORD:
         return memcmp(x, y, sizeof(int)) == 0;

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#define SECOND INT64_C(1000000)
+
 /* Appends messages until `last` is in; a batch that fails is tried again, as the shipper does, but not for ever. */
 static void append_up_to(struct rkb_journal *journal, uint64_t last)
 {
@@ -163,6 +165,7 @@ static void a_cursor_keeps_out_of_a_segment_that_will_be_replaced(void **state)
     rkb_cursor_seek(&cursor, journal, 1);
     assert_int_equal(rkb_cursor_next(&cursor, &record, &error), RKB_NEXT_END);
     assert_null(cursor.segment);
+    turn_clock(SECOND);
     append_messages(journal, 13, 15, SIZE);
     assert_next(&cursor, 13);
     rkb_cursor_close(&cursor);
@@ -179,10 +182,84 @@ static void a_full_disk_is_full_and_leaves_no_half_made_file(void **state)
     struct batch batch = {0};
     batch_message(&batch, 61, 4000);
     for (int attempt = 0; attempt < 3; attempt++) {
-        assert_not_taken(journal, &batch, CALL_ALLOCATE, ENOSPC, RKB_FULL);
+        turn_clock(SECOND);
+        assert_not_taken(journal, &batch, CALL_ALLOCATE, attempt == 0 ? ENOSPC : attempt == 1 ? EDQUOT : EFBIG, RKB_FULL);
+        assert_true(call_failed());
         assert_int_equal(count_files(*state, ".tmp"), 0);
     }
+    turn_clock(SECOND);
     append_batch(journal, &batch);
+    batch_free(&batch);
+    rkb_journal_close(journal);
+}
+
+/* However often it is asked to take something, a full disk is tried once a second; at once when a segment went. */
+static void a_full_disk_is_not_asked_at_every_turn(void **state)
+{
+    struct rkb_recovery recovery;
+    struct rkb_journal_figures figures;
+    struct rkb_error error = {0};
+    struct seen seen;
+    struct batch batch = {0};
+    struct rkb_journal *journal = try_open(*state, faulty_disk(), &recovery, &seen, &error);
+    append_messages(journal, 1, 120, 1000);
+    batch_message(&batch, 121, 8000);
+    fail_calls(CALL_ALLOCATE, ENOSPC);
+    int before = calls_of(CALL_OPEN), looked = calls_of(CALL_SPACE);
+    for (int turn = 0; turn < 50; turn++) {
+        size_t taken;
+        assert_false(rkb_journal_append(journal, batch.bytes.data, batch.bytes.size, BATCH_SALT, &taken, &error));
+        assert_int_equal(error.code, RKB_FULL);
+        assert_non_null(strstr(error.text, strerror(ENOSPC)));
+        rkb_journal_prepare(journal);
+        turn_clock(SECOND / 20);
+    }
+    assert_in_range(calls_of(CALL_OPEN) - before, 1, 3);
+    assert_in_range(calls_of(CALL_SPACE) - looked, 1, 6);
+    rkb_journal_figures(journal, &figures);
+    assert_int_equal(figures.limit, RKB_LIMIT_DISK);
+    fail_call(CALL_ALLOCATE, 0, 0);
+    settle(journal, 1, 120);
+    assert_true(rkb_journal_sync(journal, &error) && rkb_journal_checkpoint(journal, 121, true, &error));
+    append_batch(journal, &batch);
+    rkb_journal_figures(journal, &figures);
+    assert_int_equal(figures.limit, RKB_LIMIT_NONE);
+    batch_free(&batch);
+    rkb_journal_close(journal);
+}
+
+/* What is to be left free is left, and not a byte less; what the file system says is looked at again each second. */
+static void what_is_to_be_left_free_is_left(void **state)
+{
+    struct rkb_recovery recovery;
+    struct rkb_journal_figures figures;
+    struct rkb_error error = {0};
+    struct batch batch = {0};
+    size_t taken;
+    struct rkb_journal_options options = options_for(*state, LIMIT, SEGMENT, faulty_disk());
+    options.min_free = (struct rkb_share){.percent = 10};
+    tell_space(100 * SEGMENT, 10 * SEGMENT + SEGMENT - 1);
+    struct rkb_journal *journal = rkb_journal_open(&options, &recovery, NULL, NULL, &error);
+    assert_non_null(journal);       /* what is here could be shipped */
+    batch_message(&batch, 1, 1000);
+    assert_false(rkb_journal_append(journal, batch.bytes.data, batch.bytes.size, BATCH_SALT, &taken, &error));
+    assert_int_equal(error.code, RKB_FULL);
+    assert_non_null(strstr(error.text, "journal.min_free: 10 %"));
+    rkb_journal_figures(journal, &figures);
+    assert_int_equal(figures.limit, RKB_LIMIT_MIN_FREE);
+    assert_int_equal(figures.free, 11 * SEGMENT - 1);
+    assert_int_equal(figures.min_free, 10 * SEGMENT);
+    assert_int_equal(calls_of(CALL_ALLOCATE), 1);       /* the checkpoint's */
+    tell_space(100 * SEGMENT, 11 * SEGMENT);
+    assert_false(rkb_journal_append(journal, batch.bytes.data, batch.bytes.size, BATCH_SALT, &taken, &error));
+    turn_clock(SECOND);
+    append_batch(journal, &batch);
+    tell_space(100 * SEGMENT, 3 * SEGMENT);
+    turn_clock(SECOND);
+    rkb_journal_prepare(journal);
+    rkb_journal_figures(journal, &figures);
+    assert_int_equal(figures.free, 3 * SEGMENT);
+    assert_int_equal(figures.bytes, SEGMENT);           /* no spare */
     batch_free(&batch);
     rkb_journal_close(journal);
 }
@@ -195,6 +272,8 @@ int main(void)
         in_directory(a_batch_whose_write_fails_stops_there),
         in_directory(a_cursor_keeps_out_of_a_segment_that_will_be_replaced),
         in_directory(a_full_disk_is_full_and_leaves_no_half_made_file),
+        in_directory(a_full_disk_is_not_asked_at_every_turn),
+        in_directory(what_is_to_be_left_free_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

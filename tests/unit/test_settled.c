@@ -182,7 +182,7 @@ static void a_crash_at_every_stage(void **state)
                 assert_true(rkb_sync_run(&job, &error));
                 break;
             case 5:
-                rkb_journal_sync_end(journal, &job, true);
+                assert_true(rkb_journal_sync_end(journal, &job));
                 assert_int_equal(rkb_journal_synced(journal), is.appended + 1);
                 break;
             }
@@ -236,7 +236,7 @@ static void a_job_syncs_a_checkpoint_in_which_only_a_topic_has_moved(void **stat
             assert_true(rkb_journal_sync_begin(journal, false, &job, &error));
             assert_int_equal(job.count, again == 0 && low != 14);
             assert_true(rkb_sync_run(&job, &error));
-            rkb_journal_sync_end(journal, &job, true);
+            assert_true(rkb_journal_sync_end(journal, &job));
         }
     }
     rkb_journal_close(journal);

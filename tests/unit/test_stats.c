@@ -334,10 +334,11 @@ static void test_verdict(void **state)
     snapshot.kafka.connected = false;
     snapshot.draining = true;
     snapshot.journal.full = true;
+    snapshot.journal.limit = "journal.min_free";
     snapshot.journal.seconds_to_full = 0;
     snapshot.journal.oldest_pending_seconds = 3600;
     check_verdict(&snapshot, RKB_VERDICT_BAD,
-                  "the journal is full, messages are being dropped; Kafka is not connected, messages wait in the journal; "
+                  "the journal is full (journal.min_free), messages are being dropped; Kafka is not connected, messages wait in the journal; "
                   "the oldest record has waited 1 h for Kafka; and 1 more");
 }
 

@@ -47,6 +47,30 @@ static void other_sizes_are_refused(void **state)
     }
 }
 
+static void shares_are_read(void **state)
+{
+    (void)state;
+    struct rkb_share share;
+    struct rkb_error error;
+    char out[32];
+    assert_true(rkb_parse_share("10%", &share, &error));
+    assert_int_equal(rkb_share_of(&share, UINT64_C(4) << 30), (UINT64_C(4) << 30) / 100 * 10);
+    rkb_format_share(out, sizeof out, &share);
+    assert_string_equal(out, "10 %");
+    assert_true(rkb_parse_share("99 %", &share, &error));
+    assert_int_equal(rkb_share_of(&share, UINT64_MAX), UINT64_MAX / 100 * 99);
+    assert_true(rkb_parse_share("0%", &share, &error));
+    assert_int_equal(rkb_share_of(&share, 1000), 0);
+    assert_true(rkb_parse_share("1GiB", &share, &error));
+    assert_int_equal(rkb_share_of(&share, 1000), 1 << 30);
+    rkb_format_share(out, sizeof out, &share);
+    assert_string_equal(out, "1 GiB");
+    static const char *const texts[] = {"", "%", "100%", "-1%", "1.5%", "10%%", "10% ", "ten"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (rkb_parse_share(texts[i], &share, &error))
+            fail_msg("\"%s\" is read", texts[i]);
+}
+
 static void durations_are_read(void **state)
 {
     (void)state;
@@ -164,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_read),
         cmocka_unit_test(other_sizes_are_refused),
+        cmocka_unit_test(shares_are_read),
         cmocka_unit_test(durations_are_read),
         cmocka_unit_test(other_durations_are_refused),
         cmocka_unit_test(sizes_are_written),

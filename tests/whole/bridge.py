@@ -77,7 +77,7 @@ class Bridge:
             "shutdown_timeout": "20s",
             "redis": {"legacy": {"reconnect_max": "300ms", "heartbeat": "1s", "heartbeat_timeout": "5s"}},
             "journal": {"directory": str(self.journal), "ring_directory": str(self.ring_directory), "segment_size": "4MiB",
-                        "max_size": "256MiB", "ring_size": "4MiB"},
+                        "max_size": "256MiB", "min_free": "0", "ring_size": "4MiB"},
             "control": {"socket": str(self.socket)},
         }, settings)
         self.config_path = self.write_config(yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
