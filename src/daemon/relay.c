@@ -503,7 +503,7 @@ static void follow_disk(struct rkb_relay *relay)
         if (gap != NULL)
             rkb_gaps_close(relay->gaps, gap, relay->options.sys->realtime_us());
         if (from_us != 0)
-            open_gap(source, "not_durable", from_us);
+            rkb_relay_open_gap(source, "not_durable", from_us);
     }
     rkb_shipper_wake(relay->shipper);
 }

@@ -35,7 +35,7 @@ static size_t give_back(struct rkb_journal *journal, size_t *count, struct rkb_g
     }
     last->path = NULL;
     assert_true(rkb_sync_run(&job, &error));
-    rkb_journal_sync_end(journal, &job, true);
+    assert_true(rkb_journal_sync_end(journal, &job));
     return bytes;
 }
 
