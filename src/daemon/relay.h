@@ -70,7 +70,8 @@ struct rkb_relay_options {
     struct rkb_store *store;            /* of the journal only its limits are asked, before the shipper has it */
     struct rkb_log *log;
     const struct rkb_sys *sys;
-    void (*refused)(void *context);     /* a subscription is, and must not be at the start; NULL: never mind */
+    /* A subscription is, or another bridge holds us off, and neither may be at the start; NULL: never mind. */
+    void (*refused)(void *context);
     void *refused_context;
 };
 

@@ -34,8 +34,19 @@ void rkb_watch_look(struct rkb_watch *watch)
     rkb_watcher_ask(watch->watcher, RKB_ASK_SUBSCRIBED, NULL);
 }
 
+/* Where all must stand at the start, and cannot. */
+static void give_up(struct rkb_watch *watch)
+{
+    const struct rkb_relay_options *options = &watch->source->relay->options;
+    rkb_log(options->log, RKB_LOG_ERROR, watch->source->object, "start_failed",
+            "another bridge is subscribed, and start is strict: ending; stop it, or set start: lenient to wait for its end");
+    if (options->refused != NULL)
+        options->refused(options->refused_context);
+}
+
 static void hold(struct rkb_watch *watch)
 {
+    bool at_start = watch->standing == LOOKING && !watch->source->was_whole;
     if (watch->standing != HELD)
         rkb_log(rkb_watch_log(watch), RKB_LOG_ERROR, watch->source->object, "another_bridge",
                 "%s; not subscribing until it is gone", watch->rival_text);
@@ -43,6 +54,8 @@ static void hold(struct rkb_watch *watch)
         rkb_watch_arm(watch, watch->period_us);
     watch->standing = HELD;
     rkb_relay_wait(watch->source, 0);
+    if (at_start && watch->source->relay->options.config->start == RKB_START_STRICT)
+        give_up(watch);
 }
 
 void rkb_watch_let_go(struct rkb_watch *watch, const char *why)

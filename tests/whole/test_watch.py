@@ -48,6 +48,10 @@ def test_the_second_of_two_waits_and_takes_over(make, redis, publisher):
     assert second.totals()["received"] == 0
     said = status(second)
     mine, = subscribed(redis)
+    third = make("third")
+    third.rewrite({"start": "strict"})
+    start(third, wait=None)
+    assert third.ended() == 69 and "start is strict" in third.stderr()
     assert said.startswith("verdict: BAD source legacy is not subscribed: another bridge, instance first")
     assert f"clients {mine['id']} and " in said and mine["addr"] in said and "redis.legacy.allow_parallel: yes" in said
     assert "event=another_bridge" in second.stderr() and first.source()["another_bridge"] is False
