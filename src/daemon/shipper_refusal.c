@@ -183,10 +183,10 @@ void rkb_shipper_taken(struct rkb_shipper *shipper, struct rkb_lane *lane, const
 /* Each record that came back was taken alone: it was the batch that was too large for the topic. */
 static void learn_batch(struct rkb_shipper *shipper, struct rkb_lane *lane)
 {
-    size_t half = lane->refused_bytes / 2;
+    size_t part = lane->refused_bytes / 4;
     if (lane->refused_bytes == 0)
         return;
-    lane->most_bytes = half > LEAST_BATCH ? half : LEAST_BATCH;
+    lane->most_bytes = part > LEAST_BATCH ? part : LEAST_BATCH;
     lane->most_bytes_us = shipper->now_us;
     lane->refused_bytes = 0;
 }
