@@ -35,6 +35,7 @@ struct rkb_flight {
 
 struct rkb_lane {
     enum rkb_lane_state state;
+    bool ready;                 /* its topic may be asked for */
     uint32_t in_flight;
     size_t bytes_in_flight;
     struct rkb_flight *oldest, *newest;

@@ -12,7 +12,9 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "config/config.h"
 #include "daemon/latency.h"
+#include "daemon/topics.h"
 #include "journal/dead.h"
 #include "journal/journal.h"
 #include "journal/ledger.h"
@@ -25,8 +27,8 @@ struct rkb_shipper_options {
     struct rkb_ring *ring;
     struct rkb_journal *journal;        /* the shipper's from start to join */
     struct rkb_ledger *ledger;          /* likewise; NULL: none */
-    const struct rkb_property *properties;      /* lent until free: each new producer is made from them */
-    size_t property_count;
+    const struct rkb_properties *properties;    /* of the producers, lent until free; files are read anew for each */
+    const struct rkb_topics *topics;    /* says which topic may be sent to; NULL: each may */
     int64_t sync_us;                    /* RKB_SYNC_NONE, RKB_SYNC_ALWAYS or an interval */
     bool exit_on_disk_error;            /* a write or sync that fails ends the shipper; else see journal/degrade.c */
     uint32_t route_limit, topic_limit;  /* route numbers are 1..route_limit, topic numbers 1..topic_limit */

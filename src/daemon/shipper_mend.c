@@ -119,10 +119,22 @@ static const struct rkb_producer_events producer_events = {
 
 /* ---- making ---- */
 
+/* A credential that was rotated counts from now on; where it cannot be read, the one from the start does. */
 static struct rkb_producer *make(struct rkb_shipper *shipper, enum rkb_producer_role role, struct rkb_error *error)
 {
-    return rkb_producer_new(role, shipper->options.properties, shipper->options.property_count, shipper->wake_fd,
-                            &producer_events, shipper, error);
+    const struct rkb_properties *given = shipper->options.properties;
+    struct rkb_properties read;
+    struct rkb_error why;
+    bool fresh = rkb_properties_read(given, &read, &why);
+    if (!fresh)
+        rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "properties_unread", "%s; the value from the start is used",
+                why.text);
+    const struct rkb_properties *used = fresh ? &read : given;
+    struct rkb_producer *producer = rkb_producer_new(role, used->list, used->count, shipper->wake_fd, &producer_events,
+                                                     shipper, error);
+    if (fresh)
+        rkb_properties_free(&read);
+    return producer;
 }
 
 bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *error)
@@ -251,8 +263,7 @@ static void watch(struct rkb_shipper *shipper)
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "producer_stuck",
             "nothing was reported for %lld s of %u records in flight for topic %s; all %u in flight are sent again by a new "
             "producer", (long long)(shipper->now_us - lane->moved_us) / 1000000, lane->in_flight,
-            rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_TOPIC,
-                                rkb_lanes_topic(&shipper->lanes, lane)), shipper->lanes.in_flight);
+            rkb_shipper_topic(shipper, lane), shipper->lanes.in_flight);
     wait_longer(shipper);
     rebuild(shipper);
 }

@@ -18,12 +18,6 @@
 #define RETRY_MOST_US 15000000
 #define LEAST_BATCH 1024
 
-static const char *topic_name(const struct rkb_shipper *shipper, const struct rkb_lane *lane)
-{
-    return rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_TOPIC,
-                               rkb_lanes_topic(&shipper->lanes, lane));
-}
-
 static const char *route_name(const struct rkb_shipper *shipper, uint32_t route)
 {
     return rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_ROUTE, route);
@@ -73,7 +67,7 @@ static void wait(struct rkb_shipper *shipper, struct rkb_lane *lane, const char 
     shipper->changed = true;
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "record_refused",
             "topic %s does not take a record of route %s: %s; it stays in the journal, the topic waits for it and the "
-            "others do not, trying again in %lld ms", topic_name(shipper, lane), route_name(shipper, lane->held.route),
+            "others do not, trying again in %lld ms", rkb_shipper_topic(shipper, lane), route_name(shipper, lane->held.route),
             lane->why, (long long)lane->retry_wait_us / 1000);
 }
 
@@ -90,7 +84,7 @@ bool rkb_shipper_dead_letter(struct rkb_shipper *shipper, struct rkb_lane *lane,
                              const char *code, const char *reason)
 {
     struct rkb_shipped_route *route = &shipper->figures->routes[record->route];
-    const char *topic = topic_name(shipper, lane), *name = route_name(shipper, record->route);
+    const char *topic = rkb_shipper_topic(shipper, lane), *name = route_name(shipper, record->route);
     struct rkb_error error;
     if (!rkb_dead_append(shipper->options.dead, record, name, topic, code, reason, shipper->real_us, &error)) {
         if (!lane->behind)
@@ -175,7 +169,7 @@ void rkb_shipper_taken(struct rkb_shipper *shipper, struct rkb_lane *lane, const
         lane->holding = false;
     if (lane->why[0] != '\0' && (flight->alone || lane->state == RKB_LANE_FLOWING)) {
         rkb_log(shipper->options.log, RKB_LOG_INFO, "kafka", "delivering", "topic %s takes records again",
-                topic_name(shipper, lane));
+                rkb_shipper_topic(shipper, lane));
         forget_refusal(lane);
     }
 }
@@ -183,10 +177,12 @@ void rkb_shipper_taken(struct rkb_shipper *shipper, struct rkb_lane *lane, const
 /* Each record that came back was taken alone: it was the batch that was too large for the topic. */
 static void learn_batch(struct rkb_shipper *shipper, struct rkb_lane *lane)
 {
-    size_t part = lane->refused_bytes / 4;
+    size_t limit = (size_t)rkb_topics_limit(shipper->options.topics, rkb_shipper_topic(shipper, lane));
     if (lane->refused_bytes == 0)
         return;
-    lane->most_bytes = part > LEAST_BATCH ? part : LEAST_BATCH;
+    if (limit == 0 || limit > lane->refused_bytes)
+        limit = lane->refused_bytes / 4;
+    lane->most_bytes = limit > LEAST_BATCH ? limit : LEAST_BATCH;
     lane->most_bytes_us = shipper->now_us;
     lane->refused_bytes = 0;
 }

@@ -21,6 +21,12 @@ uint64_t rkb_shipper_line(const struct rkb_shipper *shipper)
     return shipper->holding ? shipper->held.sequence : shipper->cursor.sequence;
 }
 
+const char *rkb_shipper_topic(const struct rkb_shipper *shipper, const struct rkb_lane *lane)
+{
+    return rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_TOPIC,
+                               rkb_lanes_topic(&shipper->lanes, lane));
+}
+
 static void cannot_read(struct rkb_shipper *shipper, const struct rkb_error *error)
 {
     rkb_shipper_fail(shipper, error);
@@ -80,12 +86,20 @@ enum rkb_offer rkb_shipper_put(struct rkb_shipper *shipper, struct rkb_producer 
     return RKB_LATER;
 }
 
+/* Asking for a topic that is about to be made would have Kafka make it, with settings of its own. */
+static bool is_ready(struct rkb_shipper *shipper, struct rkb_lane *lane)
+{
+    if (!lane->ready)
+        lane->ready = rkb_topics_ready(shipper->options.topics, rkb_shipper_topic(shipper, lane));
+    return lane->ready;
+}
+
 /* To the producer of all, if the lane may have one more in flight. */
 static enum rkb_offer offer(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record,
                             struct rkb_segment *segment)
 {
     size_t bytes = rkb_record_size(record->key.size, record->headers.size, record->value.size);
-    if (lane->state != RKB_LANE_FLOWING)
+    if (lane->state != RKB_LANE_FLOWING || !is_ready(shipper, lane))
         return RKB_LATER;
     if (rkb_lane_suspects(lane, bytes)) {
         rkb_shipper_single_out(shipper, lane, record->sequence);
@@ -155,7 +169,7 @@ static bool send_all_behind(struct rkb_shipper *shipper)
 static bool worth_waiting_for(const struct rkb_shipper *shipper, const struct rkb_lane *lane)
 {
     const struct rkb_lanes *lanes = &shipper->lanes;
-    if (lane->state != RKB_LANE_FLOWING)
+    if (lane->state != RKB_LANE_FLOWING || !lane->ready)
         return false;
     if (!shipper->connected || lanes->used <= 1)
         return true;

@@ -62,6 +62,8 @@ void rkb_shipper_fail(struct rkb_shipper *shipper, const struct rkb_error *error
 void rkb_shipper_settle(struct rkb_shipper *shipper, uint64_t sequence);
 
 /* shipper_send.c */
+/* The topic's name of a lane. */
+const char *rkb_shipper_topic(const struct rkb_shipper *shipper, const struct rkb_lane *lane);
 /* The line goes on from the lowest open record. */
 void rkb_shipper_from_checkpoint(struct rkb_shipper *shipper);
 /* Hands records to the producer while it takes them. True when something was sent, settled or passed over. */

@@ -34,6 +34,7 @@ struct topic {
     bool keyless;                               /* a route that writes to it gives no key */
     uint64_t longest;                           /* payload that its sources let through */
     atomic_bool ready, missing;
+    _Atomic uint64_t limit;                     /* what it takes, 0: not known */
     /* the thread's own */
     bool there, described, told_missing, told_hidden;
     enum rkb_code told_refusal;
@@ -131,6 +132,12 @@ bool rkb_topics_ready(const struct rkb_topics *topics, const char *name)
 {
     const struct topic *topic = topics != NULL ? find(topics, name) : NULL;
     return topic == NULL || atomic_load(&topic->ready);
+}
+
+uint64_t rkb_topics_limit(const struct rkb_topics *topics, const char *name)
+{
+    const struct topic *topic = topics != NULL ? find(topics, name) : NULL;
+    return topic != NULL ? atomic_load(&topic->limit) : 0;
 }
 
 size_t rkb_topics_missing(const struct rkb_topics *topics, char *names, size_t size)
@@ -269,21 +276,21 @@ static void compare_partitions(struct rkb_topics *topics, const struct topic *to
             partitions, topic->route->name, topic->wanted.partitions);
 }
 
-static void compare_limit(struct rkb_topics *topics, const struct topic *topic, const char *most)
+static void compare_limit(struct rkb_topics *topics, const struct topic *topic)
 {
     char object[280], takes[32], comes[32];
-    unsigned long long limit = strtoull(most, NULL, 10);
-    if (most[0] == '\0' || limit >= topic->longest)
+    uint64_t limit = atomic_load(&topic->limit);
+    if (limit == 0 || limit >= topic->longest)
         return;
     rkb_format_size(takes, sizeof takes, limit);
     rkb_format_size(comes, sizeof comes, topic->longest);
-    rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_limit",
-            "it takes records up to %s (max.message.bytes), the source of route %s sends up to %s (max_message_size): "
-            "Kafka will refuse what is between; raise the one or lower the other",
+    rkb_log(topics->options.log, RKB_LOG_INFO, object_of(topic, object), "topic_limit",
+            "it takes records up to %s (max.message.bytes), the source of route %s may send up to %s (max_message_size): "
+            "what is between would become dead letters; raise the one or lower the other",
             takes, topic->route->name, comes);
 }
 
-static void describe(struct rkb_topics *topics, struct rkb_admin *admin, const struct topic *topic)
+static void describe(struct rkb_topics *topics, struct rkb_admin *admin, struct topic *topic)
 {
     struct rkb_kafka_setting settings[] = {{.name = "cleanup.policy"}, {.name = "max.message.bytes"}};
     struct rkb_error error = {.code = RKB_TIMEOUT};
@@ -299,7 +306,8 @@ static void describe(struct rkb_topics *topics, struct rkb_admin *admin, const s
                 "its settings are not known, and not needed: %s", error.text);
     if (!known)
         return;
-    compare_limit(topics, topic, settings[1].value);
+    atomic_store(&topic->limit, strtoull(settings[1].value, NULL, 10));
+    compare_limit(topics, topic);
     if (topic->keyless && strstr(settings[0].value, "compact") != NULL)
         rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_compacted",
                 "cleanup.policy is %s, and Kafka takes no record without a key there: give the route %s a key",

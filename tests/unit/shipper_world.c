@@ -245,8 +245,9 @@ void world_start(struct world *world)
     memcpy(world->all_properties, ours, sizeof ours);
     for (size_t i = 0; i < LOOSE_PROPERTIES && world->properties[i].name != NULL; i++)
         world->all_properties[count++] = world->properties[i];
+    world->given = (struct rkb_properties){.list = world->all_properties, .count = count};
     struct rkb_shipper_options options = {
-        .ring = world->ring, .journal = world->journal, .ledger = world->ledger, .properties = world->all_properties, .property_count = count,
+        .ring = world->ring, .journal = world->journal, .ledger = world->ledger, .properties = &world->given,
         .sync_us = world->sync_us, .route_limit = 2, .topic_limit = 2, .dead = world->dead, .exit_on_disk_error = !world->degrade,
         .refuse_after_us = world->refuse_after_us, .watchdog_us = world->watchdog_us, .loop_fd = world->loop_fd, .sys = &shipper_sys,
     };

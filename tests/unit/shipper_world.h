@@ -36,6 +36,7 @@ struct world {
     uint64_t dead_limit;
     struct rkb_property properties[LOOSE_PROPERTIES];   /* beside our own; up to the first without a name */
     struct rkb_property all_properties[4 + LOOSE_PROPERTIES];
+    struct rkb_properties given;
 };
 
 /* Around all tests. */

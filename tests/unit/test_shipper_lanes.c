@@ -58,6 +58,11 @@ static bool settled_at_last(struct world *world, uint64_t wanted)
     return all_settled(world, wanted);
 }
 
+static bool rebuilt(struct world *world, uint64_t wanted)
+{
+    return rkb_shipper_figures(world->shipper)->rebuilds_total == wanted;
+}
+
 /* ---- refused ---- */
 
 /* A batch is refused though each of its records alone is not: none is set aside, all arrive, in order. */
@@ -112,6 +117,45 @@ static void test_one_too_large(void **state)
 static void test_one_invalid(void **state)
 {
     refuse_one(*state, RD_KAFKA_RESP_ERR_INVALID_RECORD);
+}
+
+static void put_of_size(struct world *world, size_t size)
+{
+    static const uint8_t value[40000];
+    struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = world->next++, .route = 1, .topic = 1, .value = {value, size}};
+    uint8_t *at = rkb_ring_reserve(world->ring, rkb_record_size(0, 0, size), 0);
+    rkb_ring_commit(world->ring, rkb_record_write(at, &record, rkb_ring_salt(world->ring)));
+    rkb_shipper_wake(world->shipper);
+}
+
+/* Once one was too large, what is larger than all that were taken goes alone from the start: no producer is lost for it. */
+static void test_the_next_too_large(void **state)
+{
+    struct world *world = *state;
+    uint64_t letters[MOST];
+    one_at_a_time(world);
+    world_open(world);
+    world_start(world);
+    world_put(world, 100);
+    world_wait(world, all_settled, 101, "the first deliveries");
+    refuse(world, 2, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    put_of_size(world, 20000);
+    world_wait(world, all_settled, 102, "the first large one");
+    assert_true(rebuilt(world, 1));
+    for (int i = 0; i < 3; i++) {
+        refuse(world, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+        put_of_size(world, 20000 + 100 * (size_t)i);
+        world_wait(world, all_settled, world->next, "the next large one");
+    }
+    assert_true(rebuilt(world, 1));
+    assert_int_equal(dead_letters(world, letters, MOST), 4);
+    put_of_size(world, 19000);                 /* larger than all before, but taken */
+    put_of_size(world, 18000);
+    put_of_size(world, 21000);                 /* and so is this: the limit was raised */
+    put_of_size(world, 30000);
+    world_wait(world, all_settled, world->next, "all to be settled");
+    assert_int_equal(dead_of(world, 1), 4);
+    assert_true(rebuilt(world, 1));
 }
 
 /* The segment in which a record was refused: nobody holds on to it any more. */
@@ -184,15 +228,6 @@ static void test_not_authorised_for_too_long(void **state)
     expect_arrived(world, 21, 40, false);
 }
 
-static void put_too_large(struct world *world)
-{
-    static const uint8_t value[2000];
-    struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = world->next++, .route = 1, .topic = 1, .value = {value, sizeof value}};
-    uint8_t *at = rkb_ring_reserve(world->ring, rkb_record_size(0, 0, sizeof value), 0);
-    rkb_ring_commit(world->ring, rkb_record_write(at, &record, rkb_ring_salt(world->ring)));
-    rkb_shipper_wake(world->shipper);
-}
-
 /* One that librdkafka itself does not take: a dead letter at once. */
 static void test_too_large_for_the_producer(void **state)
 {
@@ -202,7 +237,7 @@ static void test_too_large_for_the_producer(void **state)
     world_open(world);
     world_start(world);
     world_put(world, 10);
-    put_too_large(world);
+    put_of_size(world, 2000);
     world_put(world, 10);
     world_wait(world, all_settled, 22, "all to be settled");
     assert_int_equal(delivered(world), 20);
@@ -224,7 +259,7 @@ static void test_no_room_for_dead_letters(void **state)
     world->dead_limit = 1000;
     world_open(world);
     world_start(world);
-    put_too_large(world);
+    put_of_size(world, 2000);
     world_put(world, 300);
     world_wait(world, second_delivered, 100, "the other topic's deliveries");
     world_wait(world, is_waiting, 1, "the topic that waits");
@@ -273,9 +308,64 @@ static void test_without_a_leader(void **state)
     expect_arrived(world, 1, 10300, true);
 }
 
-static bool rebuilt(struct world *world, uint64_t wanted)
+static bool is_connected(struct world *world, uint64_t wanted)
 {
-    return rkb_shipper_figures(world->shipper)->rebuilds_total == wanted;
+    world_put_mark(world);          /* so that figures are posted */
+    return rkb_shipper_figures(world->shipper)->connected == (wanted == 1);
+}
+
+/* A topic is behind when Kafka goes away: then it goes with the line again, and nothing is sent twice for that. */
+static void test_all_go_on_together(void **state)
+{
+    struct world *world = *state;
+    world->max_size = 8 * MIB;
+    world_open(world);
+    world_start(world);
+    world_put(world, 300);
+    world_wait(world, all_settled, 301, "the first deliveries");
+    world_wait(world, is_connected, 1, "the connection to be known");
+    set_leader(world, 1, -1);
+    uint64_t count = 300;
+    for (int i = 0; i < 8; i++) {
+        world_put(world, 500);
+        count += 500;
+        world_wait(world, first_delivered, count * 2 / 3 - 2, "the topic that moves");
+        world_hurry(SECOND);
+    }
+    world_wait(world, all_taken, world->next, "the journal");
+    assert_int_equal(rd_kafka_mock_broker_set_down(cluster(world), 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+    world_wait(world, is_connected, 0, "the loss to be known");
+    world_put(world, 300);
+    set_leader(world, 1, 1);
+    assert_int_equal(rd_kafka_mock_broker_set_up(cluster(world), 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+    world_wait(world, all_delivered, count + 300, "all deliveries");
+    world_wait(world, all_settled, world->next, "all to be settled");
+    assert_int_equal(delivered(world), count + 300);
+}
+
+/* What was settled before this start is not sent again by the cursor of a topic that is behind either. */
+static void test_settled_and_behind(void **state)
+{
+    struct world *world = *state;
+    world_open(world);
+    world_start(world);
+    world_put(world, 30);
+    world_wait(world, all_settled, 31, "the first deliveries");
+    assert_true(rkb_shipper_stop(world->shipper, NULL));
+    rkb_shipper_free(world->shipper);
+    world->shipper = NULL;
+    set_leader(world, 1, -1);
+    world_put(world, 3000);
+    for (uint64_t sequence = 1503; sequence <= 3030; sequence += 3)
+        settle(world->journal, sequence, sequence);
+    world_start(world);
+    world_wait(world, first_delivered, 2000, "the other topic's deliveries");
+    world_hurry(SECOND);
+    world_put(world, 300);
+    world_wait(world, first_delivered, 2200, "the other topic's deliveries");
+    set_leader(world, 1, 1);
+    world_wait(world, all_settled, 3331, "all to be settled");
+    assert_int_equal(delivered_of(world, 2), (1500 - 30) / 3 + 100);
 }
 
 /* Nothing is reported though records are in flight: the producer is made anew, later and later, until something moves. */
@@ -315,11 +405,14 @@ int main(void)
         TEST(test_innocents),
         TEST(test_one_too_large),
         TEST(test_one_invalid),
+        TEST(test_the_next_too_large),
         TEST(test_not_authorised),
         TEST(test_not_authorised_for_too_long),
         TEST(test_too_large_for_the_producer),
         TEST(test_no_room_for_dead_letters),
         TEST(test_without_a_leader),
+        TEST(test_all_go_on_together),
+        TEST(test_settled_and_behind),
         TEST(test_the_watchdog),
     };
     return cmocka_run_group_tests(tests, kafka_set_up, kafka_tear_down);

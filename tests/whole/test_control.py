@@ -104,8 +104,8 @@ def test_many_and_rude_clients_stand_in_nobody_s_way(one, publisher):
 
 def test_the_socket_s_mode(one, make_bridge, redis, kafka, topic):
     assert stat.S_IMODE(one.socket.stat().st_mode) == 0o660
-    other = make_bridge({"routes": {"r": route(topic, channels=["c"])}, "control": {"socket_mode": "0600"}}, redis=redis,
-                        kafka=kafka.bootstrap).start()
+    other = make_bridge({"routes": {"r": route(topic, channels=["c"])}, "control": {"socket_mode": "0600"},
+                         "redis": {"legacy": {"allow_parallel": "yes"}}}, redis=redis, kafka=kafka.bootstrap).start()
     assert stat.S_IMODE(other.socket.stat().st_mode) == 0o600
 
 
