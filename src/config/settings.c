@@ -44,8 +44,8 @@ const struct rkb_setting rkb_settings[] = {
      .most = HOURS(24),
      .help = "How long SIGTERM waits for Kafka to take what is left; the rest stays in the journal."},
     {.path = "start", .type = RKB_SETTING_WORD, .offset = GLOBAL(start), .initial = "lenient", .words = start_words,
-     .help = "strict: a subscription that Redis's ACL refuses, or another rkbridge on that Redis, at the start ends this one (69); "
-             "lenient: the others run, and another is waited for."},
+     .help = "strict: a subscription that Redis's ACL refuses, or another rkbridge on that Redis, at the start ends this "
+             "one (69); lenient: the others run, and another is waited for."},
 
     {.path = "redis.*.url", .type = RKB_SETTING_URL, .offset = SOURCE(url_text), .required = true,
      .help = "Where this Redis is: redis://[user@]host[:port], rediss:// (TLS) or unix:///path."},

@@ -39,7 +39,8 @@ static void give_up(struct rkb_watch *watch)
 {
     const struct rkb_relay_options *options = &watch->source->relay->options;
     rkb_log(options->log, RKB_LOG_ERROR, watch->source->object, "start_failed",
-            "another bridge is subscribed, and start is strict: ending; stop it, or set start: lenient to wait for its end");
+            "another bridge is subscribed, and start is strict: ending; stop it, or wait for its end with "
+            "start: lenient");
     if (options->refused != NULL)
         options->refused(options->refused_context);
 }
