@@ -3,6 +3,7 @@
 
 #include <openssl/ec.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,13 +26,14 @@ static FILE *open_file(const char *directory, const char *name, const char *end,
     return file;
 }
 
-static EVP_PKEY *new_key(void)
+static EVP_PKEY *new_key(bool rsa)
 {
     EVP_PKEY *key = NULL;
-    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(EVP_PKEY_EC, NULL);
-    need(context != NULL && EVP_PKEY_keygen_init(context) == 1 &&
-             EVP_PKEY_CTX_set_ec_paramgen_curve_nid(context, NID_X9_62_prime256v1) == 1 &&
-             EVP_PKEY_keygen(context, &key) == 1, "a key");
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(rsa ? EVP_PKEY_RSA : EVP_PKEY_EC, NULL);
+    need(context != NULL && EVP_PKEY_keygen_init(context) == 1, "a key");
+    need((rsa ? EVP_PKEY_CTX_set_rsa_keygen_bits(context, 2048)
+              : EVP_PKEY_CTX_set_ec_paramgen_curve_nid(context, NID_X9_62_prime256v1)) == 1, "a key's kind");
+    need(EVP_PKEY_keygen(context, &key) == 1, "a key");
     EVP_PKEY_CTX_free(context);
     return key;
 }
@@ -89,7 +91,7 @@ static void write_files(const char *directory, const struct certificate_wish *wi
 void make_certificate(const char *directory, const struct certificate_wish *wish)
 {
     X509 *certificate = X509_new(), *issuer = certificate;
-    EVP_PKEY *key = new_key(), *signing = key;
+    EVP_PKEY *key = new_key(wish->rsa), *signing = key;
     need(certificate != NULL, "memory");
     if (wish->issuer != NULL)
         read_issuer(directory, wish->issuer, &issuer, &signing);

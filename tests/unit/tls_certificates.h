@@ -14,6 +14,7 @@ struct certificate_wish {
     int from_days, to_days;     /* valid, counted from now */
     bool is_ca;
     const char *password;       /* of the key; NULL: not encrypted */
+    bool rsa;                   /* instead of an elliptic curve */
 };
 
 /* Ends the test where it cannot. */

@@ -5,11 +5,13 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <linux/sockios.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/bytes.h"
 
@@ -77,6 +79,10 @@ static void on_input(struct bufferevent *client, void *arg)
         char text[4096];
         ERR_clear_error();
         int got = SSL_read(peer->ssl, text, sizeof text);
+        if (peer->rules.greeting != NULL && SSL_is_init_finished(peer->ssl)) {
+            SSL_write(peer->ssl, peer->rules.greeting, (int)strlen(peer->rules.greeting));
+            peer->rules.greeting = NULL;
+        }
         flush(peer);
         if (got > 0) {
             rkb_buffer_add(&peer->heard, text, (size_t)got);
@@ -187,6 +193,13 @@ void tls_peer_say(struct tls_peer *peer, const void *data, size_t size)
 {
     need(peer->ssl != NULL && SSL_write(peer->ssl, data, (int)size) == (int)size, "say");
     flush(peer);
+}
+
+bool tls_peer_has_delivered(const struct tls_peer *peer)
+{
+    int unacknowledged = 0;
+    need(ioctl(bufferevent_getfd(peer->client), SIOCOUTQ, &unacknowledged) == 0, "SIOCOUTQ");
+    return unacknowledged == 0 && evbuffer_get_length(bufferevent_get_output(peer->client)) == 0;
 }
 
 size_t tls_peer_waiting(const struct tls_peer *peer)

@@ -16,6 +16,7 @@ struct tls_peer_rules {
     const char *client_ca;      /* clients must show a certificate of this CA */
     int version;                /* the only one spoken; 0: any */
     const char *plain;          /* speaks no TLS but says this; "" says nothing */
+    const char *greeting;       /* said right behind the handshake */
     bool cut;                   /* closes at once */
     bool held;                  /* what it says waits for tls_peer_release */
 };
@@ -32,6 +33,8 @@ void tls_peer_say(struct tls_peer *peer, const void *data, size_t size);
 /* How many bytes wait; sends the first of them. */
 size_t tls_peer_waiting(const struct tls_peer *peer);
 void tls_peer_release(struct tls_peer *peer, size_t size);
+/* All that was sent is in the other end's socket. */
+bool tls_peer_has_delivered(const struct tls_peer *peer);
 /* Closes the client's connection. */
 void tls_peer_cut(struct tls_peer *peer, bool goodbye);
 

@@ -158,15 +158,17 @@ void line_until_bytes(struct line *line, size_t size)
     turn_until(line, NULL, size);
 }
 
-void line_turn(struct line *line, int turns)
+int line_turn(struct line *line, int turns)
 {
+    int rounds = 0;
     const struct timeval little = {0, 2000};
     for (int i = 0; i < turns; i++) {
         bool late = false;
         struct event *timer = evtimer_new(line->base, too_late, &late);
         event_add(timer, &little);
-        while (!late)
+        for (; !late; rounds++)
             event_base_loop(line->base, EVLOOP_ONCE);
         event_free(timer);
     }
+    return rounds;
 }
