@@ -74,26 +74,22 @@ static void check_instance(struct rkb_reading *reading)
 }
 
 /* A setting that is there but empty, as from ${NAME:-}, is as good as none. */
-static void drop_empty(char **text)
+static void drop_empty(const char *path, struct rkb_config_source *source, const char *text)
 {
-    if (*text != NULL && **text == '\0') {
-        free(*text);
-        *text = NULL;
-    }
+    if (text != NULL && *text == '\0')
+        rkb_value_free(rkb_setting_find(path), source);
 }
 
 /* What the url says, where the setting says nothing; both is a mistake. */
 static void take_from_url(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
-                          const char *from_url, char **text)
+                          const char *from_url, const char *text, struct rkb_config_source *source)
 {
+    struct rkb_error error;
     if (from_url[0] == '\0')
         return;
-    if (*text != NULL) {
+    if (text != NULL)
         rkb_reading_mistake(reading, section, path, "given here and in the url");
-        return;
-    }
-    *text = strdup(from_url);
-    if (*text == NULL)
+    else if (!rkb_value_set(rkb_setting_find(path), from_url, source, &error))
         reading->findings.failed = true;
 }
 
@@ -145,18 +141,19 @@ static void check_source(struct rkb_reading *reading, const struct rkb_section *
                          struct rkb_config_source *source)
 {
     struct rkb_error error;
-    drop_empty(&source->user);
-    drop_empty(&source->password);
+    drop_empty("redis.*.user", source, source->user);
+    drop_empty("redis.*.password", source, source->password);
     if (source->url_text != NULL && !rkb_redis_url_parse(source->url_text, &source->url, &error)) {
         rkb_reading_mistake(reading, section, "redis.*.url", "%s", error.text);
     } else {
-        take_from_url(reading, section, "redis.*.user", source->url.user, &source->user);
-        take_from_url(reading, section, "redis.*.password", source->url.password, &source->password);
+        take_from_url(reading, section, "redis.*.user", source->url.user, source->user, source);
+        take_from_url(reading, section, "redis.*.password", source->url.password, source->password, source);
         if (source->url.is_tls)
             check_tls(reading, section, source);
         else if (source->url_text != NULL)
             refuse_tls(reading, section);
     }
+    explicit_bzero(source->url.password, sizeof source->url.password);      /* the vault has it */
     check_password(reading, section, source);
     if (source->reconnect_min > source->reconnect_max)
         rkb_reading_mistake(reading, section, "redis.*.reconnect_max", "less than reconnect_min");

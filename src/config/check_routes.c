@@ -39,7 +39,8 @@ static void add_no_such_source(struct rkb_reading *reading, const struct rkb_sec
     struct rkb_nearest nearest = {0};
     for (size_t i = 0; i < reading->config->source_count; i++)
         rkb_nearest_offer(&nearest, name, reading->config->sources[i].name);
-    rkb_reading_mistake(reading, section, "routes.*.source", "there is no source \"%.64s\" under redis%s%s%s", name,
+    rkb_reading_mistake(reading, section, "routes.*.source", "there is no source \"%s\" under redis%s%s%s",
+                        rkb_value_is_name(name, 64) ? name : "(no name of a source, and not shown)",
                         nearest.name != NULL ? "; did you mean " : "", nearest.name != NULL ? nearest.name : "",
                         nearest.name != NULL ? "?" : "");
 }
@@ -271,7 +272,8 @@ static void check_sources_used(struct rkb_reading *reading)
             used = config->routes[j].source_index == i;
         if (!used)
             rkb_findings_add(&reading->findings, rkb_yaml_place(reading->sources[i].name),
-                             "redis.%.64s: no route reads from it", config->sources[i].name);
+                             "redis.%s: no route reads from it",
+                             rkb_value_is_name(config->sources[i].name, 64) ? config->sources[i].name : "?");
     }
 }
 

@@ -48,9 +48,6 @@ static void free_settings(const char *kind, void *base)
 
 static void free_source(struct rkb_config_source *source)
 {
-    if (source->password != NULL)
-        explicit_bzero(source->password, strlen(source->password));
-    explicit_bzero(&source->url, sizeof source->url);
     free_settings("redis.*.", source);
     free(source->name);
 }

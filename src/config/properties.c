@@ -1,13 +1,14 @@
 /*
  * properties -- see properties.h and, for reading them again, config.h.
  *
- * Promise: a value that is freed is overwritten first, for it may be a secret.
+ * Promise: secrets are in the vault, and what was read to get them is overwritten.
  */
 #include "config/properties.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vault.h"
 #include "config/secret.h"
 
 /* Certificates and keys in PEM are the longest. */
@@ -49,7 +50,9 @@ bool rkb_properties_add(struct rkb_properties *properties, const char *name, con
         return false;
     struct rkb_property *added = &properties->list[properties->count];
     char **place = &properties->files[properties->count];
-    *added = (struct rkb_property){strdup(name), strdup(value)};
+    *added = (struct rkb_property){strdup(name), NULL};
+    if (added->name != NULL)
+        added->value = rkb_kafka_property_secret(name) ? rkb_vault_keep(value) : strdup(value);
     *place = file != NULL ? strdup(file) : NULL;
     properties->count++;    /* counted even where a copy failed: the rest is freed with the list */
     return added->name != NULL && added->value != NULL && (file == NULL || *place != NULL);
@@ -61,18 +64,19 @@ static char *ours(const char *text)
     return (char *)(uintptr_t)text;
 }
 
-static void free_wiped(char *text)
+static void free_property(struct rkb_property *property)
 {
-    if (text != NULL)
-        explicit_bzero(text, strlen(text));
-    free(text);
+    if (property->name != NULL && rkb_kafka_property_secret(property->name))
+        rkb_vault_drop(ours(property->value));
+    else
+        free(ours(property->value));
+    free(ours(property->name));
 }
 
 void rkb_properties_free(struct rkb_properties *properties)
 {
     for (size_t i = 0; i < properties->count; i++) {
-        free(ours(properties->list[i].name));
-        free_wiped(ours(properties->list[i].value));
+        free_property(&properties->list[i]);
         if (properties->files != NULL)
             free(properties->files[i]);
     }
@@ -99,8 +103,13 @@ static char *read_value_file(const char *path, struct rkb_error *error)
 void rkb_property_read(struct rkb_reading *reading, const yaml_node_t *key, const char *name, const yaml_node_t *value,
                        struct rkb_properties *properties)
 {
-    char shown[160], plain[128];
+    char shown[160], plain[128], name_shown[RKB_NAME_SHOWN];
     struct rkb_error error = {0};
+    const char *sayable = rkb_reading_name(name, value, name_shown);
+    if (strcmp(sayable, name) != 0 && strlen(name) <= 120) {
+        rkb_findings_add(&reading->findings, rkb_yaml_place(key), "kafka.properties: %s", sayable);
+        return;
+    }
     size_t size = strlen(name);
     bool from_file = size > 5 && strcmp(name + size - 5, "_file") == 0;
     snprintf(shown, sizeof shown, "kafka.properties.%.120s", name);
@@ -119,7 +128,7 @@ void rkb_property_read(struct rkb_reading *reading, const yaml_node_t *key, cons
     if (!given && !rkb_properties_add(properties, plain, text == NULL ? "" : text, path))
         reading->findings.failed = true;
     if (text != path)
-        free_wiped(text);
+        rkb_wipe_free(text);
     free(path);
 }
 
@@ -136,7 +145,7 @@ static bool read_again(const struct rkb_properties *from, size_t i, struct rkb_p
     bool good = fresh == NULL || rkb_kafka_property_check(property->name, value, error);
     if (good && !rkb_properties_add(out, property->name, value, file))
         good = rkb_fail(error, RKB_NO_MEMORY, "out of memory");
-    free_wiped(fresh);
+    rkb_wipe_free(fresh);
     return good;
 }
 

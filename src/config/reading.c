@@ -7,6 +7,9 @@
 
 #include "config/expand.h"
 
+/* Room for a value from the start: growing would leave a copy of a secret behind. */
+#define EXPECTED 2048
+
 static const struct rkb_place start_of_file = {1, 1};
 
 const yaml_node_t *rkb_reading_node(const struct rkb_section *section, const char *path)
@@ -95,7 +98,7 @@ static char *expand(struct rkb_reading *reading, const yaml_node_t *node, const 
 {
     struct rkb_buffer out = {0};
     struct rkb_piece piece = {0};
-    bool good = true;
+    bool good = rkb_buffer_reserve(&out, EXPECTED) != NULL;
     while (rkb_expand_next(rkb_yaml_text(node), node->data.scalar.length, &piece)) {
         if (piece.mistake != NULL)
             add_bad_piece(reading, node, &piece, shown);
@@ -108,8 +111,24 @@ static char *expand(struct rkb_reading *reading, const yaml_node_t *node, const 
         reading->findings.failed = true;
     if (good && !out.failed)
         return (char *)out.data;
+    if (out.data != NULL)
+        explicit_bzero(out.data, out.capacity);
     rkb_buffer_free(&out);
     return NULL;
+}
+
+const char *rkb_reading_name(const char *name, const yaml_node_t *value, char out[RKB_NAME_SHOWN])
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    size_t size = strspn(name, allowed);
+    bool whole = name[size] == '\0';
+    if (strcmp(name, "<<") == 0)
+        return name;
+    if (whole && rkb_yaml_nothing(value))
+        return "(a name without a value; not shown, it may be a piece of a secret that wants quotes)";
+    snprintf(out, RKB_NAME_SHOWN, "%.*s%s", (int)(size > 120 ? 120 : size), name,
+             whole ? "" : size == 0 ? "(no name, and not shown)" : "... (the rest is no name, and not shown)");
+    return out;
 }
 
 /* {{channel}} without quotes is a mapping whose first name is a mapping. */
@@ -134,8 +153,8 @@ char *rkb_reading_text(struct rkb_reading *reading, const yaml_node_t *node, con
         return NULL;
     }
     if (strcmp((const char *)node->tag, YAML_STR_TAG) != 0) {
-        rkb_findings_add(&reading->findings, place, "%s: the tag %.80s has no meaning here; all values are text", shown,
-                         node->tag);
+        rkb_findings_add(&reading->findings, place,
+                         "%s: a tag has no meaning here, all values are text; put quotes around text that begins with !", shown);
         return NULL;
     }
     if (strlen(rkb_yaml_text(node)) != node->data.scalar.length) {

@@ -45,6 +45,13 @@ void rkb_reading_mistake_at(struct rkb_reading *reading, const struct rkb_sectio
                             size_t offset, const char *text);
 
 /*
+ * What of a name may be said that no table knows: a piece of a secret may have come to stand in its place, as in
+ * {password: a,b} or {password=a: b}. So only what looks like a name, and has a value.
+ */
+#define RKB_NAME_SHOWN 176
+const char *rkb_reading_name(const char *name, const yaml_node_t *value, char out[RKB_NAME_SHOWN]);
+
+/*
  * The scalar's text with ${NAME} replaced, to be freed. NULL where it is no text: not a scalar, a variable that is not
  * set, a NUL in it; that is a mistake then, in which `shown` names the setting and `wanted` what it takes.
  */

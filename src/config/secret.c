@@ -9,7 +9,7 @@ bool rkb_secret_read(const char *path, char *out, size_t size, struct rkb_error 
 {
     size_t length;
     if (path[0] != '/')
-        return rkb_fail(error, RKB_USAGE, "%.200s is not an absolute path", path);
+        return rkb_fail(error, RKB_USAGE, "this is not an absolute path (not shown: it may be the secret itself)");
     if (!rkb_file_read(path, out, size - 1, &length, error))
         return false;
     if (length > 0 && out[length - 1] == '\n')

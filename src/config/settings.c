@@ -47,13 +47,13 @@ const struct rkb_setting rkb_settings[] = {
      .help = "strict: a subscription that Redis's ACL refuses, or another rkbridge on that Redis, at the start ends this "
              "one (69); lenient: the others run, and another is waited for."},
 
-    {.path = "redis.*.url", .type = RKB_SETTING_URL, .offset = SOURCE(url_text), .required = true,
+    {.path = "redis.*.url", .type = RKB_SETTING_URL, .offset = SOURCE(url_text), .required = true, .secret = true,
      .help = "Where this Redis is: redis://[user@]host[:port], rediss:// (TLS) or unix:///path."},
     {.path = "redis.*.user", .type = RKB_SETTING_TEXT, .offset = SOURCE(user),
      .help = "ACL user for AUTH, where the url names none."},
     {.path = "redis.*.password", .type = RKB_SETTING_TEXT, .offset = SOURCE(password), .secret = true,
      .help = "Password for AUTH; better from the environment, as ${NAME}, or by password_file."},
-    {.path = "redis.*.password_file", .type = RKB_SETTING_PATH, .offset = SOURCE(password_file),
+    {.path = "redis.*.password_file", .type = RKB_SETTING_PATH, .offset = SOURCE(password_file), .secret = true,
      .help = "File with the password, read again at each reconnect; one newline at its end does not count."},
     {.path = "redis.*.tls_ca_file", .type = RKB_SETTING_PATH, .offset = SOURCE(tls.ca_file),
      .help = "PEM file of the CAs that may sign the server's certificate, by default this system's; for rediss://."},

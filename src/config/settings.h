@@ -42,7 +42,8 @@ struct rkb_setting {
     const char *initial;        /* default as written in a file; NULL: none */
     int64_t least, most;        /* for sizes, numbers, durations and the durations of sync; most 0: no limit */
     const char *const *words;   /* NULL-terminated; required for RKB_SETTING_WORD */
-    bool required, secret, live;
+    bool required, live;
+    bool secret;                /* a text, kept in the vault (base/vault.h); no mistake repeats it */
     const char *help;           /* one sentence, with unit */
 };
 

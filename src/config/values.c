@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "base/vault.h"
 
 static void *member(const struct rkb_setting *row, void *base)
 {
@@ -163,12 +164,21 @@ static bool set_number(const struct rkb_setting *row, const char *text, int64_t 
     return true;
 }
 
-static bool set_text(const char *text, char **out, struct rkb_error *error)
+static void drop_text(const struct rkb_setting *row, char **text)
 {
-    char *copy = strdup(text);
+    if (row->secret)
+        rkb_vault_drop(*text);
+    else
+        free(*text);
+    *text = NULL;
+}
+
+static bool set_text(const struct rkb_setting *row, const char *text, char **out, struct rkb_error *error)
+{
+    char *copy = row->secret ? rkb_vault_keep(text) : strdup(text);
     if (copy == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "out of memory");
-    free(*out);
+    drop_text(row, out);
     *out = copy;
     return true;
 }
@@ -178,9 +188,11 @@ static bool set_path(const struct rkb_setting *row, const char *text, char **out
     if (text[0] != '/' && (row->words == NULL || find_word(row, text, NULL) < 0)) {
         char wanted[80];
         rkb_value_describe(row, wanted, sizeof wanted);
+        if (row->secret)
+            return rkb_fail(error, RKB_USAGE, "this is not %s (not shown: it may be the secret itself)", wanted);
         return rkb_fail(error, RKB_USAGE, "\"%.80s\" is not %s", text, wanted);
     }
-    return set_text(text, out, error);
+    return set_text(row, text, out, error);
 }
 
 static bool is_host(const char *host)
@@ -204,7 +216,7 @@ static bool is_port(const char *text)
     return digits >= 1 && digits <= 5 && text[digits] == '\0' && strtoul(text, NULL, 10) <= 65535;
 }
 
-static bool set_listen(const char *text, char **out, struct rkb_error *error)
+static bool set_listen(const struct rkb_setting *row, const char *text, char **out, struct rkb_error *error)
 {
     char host[64];
     const char *colon = strrchr(text, ':');
@@ -220,7 +232,7 @@ static bool set_listen(const char *text, char **out, struct rkb_error *error)
                         "\"%.80s\" is not host:port, the host an IPv4 address, "
                         "an IPv6 address in brackets or localhost",
                         text);
-    return set_text(text, out, error);
+    return set_text(row, text, out, error);
 }
 
 bool rkb_value_set(const struct rkb_setting *row, const char *text, void *base, struct rkb_error *error)
@@ -230,14 +242,14 @@ bool rkb_value_set(const struct rkb_setting *row, const char *text, void *base, 
     case RKB_SETTING_TEXT:
         if (row->words != NULL && find_word(row, text, error) < 0)
             return false;
-        return set_text(text, at, error);
+        return set_text(row, text, at, error);
     case RKB_SETTING_TEMPLATE:
     case RKB_SETTING_URL:
-        return set_text(text, at, error);
+        return set_text(row, text, at, error);
     case RKB_SETTING_PATH:
         return set_path(row, text, at, error);
     case RKB_SETTING_LISTEN:
-        return set_listen(text, at, error);
+        return set_listen(row, text, at, error);
     case RKB_SETTING_SIZE:
         return set_size(row, text, at, error);
     case RKB_SETTING_SHARE:
@@ -290,8 +302,7 @@ void rkb_value_free(const struct rkb_setting *row, void *base)
     case RKB_SETTING_PATH:
     case RKB_SETTING_URL:
     case RKB_SETTING_LISTEN:
-        free(*(char **)at);
-        *(char **)at = NULL;
+        drop_text(row, at);
         break;
     case RKB_SETTING_LIST:
         free_texts(at);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vault.h"
 #include "config/nearest.h"
 #include "config/properties.h"
 #include "config/values.h"
@@ -63,7 +64,7 @@ static void read_scalar(struct rkb_reading *reading, const struct rkb_setting *r
     struct rkb_error error;
     if (text != NULL && !rkb_value_set(row, text, base, &error))
         rkb_findings_add(&reading->findings, rkb_yaml_place(node), "%s: %s", shown, error.text);
-    free(text);
+    rkb_wipe_free(text);
 }
 
 /* A text that is a mistake is kept as "", so that texts and items keep the same numbers. */
@@ -138,8 +139,10 @@ static const char *read_name(struct rkb_reading *reading, const yaml_node_pair_t
     ptrdiff_t first = first_of_name(reading, pairs, i);
     if (first == i)
         return name;
+    char shown[RKB_NAME_SHOWN];
     size_t line = rkb_yaml_place(rkb_yaml_node(&reading->yaml, pairs[first].key)).line;
-    rkb_findings_add(&reading->findings, place, "%s%.80s: given twice, first in line %zu", inside, name, line);
+    rkb_findings_add(&reading->findings, place, "%s%s: given twice, first in line %zu", inside,
+                     rkb_reading_name(name, rkb_yaml_node(&reading->yaml, pairs[i].value), shown), line);
     return NULL;
 }
 
@@ -232,8 +235,9 @@ static void offer_known(struct rkb_nearest *nearest, const char *wrong, const ch
 }
 
 static void add_unknown(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key,
-                        const char *name)
+                        const char *name, const yaml_node_t *value)
 {
+    char shown[RKB_NAME_SHOWN];
     struct rkb_nearest nearest = {0};
     char part[64];
     for (size_t i = 0; i < rkb_setting_count; i++)
@@ -243,10 +247,11 @@ static void add_unknown(struct rkb_reading *reading, const struct scope *scope, 
     if (strcmp(name, "<<") == 0)
         rkb_findings_add(&reading->findings, place, "%s<<: merge keys are not read; write the settings out", inside);
     else if (nearest.name != NULL)
-        rkb_findings_add(&reading->findings, place, "%s%.80s: unknown setting; did you mean %s?", inside, name,
-                         nearest.name);
+        rkb_findings_add(&reading->findings, place, "%s%s: unknown setting; did you mean %s?", inside,
+                         rkb_reading_name(name, value, shown), nearest.name);
     else
-        rkb_findings_add(&reading->findings, place, "%s%.80s: unknown setting", inside, name);
+        rkb_findings_add(&reading->findings, place, "%s%s: unknown setting", inside,
+                         rkb_reading_name(name, value, shown));
 }
 
 static void read_known(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key, const char *name,
@@ -258,7 +263,7 @@ static void read_known(struct rkb_reading *reading, const struct scope *scope, c
              name);
     const struct rkb_setting *row = strpbrk(name, ".*") == NULL ? rkb_setting_find(path) : NULL;
     if (row == NULL)
-        add_unknown(reading, scope, key, name);
+        add_unknown(reading, scope, key, name, value);
     else
         read_setting(reading, scope, row, value, shown);
 }
@@ -277,7 +282,7 @@ static void fill_section(struct rkb_reading *reading, const struct scope *scope,
 {
     struct rkb_section *section = scope->section;
     char shown[80];
-    snprintf(shown, sizeof shown, "%s.%.64s", head, name);
+    snprintf(shown, sizeof shown, "%s.%.64s", head, rkb_value_is_name(name, 64) ? name : "?");
     *section = (struct rkb_section){.name = key};
     snprintf(section->shown, sizeof section->shown, "%.78s.", shown);
     check_name(reading, key, shown, name);

@@ -37,9 +37,10 @@ static struct rkb_place place_of_byte(const char *bytes, size_t at)
     return place;
 }
 
-/* Reads until there is no more, or more than RKB_YAML_SIZE. */
+/* Reads until there is no more, or more than RKB_YAML_SIZE. The buffer never grows: that would leave a copy behind. */
 static bool read_all(int fd, struct rkb_buffer *out)
 {
+    (void)rkb_buffer_reserve(out, RKB_YAML_SIZE + 65536 + 1);
     while (out->size <= RKB_YAML_SIZE) {
         uint8_t *at = rkb_buffer_reserve(out, 65536);
         ssize_t got = at == NULL ? -1 : read(fd, at, 65536);
@@ -126,6 +127,29 @@ static void add_syntax(const struct rkb_yaml *yaml, const yaml_parser_t *parser,
                          advice(yaml, parser));
 }
 
+/* What the parser has read holds the file's secrets; its memory goes back to malloc as it is. */
+static void end_parser(yaml_parser_t *parser)
+{
+    explicit_bzero(parser->raw_buffer.start, (size_t)(parser->raw_buffer.end - parser->raw_buffer.start));
+    explicit_bzero(parser->buffer.start, (size_t)(parser->buffer.end - parser->buffer.start));
+    yaml_parser_delete(parser);
+}
+
+static void end_event(yaml_event_t *event)
+{
+    if (event->type == YAML_SCALAR_EVENT)
+        explicit_bzero(event->data.scalar.value, event->data.scalar.length);
+    yaml_event_delete(event);
+}
+
+static void end_document(yaml_document_t *document)
+{
+    for (yaml_node_t *node = document->nodes.start; node < document->nodes.top; node++)
+        if (node->type == YAML_SCALAR_NODE)
+            explicit_bzero(node->data.scalar.value, node->data.scalar.length);
+    yaml_document_delete(document);
+}
+
 static bool start_parser(yaml_parser_t *parser, const struct rkb_yaml *yaml, struct rkb_findings *findings)
 {
     if (!yaml_parser_initialize(parser)) {
@@ -180,9 +204,9 @@ static bool check_shape(const struct rkb_yaml *yaml, struct rkb_findings *findin
             rkb_findings_add(findings, place_of_mark(event.start_mark), "%s", mistake);
         good = mistake == NULL;
         end = event.type == YAML_STREAM_END_EVENT;
-        yaml_event_delete(&event);
+        end_event(&event);
     }
-    yaml_parser_delete(&parser);
+    end_parser(&parser);
     return good;
 }
 
@@ -194,7 +218,7 @@ static bool build(struct rkb_yaml *yaml, struct rkb_findings *findings)
     yaml->loaded = yaml_parser_load(&parser, &yaml->document);
     if (!yaml->loaded)
         add_syntax(yaml, &parser, findings);
-    yaml_parser_delete(&parser);
+    end_parser(&parser);
     return yaml->loaded;
 }
 
@@ -210,7 +234,9 @@ bool rkb_yaml_load(struct rkb_yaml *yaml, const char *path, struct rkb_findings 
 void rkb_yaml_free(struct rkb_yaml *yaml)
 {
     if (yaml->loaded)
-        yaml_document_delete(&yaml->document);
+        end_document(&yaml->document);
+    if (yaml->bytes != NULL)
+        explicit_bzero(yaml->bytes, yaml->size);
     free(yaml->bytes);
     *yaml = (struct rkb_yaml){0};
 }

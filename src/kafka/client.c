@@ -15,6 +15,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/vault.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /*
@@ -128,7 +130,8 @@ static const char *const pointers[] = {
 
 /* A part of a name that makes the value a secret. */
 static const char *const secret_words[] = {
-    "password", "passphrase", "secret", ".pem", "ssl_key", "oauthbearer.config", "kinit.cmd", "jaas",
+    "password", "passphrase", "secret", ".pem", "ssl_key", "oauthbearer.config", "oauthbearer.extensions", "endpoint.url",
+    "kinit.cmd", "jaas",
 };
 
 static bool listed(const char *name, const char *const *names, size_t count)
@@ -139,7 +142,7 @@ static bool listed(const char *name, const char *const *names, size_t count)
     return false;
 }
 
-static bool is_secret(const char *name)
+bool rkb_kafka_property_secret(const char *name)
 {
     for (size_t i = 0; i < COUNT(secret_words); i++)
         if (strcasestr(name, secret_words[i]) != NULL)
@@ -210,7 +213,7 @@ static bool obeys(const rd_kafka_conf_t *conf, const struct rule *rule)
 }
 
 /* Before librdkafka sees the value: it would load a plugin at once. */
-static bool may_be_set(const char *name, const struct rule *rule, struct rkb_error *error)
+static bool may_be_set(const char *name, const char *value, const struct rule *rule, struct rkb_error *error)
 {
     if (listed(name, consumer_only, COUNT(consumer_only)))
         return rkb_fail(error, RKB_USAGE,
@@ -221,18 +224,21 @@ static bool may_be_set(const char *name, const struct rule *rule, struct rkb_err
                         name);
     if (rule != NULL && rule->test == NEVER)
         return rkb_fail(error, RKB_USAGE, "kafka property %s %s", name, rule->reason);
+    if (is_servers(name) && strchr(value, '@') != NULL)     /* it is shown in places, and means nothing to librdkafka */
+        return rkb_fail(error, RKB_USAGE,
+                        "kafka property %s takes no user and no password; sasl.username and sasl.password do", name);
     return true;
 }
 
 static bool apply(rd_kafka_conf_t *conf, const char *name, const char *value, struct rkb_error *error)
 {
     const struct rule *rule = rule_of(name);
-    if (!may_be_set(name, rule, error))
+    if (!may_be_set(name, value, rule, error))
         return false;
     char words[256] = "";
     rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, name, value, words, sizeof words);
     one_line(words);
-    if (result == RD_KAFKA_CONF_INVALID && is_secret(name))
+    if (result == RD_KAFKA_CONF_INVALID && rkb_kafka_property_secret(name))
         return rkb_fail(error, RKB_USAGE,
                         "kafka property %s: librdkafka does not take this value (not shown: a secret)", name);
     if (result != RD_KAFKA_CONF_OK)
@@ -270,11 +276,11 @@ static bool apply_all(rd_kafka_conf_t *conf, const struct rkb_property *properti
     return true;
 }
 
-static bool holds_secret(const char *text, const struct rkb_property *properties, size_t count)
+bool rkb_kafka_holds_secret(const char *text, const struct rkb_property *properties, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (is_secret(properties[i].name) && properties[i].value[0] != '\0' &&
-            strstr(text, properties[i].value) != NULL)
+        if (rkb_kafka_property_secret(properties[i].name) &&
+            rkb_vault_repeats(rkb_slice_text(text), properties[i].value))
             return true;
     return false;
 }
@@ -304,7 +310,7 @@ static bool makes_a_producer(const rd_kafka_conf_t *conf, const struct rkb_prope
     }
     rd_kafka_conf_destroy(copy);
     one_line(words);
-    if (holds_secret(words, properties, count))
+    if (rkb_kafka_holds_secret(words, properties, count))
         return rkb_fail(error, RKB_USAGE, "kafka properties do not go together (why is not shown: it holds a secret)");
     return rkb_fail(error, RKB_USAGE, "kafka properties do not go together: %s", words);
 }

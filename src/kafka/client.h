@@ -22,6 +22,11 @@ struct rkb_property {
  */
 bool rkb_kafka_property_check(const char *name, const char *value, struct rkb_error *error) RKB_MUST_CHECK;
 
+/* Is the value of this property one that nobody may see? */
+bool rkb_kafka_property_secret(const char *name);
+/* Does text (librdkafka's words) repeat one of the secrets among these, or a part of it? */
+bool rkb_kafka_holds_secret(const char *text, const struct rkb_property *properties, size_t count);
+
 /*
  * A configuration for a producer; the caller owns it. NULL and *error where the properties do not go
  * together. Connects to nothing.

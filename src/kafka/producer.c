@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kafka/secrets.h"
+
 /* How long free waits for librdkafka to give back what was purged: rounds of 10 ms. It takes one or two. */
 #define PURGE_ROUNDS 500
 #define PURGE_ROUND_MS 10
@@ -35,6 +37,7 @@ struct rkb_producer {
     size_t queue_records, queue_bytes;
     struct returned *returned;      /* in free: room for all that was open */
     size_t returned_count;
+    struct rkb_secrets secrets;
     bool connected, was_fatal;
     struct rkb_error cause;         /* of was_fatal */
 };
@@ -55,7 +58,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     (void)rk;
     struct rkb_producer *producer = opaque;
     if (producer->returned == NULL)     /* in free it would be about our own purging */
-        producer->events.error(producer->context, (rd_kafka_resp_err_t)code, reason);
+        producer->events.error(producer->context, (rd_kafka_resp_err_t)code, rkb_secrets_without(&producer->secrets, reason));
 }
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
@@ -63,7 +66,7 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     struct rkb_producer *producer = rd_kafka_opaque(rk);
     char line[512];
     snprintf(line, sizeof line, "%s %s", facility, text);
-    producer->events.log(producer->context, level, line);
+    producer->events.log(producer->context, level, rkb_secrets_without(&producer->secrets, line));
 }
 
 /* Of the statistics only the object "brokers" is read: the rest grows with the number of partitions. */
@@ -170,13 +173,15 @@ struct rkb_producer *rkb_producer_new(enum rkb_producer_role role, const struct 
     }
     producer->events = *events;
     producer->context = context;
-    rd_kafka_conf_t *conf = configure(producer, role, properties, count, error);
+    bool kept = rkb_secrets_keep(&producer->secrets, properties, count, error);
+    rd_kafka_conf_t *conf = kept ? configure(producer, role, properties, count, error) : NULL;
     char words[256] = "";
     if (conf != NULL && (producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, words, sizeof words)) == NULL) {
-        rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a producer: %s", words);
+        rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a producer: %s", rkb_secrets_without(&producer->secrets, words));
         rd_kafka_conf_destroy(conf);
     }
     if (producer->rk == NULL) {
+        rkb_secrets_free(&producer->secrets);
         free(producer);
         return NULL;
     }
@@ -215,6 +220,7 @@ void rkb_producer_free(struct rkb_producer *producer)
         producer->events.delivered(producer->context, producer->returned[i].opaque, producer->returned[i].error);
     free(producer->returned);
     free(producer->topics);
+    rkb_secrets_free(&producer->secrets);
     free(producer);
 }
 
@@ -331,7 +337,7 @@ bool rkb_producer_fatal(const struct rkb_producer *producer, struct rkb_error *e
     char words[384] = "";
     rd_kafka_resp_err_t code = rd_kafka_fatal_error(producer->rk, words, sizeof words);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        rkb_fail(error, RKB_REFUSED, "%s: %s", rd_kafka_err2name(code), words);
+        rkb_fail(error, RKB_REFUSED, "%s: %s", rd_kafka_err2name(code), rkb_secrets_without(&producer->secrets, words));
     return code != RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 

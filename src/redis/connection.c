@@ -133,10 +133,14 @@ void rkb_connection_send(struct rkb_connection *connection, int count, const str
         sizes[i] = words[i].size;
     }
     long long size = redisFormatCommandArgv(&command, count, texts, sizes);
-    bool sent = size > 0 ? rkb_transport_write(connection->transport, command, (size_t)size, &error)
-                         : rkb_fail(&error, RKB_NO_MEMORY, "no memory for a command");
-    if (size > 0)
+    bool sent = size <= 0 ? rkb_fail(&error, RKB_NO_MEMORY, "no memory for a command")
+                : connection->state == GREETING
+                    ? rkb_transport_write_secret(connection->transport, command, (size_t)size, &error)
+                    : rkb_transport_write(connection->transport, command, (size_t)size, &error);
+    if (size > 0) {
+        explicit_bzero(command, (size_t)size);      /* it may be AUTH */
         redisFreeCommand(command);
+    }
     if (!sent)
         rkb_connection_fail(connection, &error);
 }

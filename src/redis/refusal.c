@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "base/vault.h"
+
 static const struct {
     const char *begin, *hint;
 } hints[] = {
@@ -69,7 +71,7 @@ void rkb_refusal(struct rkb_error *error, const char *command, struct rkb_slice 
     char text[224];
     const char *hint = find_hint(words);
     words = without_arguments(words);
-    if (secret[0] != '\0' && memmem(words.data, words.size, secret, strlen(secret)) != NULL)
+    if (rkb_vault_repeats(words, secret))
         snprintf(text, sizeof text, "(Redis's words repeat the secret and are not shown)");
     else
         rkb_printable(text, sizeof text, words);

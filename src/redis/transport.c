@@ -480,6 +480,25 @@ bool rkb_transport_is_local(const struct rkb_transport *transport)
     return theirs.ss_family == AF_UNIX || is_loopback(&theirs) || same_host(&ours, &theirs);
 }
 
+static void wipe(const void *data, size_t size, void *context)
+{
+    (void)data;
+    explicit_bzero(context, size);
+    free(context);
+}
+
+bool rkb_transport_write_secret(struct rkb_transport *transport, const void *data, size_t size, struct rkb_error *error)
+{
+    void *copy = transport->stream == NULL ? NULL : malloc(size);
+    if (copy == NULL)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for a command of %zu bytes", size);
+    memcpy(copy, data, size);
+    if (evbuffer_add_reference(bufferevent_get_output(transport->stream), copy, size, wipe, copy) == 0)
+        return true;
+    wipe(copy, size, copy);
+    return rkb_fail(error, RKB_NO_MEMORY, "no memory for a command of %zu bytes", size);
+}
+
 struct rkb_transport *rkb_transport_new(struct event_base *base, const struct rkb_transport_options *options,
                                         struct rkb_guard *guard, const struct rkb_transport_events *events, void *context)
 {

@@ -53,6 +53,9 @@ void rkb_transport_open(struct rkb_transport *transport);
 void rkb_transport_close(struct rkb_transport *transport);
 bool rkb_transport_write(struct rkb_transport *transport, const void *data, size_t size,
                          struct rkb_error *error) RKB_MUST_CHECK;
+/* The same; what it keeps of data until it is sent is overwritten then. */
+bool rkb_transport_write_secret(struct rkb_transport *transport, const void *data, size_t size,
+                                struct rkb_error *error) RKB_MUST_CHECK;
 /* What a deadline of so long (as text) that passed before `opened` waited for, in words, to *error. */
 void rkb_transport_overdue(const struct rkb_transport *transport, const char *time, struct rkb_error *error);
 /* Lasts over close and open. What was read already is still handed on. */
