@@ -123,7 +123,7 @@ static void check_tls(struct rkb_reading *reading, const struct rkb_section *sec
     struct rkb_error error;
     const char *setting;
     char path[64];
-    drop_empty(&source->tls.server_name);
+    drop_empty("redis.*.tls_server_name", source, source->tls.server_name);
     struct rkb_tls_options options = rkb_config_tls(source);
     if (options.certificate_file != NULL && options.key_file == NULL) {
         rkb_reading_mistake(reading, section, "redis.*.tls_certificate_file", "tls_key_file, its key, is missing");

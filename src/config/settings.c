@@ -63,7 +63,7 @@ const struct rkb_setting rkb_settings[] = {
      .help = "PEM file with our certificate and what leads to its CA, where Redis asks for one."},
     {.path = "redis.*.tls_key_file", .type = RKB_SETTING_PATH, .offset = SOURCE(tls.key_file),
      .help = "PEM file with the private key of that certificate."},
-    {.path = "redis.*.tls_key_password_file", .type = RKB_SETTING_PATH, .offset = SOURCE(tls.key_password_file),
+    {.path = "redis.*.tls_key_password_file", .type = RKB_SETTING_PATH, .offset = SOURCE(tls.key_password_file), .secret = true,
      .help = "File with the password of that key, where it is encrypted."},
     {.path = "redis.*.tls_server_name", .type = RKB_SETTING_TEXT, .offset = SOURCE(tls.server_name),
      .help = "Name or address that the server's certificate must be for, by default the url's host."},

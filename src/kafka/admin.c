@@ -53,7 +53,8 @@ static rd_kafka_t *client_new(const struct rkb_property *properties, size_t coun
         rd_kafka_conf_set(conf, "statistics.interval.ms", "0", words, sizeof words) == RD_KAFKA_CONF_OK)
         rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, words, sizeof words);
     if (rk == NULL) {
-        rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a client to look for topics: %s", words);
+        rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a client to look for topics: %s",
+                 rkb_kafka_holds_secret(words, properties, count) ? "(why is not shown: it holds a secret)" : words);
         rd_kafka_conf_destroy(conf);
     }
     return rk;
