@@ -237,6 +237,19 @@ static void dead_letters_are_shown_with_their_reasons(void **state)
     assert_null(strstr(result.out, "\"value\":\"{"));
     free_result(&result);
 
+    /* Moved away, with the lock file beside it, it still reads. */
+    char *away = make_directory();
+    copy_directory(*state, away);
+    char *paths[] = {join(away, "checkpoint"), join(away, "00000000000000000001.seg"), join(away, "00000000000000000005.seg"),
+                     join(away, "00000000000000000015.seg")};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        assert_int_equal(unlink(paths[i]), 0);
+        free(paths[i]);
+    }
+    assert_int_equal(count_files(away, ""), 2);
+    expect("dump", NULL, away, 0, "\"code\":\"MSG_SIZE_TOO_LARGE\"");
+    remove_directory(away);
+
     flip(*state, "dead-letters", 150);
     expect("verify", NULL, *state, 73, "dead-letters at 64: checksum does not hold");
     expect("dump", NULL, *state, 73, "dead-letters at 64: checksum does not hold");

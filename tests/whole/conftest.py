@@ -29,6 +29,14 @@ def pytest_runtest_makereport(item, call):
 FAILED = pytest.StashKey[bool]()
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What this machine could not run is said, whatever else is asked of pytest."""
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.write_line(f"NOT RUN: {report.nodeid}: {reason.removeprefix('Skipped: ').removeprefix('NOT RUN: ')}",
+                                    red=True, bold=True)
+
+
 @pytest.fixture(scope="session")
 def _broker(tmp_path_factory):
     node = broker.Broker(tmp_path_factory.mktemp("kafka"))
