@@ -182,32 +182,70 @@ static bool write_all(struct rkb_dead *dead, int fd, const uint8_t *data, size_t
     return true;
 }
 
-/* Whole from the first moment: made beside, its head written, synced and renamed. */
-static bool make_file(struct rkb_dead *dead, struct rkb_error *error)
+/* The file is these bytes, whole from the first moment: made beside, synced and renamed. */
+static bool put_in_place(struct rkb_dead *dead, const uint8_t *data, size_t size, struct rkb_error *error)
 {
     const struct rkb_sys *sys = dead->sys;
-    struct rkb_segment_head head = {.version = RKB_FORMAT_VERSION, .created_us = sys->realtime_us()};
-    uint8_t bytes[RKB_SEGMENT_HEADER];
     char path[PATH_MAX + 8];
     snprintf(path, sizeof path, "%s.new", dead->path);
     if (sys->unlink(path) != 0 && errno != ENOENT)
         return rkb_fail_errno(error, "dead letters: cannot remove %s", path);
-    if (sys->random(&head.salt, sizeof head.salt) != 0)
-        return rkb_fail_errno(error, "dead letters: no random bytes");
-    memcpy(head.journal_id, dead->id, sizeof head.journal_id);
-    rkb_segment_head_write(bytes, &head);
     int fd = sys->open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     if (fd < 0)
         return rkb_fail_errno(error, "dead letters: cannot make %s", path);
-    if (!write_all(dead, fd, bytes, sizeof bytes, 0) || sys->fdatasync(fd) != 0 || sys->rename(path, dead->path) != 0 ||
+    if (!write_all(dead, fd, data, size, 0) || sys->fdatasync(fd) != 0 || sys->rename(path, dead->path) != 0 ||
         sys->fsync(dead->directory_fd) != 0) {
         rkb_fail_errno(error, "dead letters: cannot make %s and put it in its place", path);
         sys->close(fd);
         return false;
     }
+    if (dead->fd >= 0)
+        sys->close(dead->fd);
     dead->fd = fd;
+    return true;
+}
+
+static bool make_file(struct rkb_dead *dead, struct rkb_error *error)
+{
+    struct rkb_segment_head head = {.version = RKB_FORMAT_VERSION, .created_us = dead->sys->realtime_us()};
+    uint8_t bytes[RKB_SEGMENT_HEADER];
+    if (dead->sys->random(&head.salt, sizeof head.salt) != 0)
+        return rkb_fail_errno(error, "dead letters: no random bytes");
+    memcpy(head.journal_id, dead->id, sizeof head.journal_id);
+    rkb_segment_head_write(bytes, &head);
+    if (!put_in_place(dead, bytes, sizeof bytes, error))
+        return false;
     dead->salt = head.salt;
     return true;
+}
+
+static bool reads_back(const struct rkb_dead *dead, const uint8_t *data, struct rkb_error *error)
+{
+    struct rkb_record letter, message;
+    const char *why = "nothing was written here";
+    size_t at = RKB_SEGMENT_HEADER;
+    while (at < dead->size)
+        if (rkb_dead_next(data, dead->size, dead->salt, &at, &letter, &message, &why) != RKB_PARSE_RECORD)
+            return rkb_fail(error, RKB_DAMAGED, "dead letters: %s at %zu, after a sync that failed: %s", dead->path, at,
+                            why);
+    return true;
+}
+
+/*
+ * After a failed sync the file is not trusted: what was to be synced may count as clean by now. What still reads back goes
+ * into a new one. Where not all does, nothing more is promised: the next start sets the file aside, and the messages, which
+ * no checkpoint has passed, come again.
+ */
+static bool write_anew(struct rkb_dead *dead, struct rkb_error *error)
+{
+    void *data = mmap(NULL, dead->size, PROT_READ, MAP_SHARED, dead->fd, 0);
+    if (data == MAP_FAILED)
+        return rkb_fail_errno(error, "dead letters: cannot map %s", dead->path);
+    bool done = reads_back(dead, data, error) && put_in_place(dead, data, dead->size, error);
+    munmap(data, dead->size);
+    if (done)
+        dead->sync_failed = dead->unsynced = dead->ragged = false;
+    return done;
 }
 
 /* Under a name that nothing has yet: what was set aside before is kept as well. */
@@ -376,9 +414,7 @@ bool rkb_dead_append(struct rkb_dead *dead, const struct rkb_record *record, con
 {
     if (knows(dead, record->sequence))
         return true;
-    if (dead->sync_failed)
-        return rkb_fail(error, RKB_SYSTEM, "dead letters: an earlier sync of %s failed", dead->path);
-    if (!room_for_one(dead, error))
+    if (!room_for_one(dead, error) || (dead->sync_failed && !write_anew(dead, error)))
         return false;
     struct rkb_buffer json = {0};
     write_reason(&json, record->sequence, route, topic, code, reason, now_us);
@@ -399,7 +435,7 @@ bool rkb_dead_append(struct rkb_dead *dead, const struct rkb_record *record, con
 bool rkb_dead_sync(struct rkb_dead *dead, struct rkb_error *error)
 {
     if (dead->sync_failed)
-        return rkb_fail(error, RKB_SYSTEM, "dead letters: an earlier sync of %s failed", dead->path);
+        return write_anew(dead, error);
     if (!dead->unsynced)
         return true;
     if (dead->sys->fdatasync(dead->fd) != 0) {

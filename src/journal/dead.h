@@ -30,12 +30,15 @@ void rkb_dead_close(struct rkb_dead *dead);
 
 /*
  * Appends a message with its reason. One whose number is there already is not appended again: true. RKB_FULL: at the
- * limit, or the disk is full; RKB_SYSTEM: it cannot be written, or an earlier sync failed. Then nothing of it is there.
+ * limit, or the disk is full; RKB_SYSTEM: it cannot be written. Then nothing of it is there, and it may be tried again.
  * It is safe once synced: settle it no earlier in what is to outlive a power loss.
  */
 bool rkb_dead_append(struct rkb_dead *dead, const struct rkb_record *record, const char *route, const char *topic,
                      const char *code, const char *reason, int64_t now_us, struct rkb_error *error) RKB_MUST_CHECK;
-/* Forces to the disk what is not there yet. After a failure nothing more is appended: never retried. */
+/*
+ * Forces to the disk what is not there yet. A sync that failed is not repeated: the next call, or the next append, writes
+ * all into a new file. RKB_DAMAGED where it does not read back for that, in this call and all that follow.
+ */
 bool rkb_dead_sync(struct rkb_dead *dead, struct rkb_error *error) RKB_MUST_CHECK;
 
 struct rkb_dead_figures {
