@@ -183,6 +183,8 @@ class Bridge(Program):
         """Waits till nothing is pending."""
         deadline = time.monotonic() + 30
         while (books := self.stats().get("totals", {})).get("pending") != 0:
+            if not self.running():
+                self.fail(f"ended with {self.child.returncode} before nothing was pending")
             if time.monotonic() > deadline:
                 self.fail(f"has {books['pending']:,} records pending still" if books else "does not answer any more")
             time.sleep(0.05)

@@ -6,6 +6,7 @@ first in the next. Each measurement has a redis-server of its own and a topic of
 
 import dataclasses
 import shutil
+import subprocess
 import time
 
 from programs import CARRIERS, PREFIX, Failed, Program, Redis
@@ -294,6 +295,6 @@ def measure(bench, row, carrier):
         bench.kafka.start()         # a run that failed may have left it stopped
         with Run(bench, row, carrier) as run:
             figures.update(MEASURES[row.kind](run))
-    except (Failed, OSError, RuntimeError) as problem:
-        figures["failed"] = str(problem)
+    except (Failed, OSError, RuntimeError, ValueError, LookupError, subprocess.SubprocessError) as problem:
+        figures["failed"] = f"{problem}" if isinstance(problem, Failed) else f"{type(problem).__name__}: {problem}"
     return figures
