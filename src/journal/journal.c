@@ -201,6 +201,7 @@ void rkb_journal_close(struct rkb_journal *journal)
 {
     if (journal == NULL)
         return;
+    rkb_journal_leave_memory(journal);
     for (size_t i = 0; i < journal->segment_count; i++)
         rkb_segment_free(journal->segments[i]);
     free(journal->segments);

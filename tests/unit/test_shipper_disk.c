@@ -22,8 +22,9 @@ static bool is_segment(int fd)
 {
     char link[64], path[PATH_MAX];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t size = readlink(link, path, sizeof path);
-    return size > 4 && memcmp(path + size - 4, ".seg", 4) == 0;
+    ssize_t size = readlink(link, path, sizeof path - 1);
+    path[size < 0 ? 0 : size] = '\0';
+    return size > 4 && memcmp(path + size - 4, ".seg", 4) == 0 && strstr(path, ".segments/") == NULL;
 }
 
 /* Only the segments' writes: that of a checkpoint would fail sooner or later anyway. */
@@ -110,6 +111,12 @@ static bool checkpoint_is(struct world *world, uint64_t wanted)
     return checkpoint_on_disk(world) == wanted;
 }
 
+static bool loop_was_told_by_now(struct world *world, uint64_t wanted)
+{
+    (void)wanted;
+    return loop_was_told(world);
+}
+
 static bool is_syncing(struct world *world, uint64_t wanted)
 {
     (void)world;
@@ -176,6 +183,112 @@ static void test_a_sync_that_fails_at_the_end(void **state)
     open_again(world);
     assert_int_equal(world->recovery.low, 1);
 }
+
+/* ---- a disk that fails, and the shipper goes on ---- */
+
+/* Without syncs it is a record that shows that the disk takes some again. */
+static bool not_durable(struct world *world, uint64_t wanted)
+{
+    world_hurry(SECOND);
+    if (world->sync_us == RKB_SYNC_NONE)
+        world_put(world, 1);
+    return (rkb_shipper_not_durable(world->shipper) != 0) == (wanted == 1);
+}
+
+/* Each time one more message: what is all settled leaves memory. */
+static bool in_memory(struct world *world, uint64_t wanted)
+{
+    world_put(world, 1);
+    return (rkb_shipper_figures(world->shipper)->journal.memory > 0) == (wanted == 1);
+}
+
+/* Whatever fails, all arrives once and in order; the loop and the ring's page are told from when on it was not durable. */
+static void go_on_and_mend(struct world *world, atomic_bool *failure, int64_t sync_us)
+{
+    world->degrade = true;
+    open_and_start(world, sync_us);
+    world_put(world, 100);
+    world_wait(world, all_settled, 101, "the first deliveries");
+    world_hurry(2 * SECOND);
+    world_put(world, 1);
+    world_wait(world, all_settled, 102, "one more");
+    while (loop_was_told(world)) {
+    }
+    atomic_store(failure, true);
+    world_put(world, 100);
+    world_wait(world, not_durable, 1, "the failure");
+    world_wait(world, loop_was_told_by_now, 0, "the loop to be told");
+    int64_t from_us = rkb_shipper_not_durable(world->shipper);
+    assert_in_range(from_us, 1700000000000000 + 101 * 1000, 1700000000000000 + 104 * 1000);
+    assert_int_equal(rkb_ring_noted_not_durable(world->ring), from_us);
+    world_wait(world, in_memory, 1, "segments in memory");
+    world_put(world, 100);
+    world_wait(world, all_settled, world->next, "deliveries without a disk");
+    atomic_store(failure, false);
+    world_hurry(60 * SECOND);
+    world_put(world, 100);
+    world_wait(world, not_durable, 0, "the disk to be used again");
+    world_wait(world, in_memory, 0, "memory to be freed");
+    assert_int_equal(rkb_ring_noted_not_durable(world->ring), 0);
+    world_put(world, 10);
+    world_wait(world, all_settled, world->next, "the last deliveries");
+    world_wait(world, checkpoint_is, world->next, "the checkpoint");
+    expect_arrived(world, 1, world->next - 1, false);
+    world_close(world);
+    world_open(world);
+    assert_int_equal(world->recovery.low, world->next);
+    assert_int_equal(world->recovery.damaged, 0);
+}
+
+static void test_writes_fail_and_it_goes_on(void **state)
+{
+    go_on_and_mend(*state, &disk.fail_write, SECOND);
+}
+
+static void test_writes_fail_without_syncs(void **state)
+{
+    go_on_and_mend(*state, &disk.fail_write, RKB_SYNC_NONE);
+}
+
+static void test_syncs_fail_and_it_goes_on(void **state)
+{
+    go_on_and_mend(*state, &disk.fail_sync, SECOND);
+}
+
+static void test_syncs_fail_before_sending(void **state)
+{
+    go_on_and_mend(*state, &disk.fail_sync, RKB_SYNC_ALWAYS);
+}
+
+/* Stopped while the disk fails: nothing of what was taken is missing at the next start. */
+static void test_stopped_while_the_disk_fails(void **state)
+{
+    struct world *world = *state;
+    world->degrade = true;
+    open_and_start(world, SECOND);
+    world_put(world, 100);
+    world_wait(world, all_settled, 101, "the first deliveries");
+    rd_kafka_mock_broker_set_down(rkb_mock_cluster(world->mock), 1);
+    atomic_store(&disk.fail_write, true);
+    atomic_store(&disk.fail_sync, true);
+    world_put(world, 100);
+    world_wait(world, not_durable, 1, "the failure");
+    world_wait(world, in_memory, 1, "segments in memory");
+    assert_true(rkb_shipper_stop(world->shipper, NULL));
+    world_drop(world);
+    atomic_store(&disk.fail_write, false);
+    atomic_store(&disk.fail_sync, false);
+    rd_kafka_mock_broker_set_up(rkb_mock_cluster(world->mock), 1);
+    world_open(world);
+    assert_int_equal(world->recovery.next_sequence, world->next);
+    assert_int_equal(world->recovery.damaged, 0);
+    assert_true(rkb_ring_noted_not_durable(world->ring) > 0);
+    world_start(world);
+    world_wait(world, all_settled, world->next, "the others' deliveries");
+    expect_arrived(world, 1, world->next - 1, true);
+}
+
+/* ---- what is no fault of the disk's ---- */
 
 /* A record that no dictionary record explains is damage: nothing may be done with it. */
 static void test_a_route_nobody_knows(void **state)
@@ -280,6 +393,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_failing_sync, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_failing_sync_before_sending, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_sync_that_fails_at_the_end, set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_writes_fail_and_it_goes_on, set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_writes_fail_without_syncs, set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_syncs_fail_and_it_goes_on, set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_syncs_fail_before_sending, set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_stopped_while_the_disk_fails, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_route_nobody_knows, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_the_checkpoint_waits_for_the_sync, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_sync_that_takes_its_time, set_up, world_tear_down),
