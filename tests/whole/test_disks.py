@@ -48,8 +48,8 @@ def test_full_and_room_again(limit, size, settings, on_disk, mounts, redis, make
         publisher.publish(*CHANNELS, count=20)
         return one.totals()["dropped"] > 0
     wait_for("the disk to be full", dropping)
-    stats = one.stats()
-    assert stats["journal"]["full"] and stats["journal"]["limit"] == limit and stats["journal"]["durable"]
+    stats = wait_for("the journal's figures", lambda: one.stats()["journal"]["full"] and one.stats())
+    assert stats["journal"]["limit"] == limit and stats["journal"]["durable"]
     assert stats["journal"]["bytes"] >= 2.5 * 1024 * 1024
     with one.control() as control:
         assert control.ask_text("status").startswith(f"verdict: BAD the journal is full ({limit})")
