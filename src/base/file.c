@@ -9,7 +9,7 @@
 
 static bool refuse_kind(const char *path, mode_t mode, struct rkb_error *error)
 {
-    const char *kind = S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a FIFO" : S_ISSOCK(mode) ? "a socket" : "a device";
+    const char *kind = S_ISDIR(mode) ? "a directory" : S_ISFIFO(mode) ? "a FIFO" : "a device";
     return rkb_fail(error, RKB_USAGE, "%.200s is %s; a regular file is needed", path, kind);
 }
 

@@ -128,7 +128,8 @@ static void check_tls(struct rkb_reading *reading, const struct rkb_section *sec
     if (options.certificate_file != NULL && options.key_file == NULL) {
         rkb_reading_mistake(reading, section, "redis.*.tls_certificate_file", "tls_key_file, its key, is missing");
     } else if (options.certificate_file == NULL && options.key_file != NULL) {
-        rkb_reading_mistake(reading, section, "redis.*.tls_key_file", "tls_certificate_file, its certificate, is missing");
+        rkb_reading_mistake(reading, section, "redis.*.tls_key_file",
+                            "tls_certificate_file, its certificate, is missing");
     } else if (options.key_file == NULL && options.key_password_file != NULL) {
         rkb_reading_mistake(reading, section, "redis.*.tls_key_password_file", "there is no tls_key_file");
     } else if (!rkb_tls_check(&options, &setting, &error)) {

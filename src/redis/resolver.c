@@ -5,11 +5,11 @@
  * must not lose it in the middle of one). A base that lived on would remember failed name servers and try them again by
  * asking for a name of libevent's choice.
  *
- * The search list is ours, and so is putting A and AAAA together. libevent would search for each by itself, and add to a name
- * that has only an IPv4 address the IPv6 address of another one, further down the list.
+ * The search list is ours, and so is putting A and AAAA together. libevent would search for each by itself, and add to a
+ * name that has only an IPv4 address the IPv6 address of another one, further down the list.
  *
- * libevent calls back even for a question that was given up, a turn of the loop later, when the resolver may be gone. So
- * what it calls back on is a small question of its own that points to its resolver, or to nobody any more.
+ * libevent calls back even for a question that was given up, a turn of the loop later, when the resolver may be gone.
+ * So what it calls back on is a small question of its own that points to its resolver, or to nobody any more.
  */
 #include "redis/resolver.h"
 
@@ -78,16 +78,19 @@ static void on_over(evutil_socket_t fd, short what, void *arg)
 /* libevent takes a name server's failure (SERVFAIL) for silence, and asks again or the next. */
 static void explain(int why, char *out, size_t size)
 {
-    const char *words = why == DNS_ERR_NOTEXIST
-                            ? "neither the hosts file nor DNS knows this name; correct it, or wait for it to come back"
-                        : why == DNS_ERR_NODATA    ? "the name has no address"
-                        : why == DNS_ERR_TIMEOUT   ? "no name server answers, or only by failing; look at /etc/resolv.conf"
-                        : why == DNS_ERR_TRUNCATED ? "its addresses do not fit into an answer by UDP; give it fewer"
-                                                   : NULL;
-    if (words != NULL)
-        snprintf(out, size, "%s", words);
-    else
-        snprintf(out, size, "the name server's answer cannot be used: %s", evdns_err_to_string(why));
+    static const struct {
+        int why;
+        const char *words;
+    } known[] = {
+        {DNS_ERR_NOTEXIST, "neither the hosts file nor DNS knows this name; correct it, or wait for it to come back"},
+        {DNS_ERR_NODATA, "the name has no address"},
+        {DNS_ERR_TIMEOUT, "no name server answers, or only by failing; look at /etc/resolv.conf"},
+        {DNS_ERR_TRUNCATED, "its addresses do not fit into an answer by UDP; give it fewer"},
+    };
+    snprintf(out, size, "the name server's answer cannot be used: %s", evdns_err_to_string(why));
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (known[i].why == why)
+            snprintf(out, size, "%s", known[i].words);
 }
 
 static void give_up(struct rkb_resolver *resolver, enum rkb_code code, const char *why)
@@ -107,7 +110,7 @@ static void give(struct rkb_resolver *resolver)
     resolver->answer(resolver->context, all, count, NULL);
 }
 
-/* What could not be found out says more than that there is no address, and that more than that there is no such name. */
+/* What could not be found out says more than that there is no address, and that more than that there is no name. */
 static bool says_more(int why, int than)
 {
     return than == DNS_ERR_NONE || than == DNS_ERR_NOTEXIST || (than == DNS_ERR_NODATA && why != DNS_ERR_NOTEXIST);
@@ -209,8 +212,8 @@ static bool can_be_read(const char *path)
 }
 
 /*
- * resolv.conf's own options come after these. A second is long for a name server, and the owner's deadline is but a few.
- * Letters keep their case: libevent compares case by case when it does not mix them, so it is given small letters.
+ * resolv.conf's own options come after these. A second is long for a name server, and the owner's deadline is but a
+ * few. Letters keep their case: libevent compares case by case when it does not mix them, so it is given small letters.
  */
 static void set_options(struct evdns_base *dns)
 {

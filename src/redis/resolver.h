@@ -1,11 +1,11 @@
 /*
  * resolver -- host names to addresses, without blocking: the hosts file first, then DNS, by libevent's.
  *
- *     ask --> hosts file --none--> as search domains and ndots say, one name after the other: A and AAAA together --> answer
+ *     ask --> hosts file --none--> one name after the other, as search domains and ndots say: A and AAAA --> answer
  *
  * /etc/hosts and /etc/resolv.conf (name servers, search domains, ndots, timeout, attempts) are read anew at each
- * question, so that a bridge that came up before its network, or outlives a change, finds its way. Nothing else that the
- * system may look names up by (nsswitch.conf) is asked. One question at a time. Never: calls back after cancel or free,
+ * question, so that a bridge that came up before its network, or outlives a change, finds its way. Nothing else that
+ * the system may look names up by (nsswitch.conf) is asked. One question at a time. Never: calls back after cancel or free,
  * mixes the addresses of two names.
  */
 #ifndef RKB_REDIS_RESOLVER_H

@@ -87,7 +87,8 @@ struct rkb_tls *rkb_tls_new(const struct rkb_tls_options *options, const char *h
     struct rkb_error why;
     SSL_CTX *context = rkb_tls_context(options, &setting, &why);
     if (context == NULL) {
-        (void)rkb_fail(error, why.code, "%s%s%s", setting != NULL ? setting : "", setting != NULL ? ": " : "", why.text);
+        const char *glue = setting != NULL ? ": " : "";
+        (void)rkb_fail(error, why.code, "%s%s%s", setting != NULL ? setting : "", glue, why.text);
         return NULL;
     }
     struct rkb_tls *tls = calloc(1, sizeof *tls);
@@ -106,13 +107,18 @@ struct rkb_tls *rkb_tls_new(const struct rkb_tls_options *options, const char *h
     return NULL;
 }
 
+/* A record that is not whole. One of which just the head is taken has nothing pending; its state ("read body") tells. */
+static bool has_begun(const SSL *ssl)
+{
+    return SSL_has_pending(ssl) || strcmp(SSL_rstate_string(ssl), "RB") == 0;
+}
+
 /* What a call of OpenSSL's that did not succeed came to. */
 static enum rkb_tls_outcome judge(struct rkb_tls *tls, int result, int number, struct rkb_error *error)
 {
     int why = SSL_get_error(tls->ssl, result);
-    /* A record's head of five bytes that is taken already counts as nothing pending; the state tells. */
     if (why == SSL_ERROR_WANT_READ)
-        return SSL_has_pending(tls->ssl) || strcmp(SSL_rstate_string(tls->ssl), "RB") == 0 ? RKB_TLS_PARTLY : RKB_TLS_DRY;
+        return has_begun(tls->ssl) ? RKB_TLS_PARTLY : RKB_TLS_DRY;
     tls->ended = why != SSL_ERROR_ZERO_RETURN;
     if (tls->certificate.code != RKB_OK)
         *error = tls->certificate;

@@ -5,8 +5,8 @@
  *     plain bytes --> OpenSSL --> outgoing (memory) --> whoever owns the socket sends it
  *
  * Since OpenSSL writes to memory only, it never waits for anything but bytes to read. Promise: TLS 1.2 or newer; the
- * server's certificate is verified, chain, time and name, unless `unverified` says not to. Never: opens a file but through
- * base/file (the system's own CAs excepted), asks a terminal for a password, shows a secret.
+ * server's certificate is verified, chain, time and name, unless `unverified` says not to. Never: opens a file but
+ * through base/file (the system's own CAs excepted), asks a terminal for a password, shows a secret.
  */
 #ifndef RKB_REDIS_TLS_H
 #define RKB_REDIS_TLS_H
@@ -33,8 +33,8 @@ struct rkb_tls *rkb_tls_new(const struct rkb_tls_options *options, const char *h
 void rkb_tls_free(struct rkb_tls *tls);
 
 /*
- * Each of these may leave something in outgoing. DRY: all bytes of the socket are taken and handed on, none is held back
- * in a record that is not whole. PARTLY: nothing more can be had now, but such a record has begun. ENDED: *error says
+ * Each of these may leave something in outgoing. DRY: all bytes of the socket are taken and handed on, none is held
+ * back in a record that is not whole. PARTLY: nothing more can be had now, but such a record has begun. ENDED: *error says
  * why; nothing but goodbye, outgoing and free may follow.
  */
 enum rkb_tls_outcome { RKB_TLS_DONE, RKB_TLS_DRY, RKB_TLS_PARTLY, RKB_TLS_ENDED };

@@ -133,7 +133,7 @@ static bool trust_directory(SSL_CTX *context, const char *path, struct rkb_error
     }
     closedir(directory);
     if (good && count == 0)
-        return rkb_fail(error, RKB_USAGE, "%.200s has no certificate under its hash; run: openssl rehash DIRECTORY", path);
+        return rkb_fail(error, RKB_USAGE, "%.200s has no certificate under its hash; run openssl rehash on it", path);
     return good;
 }
 
@@ -186,7 +186,7 @@ static bool use_key(SSL_CTX *context, const char *path, char *password, const ch
         return rkb_fail(error, RKB_USAGE, "the key in %.200s is encrypted; name its password's file in "
                                           "tls_key_password_file", path);
     if (key == NULL)
-        return rkb_fail(error, RKB_USAGE, none ? "%.200s has no private key in PEM" : "the key in %.200s is damaged", path);
+        return rkb_fail(error, RKB_USAGE, "%.200s %s", path, none ? "has no private key in PEM" : "has a damaged key");
     bool fits = SSL_CTX_use_PrivateKey(context, key) == 1 && SSL_CTX_check_private_key(context) == 1;
     EVP_PKEY_free(key);
     return fits || rkb_fail(error, RKB_USAGE, "the key in %.200s does not belong to the certificate in "
@@ -220,7 +220,8 @@ static bool use_files(SSL_CTX *context, const struct rkb_tls_options *options, c
     if (options->ca_directory != NULL && !trust_directory(context, options->ca_directory, error))
         return false;
     *setting = NULL;
-    if (options->ca_file == NULL && options->ca_directory == NULL && !options->unverified && !trust_system(context, error))
+    bool of_system = options->ca_file == NULL && options->ca_directory == NULL && !options->unverified;
+    if (of_system && !trust_system(context, error))
         return false;
     if (options->certificate_file != NULL && options->key_file != NULL)
         return use_identity(context, options, setting, error);

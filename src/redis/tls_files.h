@@ -1,6 +1,6 @@
 /*
- * tls_files -- what a TLS client needs from files: CAs, our certificate, our key. Read anew for each connection, so that
- * renewed files count.
+ * tls_files -- what a TLS client needs from files: CAs, our certificate, our key. Read anew for each connection, so
+ * that renewed files count.
  */
 #ifndef RKB_REDIS_TLS_FILES_H
 #define RKB_REDIS_TLS_FILES_H

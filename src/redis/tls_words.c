@@ -93,16 +93,16 @@ static void say_time(X509_STORE_CTX *at, bool expired, struct rkb_error *error)
     if (expired)
         rkb_fail(error, RKB_REFUSED, "%s expired on %s: renew it there, or look at this machine's clock", whose, time);
     else
-        rkb_fail(error, RKB_REFUSED, "%s is not valid before %s: look at this machine's clock, or have it made anew", whose,
-                 time);
+        rkb_fail(error, RKB_REFUSED, "%s is not valid before %s: look at this machine's clock, or have it made anew",
+                 whose, time);
 }
 
 static void say_name(X509_STORE_CTX *at, const char *wanted, struct rkb_error *error)
 {
     char names[NAMES_SHOWN * (NAME_SIZE + 2) + 32];
     show_names(X509_STORE_CTX_get_current_cert(at), names, sizeof names);
-    rkb_fail(error, RKB_REFUSED, "its certificate is for %.230s, and not for %.64s: correct the url, or name what it is for in "
-                                 "tls_server_name", names, wanted);
+    rkb_fail(error, RKB_REFUSED, "its certificate is for %.230s, and not for %.64s: correct the url, or name what it is "
+                                 "for in tls_server_name", names, wanted);
 }
 
 static void say_unknown(X509_STORE_CTX *at, bool self_signed, bool system_cas, struct rkb_error *error)
@@ -149,7 +149,7 @@ void rkb_tls_say_certificate(X509_STORE_CTX *at, const char *wanted, bool system
 #define WANTS_ONE "the server asks for a client certificate: give tls_certificate_file and tls_key_file"
 #define REFUSES_OURS "the server refuses our certificate"
 
-/* Reasons of OpenSSL's; those that begin with what the server said come as alerts. with: where we showed a certificate. */
+/* Reasons of OpenSSL's, most of them alerts from the server. with: the words where we showed a certificate. */
 static const struct {
     int reason;
     const char *words, *with;
@@ -157,14 +157,14 @@ static const struct {
     {SSL_R_WRONG_VERSION_NUMBER, NO_TLS, NULL},
     {SSL_R_HTTP_REQUEST, NO_TLS, NULL},
     {SSL_R_UNSUPPORTED_PROTOCOL, "the server knows only TLS older than 1.2: raise it there (tls-protocols)", NULL},
-    {SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "the server takes no version of TLS that we know: 1.2 or newer is needed there "
-                                         "(tls-protocols)", NULL},
+    {SSL_R_TLSV1_ALERT_PROTOCOL_VERSION,
+     "the server takes no version of TLS that we know: 1.2 or newer is needed there (tls-protocols)", NULL},
 #ifdef SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED
     {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, WANTS_ONE, WANTS_ONE},
 #endif
     {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE,
-     "the server refuses the handshake: it may ask for a client certificate (tls_certificate_file, tls_key_file), or take "
-     "none of our ciphers", "the server refuses the handshake: it takes none of our ciphers, or not our certificate"},
+     "the server refuses the handshake: it may ask for a client certificate (tls_certificate_file, tls_key_file), or "
+     "take none of our ciphers", "the server refuses the handshake: it takes none of our ciphers, or not our certificate"},
     {SSL_R_TLSV1_ALERT_UNKNOWN_CA, "the server refuses the handshake: unknown CA",
      REFUSES_OURS ": it does not know its CA (tls-ca-cert-file there)"},
     {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, "the server refuses the handshake: certificate expired",
@@ -172,7 +172,8 @@ static const struct {
     {SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, REFUSES_OURS ": it is revoked", NULL},
     {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, WANTS_ONE, REFUSES_OURS ": it does not like it (bad certificate)"},
     {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, REFUSES_OURS ", and does not say why", NULL},
-    {SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, REFUSES_OURS ": it is not for clients (extended key usage clientAuth)", NULL},
+    {SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE,
+     REFUSES_OURS ": it is not for clients (extended key usage clientAuth)", NULL},
     {SSL_R_TLSV1_UNRECOGNIZED_NAME, "the server knows no such name: correct the url, or give tls_server_name", NULL},
 };
 
@@ -201,7 +202,8 @@ void rkb_tls_say_failure(bool in_handshake, bool has_certificate, int number, st
     const char *reason = ERR_reason_error_string(code);
     bool cut = is_end(code, number) || (code == 0 && (number == ECONNRESET || number == EPIPE));
     if (cut && in_handshake)
-        rkb_fail(error, RKB_PROTOCOL, "the server closed the connection in the handshake: does it speak TLS on this port?");
+        rkb_fail(error, RKB_PROTOCOL,
+                 "the server closed the connection in the handshake: does it speak TLS on this port?");
     else if (is_end(code, number))
         rkb_fail(error, RKB_CLOSED, "Redis closed the connection");
     else if (words != NULL)

@@ -1,11 +1,11 @@
 /*
  * transport -- see transport.h.
  *
- * The bufferevent connects and writes. It does not read: libevent 2.1 reads 4 KiB at a time and asks before each how much
- * there is. An event of ours on the same socket reads into one buffer, up to a budget for one turn of the loop; it is
- * level-triggered, so what is left calls it again. TLS stands between (tls.h, not libevent's, which could not tell when a
- * read began): it reads from the socket by itself, and what it wants sent goes through the bufferevent. What it has
- * taken from the socket and not handed on makes no event, so that a timer goes on with it.
+ * The bufferevent connects and writes. It does not read: libevent 2.1 reads 4 KiB at a time and asks before each how
+ * much there is. An event of ours on the same socket reads into one buffer, up to a budget for one turn of the loop; it
+ * is level-triggered, so what is left calls it again. TLS stands between (tls.h, not libevent's, which could not tell
+ * when a read began): it reads from the socket by itself, and what it wants sent goes through the bufferevent. What it
+ * has taken from the socket and not handed on makes no event, so that a timer goes on with it.
  *
  * A write that fails ends nothing yet: the read that follows hands on what came before, and perhaps why (Redis's
  * words, a TLS alert).
@@ -500,7 +500,8 @@ bool rkb_transport_write_secret(struct rkb_transport *transport, const void *dat
 }
 
 struct rkb_transport *rkb_transport_new(struct event_base *base, const struct rkb_transport_options *options,
-                                        struct rkb_guard *guard, const struct rkb_transport_events *events, void *context)
+                                        struct rkb_guard *guard, const struct rkb_transport_events *events,
+                                        void *context)
 {
     struct rkb_transport *transport = calloc(1, sizeof *transport);
     if (transport == NULL)

@@ -2,6 +2,7 @@
 #include "tls_peer.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
@@ -211,8 +212,12 @@ void tls_peer_release(struct tls_peer *peer, size_t size)
 {
     while (size > 0 && evbuffer_get_length(peer->held) > 0) {
         char data[4096];
-        int got = evbuffer_remove(peer->held, data, size < sizeof data ? size : sizeof data);
-        need(got > 0 && send(bufferevent_getfd(peer->client), data, (size_t)got, 0) == got, "release");
-        size -= (size_t)got;
+        ev_ssize_t got = evbuffer_copyout(peer->held, data, size < sizeof data ? size : sizeof data);
+        ssize_t sent = send(bufferevent_getfd(peer->client), data, (size_t)got, 0);
+        need(sent > 0 || errno == EAGAIN, "release");
+        if (sent <= 0)
+            return;
+        evbuffer_drain(peer->held, (size_t)sent);
+        size -= (size_t)sent;
     }
 }

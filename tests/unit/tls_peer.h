@@ -30,7 +30,7 @@ struct tls_peer_rules *tls_peer_rules(struct tls_peer *peer);
 /* What it was told, decrypted; then "(goodbye)" and "(closed)". */
 const char *tls_peer_heard(struct tls_peer *peer);
 void tls_peer_say(struct tls_peer *peer, const void *data, size_t size);
-/* How many bytes wait; sends the first of them. */
+/* How many bytes wait; sends the first of them, at once, as far as the socket takes them. */
 size_t tls_peer_waiting(const struct tls_peer *peer);
 void tls_peer_release(struct tls_peer *peer, size_t size);
 /* All that was sent is in the other end's socket. */

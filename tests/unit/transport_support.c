@@ -30,6 +30,8 @@ static void on_bytes(void *context, struct rkb_slice bytes, int64_t time_us)
     if (line->pause_in_bytes)
         rkb_transport_pause(line->transport, true);
     line->pause_in_bytes = false;
+    if (line->in_bytes != NULL)
+        line->in_bytes(line, line->argument);
     if (line->close_in_bytes)
         rkb_transport_close(line->transport);
 }
@@ -166,8 +168,10 @@ int line_turn(struct line *line, int turns)
         bool late = false;
         struct event *timer = evtimer_new(line->base, too_late, &late);
         event_add(timer, &little);
-        for (; !late; rounds++)
+        while (!late) {
             event_base_loop(line->base, EVLOOP_ONCE);
+            rounds++;
+        }
         event_free(timer);
     }
     return rounds;

@@ -33,6 +33,8 @@ struct line {
     struct rkb_buffer bytes;            /* what was read */
     int64_t caught_up_us;
     bool pause_in_bytes, close_in_bytes;        /* at the next bytes */
+    void (*in_bytes)(struct line *line, void *argument);        /* at each bytes; NULL: nothing */
+    void *argument;
 };
 
 /* Setup and teardown of every test here. The hosts file knows redis.test as 127.0.0.1; resolv.conf is empty. */
