@@ -52,6 +52,7 @@ struct rkb_connection {
     uint64_t bytes_caught_up;           /* of them, by the last read that took all there was */
     uint64_t id;
     int64_t read_us, caught_up_us;
+    int64_t active_us;                  /* monotonic: of the last byte, either way */
     int64_t held_caught_up_us;          /* what caught_up_us becomes when all that is held is handed on */
     bool paused;
     struct rkb_buffer held;             /* read and not fed; held_from: fed already */
@@ -132,6 +133,7 @@ void rkb_connection_send(struct rkb_connection *connection, int count, const str
         texts[i] = words[i].size > 0 ? (const char *)words[i].data : "";
         sizes[i] = words[i].size;
     }
+    connection->active_us = connection->options.sys->monotonic_us();
     long long size = redisFormatCommandArgv(&command, count, texts, sizes);
     bool sent = size <= 0 ? rkb_fail(&error, RKB_NO_MEMORY, "no memory for a command")
                 : connection->state == GREETING
@@ -386,6 +388,7 @@ static void on_bytes(void *context, struct rkb_slice bytes, int64_t time_us)
 {
     struct rkb_connection *connection = context;
     connection->bytes += bytes.size;
+    connection->active_us = connection->options.sys->monotonic_us();
     if (connection->state == READY && connection->events.bytes != NULL) {
         connection->read_us = time_us;
         connection->events.bytes(connection->context, bytes);
@@ -473,7 +476,7 @@ void rkb_connection_open(struct rkb_connection *connection)
     struct rkb_error error;
     connection->sent = connection->answered = 0;
     connection->ping_open = false;
-    connection->caught_up_us = 0;
+    connection->caught_up_us = connection->active_us = 0;
     connection->bytes_caught_up = connection->bytes;
     connection->id = 0;
     connection->state = CONNECTING;
@@ -493,6 +496,11 @@ uint64_t rkb_connection_bytes(const struct rkb_connection *connection)
 int64_t rkb_connection_caught_up_us(const struct rkb_connection *connection)
 {
     return connection->caught_up_us;
+}
+
+int64_t rkb_connection_active_us(const struct rkb_connection *connection)
+{
+    return connection->active_us;
 }
 
 uint64_t rkb_connection_id(const struct rkb_connection *connection)

@@ -76,6 +76,8 @@ void rkb_connection_pause(struct rkb_connection *connection, bool paused);
 uint64_t rkb_connection_bytes(const struct rkb_connection *connection);         /* read, ever */
 /* Realtime of the last read that took all there was, and all of it was handed on; 0: none since open. */
 int64_t rkb_connection_caught_up_us(const struct rkb_connection *connection);
+/* Monotonic: the last byte that went either way; 0: none since open. */
+int64_t rkb_connection_active_us(const struct rkb_connection *connection);
 /* As rkb_transport_is_local. */
 bool rkb_connection_is_local(const struct rkb_connection *connection);
 /* The number that Redis gave this connection; 0: not asked for, or refused. */

@@ -15,6 +15,7 @@
 #include "redis/backoff.h"
 #include "redis/connection.h"
 #include "redis/guard.h"
+#include "redis/idle.h"
 #include "redis/refusal.h"
 #include "redis/subscriptions.h"
 
@@ -35,7 +36,9 @@ struct rkb_subscriber {
     struct rkb_connection *connection;
     struct event *timer;                /* waiting: to try again; stopping: to have done */
     struct event *again;                /* to ask for what is refused */
-    int64_t refused_again_us;
+    int64_t refused_again_us, heartbeat_us;
+    struct rkb_idle idle;
+    bool paused;
     struct rkb_backoff backoff;
     int64_t healthy_us;
     enum state state;
@@ -111,12 +114,22 @@ static int64_t next_wait(struct rkb_subscriber *subscriber)
     return rkb_backoff_next(&subscriber->backoff, random);
 }
 
-static void on_lost(void *context, const struct rkb_error *error)
+/* Whether it was idleness that ended it, and what to do then. A pause is our own silence. */
+static void look_for_a_proxy(struct rkb_subscriber *subscriber, struct rkb_error *error)
+{
+    int64_t active_us = rkb_connection_active_us(subscriber->connection);
+    if (subscriber->settled && !subscriber->paused && active_us != 0)
+        rkb_idle_ended(&subscriber->idle, subscriber->sys->monotonic_us() - active_us, subscriber->heartbeat_us, error);
+}
+
+static void on_lost(void *context, const struct rkb_error *why)
 {
     struct rkb_subscriber *subscriber = context;
+    struct rkb_error error = *why;
     bool was_stream = subscriber->is_stream;
+    look_for_a_proxy(subscriber, &error);
     int64_t caught_up_us = rkb_connection_caught_up_us(subscriber->connection);
-    snprintf(subscriber->error, sizeof subscriber->error, "%.*s", (int)sizeof subscriber->error - 1, error->text);
+    snprintf(subscriber->error, sizeof subscriber->error, "%.*s", (int)sizeof subscriber->error - 1, error.text);
     if (caught_up_us != 0)
         subscriber->caught_up_us = caught_up_us;
     subscriber->broke_off = rkb_connection_broke_off(subscriber->connection);
@@ -133,7 +146,7 @@ static void on_lost(void *context, const struct rkb_error *error)
     arm(subscriber->timer, wait_us);
     hand_over_batch(subscriber);
     if (alive(subscriber))
-        subscriber->events.lost(subscriber->context, error, was_stream, caught_up_us, wait_us);
+        subscriber->events.lost(subscriber->context, &error, was_stream, caught_up_us, wait_us);
 }
 
 static void lose(struct rkb_subscriber *subscriber, enum rkb_code code, const char *text, struct rkb_slice name)
@@ -392,6 +405,7 @@ void rkb_subscriber_start(struct rkb_subscriber *subscriber)
 
 void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused)
 {
+    subscriber->paused = paused;
     rkb_connection_pause(subscriber->connection, paused);
 }
 
@@ -487,6 +501,7 @@ struct rkb_subscriber *rkb_subscriber_new(struct event_base *base, const struct 
     subscriber->timer = evtimer_new(base, on_timer, subscriber);
     subscriber->again = evtimer_new(base, on_again, subscriber);
     subscriber->refused_again_us = options->refused_again_us;
+    subscriber->heartbeat_us = options->heartbeat_us;
     subscriber->connection = new_connection(base, subscriber, options);
     if (subscriber->user == NULL || subscriber->client_name == NULL || subscriber->timer == NULL ||
         subscriber->again == NULL || subscriber->connection == NULL) {

@@ -342,6 +342,39 @@ static void test_verdict(void **state)
                   "the oldest record has waited 1 h for Kafka; and 1 more");
 }
 
+/* Each refused subscription with its rule; the first ones in words, all that are known in a table. */
+static void test_refused_subscriptions(void **state)
+{
+    (void)state;
+    static const struct rkb_refused_snapshot refused[] = {
+        {"legacy", "users", "channel user_created", "ACL SETUSER bridge &user_created"},
+        {"legacy", "users", "pattern user.*", "ACL SETUSER bridge +psubscribe"},
+    };
+    struct rkb_source_snapshot source = sample_sources[0];
+    struct rkb_snapshot snapshot = sample_snapshot();
+    source.subscribed = 1;
+    source.refused = 2;
+    snapshot.ready = false;
+    snapshot.sources = &source;
+    snapshot.refused = refused;
+    snapshot.refused_count = 2;
+    check_verdict(&snapshot, RKB_VERDICT_WARN,
+                  "route users of source legacy gets nothing from channel user_created, Redis's ACL refuses it: "
+                  "ACL SETUSER bridge &user_created; route users of source legacy gets nothing from pattern user.*, Redis's ACL "
+                  "refuses it: ACL SETUSER bridge +psubscribe");
+    struct rkb_buffer out = show(rkb_status_write, RKB_OUTPUT_TEXT, &snapshot);
+    check_line(&out, "  legacy  users  channel user_created  ACL SETUSER bridge &user_created");
+    check_line(&out, "  legacy  users  pattern user.*        ACL SETUSER bridge +psubscribe");
+    rkb_buffer_free(&out);
+    source.refused = 30;
+    source.wanted = 31;
+    struct rkb_buffer why = {0};
+    assert_int_equal(rkb_verdict(&snapshot, &why), RKB_VERDICT_WARN);
+    rkb_buffer_add(&why, "", 1);
+    assert_non_null(strstr((const char *)why.data, "; and 27 more"));
+    rkb_buffer_free(&why);
+}
+
 static void test_status(void **state)
 {
     (void)state;
@@ -359,7 +392,7 @@ static void test_status(void **state)
     struct rkb_buffer out = show(rkb_status_write, RKB_OUTPUT_TEXT, &snapshot);
     assert_int_equal(strncmp((char *)out.data, "verdict: OK all is well\ninstance: shop-sidecar\n", 46), 0);
     check_line(&out, "uptime: 2 h 2 min");
-    check_line(&out, "  legacy  yes                 3       3           41    42  44 B  redis://127.0.0.1:6379  was closed");
+    check_line(&out, "  legacy  yes                 3       3        0           41    42  44 B  redis://127.0.0.1:6379  was closed");
     check_line(&out, "  users         user_activity       15         80        5");
     check_line(&out, "earlier_gaps: 3");
     assert_null(strstr((char *)out.data, "  202  "));
@@ -391,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_routes),
         cmocka_unit_test(test_books),
         cmocka_unit_test(test_verdict),
+        cmocka_unit_test(test_refused_subscriptions),
         cmocka_unit_test(test_status),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -316,6 +316,29 @@ static void a_cut_while_subscribed_tells_all(void **state)
     assert_int_equal(figures(test).connections_total, 2);
 }
 
+/* Closed again and again after the same silence: somebody in between does that, and it is said. Traffic in between is none. */
+static void names_a_proxy_that_closes_idle_connections(void **state)
+{
+    struct test *test = *state;
+    monotonic_now += SECOND;
+    begin(test);
+    for (int i = 0; i < 3; i++) {
+        until(test, "subscribed\n", i + 1);
+        monotonic_now += 60 * SECOND;
+        fake_redis_cut(test->fake);
+        until(test, "lost stream\n", i + 1);
+        assert_int_equal(strstr(test->lost.text, "after about 1 min without a byte") != NULL, i > 0);
+        assert_int_equal(strstr(figures(test).error, "set heartbeat, now 20 s") != NULL, i > 0);
+    }
+    until(test, "subscribed\n", 4);
+    monotonic_now += 60 * SECOND;
+    fake_redis_publish(test->fake, NULL, "users", "busy");
+    until(test, "message users busy\n", 1);
+    fake_redis_cut(test->fake);
+    until(test, "lost stream\n", 4);
+    assert_string_equal(test->lost.text, "Redis closed the connection");
+}
+
 static void garbage_ends_the_connection(void **state)
 {
     struct test *test = *state;
@@ -382,6 +405,7 @@ int main(void)
         TEST(a_mute_redis_is_given_up),
         TEST(comes_back_from_a_cut_anywhere),
         TEST(a_cut_while_subscribed_tells_all),
+        TEST(names_a_proxy_that_closes_idle_connections),
         TEST(garbage_ends_the_connection),
         TEST(messages_before_the_login_end_the_connection),
         TEST(what_nobody_asked_for_ends_the_connection),
