@@ -50,7 +50,7 @@ def strict_kafka(tmp_path_factory):
     node = broker.Broker(tmp_path_factory.mktemp("strict"), {
         "listener.security.protocol.map": "PLAIN:PLAINTEXT,PROXIED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
         "auto.create.topics.enable": "true",
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
         "super.users": "User:ANONYMOUS",
         "listener.name.proxied.sasl.enabled.mechanisms": "PLAIN",
         "listener.name.proxied.plain.sasl.jaas.config": f'{module} user_bridge="right";',
