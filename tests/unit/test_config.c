@@ -1,6 +1,7 @@
 /* What a file becomes: defaults, each type, the environment, aliases, secrets, a whole file as a user writes it. */
 #include "config_files.h"
 
+#include "config/properties.h"
 #include "config/settings.h"
 #include "message/template.h"
 
@@ -219,6 +220,51 @@ static void properties(void **state)
     files_remove(&files, "secret");
 }
 
+static void topics_of_routes(void **state)
+{
+    (void)state;
+    struct rkb_config *config = read_good(&files,
+        "kafka: {create_topics: yes, properties: {bootstrap.servers: h}}\n"
+        "routes:\n"
+        "  one: {source: legacy, channels: a, topic: t, partitions: 3, topic_config: {cleanup.policy: compact, retention.ms: 7}}\n"
+        "  two: {source: legacy, channels: b, topic: t, topic_config: {retention.ms: 7, cleanup.policy: compact}}\n"
+        "  three: {source: legacy, channels: c, topic: t, replication: 2, partitions: 3}\n"
+        "  four: {source: legacy, channels: d, topic: u, replication: 1, partitions: default, topic_config: {}}\n");
+    assert_int_equal(config->kafka.create_topics, 1);
+    assert_int_equal(config->routes[0].partitions, 3);
+    assert_int_equal(config->routes[0].replication, -1);
+    assert_int_equal(config->routes[0].topic_config.count, 2);
+    assert_string_equal(config->routes[0].topic_config.list[1].name, "retention.ms");
+    assert_string_equal(config->routes[0].topic_config.list[1].value, "7");
+    assert_int_equal(config->routes[1].partitions, -1);
+    assert_int_equal(config->routes[2].replication, 2);
+    assert_int_equal(config->routes[3].partitions, -1);
+    assert_int_equal(config->routes[3].topic_config.count, 0);
+    rkb_config_free(config);
+}
+
+static const char *auto_create(struct rkb_config *config)
+{
+    return rkb_property_find(&config->kafka.properties, "allow.auto.create.topics");
+}
+
+/* The brokers' own way of making topics is not to come first, unless the user wants it. */
+static void create_topics_is_not_the_brokers_(void **state)
+{
+    (void)state;
+    struct rkb_config *config = read_good(&files, "");
+    assert_int_equal(config->kafka.create_topics, 0);
+    assert_null(auto_create(config));
+    rkb_config_free(config);
+    config = read_good(&files, "kafka: {create_topics: yes, properties: {bootstrap.servers: h}}\n");
+    assert_string_equal(auto_create(config), "false");
+    rkb_config_free(config);
+    config = read_good(&files,
+                       "kafka: {create_topics: yes, properties: {bootstrap.servers: h, allow.auto.create.topics: true}}\n");
+    assert_string_equal(auto_create(config), "true");
+    rkb_config_free(config);
+}
+
 static void user_and_password_of_url(void **state)
 {
     (void)state;
@@ -342,6 +388,8 @@ int main(void)
         cmocka_unit_test(byte_order_mark),
         cmocka_unit_test(embedded),
         cmocka_unit_test(properties),
+        cmocka_unit_test(topics_of_routes),
+        cmocka_unit_test(create_topics_is_not_the_brokers_),
         cmocka_unit_test(user_and_password_of_url),
         cmocka_unit_test(password_file),
         cmocka_unit_test(no_password),

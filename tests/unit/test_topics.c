@@ -1,0 +1,336 @@
+/*
+ * Which topics are ready, missing, told: with a mock cluster, which knows nothing of creating topics by request. It makes each
+ * topic that it is asked for, whatever the asker allows; so one that is missing is one for which it is told to say so.
+ *
+ * Nothing is measured by time; a wait that lasts PATIENCE_S has failed.
+ */
+#include "config_files.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+#include "daemon/topics.h"
+#include "kafka/mock.h"
+
+#define PATIENCE_S 30
+
+struct world {
+    struct files files;
+    struct rkb_mock *mock;
+    struct rkb_config *config;
+    struct rkb_log *log;
+    FILE *lines;
+    struct rkb_topics *topics;
+    atomic_int changes;
+};
+
+static void on_changed(void *context)
+{
+    struct world *world = context;
+    atomic_fetch_add(&world->changes, 1);
+}
+
+/* The routes with a mock cluster; text is all of the config but the brokers. */
+static struct world *world_new(const char *kafka, const char *routes)
+{
+    struct world *world = calloc(1, sizeof *world);
+    struct rkb_error error;
+    char text[2000];
+    assert_non_null(world);
+    files_make(&world->files);
+    world->mock = rkb_mock_start(&error);
+    assert_non_null(world->mock);
+    snprintf(text, sizeof text, "kafka: {properties: {bootstrap.servers: '%s', reconnect.backoff.max.ms: 100}%s}\nroutes: {%s}\n",
+             rkb_mock_bootstrap(world->mock), kafka, routes);
+    world->config = read_good(&world->files, text);
+    world->lines = tmpfile();
+    assert_non_null(world->lines);
+    world->log = rkb_log_new(fileno(world->lines), RKB_LOG_INFO, RKB_LOG_TEXT, &error);
+    assert_non_null(world->log);
+    return world;
+}
+
+static void make(struct world *world, bool embedded)
+{
+    struct rkb_topics_options options = {
+        .config = world->config, .properties = &world->config->kafka.properties, .embedded = embedded, .log = world->log,
+        .answer_ms = 200, .again_ms = 50};
+    struct rkb_error error;
+    world->topics = rkb_topics_new(&options, &error);
+    assert_non_null(world->topics);
+}
+
+static void start(struct world *world)
+{
+    struct rkb_error error;
+    make(world, false);
+    assert_true(rkb_topics_start(world->topics, on_changed, world, &error));
+}
+
+/* Ends all and returns the log's lines, to be freed. */
+static char *world_end(struct world *world)
+{
+    rkb_topics_free(world->topics);
+    rkb_log_free(world->log, 10000);
+    char *lines = calloc(1, 65536);
+    assert_non_null(lines);
+    rewind(world->lines);
+    assert_true(fread(lines, 1, 65535, world->lines) < 65535);
+    fclose(world->lines);
+    rkb_config_free(world->config);
+    rkb_mock_stop(world->mock);
+    files_drop(&world->files);
+    free(world);
+    return lines;
+}
+
+static int times(const char *lines, const char *words)
+{
+    int count = 0;
+    for (const char *at = lines; (at = strstr(at, words)) != NULL; at += strlen(words))
+        count++;
+    return count;
+}
+
+/* So many lines, one of them with these words too. */
+static void expect_told(const char *lines, const char *event, int count, const char *words)
+{
+    if (times(lines, event) != count || strstr(lines, words) == NULL)
+        fail_msg("not %d of \"%s\" with \"%s\":\n%s", count, event, words, lines);
+}
+
+static void rest(void)
+{
+    nanosleep(&(struct timespec){0, 2000000}, NULL);
+}
+
+static void wait_ready(const struct world *world, const char *topic)
+{
+    time_t end = time(NULL) + PATIENCE_S;
+    while (!rkb_topics_ready(world->topics, topic)) {
+        assert_true(time(NULL) < end);
+        rest();
+    }
+}
+
+static void wait_missing(const struct world *world, size_t wanted)
+{
+    char names[100];
+    time_t end = time(NULL) + PATIENCE_S;
+    while (rkb_topics_missing(world->topics, names, sizeof names) != wanted) {
+        assert_true(time(NULL) < end);
+        rest();
+    }
+}
+
+/* What stands in the log so far, until these words do. */
+static void wait_told(const struct world *world, const char *words)
+{
+    char lines[16384];
+    time_t end = time(NULL) + PATIENCE_S;
+    for (;;) {
+        ssize_t size = pread(fileno(world->lines), lines, sizeof lines - 1, 0);
+        assert_true(size >= 0);
+        lines[size] = '\0';
+        if (strstr(lines, words) != NULL)
+            return;
+        if (time(NULL) >= end)
+            fail_msg("never \"%s\" in:\n%s", words, lines);
+        rest();
+    }
+}
+
+static void make_topic(struct world *world, const char *name, int partitions)
+{
+    struct rkb_error error;
+    assert_true(rkb_mock_topic(world->mock, name, partitions, &error));
+}
+
+static void make_error(struct world *world, const char *name, rd_kafka_resp_err_t code)
+{
+    make_topic(world, name, 4);
+    rd_kafka_mock_topic_set_error(rkb_mock_cluster(world->mock), name, code);
+}
+
+static void make_missing(struct world *world, const char *name)
+{
+    make_error(world, name, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+}
+
+#define A "a: {source: legacy, channels: a, topic: one}"
+#define B "b: {source: legacy, channels: b, topic: two, partitions: 3}"
+#define CREATE ", create_topics: yes"
+
+static void without_create_all_are_ready(void **state)
+{
+    (void)state;
+    struct world *world = world_new("", A ", " B);
+    make(world, false);
+    assert_true(rkb_topics_ready(world->topics, "one"));
+    assert_true(rkb_topics_ready(world->topics, "two"));
+    assert_true(rkb_topics_ready(world->topics, "of no route"));
+    assert_true(rkb_topics_ready(NULL, "one"));
+    free(world_end(world));
+}
+
+static void missing_then_found(void **state)
+{
+    (void)state;
+    char names[100];
+    struct world *world = world_new("", A ", " B);
+    make_missing(world, "one");
+    make_missing(world, "two");
+    start(world);
+    wait_missing(world, 2);
+    assert_int_equal(rkb_topics_missing(world->topics, names, sizeof names), 2);
+    assert_string_equal(names, "one, two");
+    wait_told(world, "route b writes");
+    make_error(world, "one", RD_KAFKA_RESP_ERR_NO_ERROR);
+    wait_missing(world, 1);
+    make_error(world, "two", RD_KAFKA_RESP_ERR_NO_ERROR);
+    wait_missing(world, 0);
+    assert_int_equal(rkb_topics_missing(world->topics, names, sizeof names), 0);
+    assert_string_equal(names, "");
+    wait_told(world, "has 4 partitions");
+    char *lines = world_end(world);
+    expect_told(lines, "event=topic_missing", 2, "topic[one]: Kafka has no such topic, to which the route a writes; unless");
+    expect_told(lines, "event=topic_found", 2, "topic[two]: it is there now");
+    expect_told(lines, "event=topic_differs", 1, "topic[two]: it has 4 partitions and the route b asks for 3");
+    free(lines);
+}
+
+static void names_for_which_there_is_no_room(void **state)
+{
+    (void)state;
+    char names[40], none[21];
+    struct world *world = world_new("", A ", " B ", c: {source: legacy, channels: c, topic: a_long_name}");
+    make_missing(world, "one");
+    make_missing(world, "two");
+    make_missing(world, "a_long_name");
+    start(world);
+    wait_missing(world, 3);
+    assert_int_equal(rkb_topics_missing(world->topics, names, sizeof names), 3);
+    assert_string_equal(names, "one, two and 1 more");
+    assert_int_equal(rkb_topics_missing(world->topics, none, sizeof none), 3);
+    assert_string_equal(none, "3 more");
+    free(world_end(world));
+}
+
+static void there_is_ready_at_once_and_told_nothing(void **state)
+{
+    (void)state;
+    struct world *world = world_new(CREATE, A);
+    make_topic(world, "one", 4);
+    make(world, false);
+    assert_false(rkb_topics_ready(world->topics, "one"));
+    assert_true(rkb_topics_ready(world->topics, "of no route"));
+    struct rkb_error error;
+    assert_true(rkb_topics_start(world->topics, on_changed, world, &error));
+    wait_ready(world, "one");
+    wait_told(world, "its settings are not known, and not needed");
+    assert_int_equal(atomic_load(&world->changes), 1);
+    char *lines = world_end(world);
+    assert_int_equal(times(lines, "event="), 0);
+    free(lines);
+}
+
+/* Kafka answers, but not this request: given up, told once, tried again; the topic that is there does not wait for it. */
+static void not_created(void **state)
+{
+    (void)state;
+    struct world *world = world_new(CREATE, B ", " A);
+    make_topic(world, "one", 4);
+    make_missing(world, "two");
+    start(world);
+    wait_ready(world, "one");
+    wait_ready(world, "two");
+    wait_missing(world, 1);
+    assert_int_equal(atomic_load(&world->changes), 2);
+    make_error(world, "two", RD_KAFKA_RESP_ERR_NO_ERROR);
+    wait_told(world, "event=topic_differs");
+    char *lines = world_end(world);
+    expect_told(lines, "event=topic_not_created", 1, "topic[two]: it is missing, and Kafka does not create it for the route b: ");
+    expect_told(lines, "event=topic_found", 1, "topic[two]: it is there now");
+    free(lines);
+}
+
+static void hidden(void **state)
+{
+    (void)state;
+    struct world *world = world_new(CREATE, A ", " B);
+    make_topic(world, "two", 3);
+    make_error(world, "one", RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    start(world);
+    wait_ready(world, "one");
+    wait_missing(world, 0);
+    make_error(world, "one", RD_KAFKA_RESP_ERR_NO_ERROR);
+    wait_told(world, "event=topic_found");
+    char *lines = world_end(world);
+    expect_told(lines, "event=topic_hidden", 1, "the route a waits in the journal");
+    assert_int_equal(times(lines, "event=topic_not_created"), 0);
+    free(lines);
+}
+
+static void kafka_away(void **state)
+{
+    (void)state;
+    struct world *world = world_new(CREATE, A);
+    make_topic(world, "one", 4);
+    rd_kafka_mock_broker_set_down(rkb_mock_cluster(world->mock), 1);
+    start(world);
+    for (int i = 0; i < 100; i++) {
+        assert_false(rkb_topics_ready(world->topics, "one"));
+        rest();
+    }
+    rd_kafka_mock_broker_set_up(rkb_mock_cluster(world->mock), 1);
+    wait_ready(world, "one");
+    free(world_end(world));
+}
+
+/* Asked to end while Kafka is away, and while a topic is being created. */
+static void ends_while_it_waits(void **state)
+{
+    (void)state;
+    struct world *world = world_new(CREATE, A);
+    rd_kafka_mock_broker_set_down(rkb_mock_cluster(world->mock), 1);
+    start(world);
+    rkb_topics_quit(world->topics);
+    char *lines = world_end(world);
+    assert_int_equal(times(lines, "event="), 0);
+    free(lines);
+    world = world_new(CREATE, A);
+    make_missing(world, "one");
+    start(world);
+    wait_missing(world, 1);
+    rkb_topics_quit(world->topics);
+    free(world_end(world));
+}
+
+static void embedded(void **state)
+{
+    (void)state;
+    struct world *world = world_new(CREATE, A);
+    struct rkb_error error;
+    make(world, true);
+    assert_true(rkb_topics_ready(world->topics, "one"));
+    assert_true(rkb_topics_start(world->topics, on_changed, world, &error));
+    char *lines = world_end(world);
+    assert_string_equal(lines, "");
+    free(lines);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_create_all_are_ready),
+        cmocka_unit_test(missing_then_found),
+        cmocka_unit_test(names_for_which_there_is_no_room),
+        cmocka_unit_test(there_is_ready_at_once_and_told_nothing),
+        cmocka_unit_test(not_created),
+        cmocka_unit_test(hidden),
+        cmocka_unit_test(kafka_away),
+        cmocka_unit_test(ends_while_it_waits),
+        cmocka_unit_test(embedded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
