@@ -186,6 +186,29 @@ static void occupy_standard_descriptors(void)
             (void)!open("/dev/null", O_RDONLY);
 }
 
+/*
+ * A page of a mapped file cannot be read: an I/O error, or somebody cut the file. Whatever thread it is, nothing can be
+ * done with it but to say so; the next start tells what is lost.
+ */
+static void on_unreadable_page(int number)
+{
+    static const char words[] =
+        "rkbridge: a part of the journal (or of the ring) that is mapped cannot be read: an I/O error, or its file was cut; ending, "
+        "the next start goes on from what reads back event=promise_broken\n";
+    (void)number;
+    ssize_t said = write(STDERR_FILENO, words, sizeof words - 1);
+    (void)said;
+    _exit(RKB_EXIT_BROKEN);
+}
+
+static void set_signals(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, unreadable = {.sa_handler = on_unreadable_page};
+    sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);      /* a limit on file sizes is met as EFBIG */
+    sigaction(SIGBUS, &unreadable, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
@@ -193,9 +216,7 @@ int main(int argc, char **argv)
     int code = read_arguments(argc, argv, &arguments);
     if (code >= 0)
         return code;
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigaction(SIGPIPE, &ignore, NULL);
-    sigaction(SIGXFSZ, &ignore, NULL);      /* a limit on file sizes is met as EFBIG */
+    set_signals();
     struct rkb_config *config = read_config(&arguments);
     if (config == NULL)
         return RKB_EXIT_USAGE;

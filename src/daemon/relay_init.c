@@ -267,6 +267,7 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
         if (!store->recovery.fresh)
             open_restart_gap(&relay->sources[i]);
     }
+    rkb_ring_note_not_durable(relay->ring, 0);      /* the gaps say it now */
     return true;
 }
 

@@ -109,11 +109,6 @@ static void follow_journal(struct rkb_shipper *shipper)
     }
 }
 
-void rkb_shipper_read_failed(struct rkb_shipper *shipper, const struct rkb_error *error)
-{
-    rkb_shipper_fail(shipper, error);
-}
-
 /* ---- from the ring to the journal ---- */
 
 static void say_full(struct rkb_shipper *shipper, bool full, const struct rkb_error *error)

@@ -112,11 +112,6 @@ size_t rkb_shipper_take(struct rkb_shipper *shipper);
 bool rkb_shipper_sync_now(struct rkb_shipper *shipper);
 /* Starts and finishes sync jobs, writes the checkpoint, makes the next segment, as they are due. */
 void rkb_shipper_keep(struct rkb_shipper *shipper);
-/*
- * A record in the journal does not read back (a cursor's DAMAGED or FAILED): its route is not known, so the books could
- * not say what became of it. Whatever on_disk_error says, that is the end; the next start's recovery tells of the damage.
- */
-void rkb_shipper_read_failed(struct rkb_shipper *shipper, const struct rkb_error *error);
 /* The last sync and checkpoint, waiting for the disk. */
 void rkb_shipper_keep_last(struct rkb_shipper *shipper);
 

@@ -136,6 +136,60 @@ static void test_dropping_left_open(void **state)
     assert_int_equal(balance(world)->totals.recovered, pending);
 }
 
+/* The disk fails, works, fails again: what is read meanwhile is said not to be durable, from when to when. */
+static void test_not_durable(void **state)
+{
+    struct world *world = *state;
+    open_simple(world);
+    int64_t first_us = now_us += SECOND;
+    atomic_store(&world->shipper->not_durable_us, first_us);
+    now_us += SECOND;
+    rkb_relay_look(&world->relay);
+    rkb_relay_look(&world->relay);
+    expect_gap(world, 0, "not_durable", first_us, 0);
+    int64_t second_us = now_us += SECOND;
+    atomic_store(&world->shipper->not_durable_us, second_us);       /* there was a moment in which it worked */
+    rkb_relay_look(&world->relay);
+    expect_gap(world, 0, "not_durable", first_us, second_us);
+    expect_gap(world, 1, "not_durable", second_us, 0);
+    assert_true(balance(world)->ready);
+    now_us += SECOND;
+    atomic_store(&world->shipper->not_durable_us, 0);
+    rkb_relay_look(&world->relay);
+    expect_gap(world, 1, "not_durable", second_us, now_us);
+    assert_int_equal(rkb_gaps_count(world->store.gaps), 2);
+    assert_int_equal(source_of(world)->gaps_total, 2);
+}
+
+/* Killed meanwhile, before the loop knew or after: the start says it, up to what was read last, and it is no absence. */
+static void test_not_durable_and_killed(void **state)
+{
+    struct world *world = *state;
+    open_simple(world);
+    for (int known = 0; known < 2; known++) {
+        int64_t first_us = now_us += SECOND;
+        rkb_ring_note_not_durable(world->store.ring, first_us);
+        atomic_store(&world->shipper->not_durable_us, first_us);
+        if (known)
+            rkb_relay_look(&world->relay);
+        int64_t last_us = now_us += SECOND;
+        rkb_ring_note_read(world->store.ring, last_us);
+        world_kill(world);
+        now_us += SECOND;
+        world_open(world);
+        size_t count = rkb_gaps_count(world->store.gaps);
+        expect_gap(world, count - 2, "not_durable", first_us, last_us);
+        expect_gap(world, count - 1, "restart", last_us, 0);
+        begin_stream(world);
+        confirm_all(world);
+        world_kill(world);
+        world_open(world);
+        assert_int_equal(rkb_gaps_count(world->store.gaps), count + 1);     /* said once, then over */
+        begin_stream(world);
+        confirm_all(world);
+    }
+}
+
 /* Records that did not read back: a gap with their number as its bound, for whoever may have sent them. */
 static void test_damage(void **state)
 {
@@ -235,6 +289,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_restart_without_a_ring, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_gap_left_open, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_dropping_left_open, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_not_durable, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_not_durable_and_killed, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_damage, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_route_that_is_gone, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_what_goes_on_over_a_restart, world_set_up, world_tear_down),

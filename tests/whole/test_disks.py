@@ -1,5 +1,6 @@
 """Disks that are full, that fail, that stand still: nothing promised is lost, and the loop never waits."""
 
+import signal
 import time
 
 import pytest
@@ -152,6 +153,19 @@ def test_exit(on_disk, mounts, publisher, topic, read):
         assert one.ended() == 70
     assert "event=promise_broken" in one.stderr()
     backing.mend()
+    one.start()
+    publisher.publish(*CHANNELS, count=10)
+    one.wait_totals(received=30, pending=0)
+    assert_delivered(publisher.sent, seen(read, topic), gaps=one.spans(), slack=0.5)
+
+
+def test_a_page_that_cannot_be_read(on_disk, tmp_path, publisher, topic, read):
+    """What the kernel does then, sent by hand: one clear line, 70, and nothing lost."""
+    one = on_disk(tmp_path).start()
+    publisher.publish(*CHANNELS, count=200)
+    assert one.terminate(number=signal.SIGBUS) == 70
+    last = one.stderr().splitlines()[-1]
+    assert "cannot be read: an I/O error, or its file was cut" in last and last.endswith("event=promise_broken")
     one.start()
     publisher.publish(*CHANNELS, count=10)
     one.wait_totals(received=30, pending=0)
