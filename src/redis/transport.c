@@ -434,14 +434,21 @@ void rkb_transport_overdue(const struct rkb_transport *transport, const char *ti
                  transport->options.url->host, time);
 }
 
+/* Over TLS nothing goes to the bufferevent but through here: not one byte of ours in the clear. */
+static bool encrypt(struct rkb_transport *transport, const void *data, size_t size, struct rkb_error *error)
+{
+    if (!transport->open)
+        return rkb_fail(error, RKB_CLOSED, "a command of %zu bytes, but the connection is not open", size);
+    if (!rkb_tls_write(transport->tls, data, size, error))
+        return false;
+    send_outgoing(transport);
+    return true;
+}
+
 bool rkb_transport_write(struct rkb_transport *transport, const void *data, size_t size, struct rkb_error *error)
 {
-    if (transport->open && transport->tls != NULL) {
-        if (!rkb_tls_write(transport->tls, data, size, error))
-            return false;
-        send_outgoing(transport);
-        return true;
-    }
+    if (transport->tls != NULL)
+        return encrypt(transport, data, size, error);
     if (!transport->open || bufferevent_write(transport->stream, data, size) != 0)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for a command of %zu bytes", size);
     return true;
@@ -489,7 +496,9 @@ static void wipe(const void *data, size_t size, void *context)
 
 bool rkb_transport_write_secret(struct rkb_transport *transport, const void *data, size_t size, struct rkb_error *error)
 {
-    void *copy = transport->stream == NULL ? NULL : malloc(size);
+    if (transport->tls != NULL)
+        return encrypt(transport, data, size, error);
+    void *copy = !transport->open ? NULL : malloc(size);
     if (copy == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for a command of %zu bytes", size);
     memcpy(copy, data, size);

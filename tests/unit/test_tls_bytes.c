@@ -249,6 +249,22 @@ static void ends_in_order(void **state)
     }
 }
 
+/* Also what is written by the other way, which overwrites it once sent, goes through TLS. */
+static void secrets_are_encrypted(void **state)
+{
+    struct line *line = *state;
+    struct rkb_error error;
+    struct tls_peer *peer = tls_prepare(line, "good");
+    line_open(line, "rediss", "redis.test", tls_peer_port(peer));
+    assert_false(rkb_transport_write_secret(line->transport, "too early", 9, &error));
+    assert_false(rkb_transport_write(line->transport, "too early", 9, &error));
+    assert_talks(line, peer);
+    assert_true(rkb_transport_write_secret(line->transport, "-sEcReT", 7, &error));
+    until_heard(line, peer, "question-sEcReT");
+    assert_null(strstr(tls_peer_heard(peer), "early"));
+    tls_peer_free(peer);
+}
+
 static void long_commands_arrive(void **state)
 {
     struct line *line = *state;
@@ -280,6 +296,7 @@ int main(void)
         LINE_TEST(opens_while_paused),
         LINE_TEST(may_be_closed_in_the_middle),
         LINE_TEST(ends_in_order),
+        LINE_TEST(secrets_are_encrypted),
         LINE_TEST(long_commands_arrive),
     };
     return cmocka_run_group_tests(tests, tls_make_store, tls_drop_store);
