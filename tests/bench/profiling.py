@@ -116,8 +116,9 @@ class Callgrind:
                 if found and found[2] == "PROGRAM TOTALS":
                     total = int(found[1].replace(",", "")) / messages
                 elif found:
-                    known = not found[2].startswith("0x")
-                    name = SHORTEN.sub("", found[2]) if known else f"something in {(found[3] or '?').rpartition('/')[2]}"
+                    name = SHORTEN.sub("", found[2])
+                    if name.startswith("0x"):
+                        name = f"something in {(found[3] or '?').rpartition('/')[2]}"
                     alone[name] += int(found[1].replace(",", "")) / messages
             if total >= 1:
                 print_thread(f"thread {path.name.rpartition('-')[2]}", "instructions", total, alone, None)

@@ -241,10 +241,11 @@ def machine(directory):
 def setting(bench, runs):
     options = bench.options
     rounds = max((run["round"] for run in runs), default=0)
+    outage = f", outages of only {options.outage} s" if options.outage else ""
     return (f"{rounds} {'rounds' if rounds != 1 else 'round'}, floor and rkbridge in turn; 200-byte JSON, 16 channels, "
             f"lz4, `sync: 1s` where the row says nothing else; bursts of {options.count:,} messages, steady streams of "
-            f"{options.seconds} s, idle for {options.idle} s. Medians; missing, twice, disordered, cut off are sums; "
-            f"a ratio is the median of the rounds' own. The load average was {bench.load:.2f} before. A run is called "
+            f"{options.seconds} s, idle for {options.idle} s{outage}. Medians; missing, twice, disordered, cut off are "
+            f"sums; a ratio is the median of the rounds' own. The load average was {bench.load:.2f} before. A run is called "
             f"disturbed when others kept more than {options.quiet} cores busy before it or during it.")
 
 
