@@ -245,7 +245,7 @@ def setting(bench, runs):
     return (f"{rounds} {'rounds' if rounds != 1 else 'round'}, floor and rkbridge in turn; 200-byte JSON, 16 channels, "
             f"lz4, `sync: 1s` where the row says nothing else; bursts of {options.count:,} messages, steady streams of "
             f"{options.seconds} s, idle for {options.idle} s{outage}. Medians; missing, twice, disordered, cut off are "
-            f"sums; a ratio is the median of the rounds' own. The load average was {bench.load:.2f} before. A run is called "
+            f"sums; a ratio is the median of the rounds' own. The load was {bench.load:.2f} before. A run is called "
             f"disturbed when others kept more than {options.quiet} cores busy before it or during it.")
 
 
