@@ -27,6 +27,7 @@ void rkb_refused_tell(struct rkb_relay_source *source, bool is_pattern, struct r
     rkb_printable(shown, sizeof shown, words);
     rkb_log(source->relay->options.log, RKB_LOG_ERROR, source->object, "subscription_refused",
             "route %s gets nothing from %s, Redis says %s; the rule that is missing: %s", text.route, text.name, shown, text.rule);
+    /* Open already where another was refused, or this one on an earlier connection: it stays until all stand. */
     if (rkb_gaps_find_open(source->relay->gaps, source->config->name, REASON) == NULL)
         rkb_relay_open_gap(source, REASON, source->stream_us);
 }
@@ -53,18 +54,15 @@ static void give_up(struct rkb_relay_source *source, size_t refused)
 void rkb_refused_settled(struct rkb_relay_source *source, int64_t time_us, size_t refused)
 {
     const struct rkb_relay_options *options = &source->relay->options;
-    struct rkb_gap *gap = rkb_gaps_find_open(source->relay->gaps, source->config->name, REASON);
     size_t count = rkb_router_count(source->router);
     if (refused == 0) {
+        struct rkb_gap *gap = rkb_gaps_find_open(source->relay->gaps, source->config->name, REASON);
         source->was_whole = true;
         if (gap != NULL)
             rkb_gaps_close(source->relay->gaps, gap, time_us);
         rkb_log(options->log, RKB_LOG_INFO, source->object, "subscribed", "all %zu subscriptions are confirmed", count);
         return;
     }
-    /* Told on another connection, and the gap ended since, or had no room: it must not be without one. */
-    if (gap == NULL)
-        rkb_relay_open_gap(source, REASON, source->stream_us);
     rkb_log(options->log, RKB_LOG_WARN, source->object, "subscribed_in_part",
             "%zu of %zu subscriptions are confirmed, the others refused; they are asked for again", count - refused, count);
     if (options->config->start == RKB_START_STRICT && !source->was_whole)

@@ -44,8 +44,8 @@ struct rkb_lengths rkb_lengths(uint64_t most_payload, uint64_t most_name);
 void rkb_lengths_reset(struct rkb_lengths *lengths);
 /*
  * Takes some of the bytes, at least one where there is one, and moves the slice on. What passes is in pass[0] (a header
- * that was held; good until the next call) and then pass[1] (lent of the bytes); either may be empty. What was found comes
- * after what passes. After REFUSED and MALFORMED only reset helps.
+ * that was held; good until the next call) and then pass[1] (lent of the bytes); either may be empty, and both are where a payload
+ * was SKIPPED: what stood before it passed in an earlier call. What else was found comes after what passes. After REFUSED and MALFORMED only reset helps.
  */
 enum rkb_lengths_found rkb_lengths_scan(struct rkb_lengths *lengths, struct rkb_slice *bytes, struct rkb_slice pass[2]);
 /* True between two replies: no byte of the next one has come. */

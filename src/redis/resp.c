@@ -12,7 +12,8 @@
  * redisReader wants an object for each element and takes NULL for "out of memory": we give it one and the same pointer,
  * and NULL to make it stop. It moves its rest to the front of its buffer after each kilobyte consumed, hence the small
  * portions that it is fed. A payload that is too long never gets there: once it has passed, the reader is fed an empty one
- * in its place, after all that stood before it made its calls, and `skipped` says whose that is.
+ * in its place, and `is_stand_in` says so; what stood before it has made its calls by then, since lengths hands on
+ * all that is before a skipped payload first.
  */
 #include "redis/resp.h"
 
@@ -64,7 +65,6 @@ struct rkb_resp {
     bool stopped, paused;
     bool backlog;                       /* the reader may hold whole replies: it was paused among them */
     struct rkb_lengths lengths;
-    bool skipped;                       /* a payload was, and the reader has not been fed the empty one yet */
     bool is_stand_in;                   /* the payload that the reader gets next is the empty one */
     struct rkb_error error;             /* code RKB_OK: none of ours */
 };
@@ -275,7 +275,7 @@ bool rkb_resp_reset(struct rkb_resp *resp, struct rkb_error *error)
         redisReaderFree(resp->reader);
     resp->reader = reader;
     rkb_lengths_reset(&resp->lengths);
-    resp->stopped = resp->whole = resp->backlog = resp->skipped = resp->is_stand_in = false;
+    resp->stopped = resp->whole = resp->backlog = resp->is_stand_in = false;
     resp->error = (struct rkb_error){0};
     return true;
 }
@@ -334,12 +334,9 @@ static bool feed_reader(struct rkb_resp *resp, struct rkb_slice bytes)
     return redisReaderFeed(resp->reader, (const char *)bytes.data, bytes.size) == REDIS_OK;
 }
 
-/* The empty payload takes the place of the one that was skipped, when nothing stands before it any more. */
+/* The empty payload takes the place of the one that was skipped. */
 static bool stand_in(struct rkb_resp *resp)
 {
-    if (resp->paused || !resp->skipped)
-        return true;
-    resp->skipped = false;
     resp->is_stand_in = true;
     bool taken = feed_reader(resp, rkb_slice_text("$0\r\n\r\n")) && take_replies(resp);
     resp->is_stand_in = false;
@@ -364,16 +361,17 @@ static bool feed_piece(struct rkb_resp *resp, struct rkb_slice *bytes)
     enum rkb_lengths_found found = rkb_lengths_scan(&resp->lengths, &piece, pass);
     size -= piece.size;
     *bytes = rkb_slice(bytes->data + size, bytes->size - size);
-    resp->skipped = found == RKB_LENGTHS_SKIPPED;
+    if (found == RKB_LENGTHS_SKIPPED)
+        return stand_in(resp);
     return feed_reader(resp, pass[0]) && feed_reader(resp, pass[1]) && take_replies(resp) && !resp->stopped
-           && !found_wrong(resp, found) && stand_in(resp);
+           && !found_wrong(resp, found);
 }
 
 bool rkb_resp_feed(struct rkb_resp *resp, struct rkb_slice *bytes, struct rkb_error *error)
 {
     if (resp->error.code != RKB_OK || resp->reader->err != 0)
         return give_up(resp, error);
-    if ((resp->backlog || resp->skipped) && !resp->stopped && !(take_replies(resp) && stand_in(resp)))
+    if (resp->backlog && !resp->stopped && !take_replies(resp))
         return give_up(resp, error);
     while (bytes->size > 0 && !resp->stopped && !resp->paused) {
         if (!feed_piece(resp, bytes))
@@ -389,5 +387,5 @@ void rkb_resp_pause(struct rkb_resp *resp, bool paused)
 
 bool rkb_resp_between(const struct rkb_resp *resp)
 {
-    return rkb_lengths_between(&resp->lengths) && !resp->backlog && !resp->skipped;
+    return rkb_lengths_between(&resp->lengths) && !resp->backlog;
 }

@@ -203,6 +203,7 @@ static void write_script(struct script *script)
     message(script, NULL, "users", text, LIMIT);
     message(script, NULL, "users", text, sizeof text);
     other(script, "-ERR no\r\n:12\r\n$-1\r\n", "reply 1 ERR no 0\nreply 3  12\nreply 4  0\n");
+    other(script, "+a\nb\rc\n\r\n", "reply 0 a\nb\rc\n 0\n");
     message(script, "u*", "users", text, 2 * LIMIT);
     message(script, "u*", "users", text, 1);
 }

@@ -30,6 +30,7 @@ static int64_t connect_in_part(struct world *world, bool told)
     now_us += 1000;
     if (told)
         refuse_users(world);
+    assert_non_null(rkb_gaps_find_open(world->store.gaps, "legacy", "refused"));
     confirm(world, true, "o*", true);
     now_us += 1000;
     answer_all(world, 1);
