@@ -157,18 +157,28 @@ static void post_figures(struct rkb_shipper *shipper)
  * Where each topic goes on is noted in the ring and in the next checkpoint, so that a start does not send again what a
  * topic had delivered while another stood still.
  */
+static void note_low(struct rkb_shipper *shipper, uint32_t topic, uint64_t low)
+{
+    struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, topic);
+    if (low <= lane->noted_low)
+        return;
+    lane->noted_low = low;
+    rkb_journal_topic_low(shipper->options.journal, topic, low);
+    rkb_ring_note_topic_low(shipper->options.ring, topic, low);
+}
+
+/* Marks and gaps are topic 0's: the line settles them as it passes. */
 static void note_lows(struct rkb_shipper *shipper)
 {
     struct rkb_lanes *lanes = &shipper->lanes;
     uint64_t line = rkb_shipper_line(shipper);
-    for (uint32_t topic = 1; lanes->used > 1 && topic <= lanes->topic_limit; topic++) {
-        struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
-        uint64_t low = rkb_lane_low(lane, line);
-        if (low <= lane->noted_low || lane->sent_end == 0)
-            continue;
-        lane->noted_low = low;
-        rkb_journal_topic_low(shipper->options.journal, topic, low);
-        rkb_ring_note_topic_low(shipper->options.ring, topic, low);
+    if (lanes->used <= 1)
+        return;
+    note_low(shipper, 0, line);
+    for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
+        const struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
+        if (lane->sent_end > 0)
+            note_low(shipper, topic, rkb_lane_low(lane, line));
     }
 }
 
