@@ -395,6 +395,30 @@ static void what_was_given_up_is_not_synced_again(void **state)
     end(life);
 }
 
+/* A failed sync leaves pages that count as written and are not on the disk: they are not given back to be read again. */
+static void what_was_given_up_stays_in_the_page_cache(void **state)
+{
+    struct life *life = *state;
+    struct rkb_sync job;
+    struct rkb_error error = {0};
+    for (int fails = 0; fails < 2; fails++) {
+        empty_directory(life->directory);
+        begin(life, faulty_disk(), false);
+        append(life);
+        fail_call(CALL_FDATASYNC, fails, EIO);
+        sync_and_write(life);
+        assert_int_equal(degraded(life), fails);
+        for (int i = 0; i < (fails ? 2 : 10); i++)
+            append(life);                       /* into the next segment */
+        settle(life->journal, 3, 40000);        /* a topic stands still at 1, all others are far ahead */
+        assert_true(rkb_journal_sync_begin(life->journal, true, &job, &error));
+        assert_int_equal(job.given_count, 1 - fails);
+        assert_true(rkb_sync_run(&job, &error));
+        assert_true(rkb_journal_sync_end(life->journal, &job));
+        end(life);
+    }
+}
+
 /* A sync that was under way when a write failed promises nothing about what came behind it. */
 static void a_sync_from_before_the_failure_mends_nothing(void **state)
 {
@@ -484,6 +508,7 @@ int main(void)
         one(what_was_in_memory_alone_is_told),
         one(numbers_are_not_given_twice_on_an_older_journal),
         one(what_was_given_up_is_not_synced_again),
+        one(what_was_given_up_stays_in_the_page_cache),
         one(a_sync_from_before_the_failure_mends_nothing),
         one(memory_wins_over_an_empty_one_on_the_disk),
         one(a_foreign_place_in_memory_is_left_alone),

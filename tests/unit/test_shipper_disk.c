@@ -275,6 +275,10 @@ static void test_stopped_while_the_disk_fails(void **state)
     world_wait(world, not_durable, 1, "the failure");
     world_wait(world, in_memory, 1, "segments in memory");
     assert_true(rkb_shipper_stop(world->shipper, NULL));
+    struct rkb_ring_notes notes;
+    assert_true(rkb_ring_read_notes(world->ring_directory, rkb_journal_id(world->journal), &rkb_sys_posix, &notes));
+    assert_int_equal(notes.low, 101);
+    assert_int_equal(notes.next, world->next);      /* no number comes twice, whatever becomes of memory and disk */
     world_drop(world);
     atomic_store(&disk.fail_write, false);
     atomic_store(&disk.fail_sync, false);
