@@ -6,6 +6,7 @@
  */
 #include "config_files.h"
 
+#include <dirent.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -306,6 +307,17 @@ static void ends_while_it_waits(void **state)
     free(world_end(world));
 }
 
+static int thread_count(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    int count = 0;
+    assert_non_null(tasks);
+    while (readdir(tasks) != NULL)
+        count++;
+    closedir(tasks);
+    return count;
+}
+
 static void embedded(void **state)
 {
     (void)state;
@@ -313,7 +325,9 @@ static void embedded(void **state)
     struct rkb_error error;
     make(world, true);
     assert_true(rkb_topics_ready(world->topics, "one"));
+    int threads = thread_count();
     assert_true(rkb_topics_start(world->topics, on_changed, world, &error));
+    assert_int_equal(thread_count(), threads);
     char *lines = world_end(world);
     assert_string_equal(lines, "");
     free(lines);

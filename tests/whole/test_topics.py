@@ -146,6 +146,7 @@ def test_missing_where_brokers_create_topics(make_bridge, redis, strict_kafka):
     one = make_bridge({"routes": {"a": route(topic, channels=["a"])}}, redis=redis, kafka=strict_kafka.bootstrap).start()
     told = wait_for("the missing topic to be told", lambda: line(one, "topic_missing", topic))
     assert "num.partitions is 1" in told
+    assert partitions_of(strict_kafka, topic) == 0, "looking for it makes it"
 
 
 def test_not_authorised(make_bridge, redis, strict_kafka, tmp_path):
