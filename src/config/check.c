@@ -218,7 +218,7 @@ static void check_ring_directory(struct rkb_reading *reading)
     *directory = NULL;
 }
 
-/* As ring and journal are made: of the ring three eighths, of a segment half, and a segment is an eighth of all at most. */
+/* As ring and journal are made: three eighths of the ring, half of a segment, which is an eighth of all at most. */
 uint64_t rkb_config_record_limit(const struct rkb_config *config)
 {
     uint64_t segment = config->journal.segment_size, eighth = config->journal.max_size / 8, smallest = 64 << 10;

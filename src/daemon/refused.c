@@ -26,7 +26,8 @@ void rkb_refused_tell(struct rkb_relay_source *source, bool is_pattern, struct r
     describe(source, is_pattern, name, lack, &text);
     rkb_printable(shown, sizeof shown, words);
     rkb_log(source->relay->options.log, RKB_LOG_ERROR, source->object, "subscription_refused",
-            "route %s gets nothing from %s, Redis says %s; the rule that is missing: %s", text.route, text.name, shown, text.rule);
+            "route %s gets nothing from %s, Redis says %s; the rule that is missing: %s", text.route, text.name,
+            shown, text.rule);
     /* Open already where another was refused, or this one on an earlier connection: it stays until all stand. */
     if (rkb_gaps_find_open(source->relay->gaps, source->config->name, REASON) == NULL)
         rkb_relay_open_gap(source, REASON, source->stream_us);
@@ -45,7 +46,8 @@ static void give_up(struct rkb_relay_source *source, size_t refused)
 {
     const struct rkb_relay_options *options = &source->relay->options;
     rkb_log(options->log, RKB_LOG_ERROR, source->object, "start_failed",
-            "%zu of %zu subscriptions are refused, and start is strict: ending; give the rights named above, or set start: lenient",
+            "%zu of %zu subscriptions are refused, and start is strict: ending; give the rights named above, or set "
+            "start: lenient",
             refused, rkb_router_count(source->router));
     if (options->refused != NULL)
         options->refused(options->refused_context);
@@ -64,7 +66,8 @@ void rkb_refused_settled(struct rkb_relay_source *source, int64_t time_us, size_
         return;
     }
     rkb_log(options->log, RKB_LOG_WARN, source->object, "subscribed_in_part",
-            "%zu of %zu subscriptions are confirmed, the others refused; they are asked for again", count - refused, count);
+            "%zu of %zu subscriptions are confirmed, the others refused; they are asked for again",
+            count - refused, count);
     if (options->config->start == RKB_START_STRICT && !source->was_whole)
         give_up(source, refused);
 }

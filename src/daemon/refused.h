@@ -1,11 +1,11 @@
 /*
- * refused -- what the daemon makes of a subscription that Redis's ACL refuses: a line with the rule that is missing, a gap, a row in
- * the status; with `start: strict`, the end.
+ * refused -- what the daemon makes of a subscription that Redis's ACL refuses: a line with the rule that is missing, a
+ * gap, a row in the status; with `start: strict`, the end.
  *
- *     told --> log, gap `refused` from the stream's begin --> all allowed --> the gap ends, when the last one is confirmed
+ *     told --> log, gap `refused` from the stream's begin --> all allowed --> the gap ends when the last is confirmed
  *
- * One gap for a source, from when the first subscription should have stood until all stand; a lost connection in between has
- * one of its own. Loop thread.
+ * One gap for a source, from when the first subscription should have stood until all stand; a lost connection in
+ * between has one of its own. Loop thread.
  */
 #ifndef RKB_DAEMON_REFUSED_H
 #define RKB_DAEMON_REFUSED_H

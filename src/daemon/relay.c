@@ -96,8 +96,8 @@ struct rkb_gap *rkb_relay_open_gap(struct rkb_relay_source *source, const char *
 }
 
 /*
- * One message's place in a gap: from and to are its time. More of them until the next mark share one, open from the first
- * of them on, so that a flood of them is no flood of gaps, and a crash in the middle leaves it open.
+ * One message's place in a gap: from and to are its time. More of them until the next mark share one, open from the
+ * first of them on, so that a flood of them is no flood of gaps, and a crash in the middle leaves it open.
  */
 static void place_in_gap(struct rkb_relay_source *source, enum rkb_drop_reason reason, int64_t time_us)
 {
@@ -488,8 +488,8 @@ const struct rkb_subscriber_events rkb_relay_events = {
 /* ---- what the shipper says ---- */
 
 /*
- * While the disk fails, what is read is not durable: said as a gap of each source, since it may be missing after a power
- * loss, and only then.
+ * While the disk fails, what is read is not durable: said as a gap of each source, since it may be missing after a
+ * power loss, and only then.
  */
 static void follow_disk(struct rkb_relay *relay)
 {

@@ -33,7 +33,7 @@ struct rkb_tally {
 
 struct rkb_relay;
 
-/* Messages given up one by one, for one reason, since the last mark: the first has a gap of its own, the others share one. */
+/* Messages given up one by one for one reason since the last mark: the first has a gap, the others share another. */
 struct rkb_relay_run {
     struct rkb_gap *gap;                /* of the others; NULL: there are none */
     uint64_t count;

@@ -63,9 +63,9 @@ void rkb_stream_count(struct rkb_stream *stream, bool is_pattern, struct rkb_sli
                       struct rkb_slice channel, struct rkb_slice payload, uint8_t uuid[16]);
 
 /*
- * Likewise one of which only the length is known, since its payload was too long to be held: it has its place in the count
- * and in the span's hash, by its length and as if it had no bytes. It never becomes a record, so it gets no UUID; and whoever
- * took its payload counts otherwise, which is as it should be.
+ * Likewise one of which only the length is known, since its payload was too long to be held: it has its place in the
+ * count and in the span's hash, by its length and as if it had no bytes. It never becomes a record, so it gets no
+ * UUID; and whoever took its payload counts otherwise, which is as it should be.
  */
 void rkb_stream_count_unread(struct rkb_stream *stream, bool is_pattern, struct rkb_slice subscription, uint32_t copy,
                              struct rkb_slice channel, uint64_t size);

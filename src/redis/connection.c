@@ -6,9 +6,9 @@
  * NOPERM) is one too. The owner's commands are answered before the first PING is sent, so an error reply while a
  * PING is open is that PING's.
  *
- * Paused inside a message, what was read and is not fed yet (at most one read of the transport's, and what TLS holds) waits
- * in `held`, and the transport rests until it is handed on: in order, as if it were read then. The time of its read
- * stays with it, and what the transport said of having taken all counts only once it is.
+ * Paused inside a message, what was read and is not fed yet (at most one read of the transport's, and what TLS holds)
+ * waits in `held`, and the transport rests until it is handed on: in order, as if it were read then. The time of its
+ * read stays with it, and what the transport said of having taken all counts only once it is.
  */
 #include "redis/connection.h"
 
@@ -541,7 +541,8 @@ struct rkb_connection *rkb_connection_new(struct event_base *base, const struct 
         .sys = options->sys,
     };
     connection->transport = rkb_transport_new(base, &to, guard, &of_transport, connection);
-    if (connection->timer == NULL || connection->resume == NULL || connection->resp == NULL || connection->transport == NULL) {
+    if (connection->timer == NULL || connection->resume == NULL || connection->resp == NULL ||
+        connection->transport == NULL) {
         rkb_connection_free(connection);
         return NULL;
     }

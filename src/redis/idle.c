@@ -31,6 +31,6 @@ void rkb_idle_ended(struct rkb_idle *idle, int64_t silence_us, int64_t heartbeat
     rkb_format_duration(silence, sizeof silence, (silence_us + 50000) / 100000 * 100000);
     rkb_format_duration(heartbeat, sizeof heartbeat, heartbeat_us);
     snprintf(error->text + used, sizeof error->text - used,
-             " (%u times in a row after about %s without a byte: a proxy or a firewall closes idle connections; set heartbeat, "
-             "now %s, well below that)", idle->times, silence, heartbeat);
+             " (%u times in a row after about %s without a byte: a proxy or a firewall closes idle connections; set "
+             "heartbeat, now %s, well below that)", idle->times, silence, heartbeat);
 }

@@ -3,8 +3,8 @@
  *
  *     ended after much the same silence as the one before, twice and more --> said
  *
- * Redis itself never does so to a subscriber. The silence is the time in which not a byte went either way. Counts only ends
- * by the other side, and only silences long enough to be meant; anything else begins anew.
+ * Redis itself never does so to a subscriber. The silence is the time in which not a byte went either way. Counts only
+ * ends by the other side, and only silences long enough to be meant; anything else begins anew.
  */
 #ifndef RKB_REDIS_IDLE_H
 #define RKB_REDIS_IDLE_H

@@ -3,9 +3,10 @@
  *
  *     between --*n--> n elements --$n, :, +, ---> ... --the last one--> between
  *
- * Every item counts one element down, an array counts its own up: a number is all the nesting there is. One walk goes from
- * header to header and jumps over the bulks; its pointer is what ends the run that passes. `jump` is the same walk again for
- * what nearly all of it is, whole and short bulks of plain arrays, and knows nothing else: half the cost (20 ns a message).
+ * Every item counts one element down, an array counts its own up: a number is all the nesting there is. One walk goes
+ * from header to header and jumps over the bulks; its pointer is what ends the run that passes. `jump` is the same
+ * walk again for what nearly all of it is, whole and short bulks of plain arrays, and knows nothing else: half the
+ * cost (20 ns a message).
  */
 #include "redis/lengths.h"
 
@@ -81,7 +82,8 @@ static enum rkb_lengths_found begin_array(struct rkb_lengths *lengths, const str
 static enum rkb_lengths_found begin_bulk(struct rkb_lengths *lengths, const struct header *header)
 {
     bool is_payload = lengths->elements == 1 && !lengths->nested;
-    uint64_t most = is_payload || lengths->most_payload > lengths->most_name ? lengths->most_payload : lengths->most_name;
+    bool as_payload = is_payload || lengths->most_payload > lengths->most_name;
+    uint64_t most = as_payload ? lengths->most_payload : lengths->most_name;
     if (header->is_nil) {
         item_ends(lengths);
     } else if (header->number <= most) {
@@ -116,7 +118,8 @@ static void move_to(struct rkb_slice *bytes, const uint8_t *at)
 }
 
 /* Adds one byte after the other to the header that is held, until it is whole. */
-static enum rkb_lengths_found finish_header(struct rkb_lengths *lengths, struct rkb_slice *bytes, struct rkb_slice *pass)
+static enum rkb_lengths_found finish_header(struct rkb_lengths *lengths, struct rkb_slice *bytes,
+                                            struct rkb_slice *pass)
 {
     struct header header = {0};
     while (bytes->size > 0 && header.end == NULL && !header.malformed && lengths->held < sizeof lengths->head) {

@@ -5,10 +5,10 @@
  *                            \--> a payload over the limit --> skipped, byte by byte; none is held
  *                            \--> anything else over its limit, or no RESP --> said, never swallowed
  *
- * A payload is the last element of an array that is in no other: the channel and the pattern came before it, so whoever
- * reads what is passed knows whose it was. Headers are held back until they are whole (at most 24 bytes); all else passes
- * as it comes, however it is cut. Promise: what passes is what came, less the skipped bulks. Never: allocates, looks into a
- * bulk. Source: the RESP2 specification.
+ * A payload is the last element of an array that is in no other: the channel and the pattern came before it, so
+ * whoever reads what is passed knows whose it was. Headers are held back until they are whole (at most 24 bytes); all
+ * else passes as it comes, however it is cut. Promise: what passes is what came, less the skipped bulks. Never:
+ * allocates, looks into a bulk. Source: the RESP2 specification.
  */
 #ifndef RKB_REDIS_LENGTHS_H
 #define RKB_REDIS_LENGTHS_H
@@ -43,9 +43,10 @@ struct rkb_lengths rkb_lengths(uint64_t most_payload, uint64_t most_name);
 /* A new connection begins: the limits stay. */
 void rkb_lengths_reset(struct rkb_lengths *lengths);
 /*
- * Takes some of the bytes, at least one where there is one, and moves the slice on. What passes is in pass[0] (a header
- * that was held; good until the next call) and then pass[1] (lent of the bytes); either may be empty, and both are where a payload
- * was SKIPPED: what stood before it passed in an earlier call. What else was found comes after what passes. After REFUSED and MALFORMED only reset helps.
+ * Takes some of the bytes, at least one where there is one, and moves the slice on. What passes is in pass[0] (a
+ * header that was held; good until the next call) and then pass[1] (lent of the bytes); either may be empty, and both
+ * are where a payload was SKIPPED: what stood before it passed in an earlier call. What else was found comes after
+ * what passes. After REFUSED and MALFORMED only reset helps.
  */
 enum rkb_lengths_found rkb_lengths_scan(struct rkb_lengths *lengths, struct rkb_slice *bytes, struct rkb_slice pass[2]);
 /* True between two replies: no byte of the next one has come. */

@@ -9,11 +9,11 @@
  *     how many there     which of `shapes`     kept[]                       message, confirmation, pong
  *     will be
  *
- * redisReader wants an object for each element and takes NULL for "out of memory": we give it one and the same pointer,
- * and NULL to make it stop. It moves its rest to the front of its buffer after each kilobyte consumed, hence the small
- * portions that it is fed. A payload that is too long never gets there: once it has passed, the reader is fed an empty one
- * in its place, and `is_stand_in` says so; what stood before it has made its calls by then, since lengths hands on
- * all that is before a skipped payload first.
+ * redisReader wants an object for each element and takes NULL for "out of memory": we give it one and the same
+ * pointer, and NULL to make it stop. It moves its rest to the front of its buffer after each kilobyte consumed, hence
+ * the small portions that it is fed. A payload that is too long never gets there: once it has passed, the reader is
+ * fed an empty one in its place, and `is_stand_in` says so; what stood before it has made its calls by then, since
+ * lengths hands on all that is before a skipped payload first.
  */
 #include "redis/resp.h"
 

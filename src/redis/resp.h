@@ -5,8 +5,8 @@
  *                  |                   \--> the last one: the call, with the reader's own bytes
  *                  +--> a payload that is too long: counted while it passes, then the call, without it
  *
- * Promise: no malloc per reply, no copy of a payload, none held that is too long; whatever Pub/Sub in RESP2 does not allow
- * is RKB_PROTOCOL, never a crash. Never: knows which command a reply belongs to.
+ * Promise: no malloc per reply, no copy of a payload, none held that is too long; whatever Pub/Sub in RESP2 does not
+ * allow is RKB_PROTOCOL, never a crash. Never: knows which command a reply belongs to.
  */
 #ifndef RKB_REDIS_RESP_H
 #define RKB_REDIS_RESP_H
@@ -34,7 +34,8 @@ struct rkb_resp_events {
     void (*pong)(void *context);        /* ["pong", ...], the answer inside subscribe mode */
     void (*reply)(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer);
     /* A message whose payload of `size` bytes was over the limit, when its last byte has come. */
-    void (*too_large)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, uint64_t size);
+    void (*too_large)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                      uint64_t size);
 };
 
 /* A name may be this long even where a message may not. */
@@ -49,9 +50,9 @@ void rkb_resp_free(struct rkb_resp *resp);
 /* Forgets what it has of a reply: a new connection begins. Not inside an event. */
 bool rkb_resp_reset(struct rkb_resp *resp, struct rkb_error *error) RKB_MUST_CHECK;
 /*
- * Calls events for what became whole, and moves *bytes behind what it took: all, unless it was paused. Paused, it calls no
- * more events; fed again later, with what was left or with nothing, it goes on where it stood. After false only reset
- * helps.
+ * Calls events for what became whole, and moves *bytes behind what it took: all, unless it was paused. Paused, it
+ * calls no more events; fed again later, with what was left or with nothing, it goes on where it stood. After false
+ * only reset helps.
  */
 bool rkb_resp_feed(struct rkb_resp *resp, struct rkb_slice *bytes, struct rkb_error *error) RKB_MUST_CHECK;
 /* Also inside an event. Lasts over reset. */

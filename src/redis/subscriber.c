@@ -2,10 +2,10 @@
  * subscriber -- see subscriber.h, also for the picture.
  *
  * Subscriptions go out in one stream of commands, channels first; Redis answers in that order. A command that the ACL
- * refuses is asked again in halves, down to the names that are refused (subscriptions.h); the source runs with the others,
- * and those are asked again on a timer, each alone, while no PING is open: so an error is always the answer to what was asked
- * first. Where Redis ends a subscription by itself, the connection is given up and made anew, since nobody knows from when on
- * messages are missing.
+ * refuses is asked again in halves, down to the names that are refused (subscriptions.h); the source runs with the
+ * others, and those are asked again on a timer, each alone, while no PING is open: so an error is always the answer to
+ * what was asked first. Where Redis ends a subscription by itself, the connection is given up and made anew, since
+ * nobody knows from when on messages are missing.
  */
 #include "redis/subscriber.h"
 
@@ -286,8 +286,8 @@ static void fail_refused(struct rkb_subscriber *subscriber, const struct rkb_ask
 }
 
 /*
- * The ACL's no to a whole command. Where its right is missing, or it had one name, it is known whose; else its halves are
- * asked for.
+ * The ACL's no to a whole command. Where its right is missing, or it had one name, it is known whose; else its halves
+ * are asked for.
  */
 static void refused(struct rkb_subscriber *subscriber, enum rkb_lack lack, struct rkb_slice words)
 {
@@ -363,7 +363,8 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
     struct rkb_subscriptions *subscriptions = &subscriber->subscriptions;
     rkb_guard_enter(&subscriber->guard);
     if (subscriber->state == SUBSCRIBED && rkb_connection_awaits_pong(subscriber->connection)) {
-        arm(subscriber->again, PONG_WAIT_US < subscriber->refused_again_us ? PONG_WAIT_US : subscriber->refused_again_us);
+        int64_t period_us = subscriber->refused_again_us;
+        arm(subscriber->again, PONG_WAIT_US < period_us ? PONG_WAIT_US : period_us);
     } else if (subscriber->state == SUBSCRIBED) {
         size_t count = subscriptions->refused < AGAIN_AT_ONCE ? subscriptions->refused : AGAIN_AT_ONCE, index;
         for (size_t i = 0; i < count && rkb_subscriptions_again(subscriptions, &index); i++)

@@ -7,9 +7,10 @@
  *
  * A subscription that the ACL refuses (NOPERM) leaves the others standing and is asked for again.
  *
- * Promise: reports a subscription confirmed only when Redis confirmed it, and one refused by its name; tries again for ever, with jittered backoff
- * that goes back to its start only after a healthy stretch; an unanswered PING ends the connection within the deadline.
- * Never: blocks, buffers messages, allocates per message. Loop thread; the process ignores SIGPIPE.
+ * Promise: reports a subscription confirmed only when Redis confirmed it, and one refused by its name; tries again for
+ * ever, with jittered backoff that goes back to its start only after a healthy stretch; an unanswered PING ends the
+ * connection within the deadline. Never: blocks, buffers messages, allocates per message. Loop thread; the process
+ * ignores SIGPIPE.
  */
 #ifndef RKB_REDIS_SUBSCRIBER_H
 #define RKB_REDIS_SUBSCRIBER_H
@@ -51,26 +52,26 @@ struct rkb_subscriber_events {
     void (*stream)(void *context, int64_t time_us);
     void (*confirmed)(void *context, bool is_pattern, struct rkb_slice name, bool on);
     /*
-     * The ACL refuses this one, in Redis's own words, lent. Told once, until it is allowed or lacks something else; it stays
-     * refused meanwhile, over lost connections too.
+     * The ACL refuses this one, in Redis's own words, lent. Told once, until it is allowed or lacks something else; it
+     * stays refused meanwhile, over lost connections too.
      */
     void (*refused)(void *context, bool is_pattern, struct rkb_slice name, enum rkb_lack lack, struct rkb_slice words);
     /* One that was refused is confirmed, right after `confirmed`. */
     void (*allowed)(void *context, bool is_pattern, struct rkb_slice name);
-    /* All are confirmed but so many that are refused; and again on the same connection whenever their number changed. */
+    /* All are confirmed but so many that are refused; again on the same connection when their number changed. */
     void (*subscribed)(void *context, int64_t time_us, size_t refused);
     /* One copy, as Redis sent it, lent; pattern is empty where is_pattern is false. time_us: realtime of its read. */
     void (*message)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
                     struct rkb_slice payload, int64_t time_us);
-    /* Likewise, of a message whose payload of `size` bytes was over max_message_size: it passed by without being held. */
+    /* Likewise, of one whose payload of `size` bytes was over max_message_size: it passed by without being held. */
     void (*too_large)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, uint64_t size,
                       int64_t time_us);
     /* No more messages in what was read: wake whoever waits. */
     void (*batch)(void *context);
     /*
-     * The connection is gone, also one that never got so far: was_stream tells whether `stream` came. A (P)SUBSCRIBE refused
-     * for another reason than rights ends here too. caught_up_us: realtime of this connection's last read that took all there was, 0 if
-     * none. Not called when it ends while stopping.
+     * The connection is gone, also one that never got so far: was_stream tells whether `stream` came. A (P)SUBSCRIBE
+     * refused for another reason than rights ends here too. caught_up_us: realtime of this connection's last read that
+     * took all there was, 0 if none. Not called when it ends while stopping.
      */
     void (*lost)(void *context, const struct rkb_error *error, bool was_stream, int64_t caught_up_us,
                  int64_t retry_us);
@@ -87,8 +88,8 @@ bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, stru
 /* Also anew, after `stopped`. */
 void rkb_subscriber_start(struct rkb_subscriber *subscriber);
 /*
- * Stops reading from the socket (the kernel and Redis hold what comes), and goes on. Called inside `message`, not even the
- * next one that is read already is handed on; those come first when reading goes on. Deadlines and heartbeat rest
+ * Stops reading from the socket (the kernel and Redis hold what comes), and goes on. Called inside `message`, not even
+ * the next one that is read already is handed on; those come first when reading goes on. Deadlines and heartbeat rest
  * meanwhile. Lasts over a lost connection, and over stop, which then waits in vain.
  */
 void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused);

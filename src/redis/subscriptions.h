@@ -5,10 +5,10 @@
  *                        ^ \--refused: in halves, down to the one name--> refused
  *                        +------- asked again, alone: on a timer, and on a new connection -------+
  *
- * Redis answers in order, so the answers belong to the first command in line: a command that it takes is confirmed name by name, one
- * that it refuses is refused whole, by one error. It does not say which name it was, hence the halves: the
- * names that may be subscribed to stand, and the others are known by name. A name that was refused is asked for alone
- * until it stands. Never: sends, logs.
+ * Redis answers in order, so the answers belong to the first command in line: a command that it takes is confirmed
+ * name by name, one that it refuses is refused whole, by one error. It does not say which name it was, hence the
+ * halves: the names that may be subscribed to stand, and the others are known by name. A name that was refused is
+ * asked for alone until it stands. Never: sends, logs.
  */
 #ifndef RKB_REDIS_SUBSCRIPTIONS_H
 #define RKB_REDIS_SUBSCRIPTIONS_H

@@ -1,8 +1,9 @@
 /*
- * fake_redis -- a Redis for one client at a time that does what a test scripts: on the test's own event loop, on a loopback
- * port or a unix socket of its own.
+ * fake_redis -- a Redis for one client at a time that does what a test scripts: on the test's own event loop, on a
+ * loopback port or a unix socket of its own.
  *
- * It keeps what it was told ("AUTH bridge secret", "SUBSCRIBE a b", ...) and answers as Redis 7 would, but for its rules.
+ * It keeps what it was told ("AUTH bridge secret", "SUBSCRIBE a b", ...) and answers as Redis 7 would, but for its
+ * rules.
  */
 #ifndef RKB_TESTS_FAKE_REDIS_H
 #define RKB_TESTS_FAKE_REDIS_H

@@ -1,6 +1,6 @@
 /*
- * relay_world -- a relay with a real ring, journal and store, a shipper without a thread that the test turns by hand, and a view over
- * all: what the relay's tests share.
+ * relay_world -- a relay with a real ring, journal and store, a shipper without a thread that the test turns by hand,
+ * and a view over all: what the relay's tests share.
  *
  * The clock stands unless the test turns it, and chance is a counter, so that two worlds are alike.
  */

@@ -1,7 +1,9 @@
 /*
- * subscriber_support -- what the subscriber's tests share: a subscriber, a scripted Redis, one loop, and a log of events.
+ * subscriber_support -- what the subscriber's tests share: a subscriber, a scripted Redis, one loop, and a log of
+ * events.
  *
- * Times only decide how long a test takes, never whether it passes; where time counts (backoff), the clock is turned by hand.
+ * Times only decide how long a test takes, never whether it passes; where time counts (backoff), the clock is turned
+ * by hand.
  */
 #ifndef RKB_TEST_SUBSCRIBER_SUPPORT_H
 #define RKB_TEST_SUBSCRIBER_SUPPORT_H

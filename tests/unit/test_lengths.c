@@ -1,4 +1,4 @@
-/* Lengths: what is too long is taken out and named, the rest passes as it came, however it is cut; pauses between messages. */
+/* Lengths: what is too long is taken out and named, the rest passes as it came, however it is cut; and pauses. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -327,7 +327,7 @@ static void a_name_that_is_too_long_is_said(void **state)
     }
 }
 
-/* A name over the limit of messages is still a name; and where the limit is higher than a name's, it is the name's too. */
+/* A name over the limit of messages is still a name; a limit that is higher than a name's is the name's too. */
 static void a_name_may_be_longer_than_a_message(void **state)
 {
     struct test *test = *state;
@@ -371,7 +371,8 @@ static void refuses_what_has_no_length(void **state)
 {
     (void)state;
     static const char *const wrong[] = {"$x\r\n", "$\r\n", "$-2\r\n", "$--1\r\n", "$1\n", "$1\rx", "$01\r\n", "$-\r\n",
-                                        "*x\r\n", "*-2\r\n", "*99999999999\r\n", "$12345678901234567890", "hello", "\r\n"};
+                                        "*x\r\n", "*-2\r\n", "*99999999999\r\n", "$12345678901234567890",
+                                        "hello", "\r\n"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         for (int split = 0; split < 2; split++) {
             struct rkb_lengths lengths = rkb_lengths(LIMIT, LIMIT);

@@ -1,6 +1,6 @@
 /*
- * The relay behind a real subscriber and a scripted Redis: small messages that were read in one go and make large records
- * never overflow a small ring, since reading rests at the very next message.
+ * The relay behind a real subscriber and a scripted Redis: small messages that were read in one go and make large
+ * records never overflow a small ring, since reading rests at the very next message.
  */
 #include "relay_world.h"
 

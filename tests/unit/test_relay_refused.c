@@ -1,4 +1,4 @@
-/* Subscriptions that the ACL refuses, as the relay sees them: the gap from when they should have stood until they stand; strict. */
+/* Subscriptions that the ACL refuses: the gap from when they should have stood until they stand; strict. */
 #include "relay_world.h"
 
 #include <stdio.h>
@@ -87,7 +87,7 @@ static void test_a_connection_lost_meanwhile(void **state)
     assert_int_equal(rkb_gaps_count(world->store.gaps), 3);
 }
 
-/* An ACL cut down while all stands: Redis cuts us off, so the lost connection's gap and the refused one's leave nothing between. */
+/* An ACL cut down while all stands: Redis cuts us off, and the two gaps leave nothing between them. */
 static void test_cut_down_while_connected(void **state)
 {
     struct world *world = *state;

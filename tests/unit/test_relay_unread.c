@@ -1,6 +1,6 @@
 /*
- * Messages that the relay counts without their payload: too large to be held, or without memory for their channel. Routes,
- * overlaps, positions, gaps and books, by hand.
+ * Messages that the relay counts without their payload: too large to be held, or without memory for their channel.
+ * Routes, overlaps, positions, gaps and books, by hand.
  */
 #include "relay_world.h"
 
@@ -148,7 +148,7 @@ static void test_the_limit_is_the_configs(void **state)
     }
 }
 
-/* With the default sizes a payload at the default limit passes, as base64 too; as text that is all escaped it does not. */
+/* With the default sizes a payload at the limit passes, as base64 too; as text that is all escaped it does not. */
 static void test_eight_mebibytes(void **state)
 {
     struct world *world = *state;

@@ -1,6 +1,6 @@
 /*
- * The subscriber and an ACL, against a scripted Redis on the same loop: what is refused is known by name, the others stand, and what
- * is allowed later comes in.
+ * The subscriber and an ACL, against a scripted Redis on the same loop: what is refused is known by name, the others
+ * stand, and what is allowed later comes in.
  */
 #include "subscriber_support.h"
 

@@ -75,6 +75,20 @@ def test_wrong_password_corrected_in_the_file(make_redis, with_source, arrive, t
     arrive(one, server, topic)
 
 
+def test_what_redis_refuses_is_said_with_what_to_do(make_redis, with_source):
+    """In Redis's own words, and mended in Redis, without a restart."""
+    server = make_redis(password=SECRET)
+    with server.client() as client:
+        client.ping()
+        client.config_set("maxclients", 1)
+        one = with_source({"url": server.url(), "reconnect_max": "100ms", "watch": "none"}).start(wait="answers")
+        wait_for("too many clients to be said", lambda: "raise maxclients" in one.source()["error"])
+        client.config_set("maxclients", 100)
+        wait_for("the missing password to be said", lambda: "give this source a password" in one.source()["error"])
+        client.config_set("requirepass", "")
+        wait_for("the bridge to be ready", lambda: one.stats()["ready"])
+
+
 def test_unix_socket(make_redis, with_source, arrive, topic):
     server = make_redis(users=ACL)
     arrive(with_source({"url": server.unix_url("bridge"), "password": SECRET}).start(), server, topic)
