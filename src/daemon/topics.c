@@ -27,6 +27,8 @@
 #define ANSWER_MS 10000
 #define AGAIN_MS 30000
 #define TRIES 3
+#define LEAST_LOOKS 2           /* with one client, while Kafka does not answer; twice as many with the next */
+#define MOST_LOOKS 32
 
 struct topic {
     struct rkb_new_topic wanted;
@@ -391,11 +393,11 @@ static bool take_up_all(struct rkb_topics *topics, struct rkb_admin *admin)
     return all;
 }
 
-/* Until Kafka answers, or we are to end. */
-static bool look(struct rkb_topics *topics, struct rkb_admin *admin)
+/* So many times at the most, or until Kafka answers, or we are to end. */
+static bool look(struct rkb_topics *topics, struct rkb_admin *admin, int times)
 {
     struct rkb_error error;
-    while (!asked_to_quit(topics)) {
+    for (int i = 0; i < times && !asked_to_quit(topics); i++) {
         if (rkb_admin_look(admin, topics->seen, LOOK_MS, &error))
             return true;
         pause_for(topics, PAUSE_MS);
@@ -415,18 +417,33 @@ static struct rkb_admin *client_new(struct rkb_topics *topics, struct rkb_error 
     return admin;
 }
 
-static bool turn(struct rkb_topics *topics)
+/*
+ * A client that Kafka has answered; NULL when none can be made, or we are to end. Where Kafka does not answer a client, the
+ * next one may have credentials that were mended meanwhile.
+ */
+static struct rkb_admin *client_answered(struct rkb_topics *topics)
 {
     struct rkb_error error;
-    struct rkb_admin *admin = client_new(topics, &error);
-    if (admin == NULL) {
-        rkb_log(topics->options.log, RKB_LOG_WARN, "kafka", "topics_unknown",
-                "it is not known whether the topics are there: %s", error.text);
-        for (size_t i = 0; i < topics->count; i++)
-            set_ready(topics, &topics->list[i]);
-        return false;
+    for (int times = LEAST_LOOKS; !asked_to_quit(topics); times = times < MOST_LOOKS ? times * 2 : times) {
+        struct rkb_admin *admin = client_new(topics, &error);
+        if (admin == NULL) {
+            rkb_log(topics->options.log, RKB_LOG_WARN, "kafka", "topics_unknown",
+                    "it is not known whether the topics are there: %s", error.text);
+            return NULL;
+        }
+        if (look(topics, admin, times))
+            return admin;
+        rkb_admin_free(admin);
     }
-    bool all = look(topics, admin) && take_up_all(topics, admin);
+    return NULL;
+}
+
+static bool turn(struct rkb_topics *topics)
+{
+    struct rkb_admin *admin = client_answered(topics);
+    bool all = admin != NULL && take_up_all(topics, admin);
+    for (size_t i = 0; admin == NULL && i < topics->count && !asked_to_quit(topics); i++)
+        set_ready(topics, &topics->list[i]);
     rkb_admin_free(admin);
     return all;
 }

@@ -177,4 +177,18 @@ def test_created_by_a_user_who_may_no_more(make_bridge, redis, strict_kafka, tmp
     one.wait_totals(60, received=10, delivered=10, pending=0)
     assert partitions_of(strict_kafka, topic) == 4
     wait_for("the settings", lambda: "its settings are not known, and not needed" in one.stderr())
-    assert "right" not in one.stderr().replace("rights", "")
+
+
+def test_password_that_comes_right_later(make_bridge, redis, strict_kafka, tmp_path, make_publisher):
+    """A file of kafka.properties is read again for each new producer, and for each look for topics."""
+    topic = new_name("later")
+    allow(strict_kafka, topic, AclOperation.CREATE, AclOperation.DESCRIBE, AclOperation.WRITE)
+    password = tmp_path / "password"
+    password.write_text("of-yesterday\n")
+    one = make_bridge({"routes": {"a": route(topic, channels=["a"])},
+                       "kafka": {"create_topics": "yes", "watchdog": "1s", **as_bridge(strict_kafka, password)}}, redis=redis).start()
+    make_publisher(redis).publish("a", count=10)
+    wait_for("the refusal to be told", lambda: "event=kafka_error" in one.stderr())
+    password.write_text("right\n")
+    one.wait_totals(60, received=10, delivered=10, pending=0)
+    assert "of-yesterday" not in one.stderr()
