@@ -28,7 +28,7 @@ struct rkb_texts {
 
 struct rkb_properties {
     struct rkb_property *list;
-    char **files;               /* beside list: the file a value was read from, NULL: written in the config; NULL: none was */
+    char **files;               /* beside list: where a value was read from, or NULL; NULL itself: no value was */
     size_t count;
 };
 

@@ -161,7 +161,8 @@ const struct rkb_setting rkb_settings[] = {
      .help = "The Kafka topic."},
     {.path = "routes.*.partitions", .type = RKB_SETTING_NUMBER, .offset = ROUTE(partitions), .initial = "default",
      .least = 1, .most = 100000, .words = default_words,
-     .help = "Partitions of the topic where rkbridge creates it; a topic with another number is warned about, never changed."},
+     .help = "Partitions of the topic where rkbridge creates it; "
+             "a topic with another number is warned about, never changed."},
     {.path = "routes.*.replication", .type = RKB_SETTING_NUMBER, .offset = ROUTE(replication), .initial = "default",
      .least = 1, .most = 10000, .words = default_words,
      .help = "Replicas of each partition of the topic where rkbridge creates it; default is the broker's."},

@@ -207,8 +207,8 @@ static void say_brokers_habit(struct rkb_topics *topics, struct rkb_admin *admin
     struct rkb_error error;
     bool known = rkb_admin_settings(admin, NULL, settings, 2, topics->options.answer_ms, &error);
     if (!known || settings[0].value[0] == '\0')
-        snprintf(out, size, "unless the brokers make it by themselves (auto.create.topics.enable; with their own number "
-                            "of partitions), its records wait in the journal");
+        snprintf(out, size, "unless the brokers make it by themselves (auto.create.topics.enable; with their own "
+                            "number of partitions), its records wait in the journal");
     else if (strcmp(settings[0].value, "true") == 0)
         snprintf(out, size, "the brokers make it by themselves for its first record, with their own settings "
                             "(num.partitions is %s)", settings[1].value);
@@ -230,8 +230,8 @@ static void tell_missing(struct rkb_topics *topics, struct rkb_admin *admin, str
 
 static void tell_refusal(struct rkb_topics *topics, struct topic *topic, enum rkb_code code, const char *words)
 {
-    static const char denied[] = "; give the user of kafka.properties the operation Create on this topic (kafka-acls.sh --add "
-                                 "--allow-principal User:NAME --operation Create --topic TOPIC), or create it";
+    static const char denied[] = "; give the user of kafka.properties the operation Create on this topic (kafka-acls.sh "
+                                 "--add --allow-principal User:NAME --operation Create --topic TOPIC), or create it";
     static const char wrong[] = "; mend partitions, replication or topic_config of the route, or create it";
     static const char silent[] = "; it is tried again";
     char object[280];
@@ -287,8 +287,8 @@ static void compare_limit(struct rkb_topics *topics, const struct topic *topic)
     rkb_format_size(takes, sizeof takes, limit);
     rkb_format_size(comes, sizeof comes, topic->longest);
     rkb_log(topics->options.log, RKB_LOG_INFO, object_of(topic, object), "topic_limit",
-            "it takes records up to %s (max.message.bytes), the source of route %s may send up to %s (max_message_size): "
-            "what is between would become dead letters; raise the one or lower the other",
+            "it takes records up to %s (max.message.bytes), the source of route %s may send up to %s "
+            "(max_message_size): what is between would become dead letters; raise the one or lower the other",
             takes, topic->route->name, comes);
 }
 
@@ -323,9 +323,9 @@ static void tell_hidden(struct rkb_topics *topics, struct topic *topic)
         return;
     topic->told_hidden = true;
     rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_hidden",
-            "we are not authorised to see it, so neither to write to it: give the user of kafka.properties the operations "
-            "Describe and Write (kafka-acls.sh --add --allow-principal User:NAME --operation Describe --operation Write "
-            "--topic TOPIC); the route %s waits in the journal", topic->route->name);
+            "we are not authorised to see it, so neither to write to it: give the user of kafka.properties the "
+            "operations Describe and Write (kafka-acls.sh --add --allow-principal User:NAME --operation Describe "
+            "--operation Write --topic TOPIC); the route %s waits in the journal", topic->route->name);
 }
 
 /* It is there: how it was found. */
@@ -411,15 +411,16 @@ static struct rkb_admin *client_new(struct rkb_topics *topics, struct rkb_error 
     struct rkb_properties fresh;
     bool read = rkb_properties_read(topics->options.properties, &fresh, error);
     const struct rkb_properties *used = read ? &fresh : topics->options.properties;
-    struct rkb_admin *admin = rkb_admin_new(used->list, used->count, topics->names, topics->count, &topics->quit, error);
+    struct rkb_admin *admin = rkb_admin_new(used->list, used->count, topics->names, topics->count, &topics->quit,
+                                            error);
     if (read)
         rkb_properties_free(&fresh);
     return admin;
 }
 
 /*
- * A client that Kafka has answered; NULL when none can be made, or we are to end. Where Kafka does not answer a client, the
- * next one may have credentials that were mended meanwhile.
+ * A client that Kafka has answered; NULL when none can be made, or we are to end. Where Kafka does not answer a
+ * client, the next one may have credentials that were mended meanwhile.
  */
 static struct rkb_admin *client_answered(struct rkb_topics *topics)
 {

@@ -228,8 +228,9 @@ static enum rkb_code read_created(rd_kafka_event_t *event, struct rkb_error *err
     size_t count = 0;
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
     const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(event);
-    const rd_kafka_topic_result_t **topics =
-        result != NULL && code == RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_CreateTopics_result_topics(result, &count) : NULL;
+    const rd_kafka_topic_result_t **topics = NULL;
+    if (result != NULL && code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        topics = rd_kafka_CreateTopics_result_topics(result, &count);
     if (count == 1)
         return answer(rd_kafka_topic_result_error(topics[0]), rd_kafka_topic_result_error_string(topics[0]), error);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
