@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,18 @@ static const char usage[] =
     "SIGTERM or SIGINT: unsubscribe, ship what waits (shutdown_timeout), end. Exit codes: 0 done and\n"
     "drained, 3 done with records left in the journal, 64 wrong use or config, 69 something needed could\n"
     "not be had, 70 the disk broke a promise, 73 journal locked or damaged.\n";
+
+/*
+ * librdkafka makes and frees buffers of a megabyte all the time. By default glibc gives each back to the kernel and takes
+ * fresh pages for the next: measured, 2 % of the time of a burst. Kept, they are a few megabytes.
+ */
+static void keep_buffers(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 8 << 20);
+#endif
+}
 
 /* -1 to go on, else the exit code. */
 static int read_arguments(int argc, char **argv, struct arguments *arguments)
@@ -212,6 +225,7 @@ static void set_signals(void)
 int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
+    keep_buffers();
     occupy_standard_descriptors();
     int code = read_arguments(argc, argv, &arguments);
     if (code >= 0)

@@ -2,8 +2,8 @@
  * shipper -- the thread, its turns, and what the loop calls; see shipper.h and, for its other parts, shipper_state.h.
  *
  * One turn: take what is in the ring, send what the producer takes, serve its deliveries, sync and write the
- * checkpoint when due, post the figures. After a turn that found little it rests a millisecond, so that wake-ups are
- * paid per batch; then it sleeps on its eventfd, which the loop, the syncer and librdkafka write to. In a flood it
+ * checkpoint when due, post the figures. After a turn that took something it rests a millisecond, so that wake-ups are
+ * paid per batch; after one that found little it sleeps on its eventfd, which the loop, the syncer and librdkafka write to. In a flood it
  * only takes: a message that is in the journal can wait for Kafka, one that is still in Redis's output buffer cannot.
  *
  * Promise: a record is in a segment before it is produced. Never: touches a Redis connection, changes a record, makes
@@ -23,6 +23,7 @@
 
 #define FLIGHTS 32768               /* above the producer's own queue limit, unless that is set higher */
 #define REST_NS 1000000             /* between turns that found little */
+#define LITTLE 2048                 /* bytes taken in one turn: so few come that each may have its own wake-up */
 #define FLOOD_PART 16               /* of the ring: more than that in one turn, and taking goes before sending */
 #define FIGURES_US 50000
 
@@ -240,7 +241,8 @@ static void turn(struct rkb_shipper *shipper)
         post_figures(shipper);
     if (drained && !atomic_exchange(&shipper->drained, true))
         rkb_shipper_tell_loop(shipper);
-    if (taken == 0 && !shipped && served == 0)
+    bool idle = taken == 0 && !shipped && served == 0;
+    if (idle || (taken <= LITTLE && !shipper->more))
         doze(shipper);
     else if (!flood && rkb_ring_room(shipper->options.ring) > rkb_ring_size(shipper->options.ring) / 4 * 3)
         rest(REST_NS);

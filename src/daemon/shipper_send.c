@@ -141,6 +141,7 @@ static bool send_behind(struct rkb_shipper *shipper, struct rkb_lane *lane)
             break;
         lane->holding = false;
     }
+    shipper->more = shipper->more || done == LANE_RECORDS;
     return done > 0;
 }
 
@@ -154,7 +155,9 @@ static bool send_all_behind(struct rkb_shipper *shipper)
         if (!lane->behind)
             continue;
         left--;
-        bool moved = lane->state == RKB_LANE_FLOWING ? send_behind(shipper, lane) : rkb_shipper_send_alone(shipper, lane);
+        bool flowing = lane->state == RKB_LANE_FLOWING;
+        bool moved = flowing ? send_behind(shipper, lane) : rkb_shipper_send_alone(shipper, lane);
+        shipper->more = shipper->more || (moved && !flowing);
         sent = sent || moved;
     }
     return sent;
@@ -242,6 +245,7 @@ static bool next_open(struct rkb_shipper *shipper)
 
 bool rkb_shipper_send(struct rkb_shipper *shipper)
 {
+    shipper->more = false;
     bool sent = send_all_behind(shipper);
     size_t done = 0;
     for (; done < TURN_RECORDS; done++) {
@@ -255,6 +259,7 @@ bool rkb_shipper_send(struct rkb_shipper *shipper)
         shipper->holding = false;
     }
     sent = sent || done > 0;
+    shipper->more = shipper->more || done == TURN_RECORDS;
     shipper->changed = shipper->changed || sent;
     return sent;
 }

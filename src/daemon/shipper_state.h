@@ -39,6 +39,7 @@ struct rkb_shipper {
     struct rkb_cursor cursor;           /* of the line */
     struct rkb_record held;             /* read by it but not sent: it waits for room */
     bool holding;
+    bool more;                          /* the last turn sent as much as one may, or a lane is to be looked at again */
     bool returned;                      /* in some lane records came back */
     bool troubled;                      /* something was said of Kafka; the next delivery is worth a line too */
     bool connected;                     /* as of the last turn */

@@ -92,7 +92,10 @@ static bool read_page(const uint8_t *at, const uint8_t id[16], struct rkb_ring *
     return true;
 }
 
-/* Maps the page and twice the data of a file of PAGE_SIZE_IN_FILE + ring->size bytes. */
+/*
+ * Maps the page and twice the data of a file of PAGE_SIZE_IN_FILE + ring->size bytes, which has its room already; its
+ * pages at once (the copy behind it is seldom touched), since a fault for each page cost 20 to 60 ns a message in a burst.
+ */
 static bool map(struct rkb_ring *ring, int fd, struct rkb_error *error)
 {
     ring->reserved_size = PAGE_SIZE_IN_FILE + 2 * ring->size;
@@ -103,7 +106,7 @@ static bool map(struct rkb_ring *ring, int fd, struct rkb_error *error)
     }
     uint8_t *base = ring->reserved;
     int access = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_FIXED;
-    if (mmap(base, PAGE_SIZE_IN_FILE + ring->size, access, flags, fd, 0) == MAP_FAILED ||
+    if (mmap(base, PAGE_SIZE_IN_FILE + ring->size, access, flags | MAP_POPULATE, fd, 0) == MAP_FAILED ||
         mmap(base + PAGE_SIZE_IN_FILE + ring->size, ring->size, access, flags, fd, PAGE_SIZE_IN_FILE) == MAP_FAILED)
         return rkb_fail_errno(error, "ring: cannot map %s", ring->path);
     ring->page = (struct page *)(void *)base;

