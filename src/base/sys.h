@@ -19,7 +19,7 @@ struct rkb_sys {
     int (*fdatasync)(int fd);
     int (*fsync)(int fd);                                      /* directories, after create, rename, unlink */
     int (*allocate)(int fd, off_t offset, off_t size);         /* posix_fallocate, but -1 and errno */
-    int (*space)(int fd, uint64_t *size, uint64_t *available);  /* fstatvfs: bytes of the file system; bytes we may take */
+    int (*space)(int fd, uint64_t *size, uint64_t *available); /* fstatvfs: bytes of it; bytes we may take */
     int (*ftruncate)(int fd, off_t size);
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);

@@ -154,7 +154,8 @@ char *rkb_reading_text(struct rkb_reading *reading, const yaml_node_t *node, con
     }
     if (strcmp((const char *)node->tag, YAML_STR_TAG) != 0) {
         rkb_findings_add(&reading->findings, place,
-                         "%s: a tag has no meaning here, all values are text; put quotes around text that begins with !", shown);
+                         "%s: a tag has no meaning here, all values are text; put quotes around text "
+                         "that begins with !", shown);
         return NULL;
     }
     if (strlen(rkb_yaml_text(node)) != node->data.scalar.length) {

@@ -44,8 +44,8 @@ const struct rkb_setting rkb_settings[] = {
      .most = HOURS(24),
      .help = "How long SIGTERM waits for Kafka to take what is left; the rest stays in the journal."},
     {.path = "start", .type = RKB_SETTING_WORD, .offset = GLOBAL(start), .initial = "lenient", .words = start_words,
-     .help = "strict: a subscription that Redis's ACL refuses, or another rkbridge on that Redis, at the start ends this "
-             "one (69); lenient: the others run, and another is waited for."},
+     .help = "strict: a subscription that Redis's ACL refuses, or another rkbridge on that Redis, at the start ends "
+             "this one (69); lenient: the others run, and another is waited for."},
 
     {.path = "redis.*.url", .type = RKB_SETTING_URL, .offset = SOURCE(url_text), .required = true, .secret = true,
      .help = "Where this Redis is: redis://[user@]host[:port], rediss:// (TLS) or unix:///path."},
@@ -63,8 +63,8 @@ const struct rkb_setting rkb_settings[] = {
      .help = "PEM file with our certificate and what leads to its CA, where Redis asks for one."},
     {.path = "redis.*.tls_key_file", .type = RKB_SETTING_PATH, .offset = SOURCE(tls.key_file),
      .help = "PEM file with the private key of that certificate."},
-    {.path = "redis.*.tls_key_password_file", .type = RKB_SETTING_PATH, .offset = SOURCE(tls.key_password_file), .secret = true,
-     .help = "File with the password of that key, where it is encrypted."},
+    {.path = "redis.*.tls_key_password_file", .type = RKB_SETTING_PATH, .offset = SOURCE(tls.key_password_file),
+     .secret = true, .help = "File with the password of that key, where it is encrypted."},
     {.path = "redis.*.tls_server_name", .type = RKB_SETTING_TEXT, .offset = SOURCE(tls.server_name),
      .help = "Name or address that the server's certificate must be for, by default the url's host."},
     {.path = "redis.*.tls_verify", .type = RKB_SETTING_WORD, .offset = SOURCE(tls.verify), .initial = "yes",
@@ -86,15 +86,17 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "redis.*.retry_refused", .type = RKB_SETTING_DURATION, .offset = SOURCE(retry_refused), .initial = "30s",
      .least = MS(100), .most = HOURS(1),
      .help = "How often subscriptions that Redis's ACL refuses are asked for again (each O(1) for Redis)."},
-    {.path = "redis.*.max_message_size", .type = RKB_SETTING_SIZE, .offset = SOURCE(max_message_size), .initial = "8MiB",
-     .least = KIB(1), .most = MIB(512),
+    {.path = "redis.*.max_message_size", .type = RKB_SETTING_SIZE, .offset = SOURCE(max_message_size),
+     .initial = "8MiB", .least = KIB(1), .most = MIB(512),
      .help = "Longest payload; a longer one passes by without being held, counted as dropped (too_large), in a gap. "
              "At most three eighths of journal.ring_size, and half a segment."},
     {.path = "redis.*.watch", .type = RKB_SETTING_SYNC, .offset = SOURCE(watch), .initial = "5s", .least = MS(100),
      .most = MINUTES(1), .words = watch_words,
-     .help = "How often a second connection asks Redis how near we are to a cut and whether another rkbridge is there."},
+     .help = "How often a second connection asks Redis how near we are to a cut and whether another "
+             "rkbridge is there."},
     {.path = "redis.*.allow_parallel", .type = RKB_SETTING_WORD, .offset = SOURCE(allow_parallel), .initial = "no",
-     .words = yes_words, .help = "yes: subscribe even where another rkbridge does; for two that ship different routes."},
+     .words = yes_words,
+     .help = "yes: subscribe even where another rkbridge does; for two that ship different routes."},
 
     {.path = "kafka.delivery", .type = RKB_SETTING_WORD, .offset = GLOBAL(kafka.delivery), .initial = "at-least-once",
      .words = delivery_words, .help = "What Kafka is promised; exactly-once is not in this version."},
@@ -116,10 +118,12 @@ const struct rkb_setting rkb_settings[] = {
      .least = MIB(1),
      .help = "What the journal may take of the disk; full, the newest messages are dropped and counted."},
     {.path = "journal.min_free", .type = RKB_SETTING_SHARE, .offset = GLOBAL(journal.min_free), .initial = "10%",
-     .help = "What the journal leaves free of the file system it is on; short of that it counts as full. 0: all may be taken."},
+     .help = "What the journal leaves free of the file system it is on; short of that it counts as full. "
+             "0: all may be taken."},
     {.path = "journal.on_disk_error", .type = RKB_SETTING_WORD, .offset = GLOBAL(journal.on_disk_error),
      .initial = "degrade", .words = disk_error_words,
-     .help = "What follows a write or sync that fails: go on, in memory if need be, and say what is not durable; or end with 70."},
+     .help = "What follows a write or sync that fails: go on, in memory if need be, and say what is not "
+             "durable; or end with 70."},
     {.path = "journal.segment_size", .type = RKB_SETTING_SIZE, .offset = GLOBAL(journal.segment_size),
      .initial = "64MiB", .least = KIB(64), .most = GIB(1),
      .help = "Size of one file of the journal; a record takes at most half of one. "

@@ -34,10 +34,11 @@ void rkb_value_describe(const struct rkb_setting *row, char *out, size_t size)
 {
     static const char *const nouns[] = {
         [RKB_SETTING_TEXT] = "text", [RKB_SETTING_TEMPLATE] = "a template", [RKB_SETTING_PATH] = "an absolute path",
-        [RKB_SETTING_URL] = "a url", [RKB_SETTING_LISTEN] = "host:port", [RKB_SETTING_SIZE] = "a size", [RKB_SETTING_SHARE] = "a size or a percentage",
-        [RKB_SETTING_DURATION] = "a duration", [RKB_SETTING_SYNC] = "a duration",
-        [RKB_SETTING_MODE] = "permissions in octal", [RKB_SETTING_WORD] = "a word", [RKB_SETTING_LIST] = "a list",
-        [RKB_SETTING_NUMBER] = "a whole number", [RKB_SETTING_MAP] = "a mapping of names to text",
+        [RKB_SETTING_URL] = "a url", [RKB_SETTING_LISTEN] = "host:port", [RKB_SETTING_SIZE] = "a size",
+        [RKB_SETTING_SHARE] = "a size or a percentage", [RKB_SETTING_DURATION] = "a duration",
+        [RKB_SETTING_SYNC] = "a duration", [RKB_SETTING_MODE] = "permissions in octal", [RKB_SETTING_WORD] = "a word",
+        [RKB_SETTING_LIST] = "a list", [RKB_SETTING_NUMBER] = "a whole number",
+        [RKB_SETTING_MAP] = "a mapping of names to text",
         [RKB_SETTING_PROPERTIES] = "a mapping of librdkafka's properties",
     };
     bool only_words = row->type == RKB_SETTING_WORD || (row->type == RKB_SETTING_TEXT && row->words != NULL);

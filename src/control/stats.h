@@ -95,7 +95,7 @@ struct rkb_snapshot {
         uint64_t bytes, max_size, segments, checkpoint, head, synced;
         uint64_t ring_bytes, ring_size;
         bool ring_outlives, full;
-        const char *limit;                      /* which one it is at: "journal.min_free", "disk", ...; NULL: not full */
+        const char *limit;                      /* that it is at: "journal.min_free", "disk", ...; NULL: not full */
         const char *disk_error;                 /* why what is read now is not durable; NULL: it is */
         uint64_t memory_bytes;                  /* of segments in memory, while the disk fails */
         uint64_t disk_free, min_free;           /* bytes of its file system; disk_free UINT64_MAX: unknown */

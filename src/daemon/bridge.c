@@ -221,7 +221,8 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
     if (bridge->view == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for the figures");
     struct rkb_control_options control = {
-        .path = config->control.socket, .mode = config->control.socket_mode, .snapshot = rkb_view_snapshot, .context = bridge->view};
+        .path = config->control.socket, .mode = config->control.socket_mode, .snapshot = rkb_view_snapshot,
+        .context = bridge->view};
     if (!rkb_config_make_directory(config, error))
         return false;
     bridge->control = rkb_control_new(bridge->base, &control, error);
@@ -229,7 +230,8 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
         return false;
     if (config->http.listen == NULL)
         return true;
-    struct rkb_http_options http = {.listen = config->http.listen, .snapshot = rkb_view_snapshot, .context = bridge->view};
+    struct rkb_http_options http = {.listen = config->http.listen, .snapshot = rkb_view_snapshot,
+                                    .context = bridge->view};
     bridge->http = rkb_http_new(bridge->base, &http, error);
     return bridge->http != NULL;
 }
@@ -257,7 +259,8 @@ static bool open_all(struct bridge *bridge, const struct rkb_properties *propert
         return rkb_fail_errno(error, "cannot make the event loop");
     return open_store(bridge, error) && open_relay(bridge, error)
         && open_topics(bridge, properties, embedded, error) && open_shipper(bridge, properties, error)
-        && rkb_topics_start(bridge->topics, on_topic_ready, bridge, error) && open_control(bridge, bootstrap_servers, error)
+        && rkb_topics_start(bridge->topics, on_topic_ready, bridge, error)
+        && open_control(bridge, bootstrap_servers, error)
         && (add_events(bridge) || rkb_fail(error, RKB_NO_MEMORY, "cannot add the loop's events"));
 }
 
@@ -265,7 +268,8 @@ static bool open_all(struct bridge *bridge, const struct rkb_properties *propert
 
 static void free_events(struct bridge *bridge)
 {
-    struct event *all[] = {bridge->loop_event, bridge->tick, bridge->deadline, bridge->signals[0], bridge->signals[1], bridge->signals[2]};
+    struct event *all[] = {bridge->loop_event, bridge->tick, bridge->deadline, bridge->signals[0], bridge->signals[1],
+                           bridge->signals[2]};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i] != NULL)
             event_free(all[i]);

@@ -145,8 +145,8 @@ bool rkb_lanes_others_move(const struct rkb_lanes *lanes, const struct rkb_lane 
 
 /* ---- where it goes on ---- */
 
-void rkb_lane_fall_behind(struct rkb_lanes *lanes, struct rkb_lane *lane, struct rkb_journal *journal, uint64_t sequence,
-                          int64_t time_us)
+void rkb_lane_fall_behind(struct rkb_lanes *lanes, struct rkb_lane *lane, struct rkb_journal *journal,
+                          uint64_t sequence, int64_t time_us)
 {
     if (lane->behind)
         rkb_cursor_close(&lane->cursor);

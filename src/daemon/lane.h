@@ -100,8 +100,8 @@ bool rkb_lane_stuck(const struct rkb_lane *lane, int64_t now_us);
 bool rkb_lanes_others_move(const struct rkb_lanes *lanes, const struct rkb_lane *lane, int64_t now_us);
 
 /* From now on the lane goes by a cursor of its own, from `sequence` on; drops what it held. */
-void rkb_lane_fall_behind(struct rkb_lanes *lanes, struct rkb_lane *lane, struct rkb_journal *journal, uint64_t sequence,
-                          int64_t time_us);
+void rkb_lane_fall_behind(struct rkb_lanes *lanes, struct rkb_lane *lane, struct rkb_journal *journal,
+                          uint64_t sequence, int64_t time_us);
 /* It goes with the line again. */
 void rkb_lane_catch_up(struct rkb_lanes *lanes, struct rkb_lane *lane);
 void rkb_lane_enter(struct rkb_lanes *lanes, struct rkb_lane *lane, enum rkb_lane_state state);

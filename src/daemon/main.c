@@ -44,8 +44,8 @@ static const char usage[] =
     "not be had, 70 the disk broke a promise, 73 journal locked or damaged.\n";
 
 /*
- * librdkafka makes and frees buffers of a megabyte all the time. By default glibc gives each back to the kernel and takes
- * fresh pages for the next: measured, 2 % of the time of a burst. Kept, they are a few megabytes.
+ * librdkafka makes and frees buffers of a megabyte all the time. By default glibc gives each back to the kernel and
+ * takes fresh pages for the next: measured, 2 % of the time of a burst. Kept, they are a few megabytes.
  */
 static void keep_buffers(void)
 {
@@ -206,8 +206,8 @@ static void occupy_standard_descriptors(void)
 static void on_unreadable_page(int number)
 {
     static const char words[] =
-        "rkbridge: a part of the journal (or of the ring) that is mapped cannot be read: an I/O error, or its file was cut; ending, "
-        "the next start goes on from what reads back event=promise_broken\n";
+        "rkbridge: a part of the journal (or of the ring) that is mapped cannot be read: an I/O error, or its file was "
+        "cut; ending, the next start goes on from what reads back event=promise_broken\n";
     (void)number;
     ssize_t said = write(STDERR_FILENO, words, sizeof words - 1);
     (void)said;

@@ -2,8 +2,8 @@
  * relay -- the loop's joint: the one file that knows Redis, routes, envelopes and the ring.
  *
  *     subscriber --copy--> winner? --message--> count, UUID --> measure --> reserve in the ring --> render --> commit
- *                            | no                                 | no room: pause reading, or drop when the journal is full
- *                            overlap
+ *                            | no                                 | no room: pause reading,
+ *                            overlap                              | or drop when the journal is full
  *
  * Promise: a message is in the ring before anything else is done with it; what could not be taken is counted, with
  * its reason, and lies in a gap. Never: waits, allocates per message, touches a file or Kafka. Loop thread.

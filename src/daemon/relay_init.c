@@ -100,7 +100,8 @@ static bool init_tallies(struct rkb_relay *relay, struct rkb_error *error)
     relay->tallies = calloc(relay->tally_count + 1, sizeof *relay->tallies);
     if (relay->tallies == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for the books of %u routes", relay->tally_count);
-    for (uint32_t route = 0; store->waiting != NULL && route <= store->waiting_count && route <= relay->tally_count; route++)
+    for (uint32_t route = 0; store->waiting != NULL && route <= store->waiting_count && route <= relay->tally_count;
+         route++)
         relay->tallies[route].recovered = store->waiting[route];
     return true;
 }

@@ -3,8 +3,9 @@
  *
  * One turn: take what is in the ring, send what the producer takes, serve its deliveries, sync and write the
  * checkpoint when due, post the figures. After a turn that took something it rests a millisecond, so that wake-ups are
- * paid per batch; after one that found little it sleeps on its eventfd, which the loop, the syncer and librdkafka write to. In a flood it
- * only takes: a message that is in the journal can wait for Kafka, one that is still in Redis's output buffer cannot.
+ * paid per batch; after one that found little it sleeps on its eventfd, which the loop, the syncer and librdkafka write
+ * to. In a flood it only takes: a message that is in the journal can wait for Kafka, one that is still in Redis's
+ * output buffer cannot.
  *
  * Promise: a record is in a segment before it is produced. Never: touches a Redis connection, changes a record, makes
  * the loop wait.

@@ -33,9 +33,9 @@ struct rkb_shipper_options {
     bool exit_on_disk_error;            /* a write or sync that fails ends the shipper; else see journal/degrade.c */
     uint32_t route_limit, topic_limit;  /* route numbers are 1..route_limit, topic numbers 1..topic_limit */
     struct rkb_dead *dead;              /* the shipper's from start to join */
-    int64_t refuse_after_us;            /* how long a topic may refuse for want of a right before its records are set aside */
+    int64_t refuse_after_us;            /* so long a topic may refuse for want of a right, then it is set aside */
     int64_t watchdog_us;                /* a producer that reports nothing for so long is made anew; 0: never */
-    int loop_fd;                        /* an eventfd of the loop's: written when the loop should look (room, full, drained, failed) */
+    int loop_fd;                        /* an eventfd of the loop's, written for: room, full, drained, failed */
     struct rkb_log *log;
     const struct rkb_sys *sys;
 };

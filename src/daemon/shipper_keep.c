@@ -1,7 +1,8 @@
 /*
  * shipper_keep -- from the ring to the journal, to the disk, and past the checkpoint; see shipper.h.
  *
- *     take --> (a sync interval later) sync job --> checkpoint up to what is synced --> next job makes it durable --> segments go
+ *     take --> (a sync interval later) sync job --> checkpoint up to what is synced
+ *          --> next job makes it durable --> segments go
  *
  * Promise: the checkpoint never passes a record that is not settled, nor one that is not synced. A new checkpoint is
  * written only when the one before is durable, so that of its two slots one always counts.
@@ -44,7 +45,8 @@ static void say_trouble(struct rkb_shipper *shipper, const struct rkb_error *err
         return;
     shipper->trouble_us = shipper->now_us;
     rkb_log(shipper->options.log, RKB_LOG_ERROR, "journal", "disk_trouble",
-            "%s; nothing is lost by that, it is tried again; what Kafka has may come again after a restart", error->text);
+            "%s; nothing is lost by that, it is tried again; what Kafka has may come again after a restart",
+            error->text);
 }
 
 /* When the record with this number was read, wherever it is by now; else now. */
@@ -93,19 +95,21 @@ static void follow_journal(struct rkb_shipper *shipper)
     if (how.failures != shipper->disk_failures) {
         shipper->disk_failures = how.failures;
         rkb_format_duration(wait, sizeof wait, how.again_us);
-        rkb_log(log, RKB_LOG_ERROR, "journal", "disk_error", "%s; what is not synced is given up, the disk is tried again in %s",
-                how.why->text, wait);
+        rkb_log(log, RKB_LOG_ERROR, "journal", "disk_error",
+                "%s; what is not synced is given up, the disk is tried again in %s", how.why->text, wait);
     }
     if (degraded && from_us == 0) {
         from_us = read_at(shipper, how.first);
         set_not_durable(shipper, from_us);
         rkb_format_time(from, from_us);
         rkb_log(log, RKB_LOG_ERROR, "journal", "not_durable",
-                "not durable from %s on: what is read goes to Kafka, but a power loss would lose what Kafka does not have yet", from);
+                "not durable from %s on: what is read goes to Kafka, but a power loss would lose what "
+                "Kafka does not have yet", from);
     } else if (!degraded && from_us != 0) {
         set_not_durable(shipper, 0);
         rkb_format_time(from, from_us);
-        rkb_log(log, RKB_LOG_WARN, "journal", "durable_again", "the disk takes records again; not durable from %s to now", from);
+        rkb_log(log, RKB_LOG_WARN, "journal", "durable_again",
+                "the disk takes records again; not durable from %s to now", from);
     }
 }
 

@@ -3,9 +3,9 @@
  *
  *     made --> serving --fatal error, or nothing lands for too long--> freed, what was in flight came back --> made
  *
- * A fatal error ends a producer for good. One that reports nothing may be stuck for ever too (seen after metadata without
- * a leader), so a lane in which nothing lands for kafka.watchdog counts like one. A new producer sends again what is
- * open, the same bytes in the same order.
+ * A fatal error ends a producer for good. One that reports nothing may be stuck for ever too (seen after metadata
+ * without a leader), so a lane in which nothing lands for kafka.watchdog counts like one. A new producer sends again
+ * what is open, the same bytes in the same order.
  *
  * Promise: what came back goes out again from the lowest of its lane; a producer whose end is as sudden each time comes
  * later and later. Never: frees a segment that a producer may still read.
@@ -127,8 +127,8 @@ static struct rkb_producer *make(struct rkb_shipper *shipper, enum rkb_producer_
     struct rkb_error why;
     bool fresh = rkb_properties_read(given, &read, &why);
     if (!fresh)
-        rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "properties_unread", "%s; the value from the start is used",
-                why.text);
+        rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "properties_unread",
+                "%s; the value from the start is used", why.text);
     const struct rkb_properties *used = fresh ? &read : given;
     struct rkb_producer *producer = rkb_producer_new(role, used->list, used->count, shipper->wake_fd, &producer_events,
                                                      shipper, error);
@@ -261,8 +261,8 @@ static void watch(struct rkb_shipper *shipper)
     if (lane == NULL)
         return;
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "producer_stuck",
-            "nothing was reported for %lld s of %u records in flight for topic %s; all %u in flight are sent again by a new "
-            "producer", (long long)(shipper->now_us - lane->moved_us) / 1000000, lane->in_flight,
+            "nothing was reported for %lld s of %u records in flight for topic %s; all %u in flight are sent again by "
+            "a new producer", (long long)(shipper->now_us - lane->moved_us) / 1000000, lane->in_flight,
             rkb_shipper_topic(shipper, lane), shipper->lanes.in_flight);
     wait_longer(shipper);
     rebuild(shipper);

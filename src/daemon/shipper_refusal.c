@@ -67,8 +67,8 @@ static void wait(struct rkb_shipper *shipper, struct rkb_lane *lane, const char 
     shipper->changed = true;
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "record_refused",
             "topic %s does not take a record of route %s: %s; it stays in the journal, the topic waits for it and the "
-            "others do not, trying again in %lld ms", rkb_shipper_topic(shipper, lane), route_name(shipper, lane->held.route),
-            lane->why, (long long)lane->retry_wait_us / 1000);
+            "others do not, trying again in %lld ms", rkb_shipper_topic(shipper, lane),
+            route_name(shipper, lane->held.route), lane->why, (long long)lane->retry_wait_us / 1000);
 }
 
 static void forget_refusal(struct rkb_lane *lane)

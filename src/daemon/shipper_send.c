@@ -1,5 +1,6 @@
 /*
- * shipper_send -- from the journal to Kafka: the line, and the cursors of lanes that fell behind; see shipper.h, lane.h.
+ * shipper_send -- from the journal to Kafka: the line, and the cursors of lanes that fell behind; see shipper.h,
+ * lane.h.
  *
  *     journal   . . . a . b a . c a b . . . . . . . . . . . . [ appended next
  *                       ^ lane b's own cursor       ^ the line

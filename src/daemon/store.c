@@ -76,7 +76,8 @@ static bool open_ring(struct rkb_store *store, const struct rkb_config *config, 
     }
     if (store->ring != NULL && !rkb_ring_outlives(store->ring))
         rkb_log(log, RKB_LOG_WARN, "ring", "ring_anonymous",
-                "not on a tmpfs: a kill -9 loses what was read in the last milliseconds; journal.ring_directory may name one");
+                "not on a tmpfs: a kill -9 loses what was read in the last milliseconds; "
+                "journal.ring_directory may name one");
     return store->ring != NULL;
 }
 
@@ -110,8 +111,9 @@ static bool take_ring(struct rkb_store *store, struct rkb_log *log, struct rkb_e
 }
 
 /*
- * What the ring says of low and of the topics' lows is newer than the checkpoint. It says nothing of numbers this journal
- * has not given out, and must not come to say something of them later: the journal may have been put back from a copy.
+ * What the ring says of low and of the topics' lows is newer than the checkpoint. It says nothing of numbers this
+ * journal has not given out, and must not come to say something of them later: the journal may have been put back from
+ * a copy.
  */
 static void use_notes(struct rkb_store *store)
 {
@@ -155,7 +157,8 @@ static bool open_dead(struct rkb_store *store, const struct rkb_config *config, 
         return false;
     if (error->code == RKB_DAMAGED)
         rkb_log(log, RKB_LOG_ERROR, "journal", "dead_letters_damaged",
-                "%s; the file is kept as it is under the name dead-letters.damaged, and a new one will begin", error->text);
+                "%s; the file is kept as it is under the name dead-letters.damaged, and a new one will begin",
+                error->text);
     rkb_dead_figures(store->dead, &figures);
     if (figures.torn_bytes > 0)
         rkb_log(log, RKB_LOG_WARN, "journal", "torn_tail", "%llu bytes of an unfinished write cut off the dead letters",

@@ -230,8 +230,9 @@ static void tell_missing(struct rkb_topics *topics, struct rkb_admin *admin, str
 
 static void tell_refusal(struct rkb_topics *topics, struct topic *topic, enum rkb_code code, const char *words)
 {
-    static const char denied[] = "; give the user of kafka.properties the operation Create on this topic (kafka-acls.sh "
-                                 "--add --allow-principal User:NAME --operation Create --topic TOPIC), or create it";
+    static const char denied[] = "; give the user of kafka.properties the operation Create on this topic "
+                                 "(kafka-acls.sh --add --allow-principal User:NAME --operation Create --topic TOPIC), "
+                                 "or create it";
     static const char wrong[] = "; mend partitions, replication or topic_config of the route, or create it";
     static const char silent[] = "; it is tried again";
     char object[280];

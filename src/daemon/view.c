@@ -210,7 +210,8 @@ static void fill_gaps(struct rkb_view *view)
     }
     for (size_t i = 0; i < count; i++) {
         const struct rkb_gap *gap = rkb_gaps_at(view->options.gaps, i);
-        view->gaps[i] = (struct rkb_gap_snapshot){gap->id, gap->source, gap->reason, gap->from_us, gap->to_us, gap->bound};
+        view->gaps[i] = (struct rkb_gap_snapshot){gap->id, gap->source, gap->reason, gap->from_us, gap->to_us,
+                                                  gap->bound};
     }
     view->snapshot.gap_count = count;
     view->snapshot.gaps = view->gaps;
@@ -220,7 +221,8 @@ static void fill_gaps(struct rkb_view *view)
 static uint64_t waiting(const struct rkb_view *view, const struct rkb_shipped *shipped)
 {
     size_t ring = rkb_ring_size(view->options.ring) - rkb_ring_room(view->options.ring);
-    uint64_t journal = shipped->taken_bytes > shipped->settled_bytes ? shipped->taken_bytes - shipped->settled_bytes : 0;
+    uint64_t journal =
+        shipped->taken_bytes > shipped->settled_bytes ? shipped->taken_bytes - shipped->settled_bytes : 0;
     return journal + ring;
 }
 
@@ -236,7 +238,8 @@ void rkb_view_tick(struct rkb_view *view)
 static uint64_t most_bytes(const struct rkb_journal_figures *journal)
 {
     uint64_t room = journal->free > journal->min_free ? journal->free - journal->min_free : 0;
-    return room < journal->max_size && journal->bytes + room < journal->max_size ? journal->bytes + room : journal->max_size;
+    return room < journal->max_size && journal->bytes + room < journal->max_size ? journal->bytes + room
+                                                                                 : journal->max_size;
 }
 
 static double seconds_to_full(const struct rkb_view *view, const struct rkb_shipped *shipped)

@@ -138,9 +138,9 @@ static void look_at_disk(struct rkb_watch *watch)
         return;
     if (answer == RKB_DISK_SAME)
         rkb_log(rkb_watch_log(watch), RKB_LOG_WARN, watch->source->object, "shared_disk",
-                "the journal at %s is on one file system with Redis's dir, %s: a journal that fills it keeps Redis from "
-                "saving, and a Redis that saves slows the journal; give the journal a file system of its own, or bound it "
-                "with journal.max_size",
+                "the journal at %s is on one file system with Redis's dir, %s: a journal that fills it keeps Redis "
+                "from saving, and a Redis that saves slows the journal; give the journal a file system of its own, or "
+                "bound it with journal.max_size",
                 watch->source->relay->options.config->journal.directory, watch->directory);
     rkb_disk_forget(watch->disk);
     watch->disk = NULL;

@@ -15,8 +15,8 @@ static void describe(struct rkb_watch *watch)
     if (rival->watcher != 0)
         snprintf(other, sizeof other, " and %llu", (unsigned long long)rival->watcher);
     snprintf(watch->rival_text, sizeof watch->rival_text,
-             "another bridge, instance %s at %s (client%s %llu%s), is subscribed to the same Redis: stop one of the two, "
-             "or, where they ship different routes, set redis.%s.allow_parallel: yes in both",
+             "another bridge, instance %s at %s (client%s %llu%s), is subscribed to the same Redis: stop one of the "
+             "two, or, where they ship different routes, set redis.%s.allow_parallel: yes in both",
              rival->instance, rival->address, rival->watcher != 0 ? "s" : "", (unsigned long long)rival->subscriber,
              other, watch->source->config->name);
 }

@@ -30,8 +30,8 @@ uint64_t rkb_acks_high(const struct rkb_acks *acks);
 /* Raises low to at least `low`; what is below counts as settled. */
 void rkb_acks_raise(struct rkb_acks *acks, uint64_t low);
 /*
- * The settled ranges above low, as far as they lie below `limit`, ascending, into out; returns how many. Where there are
- * more than `room`, the highest: below them the topics' lows tell nearly all (journal.h).
+ * The settled ranges above low, as far as they lie below `limit`, ascending, into out; returns how many. Where there
+ * are more than `room`, the highest: below them the topics' lows tell nearly all (journal.h).
  */
 size_t rkb_acks_ranges(const struct rkb_acks *acks, uint64_t limit, struct rkb_range *out, size_t room);
 

@@ -129,7 +129,8 @@ bool rkb_journal_start_segment(struct rkb_journal *journal, size_t record, struc
 /* Makes room for `size` more bytes in staging and in the filling segment, writing what is staged if need be. */
 static bool make_room(struct rkb_journal *journal, struct batch *batch, size_t size, struct rkb_error *error)
 {
-    bool fits = journal->filling != NULL && journal->filling->length + batch->staged + size <= journal->filling->allocated;
+    bool fits = journal->filling != NULL
+        && journal->filling->length + batch->staged + size <= journal->filling->allocated;
     if (fits && batch->staged + size <= journal->staging_size)
         return true;
     if (size > journal->segment_size / 2)

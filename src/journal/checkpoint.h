@@ -2,11 +2,11 @@
  * checkpoint -- the two-slot file that says what is settled.
  *
  * A header of 64 bytes (magic "RKBCHK\r\n", u32 version, u32 size of a slot, 16 bytes journal id, XXH3-64 of these at
- * 56), the slots at 4096 and 4096 + 65536. A slot: u64 XXH3-64 of what follows up to the ranges' end, u64 generation, u64
- * low, u64 last epoch, u64 last mark's milliseconds, i64 last time in microseconds, u32 number of ranges, u32 number of
- * topics; then the ranges, u64 first and u64 count each. Where there are topics: u32 topic, u32 0 and u64 low each, then
- * u64 XXH3-64 of these, XOR the first checksum. A program that knows of no topics reads all before them, and sends more
- * again.
+ * 56), the slots at 4096 and 4096 + 65536. A slot: u64 XXH3-64 of what follows up to the ranges' end, u64 generation,
+ * u64 low, u64 last epoch, u64 last mark's milliseconds, i64 last time in microseconds, u32 number of ranges, u32
+ * number of topics; then the ranges, u64 first and u64 count each. Where there are topics: u32 topic, u32 0 and u64 low
+ * each, then u64 XXH3-64 of these, XOR the first checksum. A program that knows of no topics reads all before them, and
+ * sends more again.
  *
  * Written in turn; the slot that counts is the valid one of the higher generation. Internal to the journal.
  */

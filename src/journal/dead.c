@@ -232,9 +232,9 @@ static bool reads_back(const struct rkb_dead *dead, const uint8_t *data, struct 
 }
 
 /*
- * After a failed sync the file is not trusted: what was to be synced may count as clean by now. What still reads back goes
- * into a new one. Where not all does, nothing more is promised: the next start sets the file aside, and the messages, which
- * no checkpoint has passed, come again.
+ * After a failed sync the file is not trusted: what was to be synced may count as clean by now. What still reads back
+ * goes into a new one. Where not all does, nothing more is promised: the next start sets the file aside, and the
+ * messages, which no checkpoint has passed, come again.
  */
 static bool write_anew(struct rkb_dead *dead, struct rkb_error *error)
 {
@@ -448,6 +448,6 @@ bool rkb_dead_sync(struct rkb_dead *dead, struct rkb_error *error)
 
 void rkb_dead_figures(const struct rkb_dead *dead, struct rkb_dead_figures *figures)
 {
-    *figures = (struct rkb_dead_figures){.bytes = dead->fd < 0 ? 0 : dead->size, .limit = dead->limit, .count = dead->count,
-                                         .torn_bytes = dead->torn_bytes};
+    *figures = (struct rkb_dead_figures){.bytes = dead->fd < 0 ? 0 : dead->size, .limit = dead->limit,
+                                         .count = dead->count, .torn_bytes = dead->torn_bytes};
 }

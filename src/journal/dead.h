@@ -7,8 +7,8 @@
  *     {"sequence":7,"time":"2026-01-02T03:04:05.678Z","route":"..","topic":"..","code":"..","reason":".."}
  *
  * time is that of the refusal; the rest of what there is to know is in the message's record. The names stand in the
- * JSON, so no dictionary is needed. Appended by the shipper; nobody makes it smaller but the operator, who moves it away
- * while no bridge runs. One thread.
+ * JSON, so no dictionary is needed. Appended by the shipper; nobody makes it smaller but the operator, who moves it
+ * away while no bridge runs. One thread.
  */
 #ifndef RKB_JOURNAL_DEAD_H
 #define RKB_JOURNAL_DEAD_H
@@ -19,10 +19,11 @@
 struct rkb_dead;
 
 /*
- * Opens directory/dead-letters, which may grow to `limit` bytes; it is made with the first letter. Numbers below `low` never come again and are
- * not remembered. A torn tail is cut. A file that does not read back is set aside whole as dead-letters.damaged (.2,
- * .3, ... where there is one already), a new one will begin, and *error says so with a non-NULL result (code RKB_DAMAGED);
- * it is RKB_OK where all is well. NULL: RKB_SYSTEM, RKB_FULL, RKB_VERSION, RKB_NO_MEMORY.
+ * Opens directory/dead-letters, which may grow to `limit` bytes; it is made with the first letter. Numbers below `low`
+ * never come again and are not remembered. A torn tail is cut. A file that does not read back is set aside whole as
+ * dead-letters.damaged (.2, .3, ... where there is one already), a new one will begin, and *error says so with a
+ * non-NULL result (code RKB_DAMAGED); it is RKB_OK where all is well. NULL: RKB_SYSTEM, RKB_FULL, RKB_VERSION,
+ * RKB_NO_MEMORY.
  */
 struct rkb_dead *rkb_dead_open(const char *directory, const uint8_t journal_id[16], uint64_t limit, uint64_t low,
                                const struct rkb_sys *sys, struct rkb_error *error);
@@ -36,8 +37,8 @@ void rkb_dead_close(struct rkb_dead *dead);
 bool rkb_dead_append(struct rkb_dead *dead, const struct rkb_record *record, const char *route, const char *topic,
                      const char *code, const char *reason, int64_t now_us, struct rkb_error *error) RKB_MUST_CHECK;
 /*
- * Forces to the disk what is not there yet. A sync that failed is not repeated: the next call, or the next append, writes
- * all into a new file. RKB_DAMAGED where it does not read back for that, in this call and all that follow.
+ * Forces to the disk what is not there yet. A sync that failed is not repeated: the next call, or the next append,
+ * writes all into a new file. RKB_DAMAGED where it does not read back for that, in this call and all that follow.
  */
 bool rkb_dead_sync(struct rkb_dead *dead, struct rkb_error *error) RKB_MUST_CHECK;
 
@@ -50,8 +51,8 @@ void rkb_dead_figures(const struct rkb_dead *dead, struct rkb_dead_figures *figu
 
 /*
  * Steps through the bytes of such a file, from *offset (first: RKB_SEGMENT_HEADER) on: RECORD with the letter (kind
- * RKB_DEAD) and its message; BLANK at the end, or where a torn tail begins; BAD, with *why, where bytes do not count that
- * are no unfinished write. Then *offset stays.
+ * RKB_DEAD) and its message; BLANK at the end, or where a torn tail begins; BAD, with *why, where bytes do not count
+ * that are no unfinished write. Then *offset stays.
  */
 enum rkb_parse rkb_dead_next(const uint8_t *data, size_t size, uint64_t salt, size_t *offset,
                              struct rkb_record *letter, struct rkb_record *message, const char **why) RKB_MUST_CHECK;

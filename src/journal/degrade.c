@@ -45,7 +45,9 @@ static void disk_failed(struct rkb_journal *journal, uint64_t first, const struc
     journal->degraded = true;
 }
 
-/* Of what is no longer written or synced only so many keep their descriptors; the others are opened again to be read. */
+/*
+ * Of what is no longer written or synced only so many keep their descriptors; the others are opened again to be read.
+ */
 static void close_oldest(struct rkb_journal *journal)
 {
     size_t open = 0;
@@ -128,8 +130,8 @@ static struct rkb_segment *begin_in_memory(struct rkb_journal *journal, size_t r
         rkb_format_size(limit, sizeof limit, journal->memory_size);
         journal->limit = RKB_LIMIT_MEMORY;
         rkb_fail(error, RKB_FULL,
-                 "journal: the disk fails, and the memory in its place (%s, journal.ring_size) is full: mend the disk; Kafka "
-                 "makes room too", limit);
+                 "journal: the disk fails, and the memory in its place (%s, journal.ring_size) is full: mend the disk; "
+                 "Kafka makes room too", limit);
         return NULL;
     }
     struct rkb_segment *segment = make_in_memory(journal, size, error);

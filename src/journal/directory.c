@@ -64,7 +64,8 @@ bool rkb_directory_list(const struct rkb_journal *journal, struct rkb_listed **l
     *list = NULL;
     if (!rkb_directory_segments(journal->directory, &disk, &disk_count))
         return rkb_fail_errno(error, "journal: cannot read the directory %s", journal->directory);
-    if (journal->memory_directory != NULL && !rkb_directory_segments(journal->memory_directory, &memory, &memory_count)) {
+    if (journal->memory_directory != NULL
+        && !rkb_directory_segments(journal->memory_directory, &memory, &memory_count)) {
         if (errno != ENOENT) {
             free(disk);
             return rkb_fail_errno(error, "journal: cannot read the directory %s", journal->memory_directory);

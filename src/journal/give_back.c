@@ -4,11 +4,12 @@
  *     begin: which part of which segment; out of our own map --> run, behind the syncs: out of the page cache
  *
  * A segment that is being filled is given back up to where it was at an earlier job, once all numbers of that time are
- * shipped; a full one as a whole, where a topic that stands still keeps it from being removed. Else the memory that a cgroup is charged with would grow to its limit, and count as in
- * use. What waits to be shipped is left to the kernel, which takes it when it needs the room.
+ * shipped; a full one as a whole, where a topic that stands still keeps it from being removed. Else the memory that a
+ * cgroup is charged with would grow to its limit, and count as in use. What waits to be shipped is left to the kernel,
+ * which takes it when it needs the room.
  *
- * Promise: nothing is lost: pages that are not on disk stay (also those that a failed sync left clean), and whoever looks at one that went reads it again. Never:
- * touches a map in another thread than the one that unmaps it.
+ * Promise: nothing is lost: pages that are not on disk stay (also those that a failed sync left clean), and whoever
+ * looks at one that went reads it again. Never: touches a map in another thread than the one that unmaps it.
  */
 #include "journal/state.h"
 

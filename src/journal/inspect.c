@@ -243,7 +243,8 @@ static size_t written_end(const uint8_t *data, size_t from, size_t size)
 /* Topics are ascending; marks and gaps are topic 0. */
 static bool settle_known(struct rkb_inspection *inspection, const struct rkb_record *record)
 {
-    uint32_t topic = record->kind == RKB_MESSAGE ? record->topic : 0, low = 0, high = inspection->checkpoint.topic_count;
+    uint32_t topic = record->kind == RKB_MESSAGE ? record->topic : 0;
+    uint32_t low = 0, high = inspection->checkpoint.topic_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (inspection->topics[middle].topic < topic)

@@ -84,7 +84,8 @@ struct rkb_inspected_dead {
 };
 
 /*
- * Reads it; `visit`, if given, sees each letter (kind RKB_DEAD) with its message. False: it cannot be read (RKB_SYSTEM).
+ * Reads it; `visit`, if given, sees each letter (kind RKB_DEAD) with its message. False: it cannot be read
+ * (RKB_SYSTEM).
  */
 bool rkb_inspect_dead(const struct rkb_inspection *inspection, struct rkb_inspected_dead *dead,
                       void (*visit)(void *context, const struct rkb_record *letter, const struct rkb_record *message),

@@ -161,7 +161,8 @@ void rkb_journal_figures(const struct rkb_journal *journal, struct rkb_journal_f
     figures->memory = rkb_journal_memory(journal);
     figures->degraded = journal->degraded;
     if (journal->degraded)
-        snprintf(figures->trouble, sizeof figures->trouble, "%.*s", (int)sizeof figures->trouble - 1, journal->trouble.text);
+        snprintf(figures->trouble, sizeof figures->trouble, "%.*s", (int)sizeof figures->trouble - 1,
+                 journal->trouble.text);
     if (journal->spare != NULL)
         figures->bytes += journal->spare->allocated;
 }
@@ -305,7 +306,8 @@ struct rkb_journal *rkb_journal_open(const struct rkb_journal_options *options, 
         rkb_fail(error, RKB_NO_MEMORY, "journal: no memory");
         return NULL;
     }
-    if (enter_directory(journal, options->ring_directory, error) && rkb_journal_recover(journal, recovery, &generation, visit, context, error) &&
+    if (enter_directory(journal, options->ring_directory, error) &&
+        rkb_journal_recover(journal, recovery, &generation, visit, context, error) &&
         get_ready(journal, generation, recovery->low, error)) {
         journal->go_on = options->degrade;
         return journal;

@@ -26,7 +26,7 @@ struct rkb_segment;
 
 struct rkb_journal_options {
     const char *directory;      /* made with 0700 if only its last part is missing */
-    uint64_t max_size;          /* bytes of all segments together, preallocated ones as a whole; and of what is reserved */
+    uint64_t max_size;          /* bytes of all segments, preallocated ones as a whole, and of what is reserved */
     uint64_t segment_size;      /* bytes; clipped to an eighth of max_size, at least 64 KiB */
     const struct rkb_sys *sys;
     struct rkb_share min_free;  /* of the file system it is on: no new segment takes it */
@@ -71,7 +71,8 @@ struct rkb_acks *rkb_journal_acks(struct rkb_journal *journal);
  * Appends whole records as they stand in the ring (sealed with `salt`), in one write per segment they touch. Records
  * with a sequence the journal has already (a crash between append and consume) are skipped; dictionary records are
  * learned. *taken is how many bytes of `bytes` are dealt with, also on failure. RKB_FULL: at a limit, see
- * enum rkb_limit; the same call may be made again and again: the disk is asked at most once a second. RKB_SYSTEM: the disk broke; RKB_DAMAGED: a record that does not parse.
+ * enum rkb_limit; the same call may be made again and again: the disk is asked at most once a second. RKB_SYSTEM: the
+ * disk broke; RKB_DAMAGED: a record that does not parse.
  */
 bool rkb_journal_append(struct rkb_journal *journal, const uint8_t *records, size_t bytes, uint64_t salt, size_t *taken,
                         struct rkb_error *error) RKB_MUST_CHECK;
@@ -88,9 +89,9 @@ uint64_t rkb_journal_synced(const struct rkb_journal *journal);
 /*
  * The same in three steps, so that the one that waits can be another thread's. begin takes what is to be synced: the
  * records (unless `records` is false), the directory, the checkpoint, and the segments that may go. run waits for the
- * disk; any thread, with nothing of the journal. end says what is promised now: false where the records are not, whatever
- * run found else wrong (a checkpoint is written again, a removal tried again). One job at a time; each begin that gave
- * true is followed by run and end.
+ * disk; any thread, with nothing of the journal. end says what is promised now: false where the records are not,
+ * whatever run found else wrong (a checkpoint is written again, a removal tried again). One job at a time; each begin
+ * that gave true is followed by run and end.
  */
 #define RKB_SYNC_SEGMENTS 30
 #define RKB_SYNC_GIVEN 8
@@ -130,9 +131,9 @@ bool rkb_journal_settle_known(struct rkb_journal *journal, const struct rkb_reco
                               struct rkb_error *error) RKB_MUST_CHECK;
 
 /*
- * Writes the acks as the checkpoint: nothing in it higher than `limit` (what is synced, or UINT64_MAX where `sync: none`).
- * `durable`: syncs it, and removes the segments it passed that nobody pins; else the next sync job makes it durable,
- * and the one after that removes.
+ * Writes the acks as the checkpoint: nothing in it higher than `limit` (what is synced, or UINT64_MAX where `sync:
+ * none`). `durable`: syncs it, and removes the segments it passed that nobody pins; else the next sync job makes it
+ * durable, and the one after that removes.
  */
 bool rkb_journal_checkpoint(struct rkb_journal *journal, uint64_t limit, bool durable,
                             struct rkb_error *error) RKB_MUST_CHECK;
@@ -145,9 +146,10 @@ bool rkb_journal_removable(const struct rkb_journal *journal);
 void rkb_journal_reserve(struct rkb_journal *journal, uint64_t bytes);
 
 /*
- * After an append or a sync that failed (RKB_SYSTEM, or RKB_FULL of a sync), where options.degrade: what is not synced is
- * given up, never written or synced again, but read as long as it reads back. The next append goes on in a new segment, on
- * the disk or, failing that, in memory. From here on the journal is degraded, until a new segment on the disk is synced.
+ * After an append or a sync that failed (RKB_SYSTEM, or RKB_FULL of a sync), where options.degrade: what is not synced
+ * is given up, never written or synced again, but read as long as it reads back. The next append goes on in a new
+ * segment, on the disk or, failing that, in memory. From here on the journal is degraded, until a new segment on the
+ * disk is synced.
  */
 void rkb_journal_give_up(struct rkb_journal *journal, const struct rkb_error *why);
 struct rkb_degraded {
@@ -206,8 +208,8 @@ enum rkb_next rkb_cursor_next(struct rkb_cursor *cursor, struct rkb_record *reco
 
 /*
  * The next message of this topic with a number below `limit`; all others are passed over by their headers, unchecked
- * but for the order of their numbers. END when there is none: the cursor then stands at `limit`, or at the journal's end
- * where that comes first. The rest as rkb_cursor_next; one cursor may be used with both.
+ * but for the order of their numbers. END when there is none: the cursor then stands at `limit`, or at the journal's
+ * end where that comes first. The rest as rkb_cursor_next; one cursor may be used with both.
  */
 enum rkb_next rkb_cursor_next_of(struct rkb_cursor *cursor, uint32_t topic, uint64_t limit, struct rkb_record *record,
                                  struct rkb_error *error) RKB_MUST_CHECK;

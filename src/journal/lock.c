@@ -91,8 +91,8 @@ bool rkb_lock_own(int fd, const char *directory, bool has_segments, const struct
         if (has_segments)
             return rkb_fail(error, RKB_DAMAGED,
                             "journal: %s does not hold the id of the journal whose segments lie beside it. Write it "
-                            "back (\"" ID_LINE "\" and the id that `rkbctl journal list` shows), or move the segments away",
-                            path);
+                            "back (\"" ID_LINE "\" and the id that `rkbctl journal list` shows), or "
+                            "move the segments away", path);
         if (!make_id(fd, path, sys, id, error))
             return false;
     }

@@ -459,7 +459,9 @@ static bool read_segment(struct recovery *recovery, size_t index, struct rkb_err
     return true;
 }
 
-/* What the ring's note says was given to the journal, and is not in it: it was in memory, or the disk has forgotten it. */
+/*
+ * What the ring's note says was given to the journal, and is not in it: it was in memory, or the disk has forgotten it.
+ */
 static bool lose_given_out(struct recovery *recovery, struct rkb_error *error)
 {
     struct rkb_journal *journal = recovery->journal;
@@ -485,13 +487,15 @@ static bool settle_end(struct recovery *recovery, uint64_t high, struct rkb_erro
     bool gone = recovery->count == 0 && high > 0;
     if (lost || gone)
         describe(recovery, journal->directory, 0,
-                 gone ? "no segment is left of what the checkpoint tells of" : "records the checkpoint tells of are missing");
+                 gone ? "no segment is left of what the checkpoint tells of"
+                      : "records the checkpoint tells of are missing");
     journal->next = high >= recovery->expected ? high + 1 : recovery->expected;
     if (!lose_given_out(recovery, error))
         return false;
     if (recovery->end_open)
-        recovery->report->lost_to_us = journal->notes.read_us > recovery->report->lost_from_us ? journal->notes.read_us
-                                                                                               : journal->sys->realtime_us();
+        recovery->report->lost_to_us =
+            journal->notes.read_us > recovery->report->lost_from_us ? journal->notes.read_us
+                                                                    : journal->sys->realtime_us();
     return true;
 }
 

@@ -94,7 +94,8 @@ static bool read_page(const uint8_t *at, const uint8_t id[16], struct rkb_ring *
 
 /*
  * Maps the page and twice the data of a file of PAGE_SIZE_IN_FILE + ring->size bytes, which has its room already; its
- * pages at once (the copy behind it is seldom touched), since a fault for each page cost 20 to 60 ns a message in a burst.
+ * pages at once (the copy behind it is seldom touched), since a fault for each page cost 20 to 60 ns a message in a
+ * burst.
  */
 static bool map(struct rkb_ring *ring, int fd, struct rkb_error *error)
 {
@@ -183,8 +184,8 @@ static bool check_owner(const struct rkb_ring *ring, const struct stat *status, 
 {
     if (S_ISREG(status->st_mode) && status->st_uid == geteuid() && (status->st_mode & 07777) == 0600)
         return true;
-    return rkb_fail(error, RKB_DAMAGED, "ring %s: not a file of ours (owner %u, mode %o; expected %u and 600)", ring->path,
-                    (unsigned)status->st_uid, (unsigned)status->st_mode & 07777, (unsigned)geteuid());
+    return rkb_fail(error, RKB_DAMAGED, "ring %s: not a file of ours (owner %u, mode %o; expected %u and 600)",
+                    ring->path, (unsigned)status->st_uid, (unsigned)status->st_mode & 07777, (unsigned)geteuid());
 }
 
 /* Is the file found ours to use? Learns its size from the file itself. */
@@ -443,7 +444,8 @@ bool rkb_ring_read_notes(const char *directory, const uint8_t journal_id[16], co
     if (fd < 0)
         return false;
     bool good = fstat(fd, &status) == 0 && check_owner(&ring, &status, NULL) &&
-                sys->pread(fd, page, sizeof page, 0) == (ssize_t)sizeof page && read_page(page, journal_id, &ring, NULL);
+                sys->pread(fd, page, sizeof page, 0) == (ssize_t)sizeof page &&
+                read_page(page, journal_id, &ring, NULL);
     sys->close(fd);
     if (good)
         *notes = (struct rkb_ring_notes){

@@ -78,9 +78,9 @@ int64_t rkb_ring_noted_read(const struct rkb_ring *ring);
 void rkb_ring_note_low(struct rkb_ring *ring, uint64_t sequence);
 uint64_t rkb_ring_noted_low(const struct rkb_ring *ring);
 /*
- * ... and below which number all of a topic is settled, where that is more than the lowest of all says; topic 0 stands for
- * marks and gaps. For topics below RKB_RING_TOPICS; of others nothing is noted, and 0 is read. A lower number than the
- * noted one changes nothing.
+ * ... and below which number all of a topic is settled, where that is more than the lowest of all says; topic 0 stands
+ * for marks and gaps. For topics below RKB_RING_TOPICS; of others nothing is noted, and 0 is read. A lower number than
+ * the noted one changes nothing.
  */
 #define RKB_RING_TOPICS 472
 void rkb_ring_note_topic_low(struct rkb_ring *ring, uint32_t topic, uint64_t sequence);
@@ -92,7 +92,10 @@ void rkb_ring_limit_notes(struct rkb_ring *ring, uint64_t next);
  * lower one is given again, whatever became of the disk. 0: nobody noted one.
  */
 void rkb_ring_note_next(struct rkb_ring *ring, uint64_t sequence);
-/* Since when what is read is not on a disk (realtime), 0 while it is: the next start has to say it. Kept by the shipper. */
+/*
+ * Since when what is read is not on a disk (realtime), 0 while it is: the next start has to say it. Kept by the
+ * shipper.
+ */
 void rkb_ring_note_not_durable(struct rkb_ring *ring, int64_t realtime_us);
 int64_t rkb_ring_noted_not_durable(const struct rkb_ring *ring);
 

@@ -56,8 +56,8 @@ static bool leaves_enough(struct rkb_journal *journal, struct rkb_error *error)
     rkb_format_share(share, sizeof share, &journal->min_free);
     rkb_format_size(size, sizeof size, journal->segment_size);
     rkb_fail(error, RKB_FULL,
-             "journal: the file system of %.200s has %s free; a segment of %s would leave less than %s (journal.min_free: %s): "
-             "make room there, or lower journal.min_free",
+             "journal: the file system of %.200s has %s free; a segment of %s would leave less than %s "
+             "(journal.min_free: %s): make room there, or lower journal.min_free",
              journal->directory, available, size, wanted, share);
     return at_limit(journal, RKB_LIMIT_MIN_FREE);
 }

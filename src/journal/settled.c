@@ -87,10 +87,13 @@ static struct rkb_checkpoint_state put_together(const struct rkb_journal *journa
 bool rkb_journal_checkpoint_due(const struct rkb_journal *journal, uint64_t limit)
 {
     uint64_t low = rkb_acks_low(journal->acks);
-    return journal->checkpoint_broken || journal->topic_lows_changed || (low < limit ? low : limit) > journal->written_low;
+    return journal->checkpoint_broken || journal->topic_lows_changed
+        || (low < limit ? low : limit) > journal->written_low;
 }
 
-/* A file that could not be written or synced is not trusted again: another takes its place, durable when this returns. */
+/*
+ * A file that could not be written or synced is not trusted again: another takes its place, durable when this returns.
+ */
 static bool remake_checkpoint(struct rkb_journal *journal, const struct rkb_checkpoint_state *state,
                               struct rkb_error *error)
 {

@@ -44,7 +44,7 @@ struct rkb_journal {
     bool degraded;
     uint64_t degraded_first;            /* the first number that is not durable, or was not */
     uint64_t failures;                  /* of the disk, since the start */
-    int64_t failed_us, try_disk_us, try_wait_us;    /* monotonic: the last one; when it is tried again; how long that is */
+    int64_t failed_us, try_disk_us, try_wait_us;    /* monotonic: the last; the next attempt; the wait before it */
     struct rkb_error trouble;           /* of the last one */
     bool checkpoint_broken;             /* its file is made anew before it is written again */
     char **left;                        /* paths of segments that could not be removed yet */

@@ -130,8 +130,8 @@ static const char *const pointers[] = {
 
 /* A part of a name that makes the value a secret. */
 static const char *const secret_words[] = {
-    "password", "passphrase", "secret", ".pem", "ssl_key", "oauthbearer.config", "oauthbearer.extensions", "endpoint.url",
-    "kinit.cmd", "jaas",
+    "password", "passphrase", "secret", ".pem", "ssl_key", "oauthbearer.config", "oauthbearer.extensions",
+    "endpoint.url", "kinit.cmd", "jaas",
 };
 
 static bool listed(const char *name, const char *const *names, size_t count)

@@ -58,7 +58,8 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     (void)rk;
     struct rkb_producer *producer = opaque;
     if (producer->returned == NULL)     /* in free it would be about our own purging */
-        producer->events.error(producer->context, (rd_kafka_resp_err_t)code, rkb_secrets_without(&producer->secrets, reason));
+        producer->events.error(producer->context, (rd_kafka_resp_err_t)code,
+                               rkb_secrets_without(&producer->secrets, reason));
 }
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
@@ -177,7 +178,8 @@ struct rkb_producer *rkb_producer_new(enum rkb_producer_role role, const struct 
     rd_kafka_conf_t *conf = kept ? configure(producer, role, properties, count, error) : NULL;
     char words[256] = "";
     if (conf != NULL && (producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, words, sizeof words)) == NULL) {
-        rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a producer: %s", rkb_secrets_without(&producer->secrets, words));
+        rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a producer: %s",
+                 rkb_secrets_without(&producer->secrets, words));
         rd_kafka_conf_destroy(conf);
     }
     if (producer->rk == NULL) {

@@ -17,7 +17,8 @@ struct rkb_producer;
 
 /*
  * LINE: an error that Kafka will not take back stops the whole producer (it is fatal) before anything behind the record
- * can overtake it. ALONE: such an error is that record's only, which was the only one; nothing waits to be sent with it.
+ * can overtake it. ALONE: such an error is that record's only, which was the only one; nothing waits to be sent with
+ * it.
  */
 enum rkb_producer_role { RKB_PRODUCER_LINE, RKB_PRODUCER_ALONE };
 

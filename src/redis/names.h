@@ -32,7 +32,8 @@ struct rkb_search {
 void rkb_search_read(const char *path, struct rkb_search *search);
 /*
  * The name to ask DNS for at the `which`th try, from 0, into out; false: no more. A host with ndots dots or more is
- * asked for as it is first, then with each domain; with fewer the other way round; one that ends with a dot only as it is.
+ * asked for as it is first, then with each domain; with fewer the other way round; one that ends with a dot only as it
+ * is.
  */
 bool rkb_search_name(const struct rkb_search *search, const char *host, unsigned which, char *out, size_t size);
 

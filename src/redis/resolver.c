@@ -5,8 +5,8 @@
  * must not lose it in the middle of one). A base that lived on would remember failed name servers and try them again by
  * asking for a name of libevent's choice.
  *
- * The search list is ours, and so is putting A and AAAA together. libevent would search for each by itself, and add to a
- * name that has only an IPv4 address the IPv6 address of another one, further down the list.
+ * The search list is ours, and so is putting A and AAAA together. libevent would search for each by itself, and add to
+ * a name that has only an IPv4 address the IPv6 address of another one, further down the list.
  *
  * libevent calls back even for a question that was given up, a turn of the loop later, when the resolver may be gone.
  * So what it calls back on is a small question of its own that points to its resolver, or to nobody any more.

@@ -5,8 +5,8 @@
  *
  * /etc/hosts and /etc/resolv.conf (name servers, search domains, ndots, timeout, attempts) are read anew at each
  * question, so that a bridge that came up before its network, or outlives a change, finds its way. Nothing else that
- * the system may look names up by (nsswitch.conf) is asked. One question at a time. Never: calls back after cancel or free,
- * mixes the addresses of two names.
+ * the system may look names up by (nsswitch.conf) is asked. One question at a time. Never: calls back after cancel or
+ * free, mixes the addresses of two names.
  */
 #ifndef RKB_REDIS_RESOLVER_H
 #define RKB_REDIS_RESOLVER_H

@@ -361,7 +361,8 @@ static bool found_wrong(struct rkb_resp *resp, enum rkb_lengths_found found)
 /* As many bytes as end with the bulk that is being read, or only a few. */
 static size_t portion(const struct rkb_resp *resp, size_t size)
 {
-    uint64_t bulk = resp->lengths.bulk > 0 ? resp->lengths.bulk : resp->lengths.skip > 0 ? resp->lengths.skip : SHORT_PORTION;
+    uint64_t bulk =
+        resp->lengths.bulk > 0 ? resp->lengths.bulk : resp->lengths.skip > 0 ? resp->lengths.skip : SHORT_PORTION;
     size_t most = bulk < PORTION ? (size_t)bulk : PORTION;
     return size < most ? size : most;
 }

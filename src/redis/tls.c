@@ -107,7 +107,9 @@ struct rkb_tls *rkb_tls_new(const struct rkb_tls_options *options, const char *h
     return NULL;
 }
 
-/* A record that is not whole. One of which just the head is taken has nothing pending; its state ("read body") tells. */
+/*
+ * A record that is not whole. One of which just the head is taken has nothing pending; its state ("read body") tells.
+ */
 static bool has_begun(const SSL *ssl)
 {
     return SSL_has_pending(ssl) || strcmp(SSL_rstate_string(ssl), "RB") == 0;

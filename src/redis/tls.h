@@ -34,8 +34,8 @@ void rkb_tls_free(struct rkb_tls *tls);
 
 /*
  * Each of these may leave something in outgoing. DRY: all bytes of the socket are taken and handed on, none is held
- * back in a record that is not whole. PARTLY: nothing more can be had now, but such a record has begun. ENDED: *error says
- * why; nothing but goodbye, outgoing and free may follow.
+ * back in a record that is not whole. PARTLY: nothing more can be had now, but such a record has begun. ENDED: *error
+ * says why; nothing but goodbye, outgoing and free may follow.
  */
 enum rkb_tls_outcome { RKB_TLS_DONE, RKB_TLS_DRY, RKB_TLS_PARTLY, RKB_TLS_ENDED };
 enum rkb_tls_outcome rkb_tls_handshake(struct rkb_tls *tls, struct rkb_error *error);

@@ -101,8 +101,9 @@ static void say_name(X509_STORE_CTX *at, const char *wanted, struct rkb_error *e
 {
     char names[NAMES_SHOWN * (NAME_SIZE + 2) + 32];
     show_names(X509_STORE_CTX_get_current_cert(at), names, sizeof names);
-    rkb_fail(error, RKB_REFUSED, "its certificate is for %.230s, and not for %.64s: correct the url, or name what it is "
-                                 "for in tls_server_name", names, wanted);
+    rkb_fail(error, RKB_REFUSED,
+             "its certificate is for %.230s, and not for %.64s: correct the url, or name what it is for in "
+             "tls_server_name", names, wanted);
 }
 
 static void say_unknown(X509_STORE_CTX *at, bool self_signed, bool system_cas, struct rkb_error *error)
@@ -164,7 +165,8 @@ static const struct {
 #endif
     {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE,
      "the server refuses the handshake: it may ask for a client certificate (tls_certificate_file, tls_key_file), or "
-     "take none of our ciphers", "the server refuses the handshake: it takes none of our ciphers, or not our certificate"},
+     "take none of our ciphers",
+     "the server refuses the handshake: it takes none of our ciphers, or not our certificate"},
     {SSL_R_TLSV1_ALERT_UNKNOWN_CA, "the server refuses the handshake: unknown CA",
      REFUSES_OURS ": it does not know its CA (tls-ca-cert-file there)"},
     {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, "the server refuses the handshake: certificate expired",
