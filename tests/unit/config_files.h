@@ -1,4 +1,7 @@
-/* config_files -- files for the tests of the configuration: a private directory, whole files, files completed to a good one. */
+/*
+ * config_files -- files for the tests of the configuration: a private directory, whole files, files completed to a good
+ * one.
+ */
 #ifndef TEST_CONFIG_FILES_H
 #define TEST_CONFIG_FILES_H
 

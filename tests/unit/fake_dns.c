@@ -168,7 +168,8 @@ static void on_question(evutil_socket_t fd, short what, void *arg)
     put16(question.packet + 8, 0);
     put16(question.packet + 10, 0);
     put16(question.packet + 2, ANSWER | answer(&question, rule));
-    need(sendto(fd, question.packet, question.size, 0, (struct sockaddr *)&from, size) == (ssize_t)question.size, "sendto");
+    need(sendto(fd, question.packet, question.size, 0, (struct sockaddr *)&from, size) == (ssize_t)question.size,
+         "sendto");
 }
 
 void fake_dns_rules(struct fake_dns *dns, const struct fake_dns_rule *rules)

@@ -134,7 +134,8 @@ static void subscribe(struct fake_redis *fake, const char *word, char **names, i
     }
     for (int i = 1; i < size; i++) {
         if (is_refused(fake, word[0] == 'p', words[i])) {
-            fake_redis_say(fake, "-NOPERM this user has no permissions to access one of the channels used as arguments\r\n");
+            fake_redis_say(fake,
+                           "-NOPERM this user has no permissions to access one of the channels used as arguments\r\n");
             return;
         }
     }
@@ -180,7 +181,8 @@ static void answer_ping(struct fake_redis *fake)
     if (fake->rules.ping_reply != NULL)
         fake_redis_say(fake, fake->rules.ping_reply);
     else
-        fake_redis_say(fake, fake->channel_count + fake->pattern_count > 0 ? "*2\r\n$4\r\npong\r\n$0\r\n\r\n" : "+PONG\r\n");
+        fake_redis_say(fake, fake->channel_count + fake->pattern_count > 0 ? "*2\r\n$4\r\npong\r\n$0\r\n\r\n"
+                                                                           : "+PONG\r\n");
 }
 
 /* False: there is no script for it. */
@@ -302,7 +304,8 @@ static void on_end(struct bufferevent *client, short what, void *arg)
     fake_redis_cut(fake);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size, void *arg)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size,
+                      void *arg)
 {
     (void)listener;
     (void)address;

@@ -23,7 +23,7 @@ struct fake_rules {
     const char *auth_reply, *setname_reply, *subscribe_reply, *ping_reply, *unsubscribe_reply;
     const char *before_unsubscribe;     /* sent when UNSUBSCRIBE comes, ahead of its confirmations */
     const struct fake_script *scripts;  /* to these commands, as they stand; ends with a command that is NULL */
-    const char *refused;                /* names that the ACL refuses, each with a blank on both sides; "~" before a pattern */
+    const char *refused;                /* names the ACL refuses, a blank on both sides of each; "~" before a pattern */
     const char *refused_command;        /* a command that it refuses */
     int confirmations;                  /* how many confirmations at most; -1: all */
     bool reversed;                      /* confirms the names of a command last first */

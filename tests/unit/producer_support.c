@@ -52,7 +52,8 @@ void start_producer(struct world *world, const char *servers, const struct rkb_p
     struct rkb_error error = {0};
     for (size_t i = 0; i < count; i++)
         properties[i + 2] = more[i];
-    world->producer = rkb_producer_new(world->role, properties, count + 2, world->wake_fd, &world_events, world, &error);
+    world->producer = rkb_producer_new(world->role, properties, count + 2, world->wake_fd, &world_events, world,
+                                       &error);
     if (world->producer == NULL)
         fail_msg("%s", error.text);
 }

@@ -26,8 +26,8 @@ static int count_up(void *data, size_t size)
 
 static struct rkb_sys sys;
 
-#define VALUE "{\"id\":\"{{uuid}}\",\"channel\":\"{{channel}}\",\"pattern\":\"<{{pattern}}>\",\"position\":\"{{position}}\"," \
-              "\"payload\":\"<{{payload_text}}>\"}"
+#define VALUE "{\"id\":\"{{uuid}}\",\"channel\":\"{{channel}}\",\"pattern\":\"<{{pattern}}>\"," \
+              "\"position\":\"{{position}}\",\"payload\":\"<{{payload_text}}>\"}"
 
 struct world *world_new(void)
 {
@@ -39,13 +39,14 @@ struct world *world_new(void)
     chance = 0;
     world->directory = make_directory();
     world->ring_directory = make_directory();
-    world->source = (struct rkb_config_source){.name = (char *)(uintptr_t)"legacy", .connect_timeout = 1000000, .heartbeat = 60000000,
-                                               .heartbeat_timeout = 60000000, .reconnect_min = 1000, .reconnect_max = 1000,
-                                               .healthy_after = 1000000, .watch = RKB_SYNC_NONE};
+    world->source = (struct rkb_config_source){.name = (char *)(uintptr_t)"legacy", .connect_timeout = 1000000,
+                                               .heartbeat = 60000000, .heartbeat_timeout = 60000000,
+                                               .reconnect_min = 1000, .reconnect_max = 1000, .healthy_after = 1000000,
+                                               .watch = RKB_SYNC_NONE};
     struct rkb_error error;
     assert_true(rkb_redis_url_parse("redis://127.0.0.1:1", &world->source.url, &error));
-    world->config = (struct rkb_config){.instance = (char *)(uintptr_t)"here", .sources = &world->source, .source_count = 1,
-                                        .routes = world->routes};
+    world->config = (struct rkb_config){.instance = (char *)(uintptr_t)"here", .sources = &world->source,
+                                        .source_count = 1, .routes = world->routes};
     world->config.journal.directory = world->directory;
     world->config.journal.ring_directory = world->ring_directory;
     world->config.journal.max_size = 64 * MIB;
@@ -71,8 +72,8 @@ void world_route(struct world *world, const char *name, const char *const *chann
     size_t i = world->config.route_count++;
     char *text = (char *)(uintptr_t)name;
     world->routes[i] = (struct rkb_config_route){
-        .name = text, .source = world->source.name, .topic = text, .value = (char *)(uintptr_t)VALUE, .key = (char *)(uintptr_t)"{{channel}}",
-        .channels = {world->names[i][0], list(world->names[i][0], channels)},
+        .name = text, .source = world->source.name, .topic = text, .value = (char *)(uintptr_t)VALUE,
+        .key = (char *)(uintptr_t)"{{channel}}", .channels = {world->names[i][0], list(world->names[i][0], channels)},
         .patterns = {world->names[i][1], list(world->names[i][1], patterns)},
     };
 }
@@ -82,10 +83,11 @@ static struct rkb_shipper *shipper_by_hand(struct world *world)
 {
     struct rkb_shipper *shipper = calloc(1, sizeof *shipper);
     shipper->options = (struct rkb_shipper_options){
-        .ring = world->store.ring, .journal = world->store.journal, .route_limit = world->relay.tally_count, .sys = &sys,
-        .loop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+        .ring = world->store.ring, .journal = world->store.journal, .route_limit = world->relay.tally_count,
+        .sys = &sys, .loop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     shipper->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    shipper->figures_size = sizeof *shipper->figures + (world->relay.tally_count + 1) * sizeof shipper->figures->routes[0];
+    shipper->figures_size =
+        sizeof *shipper->figures + (world->relay.tally_count + 1) * sizeof shipper->figures->routes[0];
     shipper->figures = calloc(1, shipper->figures_size);
     assert_true(rkb_mailbox_init(&shipper->mailbox, shipper->figures_size));
     rkb_cursor_seek(&shipper->cursor, world->store.journal, rkb_acks_low(rkb_journal_acks(world->store.journal)));
@@ -108,13 +110,14 @@ void world_open(struct world *world)
     world->relay = (struct rkb_relay){0};
     if (!rkb_store_open(&world->store, &world->config, rkb_relay_append_gap, &world->relay, world->log, &error))
         fail_msg("%s", error.text);
-    struct rkb_relay_options options = {.config = &world->config, .base = world->base, .store = &world->store, .log = world->log, .sys = &sys};
+    struct rkb_relay_options options = {.config = &world->config, .base = world->base, .store = &world->store,
+                                        .log = world->log, .sys = &sys};
     if (!rkb_relay_init(&world->relay, &options, &error))
         fail_msg("%s", error.text);
     world->shipper = world->relay.shipper = shipper_by_hand(world);
     struct rkb_view_options view = {.config = &world->config, .relay = &world->relay, .shipper = world->shipper,
-                                    .gaps = world->store.gaps, .ring = world->store.ring, .log = world->log, .bootstrap_servers = "",
-                                    .sys = &sys};
+                                    .gaps = world->store.gaps, .ring = world->store.ring, .log = world->log,
+                                    .bootstrap_servers = "", .sys = &sys};
     world->view = rkb_view_new(&view);
     assert_non_null(world->view);
     post(world);
@@ -186,15 +189,16 @@ void lose(struct world *world, bool was_stream, int64_t last_read_us)
 
 void copy_of(struct world *world, const char *pattern, const char *channel, const char *payload)
 {
-    rkb_relay_events.message(source_of(world), pattern != NULL, pattern != NULL ? rkb_slice_text(pattern) : rkb_slice(NULL, 0),
-                             rkb_slice_text(channel), rkb_slice_text(payload), now_us);
+    rkb_relay_events.message(source_of(world), pattern != NULL,
+                             pattern != NULL ? rkb_slice_text(pattern) : rkb_slice(NULL, 0), rkb_slice_text(channel),
+                             rkb_slice_text(payload), now_us);
 }
 
 void unread_copy(struct world *world, const char *pattern, const char *channel, uint64_t size)
 {
     rkb_relay_events.too_large(source_of(world), pattern != NULL,
-                               pattern != NULL ? rkb_slice_text(pattern) : rkb_slice(NULL, 0), rkb_slice_text(channel), size,
-                               now_us);
+                               pattern != NULL ? rkb_slice_text(pattern) : rkb_slice(NULL, 0), rkb_slice_text(channel),
+                               size, now_us);
 }
 
 void large_copy(struct world *world, const char *pattern, const char *channel, size_t size)

@@ -137,9 +137,10 @@ bool world_try(struct world *world)
     size_t size = value_of(sequence, value);
     snprintf(key, sizeof key, "k%llu", (unsigned long long)(sequence % 5));
     struct rkb_record record = {
-        .kind = RKB_MESSAGE, .header_count = 1, .sequence = sequence, .time_us = 1700000000000000 + (int64_t)sequence * 1000,
-        .epoch = 1, .count = (uint32_t)sequence, .route = route_of(sequence), .topic = route_of(sequence),
-        .has_key = sequence % 4 != 0, .key = sequence % 4 ? rkb_slice_text(key) : rkb_slice(NULL, 0),
+        .kind = RKB_MESSAGE, .header_count = 1, .sequence = sequence,
+        .time_us = 1700000000000000 + (int64_t)sequence * 1000, .epoch = 1, .count = (uint32_t)sequence,
+        .route = route_of(sequence), .topic = route_of(sequence), .has_key = sequence % 4 != 0,
+        .key = sequence % 4 ? rkb_slice_text(key) : rkb_slice(NULL, 0),
         .headers = rkb_slice(HEADERS, sizeof HEADERS - 1), .value = rkb_slice(value, size),
     };
     if (!put(world, &record))
@@ -167,7 +168,8 @@ void world_put(struct world *world, size_t count)
 void world_put_mark(struct world *world)
 {
     static const uint8_t value[72];
-    struct rkb_record record = {.kind = RKB_MARK, .sequence = world->next, .time_us = 1, .epoch = 1, .route = 1, .value = {value, sizeof value}};
+    struct rkb_record record = {.kind = RKB_MARK, .sequence = world->next, .time_us = 1, .epoch = 1, .route = 1,
+                                .value = {value, sizeof value}};
     assert_true(put(world, &record));
     world->next++;
 }
@@ -178,7 +180,8 @@ void world_put_gap(struct world *world, const char *reason)
     struct rkb_buffer json = {0};
     snprintf(gap.reason, sizeof gap.reason, "%s", reason);
     rkb_gap_write(&gap, &json);
-    struct rkb_record record = {.kind = RKB_GAP, .sequence = world->next, .time_us = 1, .route = 1, .value = {json.data, json.size}};
+    struct rkb_record record = {.kind = RKB_GAP, .sequence = world->next, .time_us = 1, .route = 1,
+                                .value = {json.data, json.size}};
     assert_true(put(world, &record));
     world->next++;
     rkb_buffer_free(&json);
@@ -187,7 +190,8 @@ void world_put_gap(struct world *world, const char *reason)
 static void put_names(struct world *world)
 {
     const struct { enum rkb_name class; const char *name; } names[] = {
-        {RKB_NAME_ROUTE, "first"}, {RKB_NAME_ROUTE, "second"}, {RKB_NAME_TOPIC, world->topics[0]}, {RKB_NAME_TOPIC, world->topics[1]},
+        {RKB_NAME_ROUTE, "first"}, {RKB_NAME_ROUTE, "second"}, {RKB_NAME_TOPIC, world->topics[0]},
+        {RKB_NAME_TOPIC, world->topics[1]},
         {RKB_NAME_SOURCE, "legacy"},
     };
     struct rkb_dictionary *dictionary = rkb_dictionary_new();
@@ -223,11 +227,13 @@ void world_open(struct world *world)
     if (world->journal == NULL)
         fail_msg("%s", error.text);
     struct rkb_ring_options ring = {
-        .directory = world->ring_directory, .size = world->ring_size, .journal_id = rkb_journal_id(world->journal), .sys = &rkb_sys_posix};
+        .directory = world->ring_directory, .size = world->ring_size, .journal_id = rkb_journal_id(world->journal),
+        .sys = &rkb_sys_posix};
     world->ring = rkb_ring_open(&ring, &error);
-    world->ledger = rkb_ledger_open(world->directory, rkb_journal_id(world->journal), &rkb_sys_posix, no_gap, NULL, &error);
-    world->dead = rkb_dead_open(world->directory, rkb_journal_id(world->journal), world->dead_limit, world->recovery.low,
-                                &rkb_sys_posix, &error);
+    world->ledger = rkb_ledger_open(world->directory, rkb_journal_id(world->journal), &rkb_sys_posix, no_gap, NULL,
+                                    &error);
+    world->dead = rkb_dead_open(world->directory, rkb_journal_id(world->journal), world->dead_limit,
+                                world->recovery.low, &rkb_sys_posix, &error);
     if (world->ring == NULL || world->ledger == NULL || world->dead == NULL)
         fail_msg("%s", error.text);
     if (world->recovery.fresh)
@@ -238,7 +244,8 @@ void world_start(struct world *world)
 {
     struct rkb_error error = {0};
     const struct rkb_property ours[] = {
-        {"bootstrap.servers", rkb_mock_bootstrap(world->mock)}, {"reconnect.backoff.max.ms", "100"}, {"retry.backoff.ms", "10"},
+        {"bootstrap.servers", rkb_mock_bootstrap(world->mock)}, {"reconnect.backoff.max.ms", "100"},
+        {"retry.backoff.ms", "10"},
         {"topic.metadata.refresh.interval.ms", "1000"},
     };
     size_t count = sizeof ours / sizeof ours[0];
@@ -248,8 +255,9 @@ void world_start(struct world *world)
     world->given = (struct rkb_properties){.list = world->all_properties, .count = count};
     struct rkb_shipper_options options = {
         .ring = world->ring, .journal = world->journal, .ledger = world->ledger, .properties = &world->given,
-        .sync_us = world->sync_us, .route_limit = 2, .topic_limit = 2, .dead = world->dead, .exit_on_disk_error = !world->degrade,
-        .refuse_after_us = world->refuse_after_us, .watchdog_us = world->watchdog_us, .loop_fd = world->loop_fd, .sys = &shipper_sys,
+        .sync_us = world->sync_us, .route_limit = 2, .topic_limit = 2, .dead = world->dead,
+        .exit_on_disk_error = !world->degrade, .refuse_after_us = world->refuse_after_us,
+        .watchdog_us = world->watchdog_us, .loop_fd = world->loop_fd, .sys = &shipper_sys,
     };
     world->shipper = rkb_shipper_start(&options, &error);
     if (world->shipper == NULL)
@@ -284,7 +292,8 @@ void world_close(struct world *world)
 
 /* ---- waiting ---- */
 
-void world_wait(struct world *world, bool (*done)(struct world *world, uint64_t wanted), uint64_t wanted, const char *what)
+void world_wait(struct world *world, bool (*done)(struct world *world, uint64_t wanted), uint64_t wanted,
+                const char *what)
 {
     time_t end = time(NULL) + PATIENCE_S;
     while (!done(world, wanted)) {
@@ -380,7 +389,8 @@ bool is_full(struct world *world, uint64_t wanted)
 static void expect_text(const void *data, size_t size, struct rkb_slice wanted)
 {
     if (!rkb_slice_equal(rkb_slice(data, size), wanted))
-        fail_msg("\"%.*s\" in the place of \"%.*s\"", (int)size, (const char *)data, (int)wanted.size, (const char *)wanted.data);
+        fail_msg("\"%.*s\" in the place of \"%.*s\"", (int)size, (const char *)data, (int)wanted.size,
+                 (const char *)wanted.data);
 }
 
 static void expect_headers(const rd_kafka_message_t *message)
@@ -450,7 +460,8 @@ uint64_t checkpoint_on_disk(struct world *world)
     struct rkb_checkpoint_state state = {.ranges = ranges, .topics = topics};
     struct rkb_error error = {0};
     uint64_t generation;
-    if (rkb_checkpoint_read(world->directory, rkb_journal_id(world->journal), &rkb_sys_posix, &state, &generation, &error)
+    if (rkb_checkpoint_read(world->directory, rkb_journal_id(world->journal), &rkb_sys_posix, &state, &generation,
+                            &error)
         != RKB_CHECKPOINT_READ)
         fail_msg("%s", error.text);
     return state.low;

@@ -1,8 +1,10 @@
 /*
- * shipper_world -- a ring, a journal and a shipper in private directories, and an embedded Kafka: what the shipper's tests share.
+ * shipper_world -- a ring, a journal and a shipper in private directories, and an embedded Kafka: what the shipper's
+ * tests share.
  *
- * Messages are made from their sequence numbers, so that a wrong one shows. Numbers divisible by 3 go by route 2 to topic "b", the others
- * by route 1 to topic "a". A test that waits longer than 30 s has failed; nothing is measured by time.
+ * Messages are made from their sequence numbers, so that a wrong one shows. Numbers divisible by 3 go by route 2 to
+ * topic "b", the others by route 1 to topic "a". A test that waits longer than 30 s has failed; nothing is measured by
+ * time.
  */
 #ifndef TEST_SHIPPER_WORLD_H
 #define TEST_SHIPPER_WORLD_H
@@ -51,7 +53,10 @@ void world_open(struct world *world);
 void world_start(struct world *world);
 /* Stops the shipper, which has to succeed, and closes all but Kafka. */
 void world_close(struct world *world);
-/* Frees a shipper that was stopped and closes ring, journal and ledger: what a kill would leave, where nothing was stopped. */
+/*
+ * Frees a shipper that was stopped and closes ring, journal and ledger: what a kill would leave, where nothing was
+ * stopped.
+ */
 void world_drop(struct world *world);
 
 /* Into the ring. False when it has no room. */
@@ -64,7 +69,8 @@ void world_put_gap(struct world *world, const char *reason);
 /* Turns the shipper's clock forward. */
 void world_hurry(int64_t microseconds);
 /* Waits until `done`; fails the test, naming `what`, if that takes too long. */
-void world_wait(struct world *world, bool (*done)(struct world *world, uint64_t wanted), uint64_t wanted, const char *what);
+void world_wait(struct world *world, bool (*done)(struct world *world, uint64_t wanted), uint64_t wanted,
+                const char *what);
 bool all_delivered(struct world *world, uint64_t wanted);   /* so many, over both routes */
 bool all_taken(struct world *world, uint64_t wanted);       /* the journal's next number */
 bool all_settled(struct world *world, uint64_t wanted);     /* the journal's lowest open number */

@@ -70,16 +70,19 @@ static void on_stream(void *context, int64_t time_us)
 static void on_confirmed(void *context, bool is_pattern, struct rkb_slice name, bool on)
 {
     char line[256];
-    snprintf(line, sizeof line, "%s %s%.*s", on ? "on" : "off", is_pattern ? "~" : "", (int)name.size, (const char *)name.data);
+    snprintf(line, sizeof line, "%s %s%.*s", on ? "on" : "off", is_pattern ? "~" : "", (int)name.size,
+             (const char *)name.data);
     happened(context, line);
 }
 
-static void on_refused(void *context, bool is_pattern, struct rkb_slice name, enum rkb_lack lack, struct rkb_slice words)
+static void on_refused(void *context, bool is_pattern, struct rkb_slice name, enum rkb_lack lack,
+                       struct rkb_slice words)
 {
     static const char *const lacks[] = {"nothing", "command", "channel", "either"};
     char line[256];
     assert_memory_equal(words.data, "NOPERM", 6);
-    snprintf(line, sizeof line, "refused %s%.*s %s", is_pattern ? "~" : "", (int)name.size, (const char *)name.data, lacks[lack]);
+    snprintf(line, sizeof line, "refused %s%.*s %s", is_pattern ? "~" : "", (int)name.size, (const char *)name.data,
+             lacks[lack]);
     happened(context, line);
 }
 
@@ -111,8 +114,8 @@ static void on_message(void *context, bool is_pattern, struct rkb_slice pattern,
     happened(context, line);
 }
 
-static void on_too_large(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, uint64_t size,
-                         int64_t time_us)
+static void on_too_large(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                         uint64_t size, int64_t time_us)
 {
     char line[256];
     assert_int_equal(time_us, realtime());
@@ -127,7 +130,8 @@ static void on_batch(void *context)
     happened(context, "batch");
 }
 
-static void on_lost(void *context, const struct rkb_error *error, bool was_stream, int64_t caught_up_us, int64_t retry_us)
+static void on_lost(void *context, const struct rkb_error *error, bool was_stream, int64_t caught_up_us,
+                    int64_t retry_us)
 {
     struct test *test = context;
     test->lost = *error;

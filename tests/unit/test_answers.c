@@ -34,7 +34,8 @@ static void on_whole(void *context, enum rkb_reply kind, struct rkb_slice text, 
 {
     static const char *const kinds[] = {"status", "error", "string", "integer", "nil"};
     struct seen *seen = context;
-    rkb_buffer_format(&seen->log, "%s %.*s %lld\n", kinds[kind], (int)text.size, text.size > 0 ? (const char *)text.data : "", integer);
+    rkb_buffer_format(&seen->log, "%s %.*s %lld\n", kinds[kind], (int)text.size,
+                      text.size > 0 ? (const char *)text.data : "", integer);
     note(seen, kinds[kind]);
 }
 
@@ -90,8 +91,8 @@ static void what_is_no_resp(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "hello\r\n", "\r\n", ":\r\n", ":1a\r\n", "$-2\r\n", "$600000000\r\n", "*2000000\r\n", "*-2\r\n", ":99999999999999999999\r\n",
-        "*1000000\r\n*1000000\r\n", "$\r\n",
+        "hello\r\n", "\r\n", ":\r\n", ":1a\r\n", "$-2\r\n", "$600000000\r\n", "*2000000\r\n", "*-2\r\n",
+        ":99999999999999999999\r\n", "*1000000\r\n*1000000\r\n", "$\r\n",
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_string_equal(fed(rows[i], 100, NULL), "PROTOCOL");

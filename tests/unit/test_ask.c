@@ -48,7 +48,8 @@ static void check_ask(const struct fixture *fixture, const char *command, int co
     fclose(asking.out_file);
     fclose(asking.err_file);
     assert_int_equal(asking.code, code);
-    if (strncmp(out_text, out, strlen(out)) != 0 || strstr(err_text, err) == NULL || (err[0] == '\0') != (err_size == 0))
+    if (strncmp(out_text, out, strlen(out)) != 0 || strstr(err_text, err) == NULL
+        || (err[0] == '\0') != (err_size == 0))
         fail_msg("%s: '%s' and '%s'", command, out_text, err_text);
     assert_int_equal(count(out_text, "OK\n"), 0);
     free(out_text);
@@ -88,7 +89,8 @@ static void test_rkbctl_without_rkbridge(void **state)
     fixture->free_when_asked = true;            /* it goes away in the middle of a command */
     check_ask(fixture, "version", RKB_EXIT_UNREACHABLE, "", "rkbridge closed the connection");
     fixture->control = NULL;
-    check_ask(fixture, "version", RKB_EXIT_UNREACHABLE, "", "control.sock: No such file or directory\nIs rkbridge running?");
+    check_ask(fixture, "version", RKB_EXIT_UNREACHABLE, "",
+              "control.sock: No such file or directory\nIs rkbridge running?");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     strcpy(address.sun_path, fixture->path);
     int gone = socket(AF_UNIX, SOCK_STREAM, 0);

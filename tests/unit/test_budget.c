@@ -53,8 +53,8 @@ static void the_time_left(void **state)
         {32 * MIB, 8 * MIB, 60, -1, -1, 4 * MIB, -1},           /* unknown */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct rkb_budget budget = after(fresh(rows[i].hard, rows[i].soft, rows[i].soft_seconds), rows[i].before, rows[i].buffer,
-                                         rows[i].read);
+        struct rkb_budget budget = after(fresh(rows[i].hard, rows[i].soft, rows[i].soft_seconds), rows[i].before,
+                                         rows[i].buffer, rows[i].read);
         assert_seconds(&budget, 2 * SECOND, rows[i].wanted);
     }
     struct rkb_budget budget = after(fresh(32 * MIB, 8 * MIB, 60), 0, 0, MIB);

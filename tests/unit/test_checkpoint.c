@@ -173,8 +173,8 @@ static void every_cut_of_the_file(void **state)
 }
 
 /*
- * Where nothing is said of topics a slot is what it was before there were any; where something is, a program that knows of
- * none finds its checksum over all it knows.
+ * Where nothing is said of topics a slot is what it was before there were any; where something is, a program that knows
+ * of none finds its checksum over all it knows.
  */
 static void what_came_before_topics_reads_and_is_read(void **state)
 {

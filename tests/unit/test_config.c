@@ -78,7 +78,8 @@ static void every_type(void **state)
         "shutdown_timeout: 0\n"
         "http: {listen: '[::1]:0'}\n"
         "log: {level: debug, format: json}\n"
-        "journal: {directory: @/j, max_size: 1MiB, min_free: 2GiB, on_disk_error: exit, segment_size: 1GiB, sync: always, ring_size: 256KiB, ring_directory: none}\n"
+        "journal: {directory: @/j, max_size: 1MiB, min_free: 2GiB, on_disk_error: exit, segment_size: 1GiB, sync: "
+        "always, ring_size: 256KiB, ring_directory: none}\n"
         "control: {socket: @/c.sock, socket_mode: '600'}\n"
         "redis:\n"
         "  a: {url: 'unix:///run/redis.sock', heartbeat: 100ms}\n"
@@ -140,7 +141,8 @@ static void environment(void **state)
     setenv("RKB_A", "a${RKB_B}", 1);
     setenv("RKB_B", "", 1);
     struct rkb_config *config = read_good(&files,
-        "redis: {legacy: {url: 'redis://${RKB_HOST:-localhost}:${RKB_PORT:-1234}', password: '${RKB_A}', user: \"${RKB_B}\"}}\n"
+        "redis: {legacy: {url: 'redis://${RKB_HOST:-localhost}:${RKB_PORT:-1234}', password: '${RKB_A}', user: "
+        "\"${RKB_B}\"}}\n"
         "routes:\n"
         "  one:\n"
         "    source: legacy\n"
@@ -226,7 +228,8 @@ static void topics_of_routes(void **state)
     struct rkb_config *config = read_good(&files,
         "kafka: {create_topics: yes, properties: {bootstrap.servers: h}}\n"
         "routes:\n"
-        "  one: {source: legacy, channels: a, topic: t, partitions: 3, topic_config: {cleanup.policy: compact, retention.ms: 7}}\n"
+        "  one: {source: legacy, channels: a, topic: t, partitions: 3, topic_config: {cleanup.policy: compact, "
+        "retention.ms: 7}}\n"
         "  two: {source: legacy, channels: b, topic: t, topic_config: {retention.ms: 7, cleanup.policy: compact}}\n"
         "  three: {source: legacy, channels: c, topic: t, replication: 2, partitions: 3}\n"
         "  four: {source: legacy, channels: d, topic: u, replication: 1, partitions: default, topic_config: {}}\n");
@@ -260,7 +263,8 @@ static void create_topics_is_not_the_brokers_(void **state)
     assert_string_equal(auto_create(config), "false");
     rkb_config_free(config);
     config = read_good(&files,
-                       "kafka: {create_topics: yes, properties: {bootstrap.servers: h, allow.auto.create.topics: true}}\n");
+                       "kafka: {create_topics: yes, properties: {bootstrap.servers: h, "
+                       "allow.auto.create.topics: true}}\n");
     assert_string_equal(auto_create(config), "true");
     rkb_config_free(config);
 }
@@ -284,7 +288,8 @@ static void password_file(void **state)
     char password[8];
     struct rkb_error error;
     files_add(&files, "password", "first\n", 6);
-    struct rkb_config *config = read_good(&files, "redis: {legacy: {url: 'redis://me@h', password_file: @/password}}\n");
+    struct rkb_config *config = read_good(&files,
+                                          "redis: {legacy: {url: 'redis://me@h', password_file: @/password}}\n");
     assert_string_equal(config->sources[0].user, "me");
     assert_true(rkb_config_password(&config->sources[0], password, sizeof password, &error));
     assert_string_equal(password, "first");

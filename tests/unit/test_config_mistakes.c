@@ -156,7 +156,8 @@ static void files_that_cannot_be_read(void **state)
 }
 
 /* `count` times `part`, between `head` and `tail`, as the whole file; `wanted` is in what is wrong with it. */
-static void assert_mistake_of_many(const char *head, const char *part, size_t count, const char *tail, const char *wanted)
+static void assert_mistake_of_many(const char *head, const char *part, size_t count, const char *tail,
+                                   const char *wanted)
 {
     struct rkb_buffer text = {0};
     struct rkb_mistakes mistakes;
@@ -186,7 +187,9 @@ static void too_much(void **state)
 static void aliases_that_grow(void **state)
 {
     (void)state;
-    assert_mistake_of_many("x: &list [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a]\nroutes:\n",
+    assert_mistake_of_many("x: &list "
+                           "[a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a]\n"
+                           "routes:\n",
                            "  r%zu: {source: a, topic: t, channels: *list}\n", 5000, "",
                            "more than 100000 names and list items, aliases followed\n");
     assert_mistake(BYTES("routes: &r\n  a: *r\nredis: &s [*s]\n"),
@@ -209,12 +212,14 @@ static void secrets_are_never_shown(void **state)
         "redis: {legacy: {url: 'redis://u:s3cret@h:99999', pasword: s3cret}}\n",
         "redis: {legacy: {url: 'http://u:s3cret@h'}}\n",
         "redis: {legacy: {url: 'redis://u:s3cret@h/0', password: s3cret}}\n",
-        "redis: {legacy: {url: 'redis://u:s3cret@h', password: [s3cret], user: {s3: s3cret}, password_file: @/secret}}\n",
+        "redis: {legacy: {url: 'redis://u:s3cret@h', password: [s3cret], user: {s3: s3cret}, "
+        "password_file: @/secret}}\n",
         "redis: {legacy: {url: 'redis://u:${RKB_SECRET}@h:x', password: '${RKB_SECRET}${RKB_NO}'}}\n",
         "redis: {legacy: {url: 'redis://h', password: *s3cret}}\n",
         "redis: {legacy: {url: 'redis://h', password: 's3cret\n",
         "kafka: {properties: {bootstrap.servers: h, sasl.passwort: s3cret, sasl.password: {s3cret: 1}}}\n",
-        "kafka: {properties: {bootstrap.servers: h, ssl.key.pem: s3cret, ssl.key.location: s3cret, sasl.password: s3cret, sasl.passwort_file: @/secret}}\n",
+        "kafka: {properties: {bootstrap.servers: h, ssl.key.pem: s3cret, ssl.key.location: s3cret, sasl.password: "
+        "s3cret, sasl.passwort_file: @/secret}}\n",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         write_completed(&files, texts[i]);
@@ -232,7 +237,8 @@ static void one_line_each(void **state)
     (void)state;
     write_completed(&files, "\"a\\n\\eb\": x\nlog: {level: \"a\\nb\"}\n");
     char *found = mistakes_found();
-    assert_string_equal(found, "1:1: a... (the rest is no name, and not shown): unknown setting\n2:14: log.level: \"a?b\" is not one of error, warn, info, debug\n");
+    assert_string_equal(found, "1:1: a... (the rest is no name, and not shown): unknown setting\n"
+                               "2:14: log.level: \"a?b\" is not one of error, warn, info, debug\n");
     free(found);
 }
 

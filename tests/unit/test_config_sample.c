@@ -1,6 +1,6 @@
 /*
- * The sample file and the man page against the table of settings, and the sample cut and changed everywhere: whatever a file
- * holds, it is a config or it has mistakes.
+ * The sample file and the man page against the table of settings, and the sample cut and changed everywhere: whatever a
+ * file holds, it is a config or it has mistakes.
  */
 #include "config_files.h"
 
@@ -25,7 +25,10 @@ static int drop_files(void **state)
     return 0;
 }
 
-/* The sample with its directories moved into the test's; the control socket's, at its default, has to be named for that. */
+/*
+ * The sample with its directories moved into the test's; the control socket's, at its default, has to be named for
+ * that.
+ */
 static char *sample(void)
 {
     char *text = source_file("etc/rkbridge.yaml");
@@ -156,7 +159,8 @@ static void sample_names_every_setting(void **state)
         if (section == NULL)
             fail_msg("the sample has no section for %s", path);
         size_t size = leaf == NULL ? strlen(text) : 2;
-        while (leaf != NULL && section[size] != '\0' && !(section[size - 1] == '\n' && islower((unsigned char)section[size])))
+        while (leaf != NULL && section[size] != '\0'
+               && !(section[size - 1] == '\n' && islower((unsigned char)section[size])))
             size++;
         if (!names(section, size, leaf == NULL ? path : leaf + 1))
             fail_msg("the sample does not name %s", path);
@@ -195,7 +199,8 @@ static void man_page_has_every_setting(void **state)
         char range[80], initial[80] = "";
         rkb_value_range(row, range, sizeof range);
         if (row->initial != NULL)
-            snprintf(initial, sizeof initial, row->type == RKB_SETTING_TEMPLATE ? "efault \"%s\"" : "efault %s", row->initial);
+            snprintf(initial, sizeof initial, row->type == RKB_SETTING_TEMPLATE ? "efault \"%s\"" : "efault %s",
+                     row->initial);
         if (strstr(words, range) == NULL || strstr(words, initial) == NULL)
             fail_msg("the man page's %s lacks \"%s\" or \"%s\"", row->path, range, initial);
         if (row->required != (strncmp(words, "Required.", 9) == 0))
@@ -226,7 +231,9 @@ static void help_has_every_setting(void **state)
     free(text);
 }
 
-/* A config or mistakes, never both, never neither; each mistake on a line of its own that begins with the file's name. */
+/*
+ * A config or mistakes, never both, never neither; each mistake on a line of its own that begins with the file's name.
+ */
 static void try_bytes(const char *bytes, size_t size)
 {
     struct rkb_mistakes mistakes;
@@ -234,7 +241,8 @@ static void try_bytes(const char *bytes, size_t size)
     struct rkb_config *config = rkb_config_read(files.config, false, &mistakes);
     assert_int_equal(config == NULL, mistakes.count > 0);
     size_t lines = 0;
-    for (const char *line = (const char *)mistakes.text.data; mistakes.count > 0 && *line != '\0'; line = strchr(line, '\n') + 1) {
+    for (const char *line = (const char *)mistakes.text.data; mistakes.count > 0 && *line != '\0';
+         line = strchr(line, '\n') + 1) {
         assert_int_equal(strncmp(line, files.config, strlen(files.config)), 0);
         lines++;
     }

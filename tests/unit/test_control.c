@@ -145,10 +145,12 @@ static void test_errors(void **state)
     struct fixture *fixture = *state;
     int fd = dial(fixture);
     size_t asked = fixture->asked;
-    check_answer(fixture, fd, "frobnicate now\n", "ERROR unknown_command there is no command \"frobnicate\"; try help\n");
+    check_answer(fixture, fd, "frobnicate now\n",
+                 "ERROR unknown_command there is no command \"frobnicate\"; try help\n");
     check_answer(fixture, fd, "VERSION\n", "ERROR unknown_command there is no command \"VERSION\"; try help\n");
     check_answer(fixture, fd, "\n", "ERROR unknown_command there is no command \"\"; try help\n");
-    check_answer(fixture, fd, "\x1b[31m\xff\n", "ERROR unknown_command there is no command \"\\x1b[31m\\xff\"; try help\n");
+    check_answer(fixture, fd, "\x1b[31m\xff\n",
+                 "ERROR unknown_command there is no command \"\\x1b[31m\\xff\"; try help\n");
     assert_int_equal(fixture->asked, asked);    /* who asks for nothing costs nothing */
     check_answer(fixture, fd, "stats xml\n", "ERROR usage usage: stats [text|json]\n");
     check_answer(fixture, fd, "stats json json\n", "ERROR usage usage: stats [text|json]\n");

@@ -389,8 +389,8 @@ static void a_newer_or_a_foreign_file_is_not_taken(void **state)
 }
 
 /*
- * Opens, in a directory with a file that has a torn tail or with none, and appends, while one call fails. Whatever append
- * was true to is there afterwards, and nothing else. True when the call was made.
+ * Opens, in a directory with a file that has a torn tail or with none, and appends, while one call fails. Whatever
+ * append was true to is there afterwards, and nothing else. True when the call was made.
  */
 static bool survives(const char *directory, bool fresh, enum call call, int point)
 {
@@ -429,8 +429,8 @@ static bool survives(const char *directory, bool fresh, enum call call, int poin
 
 static void what_append_promised_is_there_whatever_fails(void **state)
 {
-    static const enum call calls[] = {CALL_PWRITE, CALL_PWRITE_SHORT, CALL_FDATASYNC, CALL_FSYNC, CALL_RENAME, CALL_OPEN,
-                                      CALL_FTRUNCATE, CALL_RANDOM};
+    static const enum call calls[] = {CALL_PWRITE, CALL_PWRITE_SHORT, CALL_FDATASYNC, CALL_FSYNC, CALL_RENAME,
+                                      CALL_OPEN, CALL_FTRUNCATE, CALL_RANDOM};
     for (size_t kind = 0; kind < sizeof calls / sizeof calls[0]; kind++) {
         int made = 0;
         for (int fresh = 0; fresh < 2; fresh++)

@@ -137,7 +137,8 @@ static void append(struct life *life)
     for (uint64_t i = first; i < first + ROUND; i++)
         batch_message(&life->batch, i, VALUE);
     for (int i = 0; i < 4 && !all; i++) {
-        all = rkb_journal_append(life->journal, life->batch.bytes.data + at, life->batch.bytes.size - at, BATCH_SALT, &taken, &error);
+        all = rkb_journal_append(life->journal, life->batch.bytes.data + at, life->batch.bytes.size - at, BATCH_SALT,
+                                 &taken, &error);
         at += taken;
         rkb_ring_note_next(life->ring, rkb_journal_next(life->journal));
         if (!all && error.code == RKB_FULL)
@@ -215,9 +216,10 @@ struct trouble {
 };
 
 static const struct trouble troubles[] = {
-    {CALL_OPEN, EIO}, {CALL_OPEN, EROFS}, {CALL_PWRITE, EIO}, {CALL_PWRITE, EROFS}, {CALL_PWRITE_SHORT, EIO}, {CALL_FDATASYNC, EIO},
-    {CALL_FDATASYNC, ENOSPC}, {CALL_FSYNC, EIO}, {CALL_ALLOCATE, EIO}, {CALL_ALLOCATE, EROFS}, {CALL_FTRUNCATE, EIO},
-    {CALL_RENAME, EROFS}, {CALL_UNLINK, EROFS}, {CALL_SPACE, EIO}, {CALL_CHANGE, EIO}, {CALL_CHANGE, EROFS},
+    {CALL_OPEN, EIO}, {CALL_OPEN, EROFS}, {CALL_PWRITE, EIO}, {CALL_PWRITE, EROFS}, {CALL_PWRITE_SHORT, EIO},
+    {CALL_FDATASYNC, EIO}, {CALL_FDATASYNC, ENOSPC}, {CALL_FSYNC, EIO}, {CALL_ALLOCATE, EIO}, {CALL_ALLOCATE, EROFS},
+    {CALL_FTRUNCATE, EIO}, {CALL_RENAME, EROFS}, {CALL_UNLINK, EROFS}, {CALL_SPACE, EIO}, {CALL_CHANGE, EIO},
+    {CALL_CHANGE, EROFS},
 };
 
 /* One life with one trouble from its nth call on; `turns` it lasts, 0: it happens once. True when it came to happen. */
@@ -265,7 +267,9 @@ static void any_call_fails_for_a_while(void **state)
             live(*state, &troubles[i], 0, 40, how == 1, how == 2);
 }
 
-/* All calls that change something fail: the disk was mounted read-only, say. Memory takes what comes until it is full. */
+/*
+ * All calls that change something fail: the disk was mounted read-only, say. Memory takes what comes until it is full.
+ */
 static void memory_has_its_limit(void **state)
 {
     struct life *life = *state;
@@ -395,7 +399,9 @@ static void what_was_given_up_is_not_synced_again(void **state)
     end(life);
 }
 
-/* A failed sync leaves pages that count as written and are not on the disk: they are not given back to be read again. */
+/*
+ * A failed sync leaves pages that count as written and are not on the disk: they are not given back to be read again.
+ */
 static void what_was_given_up_stays_in_the_page_cache(void **state)
 {
     struct life *life = *state;

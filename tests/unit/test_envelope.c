@@ -85,13 +85,16 @@ static void the_event_preset(void **state)
     struct rkb_facts facts = test_facts("{\"id\": 7}", "");
     spec.payload_name = "user";
     check_value(&spec, &facts,
-                "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"user\":{\"id\": 7}}}");
+                "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\","
+                "\"user\":{\"id\": 7}}}");
     spec.payload_name = NULL;
     check_value(&spec, &facts,
-                "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"payload\":{\"id\": 7}}}");
+                "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\","
+                "\"payload\":{\"id\": 7}}}");
     facts = test_facts("", "");
     check_value(&spec, &facts,
-                "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"payload\":\"\"}}");
+                "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\","
+                "\"payload\":\"\"}}");
     struct rkb_envelope *envelope = compile(&spec);
     struct rendered rendered = render(envelope, &facts);
     assert_false(rendered.sizes.has_key);
@@ -115,7 +118,8 @@ static void the_payloads_name_means_itself(void **state)
         char expected[200];
         spec.payload_name = names[i][0];
         snprintf(expected, sizeof expected,
-                 "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"%s\":1}}", names[i][1]);
+                 "{\"name\":\"user_created\",\"data\":{\"id\":\"01a0c450-6c00-7000-8001-7ef5d20f7c56\",\"%s\":1}}",
+                 names[i][1]);
         check_value(&spec, &facts, expected);
     }
 }
@@ -172,7 +176,8 @@ static void a_value_of_ones_own(void **state)
     (void)state;
     struct rkb_envelope_spec spec = test_spec(NULL);
     struct rkb_facts facts = test_facts("[1]", "");
-    spec.value = "{ \"from\": \"{{source}}/{{route}}/{{instance}}\", \"body\": \"{{payload}}\", \"at\": \"{{time_ms}}\" }";
+    spec.value = "{ \"from\": \"{{source}}/{{route}}/{{instance}}\", \"body\": \"{{payload}}\", \"at\": "
+                 "\"{{time_ms}}\" }";
     check_value(&spec, &facts, "{\"from\":\"legacy/users/bridge-1\",\"body\":[1],\"at\":1790000000123}");
     spec.payload = RKB_PAYLOAD_TEXT;
     struct rkb_envelope *envelope = compile(&spec);

@@ -223,7 +223,8 @@ static void a_segment_head_comes_back_and_flips_are_seen(void **state)
 static void a_headers_area_is_stepped_through(void **state)
 {
     (void)state;
-    static const uint8_t area[] = "\2\0\3\0\0\0abxyz" "\1\0\0\0\0\0q" "\1\0\4\0\0\0nval";     /* the last is cut short */
+    /* the last is cut short */
+    static const uint8_t area[] = "\2\0\3\0\0\0abxyz" "\1\0\0\0\0\0q" "\1\0\4\0\0\0nval";
     struct rkb_reader reader = rkb_reader(area, sizeof area - 1);
     struct rkb_slice name, value;
     assert_true(rkb_headers_next(&reader, &name, &value));

@@ -1,4 +1,7 @@
-/* The gaps of an instance: in the order of their ids, each state written once there is room, the oldest that is done with forgotten. */
+/*
+ * The gaps of an instance: in the order of their ids, each state written once there is room, the oldest that is done
+ * with forgotten.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /*
- * Tests of what sync jobs give back to the kernel: what is shipped and synced, nothing else, once; and that all of it still
- * reads as it was. That the memory goes is the whole tests' (test_memory.py).
+ * Tests of what sync jobs give back to the kernel: what is shipped and synced, nothing else, once; and that all of it
+ * still reads as it was. That the memory goes is the whole tests' (test_memory.py).
  */
 #include "disks.h"
 #include "journal_support.h"

@@ -27,8 +27,9 @@ static void the_second_alike_is_said(void **state)
     struct rkb_error error;
     assert_false(said(&idle, RKB_CLOSED, 20 * SECOND, &error));
     assert_true(said(&idle, RKB_CLOSED, 20 * SECOND + 40000, &error));
-    assert_string_equal(error.text, "Redis closed the connection (2 times in a row after about 20 s without a byte: a proxy or a "
-                                    "firewall closes idle connections; set heartbeat, now 30 s, well below that)");
+    assert_string_equal(error.text,
+                        "Redis closed the connection (2 times in a row after about 20 s without a byte: a proxy or a "
+                        "firewall closes idle connections; set heartbeat, now 30 s, well below that)");
     assert_true(said(&idle, RKB_CLOSED, 23 * SECOND, &error));
     assert_non_null(strstr(error.text, "(3 times in a row"));
 }

@@ -1,4 +1,7 @@
-/* Tests of `rkbctl journal list|verify|dump`: what they say of sound and of damaged journals, and that they change nothing. */
+/*
+ * Tests of `rkbctl journal list|verify|dump`: what they say of sound and of damaged journals, and that they change
+ * nothing.
+ */
 #include "journal_support.h"
 
 #include "journal/dead.h"
@@ -47,8 +50,10 @@ static void free_result(struct result *result)
 static void expect(const char *command, const char *option, const char *directory, int code, const char *words)
 {
     struct result result = run(command, option, directory);
-    if (result.code != code || (words != NULL && strstr(result.out, words) == NULL && strstr(result.err, words) == NULL))
-        fail_msg("%s: code %d instead of %d, or no \"%s\" in:\n%s%s", command, result.code, code, words, result.out, result.err);
+    if (result.code != code
+        || (words != NULL && strstr(result.out, words) == NULL && strstr(result.err, words) == NULL))
+        fail_msg("%s: code %d instead of %d, or no \"%s\" in:\n%s%s", command, result.code, code, words, result.out,
+                 result.err);
     free_result(&result);
 }
 
@@ -59,10 +64,14 @@ static void add_record(struct batch *batch, const struct rkb_record *record)
     batch->bytes.size += rkb_record_write(at, record, BATCH_SALT);
 }
 
-/* Two segments: names, a mark, two messages (one not UTF-8), a gap; then more messages. The first two records are settled. */
+/*
+ * Two segments: names, a mark, two messages (one not UTF-8), a gap; then more messages. The first two records are
+ * settled.
+ */
 static void make_journal(const char *directory)
 {
-    static const char gap[] = "{\"id\":4,\"source\":\"legacy\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"restart\",\"bound\":null}";
+    static const char gap[] = "{\"id\":4,\"source\":\"legacy\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,"
+                              "\"reason\":\"restart\",\"bound\":null}";
     struct rkb_mark mark = {.random = {0xab, 0xcd}, .epoch = 9, .time_ms = 1795380667123, .span_count = 17};
     uint8_t value[RKB_MARK_SIZE];
     struct rkb_error error;
@@ -72,14 +81,17 @@ static void make_journal(const char *directory)
     batch_name(&batch, RKB_NAME_TOPIC, "user_activity");
     batch_name(&batch, RKB_NAME_SOURCE, "legacy");
     rkb_mark_write(&mark, value);
-    add_record(&batch, &(struct rkb_record){.kind = RKB_MARK, .sequence = 1, .time_us = 1795380667123000, .epoch = 9, .route = 1,
-                                            .value = {value, sizeof value}});
-    add_record(&batch, &(struct rkb_record){.kind = RKB_MESSAGE, .sequence = 2, .time_us = 1795380667124000, .epoch = 9, .count = 1, .route = 1,
-                                            .topic = 1, .header_count = 1, .has_key = true, .key = rkb_slice_text("k\xc3\xa4y"),
-                                            .headers = rkb_slice("\1\0\2\0\0\0nvv", 9), .value = rkb_slice_text("{\"a\": 1}")});
-    add_record(&batch, &(struct rkb_record){.kind = RKB_MESSAGE, .sequence = 3, .time_us = 1795380667125000, .epoch = 9, .count = 2, .route = 1,
-                                            .topic = 7, .value = rkb_slice("\xff\0x", 3)});
-    add_record(&batch, &(struct rkb_record){.kind = RKB_GAP, .sequence = 4, .time_us = 1795380667125000, .route = 1, .value = rkb_slice_text(gap)});
+    add_record(&batch, &(struct rkb_record){.kind = RKB_MARK, .sequence = 1, .time_us = 1795380667123000, .epoch = 9,
+                                            .route = 1, .value = {value, sizeof value}});
+    add_record(&batch, &(struct rkb_record){.kind = RKB_MESSAGE, .sequence = 2, .time_us = 1795380667124000, .epoch = 9,
+                                            .count = 1, .route = 1, .topic = 1, .header_count = 1, .has_key = true,
+                                            .key = rkb_slice_text("k\xc3\xa4y"),
+                                            .headers = rkb_slice("\1\0\2\0\0\0nvv", 9),
+                                            .value = rkb_slice_text("{\"a\": 1}")});
+    add_record(&batch, &(struct rkb_record){.kind = RKB_MESSAGE, .sequence = 3, .time_us = 1795380667125000, .epoch = 9,
+                                            .count = 2, .route = 1, .topic = 7, .value = rkb_slice("\xff\0x", 3)});
+    add_record(&batch, &(struct rkb_record){.kind = RKB_GAP, .sequence = 4, .time_us = 1795380667125000, .route = 1,
+                                            .value = rkb_slice_text(gap)});
     append_batch(journal, &batch);
     settle(journal, 1, 2);
     assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, true, &error));
@@ -96,20 +108,23 @@ static void list_shows_segments_and_checkpoint(void **state)
     struct result result = run("list", NULL, *state);
     assert_int_equal(result.code, 0);
     assert_non_null(strstr(result.out, "all below 3 is settled"));
-    char *first = strstr(result.out, "00000000000000000001.seg"), *second = strstr(result.out, "00000000000000000005.seg");
+    char *first = strstr(result.out, "00000000000000000001.seg");
+    char *second = strstr(result.out, "00000000000000000005.seg");
     assert_non_null(first);
     assert_non_null(second);
     uint64_t last, messages, marks, gaps, names;
     char state_word[20];
     double size;
-    assert_int_equal(sscanf(first, "%*s %lu %lf %*s %lu %lu %lu %lu %19s", &last, &size, &messages, &marks, &gaps, &names, state_word), 7);
+    assert_int_equal(sscanf(first, "%*s %lu %lf %*s %lu %lu %lu %lu %19s", &last, &size, &messages, &marks, &gaps,
+                            &names, state_word), 7);
     assert_int_equal(last, 4);
     assert_int_equal(messages, 2);
     assert_int_equal(marks, 1);
     assert_int_equal(gaps, 1);
     assert_int_equal(names, 3);
     assert_string_equal(state_word, "sealed");
-    assert_int_equal(sscanf(second, "%*s %lu %lf %*s %lu %lu %lu %lu %19s", &last, &size, &messages, &marks, &gaps, &names, state_word), 7);
+    assert_int_equal(sscanf(second, "%*s %lu %lf %*s %lu %lu %lu %lu %19s", &last, &size, &messages, &marks, &gaps,
+                            &names, state_word), 7);
     assert_int_equal(last, 14);
     assert_int_equal(messages, 10);
     assert_int_equal(names, 3);
@@ -140,15 +155,25 @@ static void dump_writes_one_object_a_line(void **state)
     struct result result = run("dump", NULL, *state);
     assert_int_equal(result.code, 0);
     assert_json(line_of(result.out, 0), "{\"kind\":\"name\",\"class\":\"route\",\"number\":1,\"name\":\"users\"}");
-    assert_json(line_of(result.out, 3), "{\"sequence\":1,\"settled\":true,\"kind\":\"mark\",\"time\":\"2026-11-22T20:51:07.123Z\",\"source\":\"legacy\","
-                "\"mark\":\"abcd0000000000000000000000000000\",\"before\":\"00000000000000000000000000000000\",\"epoch\":9,\"span_count\":17}");
-    assert_json(line_of(result.out, 4), "{\"sequence\":2,\"settled\":true,\"kind\":\"message\",\"time\":\"2026-11-22T20:51:07.124Z\",\"route\":\"users\","
-                "\"topic\":\"user_activity\",\"position\":\"abcd0000000000000000000000000000:1\",\"epoch\":9,\"count\":1,\"key\":\"k\xc3\xa4y\","
-                "\"headers\":[{\"name\":\"n\",\"value\":\"vv\"}],\"value\":\"{\\\"a\\\": 1}\"}");
-    assert_json(line_of(result.out, 5), "{\"sequence\":3,\"settled\":false,\"kind\":\"message\",\"time\":\"2026-11-22T20:51:07.125Z\",\"route\":\"users\","
-                "\"topic\":7,\"position\":\"abcd0000000000000000000000000000:2\",\"epoch\":9,\"count\":2,\"key\":null,\"headers\":[],\"value_base64\":\"/wB4\"}");
-    assert_json(line_of(result.out, 6), "{\"sequence\":4,\"settled\":false,\"kind\":\"gap\",\"time\":\"2026-11-22T20:51:07.125Z\",\"source\":\"legacy\","
-                "\"gap\":{\"id\":4,\"source\":\"legacy\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"restart\",\"bound\":null}}");
+    assert_json(line_of(result.out, 3), "{\"sequence\":1,\"settled\":true,\"kind\":\"mark\","
+                                        "\"time\":\"2026-11-22T20:51:07.123Z\",\"source\":\"legacy\","
+                                        "\"mark\":\"abcd0000000000000000000000000000\","
+                                        "\"before\":\"00000000000000000000000000000000\",\"epoch\":9,"
+                                        "\"span_count\":17}");
+    assert_json(line_of(result.out, 4), "{\"sequence\":2,\"settled\":true,\"kind\":\"message\","
+                                        "\"time\":\"2026-11-22T20:51:07.124Z\",\"route\":\"users\","
+                                        "\"topic\":\"user_activity\","
+                                        "\"position\":\"abcd0000000000000000000000000000:1\",\"epoch\":9,\"count\":1,"
+                                        "\"key\":\"k\xc3\xa4y\",\"headers\":[{\"name\":\"n\",\"value\":\"vv\"}],"
+                                        "\"value\":\"{\\\"a\\\": 1}\"}");
+    assert_json(line_of(result.out, 5), "{\"sequence\":3,\"settled\":false,\"kind\":\"message\","
+                                        "\"time\":\"2026-11-22T20:51:07.125Z\",\"route\":\"users\",\"topic\":7,"
+                                        "\"position\":\"abcd0000000000000000000000000000:2\",\"epoch\":9,\"count\":2,"
+                                        "\"key\":null,\"headers\":[],\"value_base64\":\"/wB4\"}");
+    assert_json(line_of(result.out, 6), "{\"sequence\":4,\"settled\":false,\"kind\":\"gap\","
+                                        "\"time\":\"2026-11-22T20:51:07.125Z\",\"source\":\"legacy\",\"gap\":{\"id\":4,"
+                                        "\"source\":\"legacy\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,"
+                                        "\"reason\":\"restart\",\"bound\":null}}");
     free_result(&result);
 
     result = run("dump", "--no-values", *state);
@@ -230,8 +255,8 @@ static void dead_letters_are_shown_with_their_reasons(void **state)
                 "{\"sequence\":2,\"kind\":\"dead_letter\",\"time\":\"2026-11-22T20:51:07.124Z\","
                 "\"refused\":\"2026-11-22T20:51:08.000Z\",\"route\":\"users\",\"topic\":\"user_activity\","
                 "\"code\":\"MSG_SIZE_TOO_LARGE\",\"reason\":\"Broker: too large\","
-                "\"position\":\"abcd0000000000000000000000000000:1\",\"epoch\":9,\"count\":1,\"key\":null,\"headers\":[],"
-                "\"value\":\"{\\\"a\\\": 1}\"}");
+                "\"position\":\"abcd0000000000000000000000000000:1\",\"epoch\":9,\"count\":1,\"key\":null,"
+                "\"headers\":[],\"value\":\"{\\\"a\\\": 1}\"}");
     free_result(&result);
     result = run("dump", "--no-values", *state);
     assert_null(strstr(result.out, "\"value\":\"{"));
@@ -240,8 +265,8 @@ static void dead_letters_are_shown_with_their_reasons(void **state)
     /* Moved away, with the lock file beside it, it still reads. */
     char *away = make_directory();
     copy_directory(*state, away);
-    char *paths[] = {join(away, "checkpoint"), join(away, "00000000000000000001.seg"), join(away, "00000000000000000005.seg"),
-                     join(away, "00000000000000000015.seg")};
+    char *paths[] = {join(away, "checkpoint"), join(away, "00000000000000000001.seg"),
+                     join(away, "00000000000000000005.seg"), join(away, "00000000000000000015.seg")};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         assert_int_equal(unlink(paths[i]), 0);
         free(paths[i]);
@@ -337,7 +362,8 @@ static void it_reads_along_and_changes_nothing(void **state)
     expect("verify", NULL, *state, 0, "sound: 3 segments, 20 records");
     expect("dump", NULL, *state, 0, "\"sequence\":20");
     rkb_journal_close(journal);
-    static const char *const names[] = {"00000000000000000001.seg", "00000000000000000005.seg", "00000000000000000015.seg", "checkpoint", "lock"};
+    static const char *const names[] = {"00000000000000000001.seg", "00000000000000000005.seg",
+                                        "00000000000000000015.seg", "checkpoint", "lock"};
     assert_int_equal(count_files(*state, ""), 5);
     for (size_t i = 0; i < 5; i++) {
         size_t before_size, after_size;

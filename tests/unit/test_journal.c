@@ -318,7 +318,8 @@ static void a_lowered_limit_does_not_block_for_ever(void **state)
     assert_int_equal(fill_up(journal, 6001, 1000), 6001);
     settle(journal, 1, 6000);
     assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, true, &error));
-    append_messages(journal, 6001, 6010, 1000);      /* one segment beyond the limit, so that the large old one can go */
+    /* one segment beyond the limit, so that the large old one can go */
+    append_messages(journal, 6001, 6010, 1000);
     assert_true(rkb_journal_checkpoint(journal, UINT64_MAX, true, &error));
     append_messages(journal, 6011, 6200, 1000);
     rkb_journal_close(journal);

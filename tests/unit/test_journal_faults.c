@@ -183,7 +183,8 @@ static void a_full_disk_is_full_and_leaves_no_half_made_file(void **state)
     batch_message(&batch, 61, 4000);
     for (int attempt = 0; attempt < 3; attempt++) {
         turn_clock(SECOND);
-        assert_not_taken(journal, &batch, CALL_ALLOCATE, attempt == 0 ? ENOSPC : attempt == 1 ? EDQUOT : EFBIG, RKB_FULL);
+        assert_not_taken(journal, &batch, CALL_ALLOCATE, attempt == 0 ? ENOSPC : attempt == 1 ? EDQUOT : EFBIG,
+                         RKB_FULL);
         assert_true(call_failed());
         assert_int_equal(count_files(*state, ".tmp"), 0);
     }

@@ -1,4 +1,6 @@
-/* json: every file of a set, every cut of a rich document, and a plain recursive reading of the grammar as the judge. */
+/*
+ * json: every file of a set, every cut of a rich document, and a plain recursive reading of the grammar as the judge.
+ */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -72,8 +72,9 @@ static void test_refused_with_the_reason(void **state)
 static void test_a_program_s_properties(void **state)
 {
     static const char *const names[] = {
-        "dr_cb", "dr_msg_cb", "error_cb", "log_cb", "stats_cb", "partitioner_cb", "rebalance_cb", "ssl.certificate.verify_cb",
-        "opaque", "default_topic_conf", "msg_order_cmp", "interceptors", "ssl_key", "ssl_ca", "ssl_engine_callback_data",
+        "dr_cb", "dr_msg_cb", "error_cb", "log_cb", "stats_cb", "partitioner_cb", "rebalance_cb",
+        "ssl.certificate.verify_cb", "opaque", "default_topic_conf", "msg_order_cmp", "interceptors", "ssl_key",
+        "ssl_ca", "ssl_engine_callback_data",
     };
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++)
@@ -83,15 +84,18 @@ static void test_a_program_s_properties(void **state)
 static void test_a_consumer_s_properties(void **state)
 {
     static const char *const names[] = {
-        "group.id", "session.timeout.ms", "auto.offset.reset", "enable.auto.commit", "isolation.level", "fetch.min.bytes",
-        "partition.assignment.strategy", "max.poll.interval.ms",
+        "group.id", "session.timeout.ms", "auto.offset.reset", "enable.auto.commit", "isolation.level",
+        "fetch.min.bytes", "partition.assignment.strategy", "max.poll.interval.ms",
     };
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++)
         expect_refused(names[i], "1", "no effect here");
 }
 
-/* librdkafka prints its table of properties: name | C, P or * | range | ... Each that is only a consumer's has to be in our list. */
+/*
+ * librdkafka prints its table of properties: name | C, P or * | range | ... Each that is only a consumer's has to be in
+ * our list.
+ */
 static void test_all_consumer_s_properties(void **state)
 {
     char *table = NULL, *line, *rest, name[128], kind[4];
@@ -209,7 +213,8 @@ static void test_defaults_are_effective(void **state)
 
 static void test_the_user_s_come_after_ours(void **state)
 {
-    const struct rkb_property properties[] = {servers, {"client.id", "shop"}, {"linger.ms", "20"}, {"compression.type", "lz4"}};
+    const struct rkb_property properties[] = {servers, {"client.id", "shop"}, {"linger.ms", "20"},
+                                              {"compression.type", "lz4"}};
     (void)state;
     rd_kafka_conf_t *conf = rkb_kafka_conf(properties, COUNT(properties), NULL);
     assert_non_null(conf);
@@ -230,12 +235,14 @@ static void expect_no_conf(const struct rkb_property *properties, size_t count, 
 
 static void test_what_does_not_go_together(void **state)
 {
-    const struct rkb_property keystore[] = {servers, {"security.protocol", "ssl"}, {"ssl.keystore.location", "/nowhere"}};
+    const struct rkb_property keystore[] = {servers, {"security.protocol", "ssl"},
+                                            {"ssl.keystore.location", "/nowhere"}};
     const struct rkb_property ca[] = {servers, {"security.protocol", "ssl"}, {"ssl.ca.location", "/nowhere/ca.pem"}};
     const struct rkb_property threshold[] = {servers, {"queue.buffering.backpressure.threshold", "2"}};
     const struct rkb_property record[] = {servers, {"message.max.bytes", "67108865"}};
     const struct rkb_property queue[] = {servers, {"queue.buffering.max.kbytes", "65535"}};
-    const struct rkb_property both[] = {servers, {"message.max.bytes", "100000000"}, {"queue.buffering.max.kbytes", "100000"}};
+    const struct rkb_property both[] = {servers, {"message.max.bytes", "100000000"},
+                                        {"queue.buffering.max.kbytes", "100000"}};
     const struct rkb_property rule[] = {servers, {"acks", "1"}};
     (void)state;
     expect_no_conf(keystore, COUNT(keystore), "ssl.keystore.password");

@@ -62,13 +62,17 @@ static void json_that_is_no_gap_is_refused(void **state)
     (void)state;
     static const char *const rows[] = {
         "", "{}", "[1]", "{\"id\":2",
-        "{\"id\":-2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"r\",\"bound\":null}",
+        "{\"id\":-2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"r\","
+        "\"bound\":null}",
         "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22\",\"to\":null,\"reason\":\"r\",\"bound\":null}",
-        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Zx\",\"to\":null,\"reason\":\"r\",\"bound\":null}",
+        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Zx\",\"to\":null,\"reason\":\"r\","
+        "\"bound\":null}",
         "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":5,\"reason\":\"r\",\"bound\":null}",
-        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"r\",\"bound\":\"x\"}",
+        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"r\","
+        "\"bound\":\"x\"}",
         "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"r\",\"bound\":-1}",
-        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"a reason that is longer than it may be\",\"bound\":null}",
+        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"a reason that is "
+        "longer than it may be\",\"bound\":null}",
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct rkb_gap gap;

@@ -1,4 +1,7 @@
-/* The mailbox: one thread posts, one reads; what is read is always one post, whole, and never one older than the one before. */
+/*
+ * The mailbox: one thread posts, one reads; what is read is always one post, whole, and never one older than the one
+ * before.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +35,8 @@ static uint64_t read_whole(struct rkb_mailbox *mailbox)
     uint64_t number = figures->words[WORDS - 1];
     for (size_t i = WORDS; i-- > 0;) {
         if (figures->words[i] != number)
-            fail_msg("word %zu is of post %llu, the last of post %llu", i, (unsigned long long)figures->words[i], (unsigned long long)number);
+            fail_msg("word %zu is of post %llu, the last of post %llu", i, (unsigned long long)figures->words[i],
+                     (unsigned long long)number);
     }
     return number;
 }

@@ -56,7 +56,8 @@ static void test_limits(void **state)
     (void)state;
     assert_int_not_equal(parse(MESSAGE, sizeof MESSAGE - 1, 3, 2, &message), 0);
     assert_int_equal(parse(MESSAGE, sizeof MESSAGE - 1, 2, 100, &message), 0);
-    assert_int_not_equal(parse(MESSAGE, sizeof MESSAGE - 1, 3, 1, &message), 0);   /* a name may have as much as a payload */
+    /* a name may have as much as a payload */
+    assert_int_not_equal(parse(MESSAGE, sizeof MESSAGE - 1, 3, 1, &message), 0);
     assert_int_equal(parse(PMESSAGE, sizeof PMESSAGE - 1, 9, 100, &message), 0);
 }
 

@@ -1,4 +1,7 @@
-/* position: marks and their clock, and the two hashes: fixed values, since they are a format, and what must change them. */
+/*
+ * position: marks and their clock, and the two hashes: fixed values, since they are a format, and what must change
+ * them.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -53,7 +53,10 @@ static void test_a_refusal_alone(void **state)
     world_free(world);
 }
 
-/* Of the line's it stops all, so that nothing overtakes it: what came behind is given back, and no error of ours is told. */
+/*
+ * Of the line's it stops all, so that nothing overtakes it: what came behind is given back, and no error of ours is
+ * told.
+ */
 static void test_a_refusal_among_others(void **state)
 {
     const struct rkb_property small[] = {{"batch.num.messages", "1"}, {"max.in.flight", "1"}};
@@ -69,7 +72,8 @@ static void test_a_refusal_among_others(void **state)
     rkb_producer_free(world->producer);
     world->producer = NULL;
     expect_each_once(world, 50);
-    assert_in_range(world->acknowledged, 0, 1);     /* a request that was out already: the mock takes it, Kafka would not */
+    /* a request that was out already: the mock takes it, Kafka would not */
+    assert_in_range(world->acknowledged, 0, 1);
     world_free(world);
 }
 

@@ -1,4 +1,6 @@
-/* Properties read anew: a rotated file counts, a file that is no good leaves nothing, no error holds what a file holds. */
+/*
+ * Properties read anew: a rotated file counts, a file that is no good leaves nothing, no error holds what a file holds.
+ */
 #include "config_files.h"
 
 #include "config/properties.h"
@@ -34,7 +36,8 @@ static int drop_secret(void **state)
 static struct rkb_config *with_secret(const char *text)
 {
     put(text);
-    return read_good(&files, "kafka: {properties: {bootstrap.servers: h, sasl.password_file: @/secret, linger.ms: 7}}\n");
+    return read_good(&files,
+                     "kafka: {properties: {bootstrap.servers: h, sasl.password_file: @/secret, linger.ms: 7}}\n");
 }
 
 static void a_rotated_file_counts(void **state)
@@ -94,7 +97,8 @@ static void a_value_that_is_no_good(void **state)
 {
     (void)state;
     put("7");
-    struct rkb_config *config = read_good(&files, "kafka: {properties: {bootstrap.servers: h, linger.ms_file: @/secret}}\n");
+    struct rkb_config *config = read_good(&files,
+                                          "kafka: {properties: {bootstrap.servers: h, linger.ms_file: @/secret}}\n");
     struct rkb_properties fresh;
     struct rkb_error error;
     put("many");
@@ -111,7 +115,8 @@ static void no_error_holds_a_secret(void **state)
 {
     (void)state;
     put("-----BEGIN");
-    struct rkb_config *config = read_good(&files, "kafka: {properties: {bootstrap.servers: h, sasl.password_file: @/secret}}\n");
+    struct rkb_config *config = read_good(&files, "kafka: {properties: {bootstrap.servers: h, "
+                                                  "sasl.password_file: @/secret}}\n");
     struct rkb_properties fresh;
     struct rkb_error error;
     files_add(&files, "secret", "s3cret\0s3cret", 13);
@@ -135,7 +140,8 @@ static void a_list_without_files(void **state)
 static void equal_in_any_order(void **state)
 {
     (void)state;
-    struct rkb_property one[] = {{"a", "1"}, {"b", "2"}}, two[] = {{"b", "2"}, {"a", "1"}}, other[] = {{"a", "1"}, {"b", "3"}};
+    struct rkb_property one[] = {{"a", "1"}, {"b", "2"}}, two[] = {{"b", "2"}, {"a", "1"}};
+    struct rkb_property other[] = {{"a", "1"}, {"b", "3"}};
     struct rkb_properties x = {.list = one, .count = 2}, y = {.list = two, .count = 2}, z = {.list = other, .count = 2};
     struct rkb_properties less = {.list = one, .count = 1};
     assert_true(rkb_properties_equal(&x, &y));

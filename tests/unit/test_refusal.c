@@ -19,16 +19,17 @@ static void each_says_what_to_do(void **state)
         {"NOPERM this user has no permissions to run the 'ping' command", "ACL"},
         {"LOADING Redis is loading the dataset in memory", "tried again"},
         {"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", "lost its master"},
-        {"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", "SCRIPT KILL ends it"},
-        {"DENIED Redis is running in protected mode because protected mode is enabled, no bind address was specified, no "
-         "authentication password is requested to clients. In this mode connections are only accepted from the loopback "
-         "interface.", "give it a password"},
+        {"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+         "SCRIPT KILL ends it"},
+        {"DENIED Redis is running in protected mode because protected mode is enabled, no bind address was specified, "
+         "no authentication password is requested to clients. In this mode connections are only accepted from the "
+         "loopback interface.", "give it a password"},
         {"ERR max number of clients reached", "maxclients"},
         {"ERR wrong number of arguments for 'auth' command", "take the user out"},
         {"ERR invalid password", "check the source's password"},
         {"ERR Client sent AUTH, but no password is set", "take it out"},
-        {"ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is "
-         "correct?", "take it out"},
+        {"ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+         "configuration is correct?", "take it out"},
         {"ERR unknown command `SUBSCRIBE`, with args beginning with: `a`, ", "rename-command"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

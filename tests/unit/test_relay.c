@@ -1,6 +1,6 @@
 /*
- * The relay, told by hand what a subscriber would tell, with a real ring and journal: which copy counts, what a UUID depends on, what
- * becomes of a message when there is no room. The books have to balance at every step.
+ * The relay, told by hand what a subscriber would tell, with a real ring and journal: which copy counts, what a UUID
+ * depends on, what becomes of a message when there is no room. The books have to balance at every step.
  */
 #include "relay_world.h"
 
@@ -19,7 +19,10 @@ static void open_overlapping(struct world *world)
     confirm_all(world);
 }
 
-/* Copies of one message in any order: taken once, by the exact subscription, else by the pattern that stands first in the config. */
+/*
+ * Copies of one message in any order: taken once, by the exact subscription, else by the pattern that stands first in
+ * the config.
+ */
 static void test_one_copy_counts(void **state)
 {
     static const char *const orders[][4] = {
@@ -219,7 +222,10 @@ static void test_reading_rests_at_the_end_too(void **state)
     assert_true(world->relay.paused);
 }
 
-/* The journal at its limit: reading goes on, so that Redis need not hold it; the ring fills; then the newest are dropped. */
+/*
+ * The journal at its limit: reading goes on, so that Redis need not hold it; the ring fills; then the newest are
+ * dropped.
+ */
 static void test_dropping(void **state)
 {
     struct world *world = *state;

@@ -1,5 +1,6 @@
 /*
- * The relay's gaps, by hand: lost connections, restarts, damage, and what goes on over a restart. The books have to balance at every step.
+ * The relay's gaps, by hand: lost connections, restarts, damage, and what goes on over a restart. The books have to
+ * balance at every step.
  */
 #include "relay_world.h"
 
@@ -161,7 +162,9 @@ static void test_not_durable(void **state)
     assert_int_equal(source_of(world)->gaps_total, 2);
 }
 
-/* Killed meanwhile, before the loop knew or after: the start says it, up to what was read last, and it is no absence. */
+/*
+ * Killed meanwhile, before the loop knew or after: the start says it, up to what was read last, and it is no absence.
+ */
 static void test_not_durable_and_killed(void **state)
 {
     struct world *world = *state;

@@ -40,7 +40,8 @@ static void on_answer(void *context, const struct rkb_address *addresses, size_t
                                            : (const void *)&((const struct sockaddr_in6 *)storage)->sin6_addr;
         assert_int_equal(ntohs(((const struct sockaddr_in *)storage)->sin_port), 6379);
         inet_ntop(family, at, text, sizeof text);
-        used += (size_t)snprintf(asking->answer + used, sizeof asking->answer - used, "%s%s", used > 0 ? " " : "", text);
+        used += (size_t)snprintf(asking->answer + used, sizeof asking->answer - used, "%s%s", used > 0 ? " " : "",
+                                 text);
     }
 }
 
@@ -128,7 +129,10 @@ static void assert_asked(struct fake_dns *dns, const char *questions)
     fake_dns_forget(dns);
 }
 
-/* Few dots: the search list first. Enough of them: as it stands first. What is found ends the search, for both families. */
+/*
+ * Few dots: the search list first. Enough of them: as it stands first. What is found ends the search, for both
+ * families.
+ */
 static void search_domains(void **state)
 {
     static const struct fake_dns_rule rules[] = {
@@ -139,7 +143,8 @@ static void search_domains(void **state)
     struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
     prepare(line, &asking, dns, NULL);
-    line_write(line, "resolv.conf", "; old\ndomain not.test\nsearch first.test second.test. third.test # new\noptions edns0 ndots:2\n");
+    line_write(line, "resolv.conf", "; old\ndomain not.test\nsearch first.test second.test. third.test # new\n"
+                                    "options edns0 ndots:2\n");
     ask(line, &asking, "redis");
     assert_string_equal(asking.answer, "10.0.0.2");
     assert_asked(dns, "A redis.first.test\nAAAA redis.first.test\nA redis.second.test\nAAAA redis.second.test\n");
@@ -205,7 +210,8 @@ static void names_that_fail_come_back(void **state)
 /* Some servers answer in small letters whatever they were asked in; libevent would not take that for the answer. */
 static void the_case_of_letters_does_not_count(void **state)
 {
-    static const struct fake_dns_rule rules[] = {{.name = "Redis.Test", .kind = FAKE_DNS_SMALL_LETTERS, .addresses = "10.0.0.1"}, END};
+    static const struct fake_dns_rule rules[] = {{.name = "Redis.Test", .kind = FAKE_DNS_SMALL_LETTERS,
+                                                  .addresses = "10.0.0.1"}, END};
     struct line *line = *state;
     struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
@@ -220,7 +226,8 @@ static void the_case_of_letters_does_not_count(void **state)
 
 static void noise_is_no_answer(void **state)
 {
-    static const struct fake_dns_rule rules[] = {{.name = "r.test", .kind = FAKE_DNS_NOISE, .addresses = "10.0.0.1"}, END};
+    static const struct fake_dns_rule rules[] = {{.name = "r.test", .kind = FAKE_DNS_NOISE, .addresses = "10.0.0.1"},
+                                                 END};
     struct line *line = *state;
     struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
@@ -265,7 +272,9 @@ static void asks_only_for_its_name(void **state)
     fake_dns_free(dns);
 }
 
-/* One of two servers answers every question with a failure: the name is found all the same, at the second try at most. */
+/*
+ * One of two servers answers every question with a failure: the name is found all the same, at the second try at most.
+ */
 static void a_sick_server_beside_a_well_one(void **state)
 {
     static const struct fake_dns_rule sick[] = {{.name = NULL, .kind = FAKE_DNS_FAILS}, END};
@@ -366,7 +375,8 @@ static void files_that_are_none(void **state)
 
 /* ---- through the transport ---- */
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size, void *arg)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size,
+                      void *arg)
 {
     (void)listener;
     (void)address;
@@ -390,7 +400,8 @@ static int listen_here(struct line *line, struct evconnlistener **listener, int 
 /* 127.0.0.2 and 127.0.0.3 refuse: whichever comes first, the one that takes us is found. */
 static void addresses_are_tried_in_turn(void **state)
 {
-    static const struct fake_dns_rule rules[] = {{.name = "r.test", .addresses = "127.0.0.2 127.0.0.3 127.0.0.1 ::1"}, END};
+    static const struct fake_dns_rule rules[] = {{.name = "r.test", .addresses = "127.0.0.2 127.0.0.3 127.0.0.1 ::1"},
+                                                 END};
     struct line *line = *state;
     struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct evconnlistener *listener;

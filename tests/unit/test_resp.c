@@ -19,7 +19,10 @@
 #endif
 #endif
 
-/* Counts every allocation of the process, hiredis's too. Volatile, since compilers know that malloc changes no variable. */
+/*
+ * Counts every allocation of the process, hiredis's too. Volatile, since compilers know that malloc changes no
+ * variable.
+ */
 static volatile unsigned long allocations;
 
 #ifdef SANITIZED
@@ -103,7 +106,8 @@ static void hear_confirmation(void *context, const struct rkb_confirmation *conf
 {
     struct heard *heard = context;
     hear_slice(heard, confirmation->on ? "on " : "off ", confirmation->name);
-    rkb_buffer_format(&heard->calls, " %d %d %lld\n", confirmation->is_pattern, confirmation->named, confirmation->count);
+    rkb_buffer_format(&heard->calls, " %d %d %lld\n", confirmation->is_pattern, confirmation->named,
+                      confirmation->count);
 }
 
 static void hear_pong(void *context)
@@ -129,7 +133,8 @@ static void hear_too_large(void *context, bool is_pattern, struct rkb_slice patt
         rkb_resp_stop(heard->resp);
 }
 
-static const struct rkb_resp_events recording = {hear_message, hear_confirmation, hear_pong, hear_reply, hear_too_large};
+static const struct rkb_resp_events recording = {hear_message, hear_confirmation, hear_pong, hear_reply,
+                                                 hear_too_large};
 
 static int start(void **state)
 {
@@ -379,7 +384,8 @@ static void a_message_costs_no_malloc(void **state)
     (void)state;
     struct heard heard = {0};
     const struct rkb_resp_events counting = {count_message, hear_confirmation, hear_pong, hear_reply, NULL};
-    static const char one[] = "*4\r\n$8\r\npmessage\r\n$5\r\nusers\r\n$8\r\nusers.12\r\n$20\r\nabcdefghijklmnopqrst\r\n";
+    static const char one[] = "*4\r\n$8\r\npmessage\r\n$5\r\nusers\r\n$8\r\nusers.12\r\n$20\r\n"
+                              "abcdefghijklmnopqrst\r\n";
     struct rkb_buffer stream = {0};
     struct rkb_error error;
     for (int i = 0; i < 1000; i++)

@@ -16,8 +16,8 @@ static struct rkb_rivals fresh(void)
 
 static struct rkb_client client(uint64_t id, int64_t idle_s, const char *name)
 {
-    return (struct rkb_client){.id = id, .idle_seconds = idle_s, .output_buffer = -1, .memory = -1, .name = rkb_slice_text(name),
-                               .address = rkb_slice_text("10.0.0.1:4711")};
+    return (struct rkb_client){.id = id, .idle_seconds = idle_s, .output_buffer = -1, .memory = -1,
+                               .name = rkb_slice_text(name), .address = rkb_slice_text("10.0.0.1:4711")};
 }
 
 static void subscribed(struct rkb_rivals *rivals, uint64_t id, int64_t idle_s, const char *name)

@@ -55,8 +55,8 @@ static void only_what_is_confirmed_wins(void **state)
 {
     (void)state;
     struct rkb_router *router = rkb_router_new(1 << 20);
-    struct rkb_subscription *exact = add(router, false, "a"), *first = add(router, true, "a*"), *second = add(router,
-                                                                                                              true, "*");
+    struct rkb_subscription *exact = add(router, false, "a"), *first = add(router, true, "a*");
+    struct rkb_subscription *second = add(router, true, "*");
     assert_null(winner(router, "a"));
     rkb_router_confirm(router, second, true);
     assert_ptr_equal(winner(router, "a"), second);

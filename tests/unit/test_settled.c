@@ -1,6 +1,6 @@
 /*
- * Tests of the topics' lows: while one topic stands still, what the others have shipped outlives a crash, at every stage,
- * and no more than was settled and synced ever counts.
+ * Tests of the topics' lows: while one topic stands still, what the others have shipped outlives a crash, at every
+ * stage, and no more than was settled and synced ever counts.
  */
 #include "disks.h"
 #include "journal_support.h"
@@ -120,7 +120,10 @@ struct progress {
     uint64_t appended, end, written_end, written_limit;     /* written: by the last checkpoint */
 };
 
-/* The directory as the kill, or with `power` the power loss after it, leaves it, opened: no more and no less is settled. */
+/*
+ * The directory as the kill, or with `power` the power loss after it, leaves it, opened: no more and no less is
+ * settled.
+ */
 static void crash(const char *directory, const char *copy, const struct progress *is, uint64_t synced, bool power)
 {
     struct rkb_recovery recovery;
@@ -220,7 +223,10 @@ static void a_checkpoint_is_due_while_it_would_say_more(void **state)
     rkb_journal_close(journal);
 }
 
-/* Each written checkpoint is synced by the next job, also where only a topic's low has moved; then nothing is left to do. */
+/*
+ * Each written checkpoint is synced by the next job, also where only a topic's low has moved; then nothing is left to
+ * do.
+ */
 static void a_job_syncs_a_checkpoint_in_which_only_a_topic_has_moved(void **state)
 {
     struct rkb_recovery recovery;

@@ -1,6 +1,6 @@
 /*
- * The shipper with a real ring and journal against librdkafka's mock cluster, read back by a consumer: every record arrives with its
- * bytes, in order, whatever Kafka does meanwhile; what is not acknowledged stays.
+ * The shipper with a real ring and journal against librdkafka's mock cluster, read back by a consumer: every record
+ * arrives with its bytes, in order, whatever Kafka does meanwhile; what is not acknowledged stays.
  */
 #include "shipper_world.h"
 
@@ -28,7 +28,8 @@ static void broker_up(struct world *world)
 /* One request at a time and small ones: the mock takes requests behind a failed one, which Kafka would not. */
 static void one_at_a_time(struct world *world)
 {
-    static const struct rkb_property properties[] = {{"max.in.flight", "1"}, {"batch.num.messages", "50"}, {"linger.ms", "0"}};
+    static const struct rkb_property properties[] = {{"max.in.flight", "1"}, {"batch.num.messages", "50"},
+                                                     {"linger.ms", "0"}};
     memcpy(world->properties, properties, sizeof properties);
 }
 
@@ -87,7 +88,8 @@ static void test_all_arrive(void **state)
     assert_int_equal(world->recovery.low, world->next);
     size_t gaps = 0;
     rkb_ledger_close(world->ledger);
-    world->ledger = rkb_ledger_open(world->directory, rkb_journal_id(world->journal), &rkb_sys_posix, count_gap, &gaps, &error);
+    world->ledger = rkb_ledger_open(world->directory, rkb_journal_id(world->journal), &rkb_sys_posix, count_gap, &gaps,
+                                    &error);
     assert_int_equal(gaps, 1);
 }
 
@@ -173,7 +175,8 @@ static void test_a_fatal_error(void **state)
     world_put(world, 300);
     world_wait(world, all_in_flight, 300, "records in flight");
     assert_int_not_equal(rkb_shipper_figures(world->shipper)->oldest_us, 0);
-    rd_kafka_test_fatal_error(rkb_producer_handle(world->shipper->producer), RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "as told");
+    rd_kafka_test_fatal_error(rkb_producer_handle(world->shipper->producer),
+                              RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "as told");
     world_wait(world, was_rebuilt, 1, "a new producer");
     assert_int_equal(delivered(world), 300);
     rd_kafka_mock_broker_set_rtt(cluster(world), 1, 0);
@@ -271,7 +274,10 @@ static void test_after_a_restart(void **state)
     world_wait(world, all_settled, 501, "all to be settled");
 }
 
-/* Route 2's records are acknowledged while route 1's are not: what stands above the lowest open one is not sent again either. */
+/*
+ * Route 2's records are acknowledged while route 1's are not: what stands above the lowest open one is not sent again
+ * either.
+ */
 static void test_acknowledged_above_the_checkpoint(void **state)
 {
     struct world *world = *state;

@@ -1,4 +1,6 @@
-/* The shipper on a disk that fails or waits: what it promises then, when it syncs, and how far the checkpoint may go. */
+/*
+ * The shipper on a disk that fails or waits: what it promises then, when it syncs, and how far the checkpoint may go.
+ */
 #include "shipper_world.h"
 
 #include <errno.h>
@@ -202,7 +204,9 @@ static bool in_memory(struct world *world, uint64_t wanted)
     return (rkb_shipper_figures(world->shipper)->journal.memory > 0) == (wanted == 1);
 }
 
-/* Whatever fails, all arrives once and in order; the loop and the ring's page are told from when on it was not durable. */
+/*
+ * Whatever fails, all arrives once and in order; the loop and the ring's page are told from when on it was not durable.
+ */
 static void go_on_and_mend(struct world *world, atomic_bool *failure, int64_t sync_us)
 {
     world->degrade = true;
@@ -312,7 +316,9 @@ static void test_a_route_nobody_knows(void **state)
 
 /* ---- when it syncs, and how far the checkpoint goes ---- */
 
-/* All is delivered, but nothing is synced yet: a power loss would bring back an older journal, so the checkpoint stays. */
+/*
+ * All is delivered, but nothing is synced yet: a power loss would bring back an older journal, so the checkpoint stays.
+ */
 static void test_the_checkpoint_waits_for_the_sync(void **state)
 {
     struct world *world = *state;

@@ -1,6 +1,6 @@
 /*
- * What one topic does to the other: nothing. Records that Kafka does not take, a topic without a leader, a producer that
- * says nothing, against librdkafka's mock cluster.
+ * What one topic does to the other: nothing. Records that Kafka does not take, a topic without a leader, a producer
+ * that says nothing, against librdkafka's mock cluster.
  */
 #include "shipper_world.h"
 
@@ -24,7 +24,8 @@ static void set_leader(struct world *world, int topic, int32_t broker)
 /* One request at a time and small ones: the mock takes requests behind a failed one, which Kafka would not. */
 static void one_at_a_time(struct world *world)
 {
-    static const struct rkb_property properties[] = {{"max.in.flight", "1"}, {"batch.num.messages", "50"}, {"linger.ms", "0"}};
+    static const struct rkb_property properties[] = {{"max.in.flight", "1"}, {"batch.num.messages", "50"},
+                                                     {"linger.ms", "0"}};
     memcpy(world->properties, properties, sizeof properties);
 }
 
@@ -122,13 +123,17 @@ static void test_one_invalid(void **state)
 static void put_of_size(struct world *world, size_t size)
 {
     static const uint8_t value[40000];
-    struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = world->next++, .route = 1, .topic = 1, .value = {value, size}};
+    struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = world->next++, .route = 1, .topic = 1,
+                                .value = {value, size}};
     uint8_t *at = rkb_ring_reserve(world->ring, rkb_record_size(0, 0, size), 0);
     rkb_ring_commit(world->ring, rkb_record_write(at, &record, rkb_ring_salt(world->ring)));
     rkb_shipper_wake(world->shipper);
 }
 
-/* Once one was too large, what is larger than all that were taken goes alone from the start: no producer is lost for it. */
+/*
+ * Once one was too large, what is larger than all that were taken goes alone from the start: no producer is lost for
+ * it.
+ */
 static void test_the_next_too_large(void **state)
 {
     struct world *world = *state;
@@ -368,7 +373,9 @@ static void test_settled_and_behind(void **state)
     assert_int_equal(delivered_of(world, 2), (1500 - 30) / 3 + 100);
 }
 
-/* Nothing is reported though records are in flight: the producer is made anew, later and later, until something moves. */
+/*
+ * Nothing is reported though records are in flight: the producer is made anew, later and later, until something moves.
+ */
 static void test_the_watchdog(void **state)
 {
     struct world *world = *state;

@@ -15,8 +15,8 @@
 #include "control/status.h"
 #include "sample_snapshot.h"
 
-static struct rkb_buffer show(void (*write)(const struct rkb_snapshot *, struct rkb_output *), enum rkb_output_kind kind,
-                              const struct rkb_snapshot *snapshot)
+static struct rkb_buffer show(void (*write)(const struct rkb_snapshot *, struct rkb_output *),
+                              enum rkb_output_kind kind, const struct rkb_snapshot *snapshot)
 {
     struct rkb_buffer out = {0};
     struct rkb_output output;
@@ -28,7 +28,8 @@ static struct rkb_buffer show(void (*write)(const struct rkb_snapshot *, struct 
     return out;
 }
 
-static json_t *show_json(void (*write)(const struct rkb_snapshot *, struct rkb_output *), const struct rkb_snapshot *snapshot)
+static json_t *show_json(void (*write)(const struct rkb_snapshot *, struct rkb_output *),
+                         const struct rkb_snapshot *snapshot)
 {
     struct rkb_buffer out = show(write, RKB_OUTPUT_JSON, snapshot);
     const char *text = (const char *)out.data;
@@ -79,8 +80,8 @@ static const struct { const char *object, *fields; char type; } promised[] = {
 
 static bool has_type(const json_t *value, char type)
 {
-    return type == 's' ? json_is_string(value) : type == 'n' ? json_is_number(value) : type == 'b' ? json_is_boolean(value)
-                                                                                                    : json_is_object(value);
+    return type == 's' ? json_is_string(value) : type == 'n' ? json_is_number(value)
+        : type == 'b' ? json_is_boolean(value) : json_is_object(value);
 }
 
 static void test_json_keeps_its_promise(void **state)
@@ -215,7 +216,8 @@ static void test_gaps(void **state)
                         "gaps:\n"
                         "   id  source  from                      to                        reason             bound\n"
                         "  101  legacy  2026-11-22T20:51:07.123Z  2026-11-22T20:51:08.123Z  restart               12\n"
-                        "  102  legacy  2026-11-22T20:51:09.000Z  open                      connection_lost  unknown\n");
+                        "  102  legacy  2026-11-22T20:51:09.000Z  open                      "
+                        "connection_lost  unknown\n");
     rkb_buffer_free(&out);
     json_t *root = show_json(write_all_gaps, &snapshot);
     json_t *expected = json_loads("{\"gaps\":[{\"id\":101,\"source\":\"legacy\",\"from\":\"2026-11-22T20:51:07.123Z\","
@@ -241,9 +243,12 @@ static void test_routes(void **state)
     struct rkb_buffer out = show(rkb_routes_write, RKB_OUTPUT_TEXT, &snapshot);
     assert_string_equal((char *)out.data,
                         "routes:\n"
-                        "  name          source  topic          channels                    patterns  received  delivered  dropped  pending\n"
-                        "  users         legacy  user_activity  user_created, odd \"name\"\\n  user.*          90         80        5       15\n"
-                        "  a\"b\\c\\n\\xff\xc3\xa9  -       -              -                           -                0          0        0        7\n");
+                        "  name          source  topic          channels                    patterns  "
+                        "received  delivered  dropped  pending\n"
+                        "  users         legacy  user_activity  user_created, odd \"name\"\\n  user.*    "
+                        "      90         80        5       15\n"
+                        "  a\"b\\c\\n\\xff\xc3\xa9  -       -              -                           -         "
+                        "       0          0        0        7\n");
     rkb_buffer_free(&out);
     json_t *root = show_json(rkb_routes_write, &snapshot);
     json_t *first = json_array_get(at(root, "routes"), 0), *second = json_array_get(at(root, "routes"), 1);
@@ -264,8 +269,8 @@ static void test_books(void **state)
     assert_int_equal(sum.recovered, 2);
     assert_int_equal(sum.dropped, 8);
     assert_int_equal(sum.pending, 10);
-    books = (struct rkb_books){.received = 5, .recovered = 1, .delivered = 1, .covered = 1, .dead_lettered = 1, .filtered = 1,
-                               .echoed = 1, .dropped = 1};
+    books = (struct rkb_books){.received = 5, .recovered = 1, .delivered = 1, .covered = 1, .dead_lettered = 1,
+                               .filtered = 1, .echoed = 1, .dropped = 1};
     assert_int_equal(rkb_books_imbalance(&books), 0);
     books.pending = 1;
     assert_int_equal(rkb_books_imbalance(&books), -1);
@@ -338,8 +343,8 @@ static void test_verdict(void **state)
     snapshot.journal.seconds_to_full = 0;
     snapshot.journal.oldest_pending_seconds = 3600;
     check_verdict(&snapshot, RKB_VERDICT_BAD,
-                  "the journal is full (journal.min_free), messages are being dropped; Kafka is not connected, messages wait in the journal; "
-                  "the oldest record has waited 1 h for Kafka; and 1 more");
+                  "the journal is full (journal.min_free), messages are being dropped; Kafka is not connected, "
+                  "messages wait in the journal; the oldest record has waited 1 h for Kafka; and 1 more");
 }
 
 /* Each refused subscription with its rule; the first ones in words, all that are known in a table. */
@@ -360,8 +365,8 @@ static void test_refused_subscriptions(void **state)
     snapshot.refused_count = 2;
     check_verdict(&snapshot, RKB_VERDICT_WARN,
                   "route users of source legacy gets nothing from channel user_created, Redis's ACL refuses it: "
-                  "ACL SETUSER bridge &user_created; route users of source legacy gets nothing from pattern user.*, Redis's ACL "
-                  "refuses it: ACL SETUSER bridge +psubscribe");
+                  "ACL SETUSER bridge &user_created; route users of source legacy gets nothing from pattern user.*, "
+                  "Redis's ACL refuses it: ACL SETUSER bridge +psubscribe");
     struct rkb_buffer out = show(rkb_status_write, RKB_OUTPUT_TEXT, &snapshot);
     check_line(&out, "  legacy  users  channel user_created  ACL SETUSER bridge &user_created");
     check_line(&out, "  legacy  users  pattern user.*        ACL SETUSER bridge +psubscribe");
@@ -392,7 +397,8 @@ static void test_status(void **state)
     struct rkb_buffer out = show(rkb_status_write, RKB_OUTPUT_TEXT, &snapshot);
     assert_int_equal(strncmp((char *)out.data, "verdict: OK all is well\ninstance: shop-sidecar\n", 46), 0);
     check_line(&out, "uptime: 2 h 2 min");
-    check_line(&out, "  legacy  yes                 3       3        0           41    42  44 B  redis://127.0.0.1:6379  was closed");
+    check_line(&out, "  legacy  yes                 3       3        0           41    42  44 B  "
+                     "redis://127.0.0.1:6379  was closed");
     check_line(&out, "  users         user_activity       15         80        5");
     check_line(&out, "earlier_gaps: 3");
     assert_null(strstr((char *)out.data, "  202  "));

@@ -1,4 +1,6 @@
-/* Tests of what stats and status say of the second connection: the stall budget, another bridge, and what is unknown. */
+/*
+ * Tests of what stats and status say of the second connection: the stall budget, another bridge, and what is unknown.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,8 +34,8 @@ static char *written(void (*write)(const struct rkb_snapshot *, struct rkb_outpu
 
 static struct rkb_source_snapshot sample(void)
 {
-    return (struct rkb_source_snapshot){.name = "legacy", .url = "redis://h", .error = "", .connected = true, .rival = "",
-                                        .stall = {45056, 33554432, 8388608, 60, 4300000, 6.2}};
+    return (struct rkb_source_snapshot){.name = "legacy", .url = "redis://h", .error = "", .connected = true,
+                                        .rival = "", .stall = {45056, 33554432, 8388608, 60, 4300000, 6.2}};
 }
 
 static void has(const char *text, const char *part)
@@ -47,9 +49,9 @@ static void figures(void **state)
     (void)state;
     struct rkb_source_snapshot source = sample();
     has(written(rkb_stats_write, RKB_OUTPUT_JSON, &source),
-        "\"output_buffer_bytes\":45056,\"output_buffer_limit_bytes\":33554432,\"output_buffer_soft_limit_bytes\":8388608,"
-        "\"output_buffer_soft_limit_seconds\":60,\"inflow_bytes_per_second\":4300000.0,\"stall_budget_seconds\":6.2,"
-        "\"another_bridge\":false,\"held\":false");
+        "\"output_buffer_bytes\":45056,\"output_buffer_limit_bytes\":33554432,"
+        "\"output_buffer_soft_limit_bytes\":8388608,\"output_buffer_soft_limit_seconds\":60,"
+        "\"inflow_bytes_per_second\":4300000.0,\"stall_budget_seconds\":6.2,\"another_bridge\":false,\"held\":false");
     source.stall = (struct rkb_stall_snapshot){-1, -1, -1, -1, -1, -1};
     source.another_bridge = -1;
     has(written(rkb_stats_write, RKB_OUTPUT_JSON, &source),
@@ -65,7 +67,8 @@ static void the_budget_in_words(void **state)
         struct rkb_stall_snapshot stall;
         const char *wanted;
     } rows[] = {
-        {{45056, 33554432, 8388608, 60, 4194304, 6.2}, "6.2 s at 4 MiB/s: Redis cuts us off beyond 32 MiB, or 8 MiB for 1 min\n"},
+        {{45056, 33554432, 8388608, 60, 4194304, 6.2},
+         "6.2 s at 4 MiB/s: Redis cuts us off beyond 32 MiB, or 8 MiB for 1 min\n"},
         {{0, 33554432, 0, 0, 0, -1}, "nothing comes now: Redis cuts us off beyond 32 MiB\n"},
         {{0, 0, 8388608, 10, 4194304, 12}, "12 s at 4 MiB/s: Redis cuts us off beyond 8 MiB for 10 s\n"},
         {{0, 0, 0, 0, 4194304, -1}, "no limit\n"},

@@ -1,4 +1,7 @@
-/* What an instance finds at its start: records a killed one left in ring and journal, counted per route; gaps; damage said. */
+/*
+ * What an instance finds at its start: records a killed one left in ring and journal, counted per route; gaps; damage
+ * said.
+ */
 #include "journal_support.h"
 
 #include "daemon/store.h"
@@ -130,7 +133,8 @@ static void put_gap(struct test *test, const struct rkb_gap *gap)
 {
     struct rkb_buffer json = {0};
     rkb_gap_write(gap, &json);
-    const struct rkb_record record = {.kind = RKB_GAP, .sequence = test->next++, .route = 1, .value = {json.data, json.size}};
+    const struct rkb_record record = {.kind = RKB_GAP, .sequence = test->next++, .route = 1,
+                                      .value = {json.data, json.size}};
     assert_true(put(test, &record));
     rkb_buffer_free(&json);
 }
@@ -232,7 +236,10 @@ static void test_after_a_kill_between_append_and_consume(void **state)
     assert_int_equal(test->store.next_sequence, 24);
 }
 
-/* What Kafka acknowledged does not wait: by the checkpoint, also above its low mark, and by the ring's note, which is newer. */
+/*
+ * What Kafka acknowledged does not wait: by the checkpoint, also above its low mark, and by the ring's note, which is
+ * newer.
+ */
 static void test_what_is_settled_does_not_wait(void **state)
 {
     struct test *test = *state;
@@ -252,7 +259,9 @@ static void test_what_is_settled_does_not_wait(void **state)
     assert_int_equal(test->store.next_sequence, 21);
 }
 
-/* One topic stands still, the others' records were acknowledged: killed, only the one's and what was in flight waits. */
+/*
+ * One topic stands still, the others' records were acknowledged: killed, only the one's and what was in flight waits.
+ */
 static void test_what_a_topics_low_settles_does_not_wait(void **state)
 {
     struct test *test = *state;
@@ -282,7 +291,10 @@ static void test_what_a_topics_low_settles_does_not_wait(void **state)
     assert_int_equal(waiting(test, 2), 3);
 }
 
-/* A journal put back from an older copy gives numbers out again: what the ring notes of them was said of other messages. */
+/*
+ * A journal put back from an older copy gives numbers out again: what the ring notes of them was said of other
+ * messages.
+ */
 static void test_notes_of_numbers_not_given_out_say_nothing(void **state)
 {
     struct test *test = *state;
@@ -304,7 +316,8 @@ static void test_notes_of_numbers_not_given_out_say_nothing(void **state)
 static void test_numbers_go_on(void **state)
 {
     struct test *test = *state;
-    static const struct rkb_gap gap = {.id = 11, .source = "legacy", .reason = "too_large", .from_us = 1000, .to_us = 1000, .bound = 1};
+    static const struct rkb_gap gap = {.id = 11, .source = "legacy", .reason = "too_large", .from_us = 1000,
+                                       .to_us = 1000, .bound = 1};
     open_store(test);
     put_names(test);
     put_messages(test, 1, 10);
@@ -322,11 +335,15 @@ static void test_numbers_go_on(void **state)
     assert_int_equal(waiting(test, 1), 0);
 }
 
-/* The journal is full, so what the killed instance left in the ring stays there: counted, its names learned, its numbers used. */
+/*
+ * The journal is full, so what the killed instance left in the ring stays there: counted, its names learned, its
+ * numbers used.
+ */
 static void test_a_ring_left_over(void **state)
 {
     struct test *test = *state;
-    static const struct rkb_gap gap = {.id = 77, .source = "legacy", .reason = "journal_full", .from_us = 9000, .bound = RKB_BOUND_UNKNOWN};
+    static const struct rkb_gap gap = {.id = 77, .source = "legacy", .reason = "journal_full", .from_us = 9000,
+                                       .bound = RKB_BOUND_UNKNOWN};
     test->config.journal.max_size = MIB;
     test->config.journal.segment_size = 64 * 1024;
     open_store(test);
@@ -388,9 +405,12 @@ static void test_marks_in_the_ring(void **state)
 static void test_gaps_are_recalled(void **state)
 {
     struct test *test = *state;
-    struct rkb_gap lost = {.id = 1, .source = "legacy", .reason = "connection_lost", .from_us = 1000, .bound = RKB_BOUND_UNKNOWN};
-    struct rkb_gap other = {.id = 2, .source = "other", .reason = "restart", .from_us = 2000, .bound = RKB_BOUND_UNKNOWN};
-    struct rkb_gap last = {.id = 5, .source = "legacy", .reason = "journal_full", .from_us = 7000, .bound = RKB_BOUND_UNKNOWN};
+    struct rkb_gap lost = {.id = 1, .source = "legacy", .reason = "connection_lost", .from_us = 1000,
+                           .bound = RKB_BOUND_UNKNOWN};
+    struct rkb_gap other = {.id = 2, .source = "other", .reason = "restart", .from_us = 2000,
+                            .bound = RKB_BOUND_UNKNOWN};
+    struct rkb_gap last = {.id = 5, .source = "legacy", .reason = "journal_full", .from_us = 7000,
+                           .bound = RKB_BOUND_UNKNOWN};
     open_store(test);
     put_names(test);
     put_gap(test, &lost);
@@ -460,8 +480,8 @@ static void test_damage_is_said(void **state)
 static bool put_aside(struct test *test, uint64_t sequence, struct rkb_error *error)
 {
     static const uint8_t value[1000];
-    const struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = sequence, .time_us = 5000, .epoch = 1, .route = 1,
-                                      .topic = 1, .value = {value, sizeof value}};
+    const struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = sequence, .time_us = 5000, .epoch = 1,
+                                      .route = 1, .topic = 1, .value = {value, sizeof value}};
     return rkb_dead_append(test->store.dead, &record, "first", "topic", "MSG_SIZE_TOO_LARGE", "too large", 6000, error);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The subscriber against a scripted Redis on the same loop: what it says to Redis, what it hands on and in which order, and
- * how it comes back from whatever is refused or breaks.
+ * The subscriber against a scripted Redis on the same loop: what it says to Redis, what it hands on and in which order,
+ * and how it comes back from whatever is refused or breaks.
  */
 #include "subscriber_support.h"
 
@@ -77,8 +77,9 @@ static void asks_for_the_password_each_time(void **state)
     until(test, "AUTH bridge first\n", 1);
     until(test, "lost\n", 2);
     assert_int_equal(test->lost.code, RKB_REFUSED);
-    assert_string_equal(test->lost.text, "Redis refused AUTH: WRONGPASS invalid username-password pair or user is disabled. "
-                                         "(check the source's user and password, and that ACL LIST has that user on)");
+    assert_string_equal(test->lost.text,
+                        "Redis refused AUTH: WRONGPASS invalid username-password pair or user is disabled. (check the "
+                        "source's user and password, and that ACL LIST has that user on)");
     test->password = "second";
     until(test, "subscribed\n", 1);
     assert_null(strstr(fake_redis_heard(test->fake), "unused"));
@@ -92,8 +93,9 @@ static void never_repeats_the_password(void **state)
     fake_redis_rules(test->fake)->auth_reply = "-ERR unknown command 'AUTH', with args beginning with: 'sEcReT' \r\n";
     begin(test);
     until(test, "lost\n", 1);
-    assert_string_equal(test->lost.text, "Redis refused AUTH: ERR unknown command 'AUTH' (Redis, or a proxy before it, does not know "
-                                         "the command: look for rename-command)");
+    assert_string_equal(test->lost.text,
+                        "Redis refused AUTH: ERR unknown command 'AUTH' (Redis, or a proxy before it, does not know "
+                        "the command: look for rename-command)");
     fake_redis_rules(test->fake)->auth_reply = "-ERR what is sEcReT?\r\n";
     until(test, "lost\n", 2);
     assert_null(strstr(test->lost.text, "sEcReT"));
@@ -116,8 +118,10 @@ static void says_why_redis_refuses(void **state)
     struct test *test = *state;
     struct fake_rules *rules = fake_redis_rules(test->fake);
     static const char *const setname[][2] = {
-        {"-NOAUTH Authentication required.\r\n", "CLIENT SETNAME: NOAUTH Authentication required. (give this source a password"},
-        {"-LOADING Redis is loading the dataset in memory\r\n", "LOADING Redis is loading the dataset in memory (Redis still loads"},
+        {"-NOAUTH Authentication required.\r\n",
+         "CLIENT SETNAME: NOAUTH Authentication required. (give this source a password"},
+        {"-LOADING Redis is loading the dataset in memory\r\n",
+         "LOADING Redis is loading the dataset in memory (Redis still loads"},
         {"-MASTERDOWN Link with MASTER is down\r\n", "MASTERDOWN"},
         {"-ERR odd \x01\x7f\xff words\r\n", "ERR odd \\x01\\x7f\\xff words"},
     };
@@ -137,7 +141,8 @@ static void says_why_redis_refuses(void **state)
 static void does_without_a_client_name(void **state)
 {
     struct test *test = *state;
-    fake_redis_rules(test->fake)->setname_reply = "-NOPERM this user has no permissions to run the 'client|setname' command\r\n";
+    fake_redis_rules(test->fake)->setname_reply = "-NOPERM this user has no permissions to run the "
+                                                  "'client|setname' command\r\n";
     begin(test);
     until(test, "subscribed\n", 1);
     assert_log(test, SUBSCRIBED);
@@ -168,7 +173,8 @@ static void names_the_refused_command(void **state)
     until(test, "lost stream\n", 1);
     assert_log(test, "stream\nlost stream\n");
     assert_int_equal(test->lost.code, RKB_REFUSED);
-    assert_non_null(strstr(test->lost.text, "Redis refused SUBSCRIBE c0\\x0a, c1\\x0a, c2\\x0a, ... (5 names): LOADING Redis"));
+    assert_non_null(strstr(test->lost.text,
+                           "Redis refused SUBSCRIBE c0\\x0a, c1\\x0a, c2\\x0a, ... (5 names): LOADING Redis"));
 }
 
 /* Hundreds of names go out in several commands, and none is forgotten. */
@@ -316,7 +322,10 @@ static void a_cut_while_subscribed_tells_all(void **state)
     assert_int_equal(figures(test).connections_total, 2);
 }
 
-/* Closed again and again after the same silence: somebody in between does that, and it is said. Traffic in between is none. */
+/*
+ * Closed again and again after the same silence: somebody in between does that, and it is said. Traffic in between is
+ * none.
+ */
 static void names_a_proxy_that_closes_idle_connections(void **state)
 {
     struct test *test = *state;

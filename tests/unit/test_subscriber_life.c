@@ -1,6 +1,6 @@
 /*
- * The subscriber through its life, against a scripted Redis on the same loop: heartbeat, pause, floods, stop and free at
- * any moment, waits between attempts, addresses.
+ * The subscriber through its life, against a scripted Redis on the same loop: heartbeat, pause, floods, stop and free
+ * at any moment, waits between attempts, addresses.
  */
 #include "subscriber_support.h"
 
@@ -116,7 +116,10 @@ static void a_pause_before_the_connection(void **state)
 
 enum { FLOOD = 4000 };
 
-/* Nearly a megabyte, more than one turn of the loop reads, most of it in the socket; each message ends in x and its number. */
+/*
+ * Nearly a megabyte, more than one turn of the loop reads, most of it in the socket; each message ends in x and its
+ * number.
+ */
 static void flood(struct test *test)
 {
     char payload[204];
@@ -616,7 +619,8 @@ static void unix_sockets(void **state)
     char url[128];
     struct rkb_error error;
     const char *directory = getenv("TMPDIR");
-    snprintf(test->path, sizeof test->path, "%.30s/rkb-test-%d.sock", directory != NULL ? directory : "/tmp", (int)getpid());
+    snprintf(test->path, sizeof test->path, "%.30s/rkb-test-%d.sock", directory != NULL ? directory : "/tmp",
+             (int)getpid());
     snprintf(url, sizeof url, "unix://%s", test->path);
     assert_true(rkb_redis_url_parse(url, &test->options.url, &error));
     begin(test);

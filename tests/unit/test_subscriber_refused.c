@@ -208,7 +208,8 @@ static void stopped_while_asking_again(void **state)
     rkb_subscriber_stop(test->subscriber, 5 * SECOND);
     until(test, "UNSUBSCRIBE\n", 1);
     fake_redis_rules(test->fake)->mute = false;
-    fake_redis_say(test->fake, "-NOPERM this user has no permissions to access one of the channels used as arguments\r\n");
+    fake_redis_say(test->fake,
+                   "-NOPERM this user has no permissions to access one of the channels used as arguments\r\n");
     fake_redis_publish(test->fake, "u*", "users", "last");
     until(test, "message ~u* users last\n", 1);
     assert_null(strstr(log_text(test), "stopped"));

@@ -1,4 +1,7 @@
-/* The thread that waits for the disk: one job at a time, its result told once, and an end that waits for what is under way. */
+/*
+ * The thread that waits for the disk: one job at a time, its result told once, and an end that waits for what is under
+ * way.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,7 @@
-/* template: what each slot becomes in each context, what is refused and where, and that JSON stays JSON for any payload. */
+/*
+ * template: what each slot becomes in each context, what is refused and where, and that JSON stays JSON for any
+ * payload.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -102,7 +105,8 @@ static void every_slot_in_every_context(void **state)
     static const struct {
         const char *slot, *plain, *value, *inside;
     } rows[] = {
-        {"uuid", "01a0c450-6c00-7000-8001-7ef5d20f7c56", "\"01a0c450-6c00-7000-8001-7ef5d20f7c56\"", "01a0c450-6c00-7000-8001-7ef5d20f7c56"},
+        {"uuid", "01a0c450-6c00-7000-8001-7ef5d20f7c56", "\"01a0c450-6c00-7000-8001-7ef5d20f7c56\"",
+         "01a0c450-6c00-7000-8001-7ef5d20f7c56"},
         {"channel", "user:\"1\"", "\"user:\\\"1\\\"\"", "user:\\\"1\\\""},
         {"pattern", "user:*\n", "\"user:*\\n\"", "user:*\\n"},
         {"payload", "{\"a\": 1}", "{\"a\": 1}", "{\\\"a\\\": 1}"},
@@ -111,7 +115,8 @@ static void every_slot_in_every_context(void **state)
         {"encoding", "json", "\"json\"", "json"},
         {"time", "2026-09-21T14:13:20.123Z", "\"2026-09-21T14:13:20.123Z\"", "2026-09-21T14:13:20.123Z"},
         {"time_ms", "1790000000123", "1790000000123", "1790000000123"},
-        {"position", "00112233445566778899aabbccddeeff:42", "\"00112233445566778899aabbccddeeff:42\"", "00112233445566778899aabbccddeeff:42"},
+        {"position", "00112233445566778899aabbccddeeff:42", "\"00112233445566778899aabbccddeeff:42\"",
+         "00112233445566778899aabbccddeeff:42"},
         {"route", "my \"route\"", "\"my \\\"route\\\"\"", "my \\\"route\\\""},
         {"source", "legacy", "\"legacy\"", "legacy"},
         {"instance", "a\\b", "\"a\\\\b\"", "a\\\\b"},
@@ -143,7 +148,8 @@ static void the_payload_by_its_encoding(void **state)
         enum rkb_payload_kind kind;
         const char *plain, *value, *inside, *text_plain, *text_value;
     } rows[] = {
-        {"say \"hi\"", RKB_PAYLOAD_AUTO, "say \"hi\"", "\"say \\\"hi\\\"\"", "say \\\"hi\\\"", "say \"hi\"", "\"say \\\"hi\\\"\""},
+        {"say \"hi\"", RKB_PAYLOAD_AUTO, "say \"hi\"", "\"say \\\"hi\\\"\"", "say \\\"hi\\\"", "say \"hi\"",
+         "\"say \\\"hi\\\"\""},
         {"[1]", RKB_PAYLOAD_TEXT, "[1]", "\"[1]\"", "[1]", "[1]", "\"[1]\""},
         {"", RKB_PAYLOAD_AUTO, "", "\"\"", "", "", "\"\""},
         {"\xFF\xFE", RKB_PAYLOAD_AUTO, "//4=", "\"//4=\"", "//4=", "//4=", "\"//4=\""},
@@ -184,7 +190,8 @@ static void braces_and_literals(void **state)
     static const char *const json[][2] = {
         {" \"a\\u0041{{encoding}}\\n\" ", "\"a\\u0041json\\n\""}, {"\"\\\"{{encoding}}\\\\\"", "\"\\\"json\\\\\""},
         {"\"{{{{encoding}}\"", "\"{{encoding}}\""}, {"\"\\u007b{encoding}}\"", "\"\\u007b{encoding}}\""},
-        {"{ \"a\" : [ 1 , -2.50e1 , true , null , { } ] ,\n\t\"b\" : \"{{encoding}}\" }\r\n", "{\"a\":[1,-2.50e1,true,null,{}],\"b\":\"json\"}"}, {"\"{{encoding}}{{encoding}}\"", "\"jsonjson\""},
+        {"{ \"a\" : [ 1 , -2.50e1 , true , null , { } ] ,\n\t\"b\" : \"{{encoding}}\" }\r\n",
+         "{\"a\":[1,-2.50e1,true,null,{}],\"b\":\"json\"}"}, {"\"{{encoding}}{{encoding}}\"", "\"jsonjson\""},
         {"\" {{payload}}\"", "\" {}\""}, {"\"{{payload}}\"", "{}"}, {"[\"}}\", \"a  b\"]", "[\"}}\",\"a  b\"]"},
         {"{\"a\":\"{{payload}}\",\"a\":\"{{payload}}\"}", "{\"a\":{},\"a\":{}}"},
         {"123456789012345678901234567890", "123456789012345678901234567890"},
@@ -325,8 +332,11 @@ static void json_templates_give_json_for_any_payload(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "\"{{payload}}\"", "{\"{{payload}}\": \"{{payload}}\", \"t\": \"{{payload_text}}\", \"b\": \"{{payload_base64}}\"}", "[\"x{{payload}}y{{payload_text}}\", \"{{encoding}}\", \"{{time_ms}}\", [\"{{pattern}}\"]]",
-        "{\"name\": \"{{channel}}\", \"data\": {\"id\": \"{{uuid}}\", \"payload\": \"{{payload}}\", \"at\": \"{{time}}\", \"{{position}}\": \"{{route}} {{source}}{{instance}}\"}}", "\"\\\\{{payload}}\\\"\"",
+        "\"{{payload}}\"",
+        "{\"{{payload}}\": \"{{payload}}\", \"t\": \"{{payload_text}}\", \"b\": \"{{payload_base64}}\"}",
+        "[\"x{{payload}}y{{payload_text}}\", \"{{encoding}}\", \"{{time_ms}}\", [\"{{pattern}}\"]]",
+        "{\"name\": \"{{channel}}\", \"data\": {\"id\": \"{{uuid}}\", \"payload\": \"{{payload}}\", \"at\": "
+        "\"{{time}}\", \"{{position}}\": \"{{route}} {{source}}{{instance}}\"}}", "\"\\\\{{payload}}\\\"\"",
     };
     enum { TEXTS = sizeof texts / sizeof texts[0], PAYLOAD_IN_KEY = 1 };      /* jansson knows no NUL in a key */
     struct rkb_template *templates[TEXTS];

@@ -125,7 +125,8 @@ static void assert_refused(struct line *line, const struct refused *row)
 static void says_why_not(void **state)
 {
     static const struct refused rows[] = {
-        {"expired", "redis.test", NULL, false, 0, {"TLS with rediss://redis.test:", "its certificate expired on 20", " UTC", "clock"}},
+        {"expired", "redis.test", NULL, false, 0,
+         {"TLS with rediss://redis.test:", "its certificate expired on 20", " UTC", "clock"}},
         {"early", "redis.test", NULL, false, 0, {"its certificate is not valid before 20", " UTC", "clock"}},
         {"elsewhere", "redis.test", NULL, false, 0,
          {"its certificate is for a.example, b.example, 10.1.2.3, and not for redis.test", "tls_server_name"}},
@@ -134,7 +135,8 @@ static void says_why_not(void **state)
         {"strange", "redis.test", NULL, false, 0,
          {"signed by Other CA, which is not among tls_ca_file and tls_ca_directory", "add its CA there"}},
         {"selfmade", "redis.test", NULL, false, 0, {"signed by itself", "tls_ca_file"}},
-        {"good", "redis.test", NULL, true, TLS1_3_VERSION, {"asks for a client certificate", "tls_certificate_file and tls_key_file"}},
+        {"good", "redis.test", NULL, true, TLS1_3_VERSION,
+         {"asks for a client certificate", "tls_certificate_file and tls_key_file"}},
         {"good", "redis.test", NULL, true, TLS1_2_VERSION, {"client certificate", "tls_certificate_file"}},
         {"good", "redis.test", "oldclient", true, TLS1_3_VERSION, {"refuses our certificate", "expired", "renew"}},
         {"good", "redis.test", "oldclient", true, TLS1_2_VERSION, {"refuses our certificate", "expired", "renew"}},
@@ -152,7 +154,8 @@ static void believes_no_stranger_without_a_ca(void **state)
     line->options.tls.ca_file = NULL;
     line_open(line, "rediss", "redis.test", tls_peer_port(peer));
     line_until(line, "broken");
-    assert_non_null(strstr(line_log(line), "signed by Test CA, which is not among the CAs of this system: name its CA in tls_ca_file"));
+    assert_non_null(strstr(line_log(line),
+                           "signed by Test CA, which is not among the CAs of this system: name its CA in tls_ca_file"));
     tls_peer_free(peer);
 }
 
@@ -200,7 +203,8 @@ static void files_that_cannot_be_used(void **state)
     assert_int_equal(truncate(line_path(line, "empty"), 0), 0);
     line_write(line, "huge", "");
     assert_int_equal(truncate(line_path(line, "huge"), 2 << 20), 0);
-    const char *crt = tls_in_store("client", ".crt"), *key = tls_in_store("client", ".key"), *locked = tls_in_store("locked", ".key");
+    const char *crt = tls_in_store("client", ".crt"), *key = tls_in_store("client", ".key");
+    const char *locked = tls_in_store("locked", ".key");
     const char *locked_crt = tls_in_store("locked", ".crt");
     const struct {
         struct rkb_tls_options options;
@@ -220,8 +224,10 @@ static void files_that_cannot_be_used(void **state)
         {{.certificate_file = crt, .key_file = line_path(line, "none")}, "tls_key_file", "No such file"},
         {{.certificate_file = crt, .key_file = line_path(line, "text")}, "tls_key_file", "has no private key in PEM"},
         {{.certificate_file = crt, .key_file = locked}, "tls_key_file", "is encrypted; name its password's file"},
-        {{.certificate_file = tls_in_store("good", ".crt"), .key_file = key}, "tls_key_file", "does not belong to the certificate"},
-        {{.certificate_file = crt, .key_file = tls_in_store("rsaclient", ".key")}, "tls_key_file", "does not belong to the certificate"},
+        {{.certificate_file = tls_in_store("good", ".crt"), .key_file = key}, "tls_key_file",
+         "does not belong to the certificate"},
+        {{.certificate_file = crt, .key_file = tls_in_store("rsaclient", ".key")}, "tls_key_file",
+         "does not belong to the certificate"},
         {{.certificate_file = locked_crt, .key_file = locked, .key_password_file = line_path(line, "wrong")},
          "tls_key_password_file", "is not the password of the key"},
         {{.certificate_file = locked_crt, .key_file = locked, .key_password_file = line_path(line, "empty")},

@@ -1,6 +1,6 @@
 /*
- * The bytes behind TLS: nothing is lost, late or out of order, and what stands in a record that is not whole never counts
- * as read.
+ * The bytes behind TLS: nothing is lost, late or out of order, and what stands in a record that is not whole never
+ * counts as read.
  */
 #include "tls_world.h"
 
@@ -95,7 +95,9 @@ static void say_in_records(struct tls_peer *peer, const uint8_t *data, size_t si
     }
 }
 
-/* A little more than fits into one read, or into one turn: how much of it is then in OpenSSL alone is OpenSSL's matter. */
+/*
+ * A little more than fits into one read, or into one turn: how much of it is then in OpenSSL alone is OpenSSL's matter.
+ */
 static const size_t little_more[] = {1, 100, 1000, 4000, 16000, 40000};
 enum { LITTLES = sizeof little_more / sizeof little_more[0], READ = 64 * 1024, TURN = 512 * 1024 };
 

@@ -1,6 +1,7 @@
 /*
- * Which topics are ready, missing, told: with a mock cluster, which knows nothing of creating topics by request. It makes each
- * topic that it is asked for, whatever the asker allows; so one that is missing is one for which it is told to say so.
+ * Which topics are ready, missing, told: with a mock cluster, which knows nothing of creating topics by request. It
+ * makes each topic that it is asked for, whatever the asker allows; so one that is missing is one for which it is told
+ * to say so.
  *
  * Nothing is measured by time; a wait that lasts PATIENCE_S has failed.
  */
@@ -41,7 +42,8 @@ static struct world *world_new(const char *kafka, const char *routes)
     files_make(&world->files);
     world->mock = rkb_mock_start(&error);
     assert_non_null(world->mock);
-    snprintf(text, sizeof text, "kafka: {properties: {bootstrap.servers: '%s', reconnect.backoff.max.ms: 100}%s}\nroutes: {%s}\n",
+    snprintf(text, sizeof text, "kafka: {properties: {bootstrap.servers: '%s', reconnect.backoff.max.ms: 100}%s}\n"
+                                "routes: {%s}\n",
              rkb_mock_bootstrap(world->mock), kafka, routes);
     world->config = read_good(&world->files, text);
     world->lines = tmpfile();
@@ -54,8 +56,8 @@ static struct world *world_new(const char *kafka, const char *routes)
 static void make(struct world *world, bool embedded)
 {
     struct rkb_topics_options options = {
-        .config = world->config, .properties = &world->config->kafka.properties, .embedded = embedded, .log = world->log,
-        .answer_ms = 200, .again_ms = 50};
+        .config = world->config, .properties = &world->config->kafka.properties, .embedded = embedded,
+        .log = world->log, .answer_ms = 200, .again_ms = 50};
     struct rkb_error error;
     world->topics = rkb_topics_new(&options, &error);
     assert_non_null(world->topics);
@@ -194,7 +196,8 @@ static void missing_then_found(void **state)
     assert_string_equal(names, "");
     wait_told(world, "has 4 partitions");
     char *lines = world_end(world);
-    expect_told(lines, "event=topic_missing", 2, "topic[one]: Kafka has no such topic, to which the route a writes; unless");
+    expect_told(lines, "event=topic_missing", 2,
+                "topic[one]: Kafka has no such topic, to which the route a writes; unless");
     expect_told(lines, "event=topic_found", 2, "topic[two]: it is there now");
     expect_told(lines, "event=topic_differs", 1, "topic[two]: it has 4 partitions and the route b asks for 3");
     free(lines);
@@ -235,7 +238,9 @@ static void there_is_ready_at_once_and_told_nothing(void **state)
     free(lines);
 }
 
-/* Kafka answers, but not this request: given up, told once, tried again; the topic that is there does not wait for it. */
+/*
+ * Kafka answers, but not this request: given up, told once, tried again; the topic that is there does not wait for it.
+ */
 static void not_created(void **state)
 {
     (void)state;
@@ -250,7 +255,8 @@ static void not_created(void **state)
     make_error(world, "two", RD_KAFKA_RESP_ERR_NO_ERROR);
     wait_told(world, "event=topic_differs");
     char *lines = world_end(world);
-    expect_told(lines, "event=topic_not_created", 1, "topic[two]: it is missing, and Kafka does not create it for the route b: ");
+    expect_told(lines, "event=topic_not_created", 1,
+                "topic[two]: it is missing, and Kafka does not create it for the route b: ");
     expect_told(lines, "event=topic_found", 1, "topic[two]: it is there now");
     free(lines);
 }

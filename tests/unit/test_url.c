@@ -91,11 +91,12 @@ static void refuses(void **state)
 {
     (void)state;
     static const char *const wrong[] = {
-        "", "localhost", "http://h", "redis:/h", "rediss://", "rediss://h/0", "Rediss://h", "redis://", "redis://:6379", "redis://u:sEcReT@", "redis://h:",
-        "redis://h:0", "redis://h:65536", "redis://h:99999999999999999999", "redis://h:-1", "redis://h:1x", "redis://::1",
-        "redis://[::1", "redis://[::1]x", "redis://[localhost]", "redis://[]", "redis://h/0", "redis://h?db=1", "redis://h#x",
-        "redis://a b", "redis://u:%zz@h", "redis://u:%4@h", "redis://u:%@h", "redis://u:%00@h", "unix://", "unix://r.sock",
-        "unix:///", "unix://host/r.sock", "redis://u:sEcReT/x@h", "redis://u:sEcReT?@h", "redis://sEcReT#@h:1",
+        "", "localhost", "http://h", "redis:/h", "rediss://", "rediss://h/0", "Rediss://h", "redis://", "redis://:6379",
+        "redis://u:sEcReT@", "redis://h:", "redis://h:0", "redis://h:65536", "redis://h:99999999999999999999",
+        "redis://h:-1", "redis://h:1x", "redis://::1", "redis://[::1", "redis://[::1]x", "redis://[localhost]",
+        "redis://[]", "redis://h/0", "redis://h?db=1", "redis://h#x", "redis://a b", "redis://u:%zz@h",
+        "redis://u:%4@h", "redis://u:%@h", "redis://u:%00@h", "unix://", "unix://r.sock", "unix:///",
+        "unix://host/r.sock", "redis://u:sEcReT/x@h", "redis://u:sEcReT?@h", "redis://sEcReT#@h:1",
         "redis://u:sEcReT%@h",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {

@@ -106,7 +106,10 @@ static int fixed_random(void *data, size_t size)
     return 0;
 }
 
-/* As they come in life: marks each 200,000 messages, two streams, subscriptions with copy numbers of their own, few payloads. */
+/*
+ * As they come in life: marks each 200,000 messages, two streams, subscriptions with copy numbers of their own, few
+ * payloads.
+ */
 static void no_two_alike_over_ten_million(void **state)
 {
     (void)state;

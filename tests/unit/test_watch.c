@@ -1,6 +1,6 @@
 /*
- * Tests of watch: a relay whose second connection talks to a scripted Redis. The first one finds nobody, so what it would
- * tell is told by the test.
+ * Tests of watch: a relay whose second connection talks to a scripted Redis. The first one finds nobody, so what it
+ * would tell is told by the test.
  */
 #include "relay_world.h"
 
@@ -120,7 +120,8 @@ static void held_until_the_other_is_gone(void **state)
         NOTHING,
         {"CLIENT LIST TYPE pubsub", "$45\r\nid=30 addr=10.0.0.1:47 idle=0 name=rkbridge:b\r\n"},
         {"CLIENT LIST TYPE normal", "$45\r\nid=31 idle=1 name=rkbridge:b:bbbbbbbb:5000:30\r\n"},
-        {"CLIENT LIST ID 30 31", "$74\r\nid=31 idle=1 name=rkbridge:b:bbbbbbbb:5000:30\nid=30 idle=0 name=rkbridge:b\r\n"},
+        {"CLIENT LIST ID 30 31",
+         "$74\r\nid=31 idle=1 name=rkbridge:b:bbbbbbbb:5000:30\nid=30 idle=0 name=rkbridge:b\r\n"},
         {NULL, NULL}};
     static const struct fake_script gone[] = {NOTHING, NOBODY, {"CLIENT LIST ID 30 31", "$0\r\n\r\n"}, {NULL, NULL}};
     struct world *world = *state;
@@ -132,7 +133,8 @@ static void held_until_the_other_is_gone(void **state)
     assert_true(snapshot->sources[0].held);
     for (int i = 0; i < 3; i++) {
         size_t heard = strlen(fake_redis_heard(fake));
-        UNTIL(world, strlen(fake_redis_heard(fake)) > heard && strstr(fake_redis_heard(fake) + heard, "LIST ID 30 31") != NULL);
+        UNTIL(world, strlen(fake_redis_heard(fake)) > heard
+              && strstr(fake_redis_heard(fake) + heard, "LIST ID 30 31") != NULL);
     }
     assert_false(has_tried(source));
     assert_null(strstr(strstr(fake_redis_heard(fake), "TYPE normal"), "TYPE pubsub"));

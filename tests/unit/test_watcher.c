@@ -47,8 +47,8 @@ static void on_ready(void *context, uint64_t id)
 static void on_client(void *context, enum rkb_question question, const struct rkb_client *client)
 {
     struct test *test = context;
-    rkb_buffer_format(&test->log, "%s: client %llu holds %lld\n", rkb_question_text(question), (unsigned long long)client->id,
-                      (long long)client->output_buffer);
+    rkb_buffer_format(&test->log, "%s: client %llu holds %lld\n", rkb_question_text(question),
+                      (unsigned long long)client->id, (long long)client->output_buffer);
     note(test, "client");
 }
 
@@ -101,7 +101,8 @@ static void begin(struct test *test)
 {
     static const struct rkb_watcher_events events = {on_ready, on_client, on_line, on_answered, on_lost};
     const struct rkb_watcher_options options = {
-        .url = &test->url, .deadline_us = test->deadline_us, .backoff_min_us = 1000, .backoff_max_us = 4000, .sys = &rkb_sys_posix};
+        .url = &test->url, .deadline_us = test->deadline_us, .backoff_min_us = 1000, .backoff_max_us = 4000,
+        .sys = &rkb_sys_posix};
     test->watcher = rkb_watcher_new(test->base, &options, &events, test);
     assert_non_null(test->watcher);
     rkb_watcher_rename(test->watcher, "rkbridge:test:01234567:5000:0");
@@ -165,8 +166,8 @@ static void each_question_and_its_answer(void **state)
             "CONFIG GET client-output-buffer-limit: client-output-buffer-limit\n"
             "CONFIG GET client-output-buffer-limit: pubsub 1 2 3\n"
             "CONFIG GET client-output-buffer-limit answered\n"
-            "CONFIG GET dir answered: Redis refused CONFIG GET dir: NOPERM this user has no permissions to run the 'config|get' command "
-            "(the user's ACL does not allow it)\n"
+            "CONFIG GET dir answered: Redis refused CONFIG GET dir: NOPERM this user has no permissions to run the "
+            "'config|get' command (the user's ACL does not allow it)\n"
             "INFO stats: # Stats\n"
             "INFO stats: a:1\n"
             "INFO stats answered\n"
@@ -176,8 +177,10 @@ static void each_question_and_its_answer(void **state)
             "CLIENT LIST TYPE pubsub: client 1 holds 2\n"
             "CLIENT LIST TYPE pubsub: client 3 holds -1\n"
             "CLIENT LIST TYPE pubsub answered\n"
-            "CLIENT LIST TYPE normal answered: Redis refused CLIENT LIST TYPE normal: ERR unknown client type 'normal'\n");
-        assert_non_null(strstr(fake_redis_heard(test->fake), "CLIENT SETNAME rkbridge:test:01234567:5000:0\nCLIENT ID\n"));
+            "CLIENT LIST TYPE normal answered: Redis refused CLIENT LIST TYPE normal: ERR unknown "
+            "client type 'normal'\n");
+        assert_non_null(strstr(fake_redis_heard(test->fake),
+                               "CLIENT SETNAME rkbridge:test:01234567:5000:0\nCLIENT ID\n"));
         rkb_watcher_free(test->watcher);
         test->watcher = NULL;
     }
@@ -254,7 +257,8 @@ static void unasked_behind_the_greeting(void **state)
 {
     struct test *test = *state;
     static const char *const extra[] = {":7\r\n+OK\r\n", ":7\r\n*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n",
-                                        ":7\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n", ":7\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n"};
+                                        ":7\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n",
+                                        ":7\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n"};
     for (size_t i = 0; i < sizeof extra / sizeof extra[0]; i++) {
         const struct fake_script script[] = {{"CLIENT ID", extra[i]}, {NULL, NULL}};
         test->log.size = 0;

@@ -122,7 +122,8 @@ static SSL *new_ssl(const struct tls_peer_rules *rules)
     return ssl;
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size, void *arg)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size,
+                      void *arg)
 {
     (void)listener;
     (void)address;

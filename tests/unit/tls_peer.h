@@ -1,5 +1,6 @@
 /*
- * tls_peer -- the other end of a TLS connection, for one client at a time, on a free port of 127.0.0.1 and the test's loop.
+ * tls_peer -- the other end of a TLS connection, for one client at a time, on a free port of 127.0.0.1 and the test's
+ * loop.
  *
  * Its TLS is in memory, so that a test decides which of its bytes are sent when.
  */

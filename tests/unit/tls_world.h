@@ -1,6 +1,6 @@
 /*
- * tls_world -- what the tests of TLS share: certificates made once, a server that shows one of them, a client that believes
- * their CA.
+ * tls_world -- what the tests of TLS share: certificates made once, a server that shows one of them, a client that
+ * believes their CA.
  */
 #ifndef RKB_TESTS_TLS_WORLD_H
 #define RKB_TESTS_TLS_WORLD_H

@@ -50,7 +50,9 @@ void line_open(struct line *line, const char *scheme, const char *host, int port
 /* Turns the loop until the log has the text, or what is read has that size. */
 void line_until(struct line *line, const char *text);
 void line_until_bytes(struct line *line, size_t size);
-/* Turns the loop a few times: what must not happen had its chance. Returns in how many rounds of it something happened. */
+/*
+ * Turns the loop a few times: what must not happen had its chance. Returns in how many rounds of it something happened.
+ */
 int line_turn(struct line *line, int turns);
 const char *line_log(struct line *line);
 
