@@ -1,6 +1,6 @@
 /*
- * The subscriber's end, against a scripted Redis on the same loop: stop in every state and in time, free and stop inside
- * each of its callbacks.
+ * The subscriber's end, against a scripted Redis on the same loop: stop in every state and in time, free and stop
+ * inside each of its callbacks.
  */
 #include "subscriber_support.h"
 
