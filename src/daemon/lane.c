@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#define STUCK_PART 64           /* of the places: what a lane that stands still may keep */
+#define STUCK_PART 64           /* of the places: what a lane that stands still, or may, can have */
 #define LEAST_PLACES 64
 #define LEAST_BYTES (256 * 1024)
 
@@ -124,7 +124,7 @@ bool rkb_lane_has_room(const struct rkb_lanes *lanes, const struct rkb_lane *lan
         return false;
     if (lanes->used <= 1)
         return lane->in_flight < lanes->places;
-    if (rkb_lane_stuck(lane, now_us)) {
+    if (!lane->moves || rkb_lane_stuck(lane, now_us)) {
         places = lanes->places / STUCK_PART;
         room = lanes->byte_places / STUCK_PART;
     }

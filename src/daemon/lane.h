@@ -12,7 +12,7 @@
  * A record is in flight from its sending to its report. The records of a lane are linked in the order of sending, out
  * of one pool of fixed size, so memory does not grow with an outage; each pins its segment. A lane's bound is what
  * isolates topics: it may have as many in flight as the queue has places free, so what stands still leaves room for
- * what moves, and a lane that stands still keeps only a few. Shipper thread.
+ * what moves, and a lane that stands still, or has not shown yet that it moves, has only a few. Shipper thread.
  */
 #ifndef RKB_DAEMON_LANE_H
 #define RKB_DAEMON_LANE_H
@@ -36,6 +36,7 @@ struct rkb_flight {
 struct rkb_lane {
     enum rkb_lane_state state;
     bool ready;                 /* its topic may be asked for */
+    bool moves;                 /* of its records that went, the last to land was acknowledged */
     uint32_t in_flight;
     size_t bytes_in_flight;
     struct rkb_flight *oldest, *newest;

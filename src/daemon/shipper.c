@@ -174,7 +174,7 @@ static void note_lows(struct rkb_shipper *shipper)
 {
     struct rkb_lanes *lanes = &shipper->lanes;
     uint64_t line = rkb_shipper_line(shipper);
-    if (lanes->used <= 1)
+    if (lanes->used <= 1 || atomic_load(&shipper->failed))      /* a cursor that met damage stands behind it */
         return;
     note_low(shipper, 0, line);
     for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
@@ -242,7 +242,7 @@ static void turn(struct rkb_shipper *shipper)
         post_figures(shipper);
     if (drained && !atomic_exchange(&shipper->drained, true))
         rkb_shipper_tell_loop(shipper);
-    bool idle = taken == 0 && !shipped && served == 0;
+    bool idle = taken == 0 && !shipped && served == 0 && !shipper->more;
     if (idle || (taken <= LITTLE && !shipper->more))
         doze(shipper);
     else if (!flood && rkb_ring_room(shipper->options.ring) > rkb_ring_size(shipper->options.ring) / 4 * 3)

@@ -41,8 +41,7 @@ static void delivered(struct rkb_shipper *shipper, struct rkb_lane *lane, const 
     shipper->figures->settled_bytes += flight->bytes;
     rkb_latency_add(&shipper->figures->latency, shipper->real_us - flight->time_us);
     rkb_shipper_taken(shipper, lane, flight);
-    if (!flight->alone)
-        shipper->rebuild_wait_us = 0;
+    *(flight->alone ? &shipper->alone_wait_us : &shipper->rebuild_wait_us) = 0;
     if (!shipper->troubled)
         return;
     shipper->troubled = false;
@@ -61,6 +60,7 @@ static void came_back(struct rkb_shipper *shipper, struct rkb_lane *lane, const 
 {
     if (!is_given_back(error))
         count_error(shipper->figures, error);
+    lane->moves = false;
     if (flight->alone) {
         lane->next = flight->sequence;
         if (!is_given_back(error))
@@ -149,17 +149,45 @@ bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *er
     return true;
 }
 
+static int64_t longer(int64_t wait_us)
+{
+    if (wait_us == 0)
+        return REBUILD_LEAST_US;
+    return wait_us * 2 < REBUILD_MOST_US ? wait_us * 2 : REBUILD_MOST_US;
+}
+
+/* No other producer of this kind before *at_us. */
+static void put_off(const struct rkb_shipper *shipper, int64_t *at_us, int64_t *wait_us)
+{
+    *wait_us = longer(*wait_us);
+    *at_us = shipper->now_us + *wait_us;
+}
+
+/* What one is made of is read anew, and may be half written just now; memory and threads may be had later. */
+static void say_not_made(struct rkb_shipper *shipper, const struct rkb_error *error, int64_t wait_us)
+{
+    shipper->changed = shipper->troubled = true;
+    rkb_log(shipper->options.log, RKB_LOG_ERROR, "kafka", "producer_failed",
+            "no new producer: %s; records wait in the journal, trying again in %lld ms", error->text,
+            (long long)wait_us / 1000);
+}
+
 struct rkb_producer *rkb_shipper_alone(struct rkb_shipper *shipper)
 {
     struct rkb_error error;
-    if (shipper->alone == NULL && (shipper->alone = make(shipper, RKB_PRODUCER_ALONE, &error)) == NULL)
-        rkb_shipper_fail(shipper, &error);
+    if (shipper->alone != NULL || shipper->now_us < shipper->alone_us)
+        return shipper->alone;
+    shipper->alone = make(shipper, RKB_PRODUCER_ALONE, &error);
+    if (shipper->alone == NULL) {
+        put_off(shipper, &shipper->alone_us, &shipper->alone_wait_us);
+        say_not_made(shipper, &error, shipper->alone_wait_us);
+    }
     return shipper->alone;
 }
 
 int rkb_shipper_poll(struct rkb_shipper *shipper)
 {
-    int served = rkb_producer_poll(shipper->producer);
+    int served = shipper->producer != NULL ? rkb_producer_poll(shipper->producer) : 0;
     return shipper->alone != NULL ? served + rkb_producer_poll(shipper->alone) : served;
 }
 
@@ -180,24 +208,24 @@ static void give_up_flights(struct rkb_shipper *shipper, bool alone)
     }
 }
 
-static int64_t longer(int64_t wait_us)
+static void make_again(struct rkb_shipper *shipper)
 {
-    if (wait_us == 0)
-        return REBUILD_LEAST_US;
-    return wait_us * 2 < REBUILD_MOST_US ? wait_us * 2 : REBUILD_MOST_US;
+    struct rkb_error error;
+    if (rkb_shipper_make_producer(shipper, &error))
+        return;
+    put_off(shipper, &shipper->rebuild_us, &shipper->rebuild_wait_us);
+    say_not_made(shipper, &error, shipper->rebuild_wait_us);
 }
 
 static void rebuild(struct rkb_shipper *shipper)
 {
-    struct rkb_error error;
     struct rkb_producer *old = shipper->producer;
     shipper->figures->rebuilds_total++;
     shipper->changed = true;
     shipper->producer = NULL;
     rkb_producer_free(old);
     give_up_flights(shipper, false);
-    if (!rkb_shipper_make_producer(shipper, &error))
-        rkb_shipper_fail(shipper, &error);
+    make_again(shipper);
 }
 
 static void replace_fatal(struct rkb_shipper *shipper, const struct rkb_error *cause)
@@ -213,23 +241,30 @@ static void replace_fatal(struct rkb_shipper *shipper, const struct rkb_error *c
                 "fatal producer error: %s; %u records in flight are sent again by a new producer", cause->text,
                 shipper->lanes.in_flight);
     rebuild(shipper);
-    shipper->rebuild_wait_us = longer(shipper->rebuild_wait_us);
-    shipper->rebuild_us = shipper->now_us + shipper->rebuild_wait_us;
+    if (shipper->producer != NULL)
+        put_off(shipper, &shipper->rebuild_us, &shipper->rebuild_wait_us);
 }
 
-/* The one for records that go alone has at most one of each lane; they go again by the next. */
-static void replace_alone(struct rkb_shipper *shipper)
+/* The one for records that go alone has at most one of each lane; they go again by the next, made when it is needed. */
+static void give_up_alone(struct rkb_shipper *shipper)
 {
     struct rkb_producer *old = shipper->alone;
-    struct rkb_error cause;
-    if (old == NULL || !rkb_producer_fatal(old, &cause))
-        return;
-    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "producer_rebuilt",
-            "fatal error of the producer for records that go alone: %s", cause.text);
     shipper->figures->rebuilds_total++;
+    shipper->changed = true;
     rkb_producer_free(old);
     give_up_flights(shipper, true);
     shipper->alone = NULL;
+    put_off(shipper, &shipper->alone_us, &shipper->alone_wait_us);
+}
+
+static void replace_alone(struct rkb_shipper *shipper)
+{
+    struct rkb_error cause;
+    if (shipper->alone == NULL || !rkb_producer_fatal(shipper->alone, &cause))
+        return;
+    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "producer_rebuilt",
+            "fatal error of the producer for records that go alone: %s", cause.text);
+    give_up_alone(shipper);
 }
 
 /* A lane that stands still for longer than it may; NULL when none does. */
@@ -245,27 +280,32 @@ static struct rkb_lane *stuck_for_too_long(struct rkb_shipper *shipper)
 }
 
 /* Kafka may only be away, and then a new producer changes nothing: the next comes after twice the time. */
-static void wait_longer(struct rkb_shipper *shipper)
+static void wait_longer(struct rkb_shipper *shipper, bool alone)
 {
     for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++) {
         struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, topic);
         int64_t limit_us = 2 * (lane->watch_us > 0 ? lane->watch_us : shipper->options.watchdog_us);
-        if (rkb_lane_stuck(lane, shipper->now_us))
+        if (rkb_lane_stuck(lane, shipper->now_us) && lane->oldest->alone == alone)
             lane->watch_us = limit_us < WATCH_MOST_US ? limit_us : WATCH_MOST_US;
     }
 }
 
+/* What stands still went by one producer or by the other: only that one is replaced. */
 static void watch(struct rkb_shipper *shipper)
 {
     struct rkb_lane *lane = shipper->options.watchdog_us > 0 ? stuck_for_too_long(shipper) : NULL;
     if (lane == NULL)
         return;
+    bool alone = lane->oldest->alone;
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "producer_stuck",
-            "nothing was reported for %lld s of %u records in flight for topic %s; all %u in flight are sent again by "
-            "a new producer", (long long)(shipper->now_us - lane->moved_us) / 1000000, lane->in_flight,
-            rkb_shipper_topic(shipper, lane), shipper->lanes.in_flight);
-    wait_longer(shipper);
-    rebuild(shipper);
+            "nothing was reported for %lld s of %u records in flight for topic %s; all that %s has in flight are sent "
+            "again by a new one", (long long)(shipper->now_us - lane->moved_us) / 1000000, lane->in_flight,
+            rkb_shipper_topic(shipper, lane), alone ? "the producer for records that go alone" : "its producer");
+    wait_longer(shipper, alone);
+    if (alone)
+        give_up_alone(shipper);
+    else
+        rebuild(shipper);
 }
 
 /* ---- going on ---- */
@@ -302,11 +342,13 @@ static void widen(struct rkb_shipper *shipper)
 void rkb_shipper_mend(struct rkb_shipper *shipper)
 {
     struct rkb_error cause;
-    bool connected = rkb_producer_connected(shipper->producer);
+    bool connected = shipper->producer != NULL && rkb_producer_connected(shipper->producer);
     if (shipper->connected && !connected)
         rkb_shipper_regroup(shipper);
     shipper->connected = connected;
-    if (rkb_producer_fatal(shipper->producer, &cause))
+    if (shipper->producer == NULL && shipper->now_us >= shipper->rebuild_us)
+        make_again(shipper);
+    else if (shipper->producer != NULL && rkb_producer_fatal(shipper->producer, &cause))
         replace_fatal(shipper, &cause);
     replace_alone(shipper);
     if (shipper->now_us - shipper->looked_us >= LOOK_US) {

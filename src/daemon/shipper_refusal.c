@@ -160,6 +160,7 @@ void rkb_shipper_refused_alone(struct rkb_shipper *shipper, struct rkb_lane *lan
 
 void rkb_shipper_taken(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_flight *flight)
 {
+    lane->moves = true;
     if (flight->bytes > lane->largest_taken)
         lane->largest_taken = flight->bytes;
     if (lane->smallest_refused > 0 && lane->largest_taken >= lane->smallest_refused)
@@ -210,8 +211,9 @@ bool rkb_shipper_send_alone(struct rkb_shipper *shipper, struct rkb_lane *lane)
     if (!may_go_alone(shipper, lane))
         return false;
     if (!lane->holding && !rkb_shipper_lane_next(shipper, lane)) {
-        leave_alone(shipper, lane);
-        return true;
+        if (!lane->behind)
+            leave_alone(shipper, lane);
+        return !lane->behind;
     }
     const struct rkb_record *record = &lane->held;
     size_t bytes = rkb_record_size(record->key.size, record->headers.size, record->value.size);

@@ -16,6 +16,7 @@
 
 #define TURN_RECORDS 4096           /* sent between two looks at the ring */
 #define LANE_RECORDS 1024           /* of these, by one lane that is behind */
+#define TURN_LOOKS 65536            /* records that one cursor passes over between two looks at the ring */
 
 uint64_t rkb_shipper_line(const struct rkb_shipper *shipper)
 {
@@ -102,6 +103,8 @@ static enum rkb_offer offer(struct rkb_shipper *shipper, struct rkb_lane *lane, 
     size_t bytes = rkb_record_size(record->key.size, record->headers.size, record->value.size);
     if (lane->state != RKB_LANE_FLOWING || !is_ready(shipper, lane))
         return RKB_LATER;
+    if (shipper->producer == NULL)
+        return RKB_QUEUE_FULL;
     if (rkb_lane_suspects(lane, bytes)) {
         rkb_shipper_single_out(shipper, lane, record->sequence);
         return RKB_LATER;
@@ -117,17 +120,20 @@ bool rkb_shipper_lane_next(struct rkb_shipper *shipper, struct rkb_lane *lane)
 {
     const struct rkb_acks *acks = rkb_journal_acks(shipper->options.journal);
     uint32_t topic = rkb_lanes_topic(&shipper->lanes, lane);
+    uint64_t line = rkb_shipper_line(shipper), far = lane->cursor.sequence + TURN_LOOKS, limit = far < line ? far : line;
     struct rkb_error error;
     enum rkb_next next;
     do
-        next = rkb_cursor_next_of(&lane->cursor, topic, rkb_shipper_line(shipper), &lane->held, &error);
+        next = rkb_cursor_next_of(&lane->cursor, topic, limit, &lane->held, &error);
     while (next == RKB_NEXT_RECORD && rkb_acks_has(acks, lane->held.sequence));
     if (next == RKB_NEXT_DAMAGED || next == RKB_NEXT_FAILED)
         cannot_read(shipper, &error);
     lane->holding = next == RKB_NEXT_RECORD;
     lane->next = lane->holding ? lane->held.sequence : lane->cursor.sequence;
     lane->next_us = lane->holding ? lane->held.time_us : 0;
-    if (next == RKB_NEXT_END)
+    if (next == RKB_NEXT_END && limit < line && lane->cursor.sequence >= limit)
+        shipper->more = true;
+    else if (next == RKB_NEXT_END)
         rkb_lane_catch_up(&shipper->lanes, lane);
     return lane->holding;
 }
@@ -228,20 +234,24 @@ static void settle_control(struct rkb_shipper *shipper, const struct rkb_record 
 }
 
 /*
- * The next record that is not settled yet, into shipper->held. False when there is none, or the journal does not read
- * back.
+ * The next record that is not settled yet, into shipper->held. False when there is none, when more are settled than one
+ * turn may pass over (then `more`), or the journal does not read back.
  */
 static bool next_open(struct rkb_shipper *shipper)
 {
     const struct rkb_acks *acks = rkb_journal_acks(shipper->options.journal);
     struct rkb_error error;
     enum rkb_next next;
-    do
+    size_t looks = 0;
+    bool settled;
+    do {
         next = rkb_cursor_next(&shipper->cursor, &shipper->held, &error);
-    while (next == RKB_NEXT_RECORD && rkb_acks_has(acks, shipper->held.sequence));
+        settled = next == RKB_NEXT_RECORD && rkb_acks_has(acks, shipper->held.sequence);
+    } while (settled && ++looks < TURN_LOOKS);
     if (next == RKB_NEXT_DAMAGED || next == RKB_NEXT_FAILED)
         cannot_read(shipper, &error);
-    return next == RKB_NEXT_RECORD;
+    shipper->more = shipper->more || settled;
+    return next == RKB_NEXT_RECORD && !settled;
 }
 
 bool rkb_shipper_send(struct rkb_shipper *shipper)

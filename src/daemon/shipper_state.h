@@ -32,8 +32,8 @@ struct rkb_shipper {
     struct rkb_mailbox mailbox;
 
     /* The thread's own. */
-    struct rkb_producer *producer;
-    struct rkb_producer *alone;         /* for records that go alone; NULL until one had to */
+    struct rkb_producer *producer;      /* NULL while none can be made */
+    struct rkb_producer *alone;         /* for records that go alone; NULL until one has to */
     struct rkb_syncer *syncer;
     struct rkb_lanes lanes;
     struct rkb_cursor cursor;           /* of the line */
@@ -44,6 +44,7 @@ struct rkb_shipper {
     bool troubled;                      /* something was said of Kafka; the next delivery is worth a line too */
     bool connected;                     /* as of the last turn */
     int64_t rebuild_us, rebuild_wait_us;    /* no new producer before; doubled by each that nothing was delivered by */
+    int64_t alone_us, alone_wait_us;        /* likewise, of the one for records that go alone */
     int64_t looked_us;                  /* at lanes that stand still */
     int64_t now_us, real_us;            /* of this turn */
     int64_t synced_us, checkpoint_us, figures_us;
@@ -99,7 +100,7 @@ void rkb_shipper_single_out(struct rkb_shipper *shipper, struct rkb_lane *lane, 
 
 /* shipper_mend.c */
 bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *error) RKB_MUST_CHECK;
-/* The one for records that go alone, made when it is first needed; NULL when that fails, which is said. */
+/* The one for records that go alone, made when it is needed; NULL while none can be made, which is said. */
 struct rkb_producer *rkb_shipper_alone(struct rkb_shipper *shipper);
 /* Serves what the producers have to tell; returns how many events. */
 int rkb_shipper_poll(struct rkb_shipper *shipper);

@@ -67,6 +67,12 @@ static struct rkb_flight *depart(struct set *set, uint32_t topic, uint64_t seque
     return flight;
 }
 
+static void all_move(struct set *set)
+{
+    for (uint32_t topic = 1; topic <= TOPICS; topic++)
+        rkb_lanes_at(&set->lanes, topic)->moves = true;
+}
+
 /* Sends until the lane takes no more; returns how many it took. */
 static uint32_t fill(struct set *set, uint32_t topic, int64_t now_us)
 {
@@ -131,6 +137,7 @@ static void test_the_only_lane_has_all_places(void **state)
 static void test_lanes_share(void **state)
 {
     struct set *set = *state;
+    all_move(set);
     rkb_flight_land(&set->lanes, depart(set, 9, 1, 0), 0);     /* so that 1 is not the only one */
     depart(set, 1, 1, 0);
     rkb_flight_land(&set->lanes, rkb_lanes_at(&set->lanes, 1)->oldest, 0);
@@ -142,10 +149,23 @@ static void test_lanes_share(void **state)
     assert_null(rkb_flight_open(&set->lanes));
 }
 
+/* However many topics stand still from the beginning: some places are left for those that move. */
+static void test_who_never_moved_has_few(void **state)
+{
+    struct set *set = *state;
+    depart(set, 11, 1, 0);
+    for (uint32_t topic = 1; topic <= 10; topic++)
+        assert_int_equal(fill(set, topic, 0), 64);
+    assert_non_null(rkb_flight_open(&set->lanes));
+    rkb_lanes_at(&set->lanes, 12)->moves = true;
+    assert_int_equal(fill(set, 12, 0), (POOL - 10 * 64 - 1) / 2 + 1);
+}
+
 static void test_one_that_stands_still_keeps_few(void **state)
 {
     struct set *set = *state;
     const struct rkb_lane *lane = rkb_lanes_at(&set->lanes, 1);
+    all_move(set);
     depart(set, 2, 1, 0);
     for (uint64_t i = 1; i <= 64; i++)
         depart(set, 1, i, 0);
@@ -163,6 +183,7 @@ static void test_bytes_are_bounded_too(void **state)
     struct set *set = *state;
     struct rkb_lane *lane = rkb_lanes_at(&set->lanes, 1);
     set->lanes.byte_places = MIB;
+    all_move(set);
     set->lanes.used = 2;
     assert_true(rkb_lane_has_room(&set->lanes, lane, 2 * MIB, 0));      /* one may always go */
     depart(set, 1, 1, 0);
@@ -241,7 +262,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_landing_in_any_order),      TEST(test_no_more_places_than_there_are),
         TEST(test_the_only_lane_has_all_places), TEST(test_lanes_share),
-        TEST(test_one_that_stands_still_keeps_few), TEST(test_bytes_are_bounded_too),
+        TEST(test_who_never_moved_has_few),   TEST(test_one_that_stands_still_keeps_few),
+        TEST(test_bytes_are_bounded_too),
         TEST(test_whether_others_move),       TEST(test_behind),
         TEST(test_trouble_is_counted),        TEST(test_suspicion),
     };

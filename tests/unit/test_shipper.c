@@ -231,6 +231,35 @@ static void test_fatal_again_and_again(void **state)
     expect_arrived(world, 1, 31, false);
 }
 
+static bool is_without_producer(struct world *world, uint64_t wanted)
+{
+    world_put(world, 1);            /* so that figures are posted */
+    return was_rebuilt(world, wanted) && !rkb_shipper_figures(world->shipper)->connected;
+}
+
+/* What a producer is made of cannot be used for a while: that is waited for, and meanwhile the journal takes all. */
+static void test_no_producer_for_a_while(void **state)
+{
+    struct world *world = *state;
+    world->properties[0] = (struct rkb_property){"compression.type", "none"};
+    world_open(world);
+    world_start(world);
+    world_put(world, 300);
+    world_wait(world, all_delivered, 300, "the first deliveries");
+    struct rkb_property *property = &world->all_properties[world->given.count - 1];
+    property->value = "nonsense";
+    rd_kafka_test_fatal_error(rkb_producer_handle(world->shipper->producer),
+                              RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "as told");
+    world_wait(world, is_without_producer, 1, "the producer's end");
+    world_hurry(20 * SECOND);
+    world_put(world, 300);
+    world_wait(world, all_taken, world->next, "the journal");
+    assert_false(has_failed(world, 0));
+    property->value = "none";
+    world_wait(world, delivered_at_last, world->next - 1, "all deliveries");
+    expect_arrived(world, 1, world->next - 1, true);
+}
+
 /* ---- restarts ---- */
 
 static void test_kafka_absent(void **state)
@@ -349,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_broker_goes_and_comes, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_fatal_error, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_fatal_again_and_again, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_no_producer_for_a_while, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_kafka_absent, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_after_a_restart, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_acknowledged_above_the_checkpoint, world_set_up, world_tear_down),

@@ -405,6 +405,35 @@ static void test_the_watchdog(void **state)
     expect_arrived(world, 1, 60, true);
 }
 
+static bool waits_alone(struct world *world, uint64_t wanted)
+{
+    world_hurry(SECOND);
+    return refused_again(world, wanted) && is_waiting(world, 1);
+}
+
+/* The producer for records that go alone may be the one that says nothing. */
+static void test_the_watchdog_of_what_goes_alone(void **state)
+{
+    struct world *world = *state;
+    one_at_a_time(world);
+    world->watchdog_us = 120 * SECOND;
+    world_open(world);
+    world_start(world);
+    world_put(world, 30);
+    world_wait(world, all_delivered, 30, "the first deliveries");
+    refuse(world, 500, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    world_put(world, 1);
+    world_wait(world, waits_alone, 2, "the record to be refused alone");
+    rd_kafka_mock_broker_set_rtt(cluster(world), 1, 600000);
+    rd_kafka_mock_clear_request_errors(cluster(world), PRODUCE);
+    world_hurry(16 * SECOND);
+    world_wait(world, all_in_flight, 1, "the record in flight");
+    rd_kafka_mock_broker_set_rtt(cluster(world), 1, 0);
+    world_put(world, 30);
+    world_wait(world, delivered_at_last, 61, "all deliveries");
+    expect_arrived(world, 1, 61, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +450,7 @@ int main(void)
         TEST(test_all_go_on_together),
         TEST(test_settled_and_behind),
         TEST(test_the_watchdog),
+        TEST(test_the_watchdog_of_what_goes_alone),
     };
     return cmocka_run_group_tests(tests, kafka_set_up, kafka_tear_down);
 }
