@@ -428,6 +428,11 @@ static void test_the_watchdog_of_what_goes_alone(void **state)
     rd_kafka_mock_clear_request_errors(cluster(world), PRODUCE);
     world_hurry(16 * SECOND);
     world_wait(world, all_in_flight, 1, "the record in flight");
+    uint64_t rebuilds = rkb_shipper_figures(world->shipper)->rebuilds_total;
+    const struct rkb_producer *line = world->shipper->producer;
+    world_hurry(121 * SECOND);
+    world_wait(world, rebuilt, rebuilds + 1, "a new one");
+    assert_ptr_equal(world->shipper->producer, line);
     rd_kafka_mock_broker_set_rtt(cluster(world), 1, 0);
     world_put(world, 30);
     world_wait(world, delivered_at_last, 61, "all deliveries");
