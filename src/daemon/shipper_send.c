@@ -120,7 +120,8 @@ bool rkb_shipper_lane_next(struct rkb_shipper *shipper, struct rkb_lane *lane)
 {
     const struct rkb_acks *acks = rkb_journal_acks(shipper->options.journal);
     uint32_t topic = rkb_lanes_topic(&shipper->lanes, lane);
-    uint64_t line = rkb_shipper_line(shipper), far = lane->cursor.sequence + TURN_LOOKS, limit = far < line ? far : line;
+    uint64_t line = rkb_shipper_line(shipper), far = lane->cursor.sequence + TURN_LOOKS;
+    uint64_t limit = far < line ? far : line;
     struct rkb_error error;
     enum rkb_next next;
     do
