@@ -16,6 +16,7 @@
 
 #define REBUILD_LEAST_US 250000
 #define REBUILD_MOST_US 15000000
+#define AWAY 5                          /* so many times the watchdog's time without a connection */
 #define LOOK_US 50000                   /* between two looks at what stands still */
 #define WATCH_MOST_US INT64_C(3600000000)
 #define NARROW_US INT64_C(60000000)     /* a bound that a refused batch taught is doubled this often */
@@ -267,13 +268,18 @@ static void replace_alone(struct rkb_shipper *shipper)
     give_up_alone(shipper);
 }
 
-/* A lane that stands still for longer than it may; NULL when none does. */
+/*
+ * A lane that stands still for longer than it may; NULL when none does. Without a connection none can move, and a new
+ * producer would only make come twice what this one sends again as the same: it may take AWAY times as long, in case
+ * it is the connecting that hangs.
+ */
 static struct rkb_lane *stuck_for_too_long(struct rkb_shipper *shipper)
 {
+    int64_t times = shipper->connected ? 1 : AWAY;
     for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++) {
         struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, topic);
         int64_t limit_us = lane->watch_us > 0 ? lane->watch_us : shipper->options.watchdog_us;
-        if (lane->in_flight > 0 && shipper->now_us - lane->moved_us >= limit_us)
+        if (lane->in_flight > 0 && (shipper->now_us - lane->moved_us) / times >= limit_us)
             return lane;
     }
     return NULL;
@@ -328,6 +334,13 @@ static void send_again(struct rkb_shipper *shipper)
     }
 }
 
+/* Kafka is back: from now on things should move. */
+static void watch_anew(struct rkb_shipper *shipper)
+{
+    for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++)
+        rkb_lanes_at(&shipper->lanes, topic)->moved_us = shipper->now_us;
+}
+
 static void widen(struct rkb_shipper *shipper)
 {
     for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++) {
@@ -345,6 +358,8 @@ void rkb_shipper_mend(struct rkb_shipper *shipper)
     bool connected = shipper->producer != NULL && rkb_producer_connected(shipper->producer);
     if (shipper->connected && !connected)
         rkb_shipper_regroup(shipper);
+    if (!shipper->connected && connected)
+        watch_anew(shipper);
     shipper->connected = connected;
     if (shipper->producer == NULL && shipper->now_us >= shipper->rebuild_us)
         make_again(shipper);

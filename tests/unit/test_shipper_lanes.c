@@ -384,6 +384,7 @@ static void test_the_watchdog(void **state)
     world_start(world);
     world_put(world, 30);
     world_wait(world, all_delivered, 30, "the first deliveries");
+    world_wait(world, is_connected, 1, "the connection to be known");
     rd_kafka_mock_broker_set_rtt(cluster(world), 1, 600000);
     world_put(world, 30);
     world_wait(world, all_in_flight, 30, "records in flight");
@@ -394,15 +395,15 @@ static void test_the_watchdog(void **state)
     world_hurry(2 * SECOND);
     world_wait(world, rebuilt, 1, "a new producer");
     world_wait(world, all_in_flight, 30, "records in flight again");
-    world_hurry(200 * SECOND);
+    world_hurry(1100 * SECOND);         /* the new one has no connection: five times as long, and twice for the second */
     world_put_mark(world);
     world_wait(world, all_taken, world->next, "the journal");
     assert_true(rebuilt(world, 1));
-    world_hurry(50 * SECOND);
+    world_hurry(110 * SECOND);
     world_wait(world, rebuilt, 2, "the next producer");
     rd_kafka_mock_broker_set_rtt(cluster(world), 1, 0);
     world_wait(world, all_delivered, 60, "all deliveries");
-    expect_arrived(world, 1, 60, true);
+    world_wait(world, all_settled, world->next, "all to be settled");
 }
 
 static bool waits_alone(struct world *world, uint64_t wanted)
