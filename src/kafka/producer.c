@@ -12,11 +12,15 @@
 #include "kafka/producer.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "kafka/secrets.h"
+
+#define NICER 5                 /* than our own threads: librdkafka's */
 
 /* How long free waits for librdkafka to give back what was purged: rounds of 10 ms. It takes one or two. */
 #define PURGE_ROUNDS 500
@@ -163,6 +167,40 @@ static rd_kafka_conf_t *configure(struct rkb_producer *producer, enum rkb_produc
     return conf;
 }
 
+struct making {
+    rd_kafka_conf_t *conf;
+    rd_kafka_t *rk;
+    char words[256];
+};
+
+static void *make_nicely(void *context)
+{
+    struct making *making = context;
+    (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICER);
+    making->rk = rd_kafka_new(RD_KAFKA_PRODUCER, making->conf, making->words, sizeof making->words);
+    return NULL;
+}
+
+/*
+ * Threads inherit the niceness of the one that makes them, so librdkafka's are made by one that is nicer than ours. Where
+ * cores are short, reading from Redis comes first: a record that is in the journal can wait for Kafka, a message that
+ * is in Redis's output buffer cannot.
+ */
+static rd_kafka_t *make(rd_kafka_conf_t *conf, const struct rkb_secrets *secrets, struct rkb_error *error)
+{
+    struct making making = {.conf = conf};
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, make_nicely, &making) == 0)
+        pthread_join(thread, NULL);
+    else
+        snprintf(making.words, sizeof making.words, "no thread can be started");
+    if (making.rk == NULL) {
+        rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a producer: %s", rkb_secrets_without(secrets, making.words));
+        rd_kafka_conf_destroy(conf);
+    }
+    return making.rk;
+}
+
 struct rkb_producer *rkb_producer_new(enum rkb_producer_role role, const struct rkb_property *properties, size_t count,
                                       int wake_fd, const struct rkb_producer_events *events, void *context,
                                       struct rkb_error *error)
@@ -176,12 +214,7 @@ struct rkb_producer *rkb_producer_new(enum rkb_producer_role role, const struct 
     producer->context = context;
     bool kept = rkb_secrets_keep(&producer->secrets, properties, count, error);
     rd_kafka_conf_t *conf = kept ? configure(producer, role, properties, count, error) : NULL;
-    char words[256] = "";
-    if (conf != NULL && (producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, words, sizeof words)) == NULL) {
-        rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a producer: %s",
-                 rkb_secrets_without(&producer->secrets, words));
-        rd_kafka_conf_destroy(conf);
-    }
+    producer->rk = conf != NULL ? make(conf, &producer->secrets, error) : NULL;
     if (producer->rk == NULL) {
         rkb_secrets_free(&producer->secrets);
         free(producer);
