@@ -36,6 +36,7 @@ class Row:
     rate: int = 0                   # messages a second; 0: as fast as Redis takes them
     share: float = 1.0              # of --count, in bursts
     outage: int = 0                 # seconds
+    limited: bool = True            # Redis has its default output buffer limits; False: none
     carriers: tuple = PAIR
 
 
@@ -53,6 +54,8 @@ REDIS_LOADS = {             # name: carrier, shape
 
 ROWS = [
     Row("burst", "burst", "as fast as Redis publishes"),
+    Row("burst-open", "burst", "as fast as Redis publishes, Redis without output buffer limits, so that none is cut off",
+        limited=False),
     Row("paced", "paced", "20,000 a second", rate=20000),
     Row("slow", "paced", "1,000 a second", rate=1000),
     Row("idle", "idle", "one source, nothing published"),
@@ -72,7 +75,7 @@ ROWS = [
     Row("redis-load", "redis", "what PUBLISH costs Redis", carriers=tuple(REDIS_LOADS)),
 ]
 GROUPS = {"all": [row.name for row in ROWS], "outages": ["outage-20", "outage-120"],
-          "shapes": [row.name for row in ROWS if row.shape != Shape()], "main": ["burst", "paced", "slow", "idle"]}
+          "shapes": [row.name for row in ROWS if row.shape != Shape()], "main": ["burst", "burst-open", "paced", "slow", "idle"]}
 
 
 class Run:
@@ -88,6 +91,8 @@ class Run:
     def __enter__(self):
         self.directory.mkdir()
         self.redis = self.add(Redis(self.directory))
+        if not self.row.limited:
+            self.redis.ask('CONFIG SET client-output-buffer-limit "pubsub 0 0 0"')
         return self
 
     def __exit__(self, *_):
