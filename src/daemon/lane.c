@@ -7,12 +7,22 @@
 #define LEAST_PLACES 64
 #define LEAST_BYTES (256 * 1024)
 
+static void give_back(struct rkb_lanes *lanes, struct rkb_flight *flight)
+{
+    flight->after = NULL;
+    if (lanes->last_free != NULL)
+        lanes->last_free->after = flight;
+    else
+        lanes->free = flight;
+    lanes->last_free = flight;
+}
+
 bool rkb_lanes_init(struct rkb_lanes *lanes, uint32_t topic_limit, size_t pool)
 {
     *lanes = (struct rkb_lanes){
         .lanes = calloc((size_t)topic_limit + 1, sizeof *lanes->lanes),
         .topic_limit = topic_limit,
-        .pool = calloc(pool, sizeof *lanes->pool),
+        .pool = aligned_alloc(_Alignof(struct rkb_flight), pool * sizeof *lanes->pool),
         .pool_size = (uint32_t)pool,
         .places = (uint32_t)pool,
         .byte_places = SIZE_MAX,
@@ -21,10 +31,8 @@ bool rkb_lanes_init(struct rkb_lanes *lanes, uint32_t topic_limit, size_t pool)
         return false;
     for (uint32_t topic = 0; topic <= topic_limit; topic++)
         lanes->lanes[topic].returned = RKB_NOTHING_RETURNED;
-    for (size_t i = 0; i < pool; i++) {
-        lanes->pool[i].after = lanes->free;
-        lanes->free = &lanes->pool[i];
-    }
+    for (size_t i = 0; i < pool; i++)
+        give_back(lanes, &lanes->pool[i]);
     return true;
 }
 
@@ -60,6 +68,9 @@ void rkb_flight_keep(struct rkb_lanes *lanes, struct rkb_flight *flight, int64_t
 {
     struct rkb_lane *lane = &lanes->lanes[flight->topic];
     lanes->free = flight->after;
+    if (lanes->free == NULL)
+        lanes->last_free = NULL;
+    __builtin_prefetch(lanes->free, 1);     /* for the next one: it was written long ago */
     flight->before = lane->newest;
     flight->after = NULL;
     if (lane->newest != NULL)
@@ -84,6 +95,7 @@ void rkb_flight_keep(struct rkb_lanes *lanes, struct rkb_flight *flight, int64_t
 void rkb_flight_land(struct rkb_lanes *lanes, struct rkb_flight *flight, int64_t now_us)
 {
     struct rkb_lane *lane = &lanes->lanes[flight->topic];
+    __builtin_prefetch(flight->after, 1);   /* likely the next to land */
     if (flight->before != NULL)
         flight->before->after = flight->after;
     else
@@ -98,8 +110,7 @@ void rkb_flight_land(struct rkb_lanes *lanes, struct rkb_flight *flight, int64_t
     lane->bytes_in_flight -= flight->bytes;
     lanes->in_flight--;
     lanes->bytes_in_flight -= flight->bytes;
-    flight->after = lanes->free;
-    lanes->free = flight;
+    give_back(lanes, flight);
 }
 
 /* ---- how much may be in flight ---- */
