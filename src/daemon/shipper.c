@@ -2,8 +2,8 @@
  * shipper -- the thread, its turns, and what the loop calls; see shipper.h and, for its other parts, shipper_state.h.
  *
  * One turn: take what is in the ring, send what the producer takes, serve its deliveries, sync and write the
- * checkpoint when due, post the figures. After a turn that took something it rests a millisecond, so that wake-ups are
- * paid per batch; after one that found little it sleeps on its eventfd, which the loop, the syncer and librdkafka write
+ * checkpoint when due, post the figures. After a turn that took something it rests 1.5 ms, so that wake-ups are
+ * paid per batch; after one that took nothing it sleeps on its eventfd, which the loop, the syncer and librdkafka write
  * to. In a flood it only takes: a message that is in the journal can wait for Kafka, one that is still in Redis's
  * output buffer cannot.
  *
@@ -23,8 +23,7 @@
 #include <unistd.h>
 
 #define FLIGHTS 32768               /* above the producer's own queue limit, unless that is set higher */
-#define REST_NS 1000000             /* between turns that found little */
-#define LITTLE 2048                 /* bytes taken in one turn: so few come that each may have its own wake-up */
+#define REST_NS 1500000             /* between turns that took something, so that wake-ups are paid per batch */
 #define FLOOD_PART 16               /* of the ring: more than that in one turn, and taking goes before sending */
 #define FIGURES_US 50000
 
@@ -231,8 +230,9 @@ static void turn(struct rkb_shipper *shipper)
     if (shipper->options.sync_us == RKB_SYNC_ALWAYS && taken > 0 && !rkb_shipper_sync_now(shipper))
         return;
     bool flood = taken > rkb_ring_size(shipper->options.ring) / FLOOD_PART;
-    bool shipped = !flood && rkb_shipper_send(shipper);
-    int served = rkb_shipper_poll(shipper);
+    if (!flood)
+        rkb_shipper_send(shipper);
+    rkb_shipper_poll(shipper);
     rkb_shipper_mend(shipper);
     note_lows(shipper);
     rkb_shipper_keep(shipper);
@@ -242,8 +242,7 @@ static void turn(struct rkb_shipper *shipper)
         post_figures(shipper);
     if (drained && !atomic_exchange(&shipper->drained, true))
         rkb_shipper_tell_loop(shipper);
-    bool idle = taken == 0 && !shipped && served == 0 && !shipper->more;
-    if (idle || (taken <= LITTLE && !shipper->more))
+    if (taken == 0 && !shipper->more)
         doze(shipper);
     else if (!flood && rkb_ring_room(shipper->options.ring) > rkb_ring_size(shipper->options.ring) / 4 * 3)
         rest(REST_NS);

@@ -186,10 +186,12 @@ struct rkb_producer *rkb_shipper_alone(struct rkb_shipper *shipper)
     return shipper->alone;
 }
 
-int rkb_shipper_poll(struct rkb_shipper *shipper)
+void rkb_shipper_poll(struct rkb_shipper *shipper)
 {
-    int served = shipper->producer != NULL ? rkb_producer_poll(shipper->producer) : 0;
-    return shipper->alone != NULL ? served + rkb_producer_poll(shipper->alone) : served;
+    if (shipper->producer != NULL)
+        rkb_producer_poll(shipper->producer);
+    if (shipper->alone != NULL)
+        rkb_producer_poll(shipper->alone);
 }
 
 /* ---- replacing ---- */

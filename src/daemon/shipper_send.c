@@ -255,7 +255,7 @@ static bool next_open(struct rkb_shipper *shipper)
     return next == RKB_NEXT_RECORD && !settled;
 }
 
-bool rkb_shipper_send(struct rkb_shipper *shipper)
+void rkb_shipper_send(struct rkb_shipper *shipper)
 {
     shipper->more = false;
     bool sent = send_all_behind(shipper);
@@ -273,7 +273,6 @@ bool rkb_shipper_send(struct rkb_shipper *shipper)
     sent = sent || done > 0;
     shipper->more = shipper->more || done == TURN_RECORDS;
     shipper->changed = shipper->changed || sent;
-    return sent;
 }
 
 static void line_from(struct rkb_shipper *shipper, uint64_t sequence)

@@ -68,8 +68,8 @@ void rkb_shipper_settle(struct rkb_shipper *shipper, uint64_t sequence);
 const char *rkb_shipper_topic(const struct rkb_shipper *shipper, const struct rkb_lane *lane);
 /* The line goes on from the lowest open record. */
 void rkb_shipper_from_checkpoint(struct rkb_shipper *shipper);
-/* Hands records to the producer while it takes them. True when something was sent, settled or passed over. */
-bool rkb_shipper_send(struct rkb_shipper *shipper);
+/* Hands records to the producer while it takes them. */
+void rkb_shipper_send(struct rkb_shipper *shipper);
 /* Where the line stands: of what is below, nothing but what lanes have behind or in flight is open. */
 uint64_t rkb_shipper_line(const struct rkb_shipper *shipper);
 /* Lanes that fell behind go with the line again, which goes back for them: for when nothing moves anyway. */
@@ -102,8 +102,8 @@ void rkb_shipper_single_out(struct rkb_shipper *shipper, struct rkb_lane *lane, 
 bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *error) RKB_MUST_CHECK;
 /* The one for records that go alone, made when it is needed; NULL while none can be made, which is said. */
 struct rkb_producer *rkb_shipper_alone(struct rkb_shipper *shipper);
-/* Serves what the producers have to tell; returns how many events. */
-int rkb_shipper_poll(struct rkb_shipper *shipper);
+/* Serves what the producers have to tell. */
+void rkb_shipper_poll(struct rkb_shipper *shipper);
 /* After a fatal error, or when nothing lands: a new producer. What came back goes out again. */
 void rkb_shipper_mend(struct rkb_shipper *shipper);
 

@@ -204,7 +204,7 @@ static void test_defaults_are_effective(void **state)
     assert_set(conf, "log.queue", "true");
     assert_set(conf, "linger.ms", "5");
     assert_set(conf, "message.max.bytes", "67108864");
-    assert_set(conf, "queue.buffering.max.messages", "20000");
+    assert_set(conf, "queue.buffering.max.messages", "8000");
     assert_set(conf, "queue.buffering.max.kbytes", "65536");
     assert_set(conf, "statistics.interval.ms", "1000");
     assert_set(conf, "bootstrap.servers", "127.0.0.1:1");

@@ -306,7 +306,7 @@ static void test_without_a_leader(void **state)
     const struct rkb_shipped *shipped = rkb_shipper_figures(world->shipper);
     assert_int_equal(delivered_of(world, 2), 100);
     assert_int_equal(shipped->journal.low, 303);
-    assert_true(shipped->in_flight <= 20000 / 2);
+    assert_true(shipped->in_flight <= 8000 / 2);
     set_leader(world, 1, 1);
     world_wait(world, all_delivered, 10300, "all deliveries");
     world_wait(world, all_settled, 10301, "all to be settled");
