@@ -77,7 +77,7 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "redis.*.heartbeat_timeout", .type = RKB_SETTING_DURATION, .offset = SOURCE(heartbeat_timeout),
      .initial = "5s", .least = MS(100), .most = HOURS(1),
      .help = "How long Redis may be silent after a PING before the connection counts as lost."},
-    {.path = "redis.*.reconnect_min", .type = RKB_SETTING_DURATION, .offset = SOURCE(reconnect_min), .initial = "50ms",
+    {.path = "redis.*.reconnect_min", .type = RKB_SETTING_DURATION, .offset = SOURCE(reconnect_min), .initial = "5ms",
      .least = MS(1), .most = HOURS(1), .help = "First wait before connecting again; doubles, with jitter."},
     {.path = "redis.*.reconnect_max", .type = RKB_SETTING_DURATION, .offset = SOURCE(reconnect_max), .initial = "5s",
      .least = MS(1), .most = HOURS(1), .help = "Longest wait before connecting again."},
