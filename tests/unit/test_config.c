@@ -40,7 +40,7 @@ static void defaults(void **state)
     assert_int_equal(source->connect_timeout, 5000000);
     assert_int_equal(source->heartbeat, 5000000);
     assert_int_equal(source->heartbeat_timeout, 5000000);
-    assert_int_equal(source->reconnect_min, 50000);
+    assert_int_equal(source->reconnect_min, 5000);
     assert_int_equal(source->reconnect_max, 5000000);
     assert_int_equal(source->healthy_after, 10000000);
     assert_int_equal(config->kafka.delivery, 0);
