@@ -202,7 +202,7 @@ static bool delivered_at_last(struct world *world, uint64_t wanted)
 static bool rebuilt_at_last(struct world *world, uint64_t wanted)
 {
     world_hurry(20 * SECOND);
-    return was_rebuilt(world, wanted);
+    return rkb_shipper_figures(world->shipper)->rebuilds_total >= wanted;    /* some come between two looks */
 }
 
 /* Each new producer ends like the one before: the next one waits, so that Kafka and the log are not flooded. */

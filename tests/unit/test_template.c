@@ -335,8 +335,8 @@ static void json_templates_give_json_for_any_payload(void **state)
         "\"{{payload}}\"",
         "{\"{{payload}}\": \"{{payload}}\", \"t\": \"{{payload_text}}\", \"b\": \"{{payload_base64}}\"}",
         "[\"x{{payload}}y{{payload_text}}\", \"{{encoding}}\", \"{{time_ms}}\", [\"{{pattern}}\"]]",
-        "{\"name\": \"{{channel}}\", \"data\": {\"id\": \"{{uuid}}\", \"payload\": \"{{payload}}\", \"at\": "
-        "\"{{time}}\", \"{{position}}\": \"{{route}} {{source}}{{instance}}\"}}", "\"\\\\{{payload}}\\\"\"",
+        ("{\"name\": \"{{channel}}\", \"data\": {\"id\": \"{{uuid}}\", \"payload\": \"{{payload}}\", \"at\": "
+         "\"{{time}}\", \"{{position}}\": \"{{route}} {{source}}{{instance}}\"}}"), "\"\\\\{{payload}}\\\"\"",
     };
     enum { TEXTS = sizeof texts / sizeof texts[0], PAYLOAD_IN_KEY = 1 };      /* jansson knows no NUL in a key */
     struct rkb_template *templates[TEXTS];
