@@ -125,10 +125,17 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* More may be in flight than there are places: each lane has a few, and what goes alone is in another queue. */
+static size_t what_is_left(size_t all, size_t taken)
+{
+    return all > taken ? all - taken : 0;
+}
+
 /* A lane that is the only one has all places; else as many as are free, so that one leaves half to the next. */
 bool rkb_lane_has_room(const struct rkb_lanes *lanes, const struct rkb_lane *lane, size_t bytes, int64_t now_us)
 {
-    size_t places = lanes->places - lanes->in_flight, room = lanes->byte_places - lanes->bytes_in_flight;
+    size_t places = what_is_left(lanes->places, lanes->in_flight);
+    size_t room = what_is_left(lanes->byte_places, lanes->bytes_in_flight);
     if (lane->in_flight == 0)
         return true;
     if (lane->most_bytes > 0 && lane->bytes_in_flight + bytes > lane->most_bytes)

@@ -70,7 +70,7 @@ struct rkb_lane {
 };
 
 struct rkb_lanes {
-    struct rkb_lane *lanes;     /* by topic number, [0] unused */
+    struct rkb_lane *lanes;     /* by topic number; of [0], for marks and gaps, only noted_low is used */
     uint32_t topic_limit;
     uint32_t used;              /* lanes that ever had a record */
     uint32_t behind;

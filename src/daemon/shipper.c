@@ -26,6 +26,8 @@
 #define REST_NS 1500000             /* between turns that took something, so that wake-ups are paid per batch */
 #define FLOOD_PART 16               /* of the ring: more than that in one turn, and taking goes before sending */
 #define FIGURES_US 50000
+#define WAIT_LEAST_US 250000        /* before something that Kafka did not take is tried again */
+#define WAIT_MOST_US 15000000
 
 void rkb_shipper_tell_loop(struct rkb_shipper *shipper)
 {
@@ -49,6 +51,13 @@ void rkb_shipper_settle(struct rkb_shipper *shipper, uint64_t sequence)
     struct rkb_error error;
     if (!rkb_acks_add(rkb_journal_acks(shipper->options.journal), sequence, &error))
         rkb_shipper_fail(shipper, &error);
+}
+
+int64_t rkb_shipper_longer(int64_t wait_us)
+{
+    if (wait_us == 0)
+        return WAIT_LEAST_US;
+    return wait_us * 2 < WAIT_MOST_US ? wait_us * 2 : WAIT_MOST_US;
 }
 
 static void offer_room(struct rkb_shipper *shipper)
@@ -284,9 +293,10 @@ static bool start_thread(struct rkb_shipper *shipper, struct rkb_error *error)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool made = rkb_shipper_make_producer(shipper,
-                                          error) && (shipper->syncer = rkb_syncer_start(shipper->wake_fd,
-                                                                                        error)) != NULL;
+    bool made = rkb_shipper_make_producer(shipper, error);
+    if (made)
+        shipper->syncer = rkb_syncer_start(shipper->wake_fd, error);
+    made = made && shipper->syncer != NULL;
     errno = made ? pthread_create(&shipper->thread, NULL, run, shipper) : 0;
     bool started = made && errno == 0;
     if (made && !started)

@@ -14,8 +14,6 @@
 
 #include <string.h>
 
-#define REBUILD_LEAST_US 250000
-#define REBUILD_MOST_US 15000000
 #define AWAY 5                          /* so many times the watchdog's time without a connection */
 #define LOOK_US 50000                   /* between two looks at what stands still */
 #define WATCH_MOST_US INT64_C(3600000000)
@@ -150,17 +148,10 @@ bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *er
     return true;
 }
 
-static int64_t longer(int64_t wait_us)
-{
-    if (wait_us == 0)
-        return REBUILD_LEAST_US;
-    return wait_us * 2 < REBUILD_MOST_US ? wait_us * 2 : REBUILD_MOST_US;
-}
-
 /* No other producer of this kind before *at_us. */
 static void put_off(const struct rkb_shipper *shipper, int64_t *at_us, int64_t *wait_us)
 {
-    *wait_us = longer(*wait_us);
+    *wait_us = rkb_shipper_longer(*wait_us);
     *at_us = shipper->now_us + *wait_us;
 }
 

@@ -14,8 +14,6 @@
 
 #include <stdio.h>
 
-#define RETRY_LEAST_US 250000
-#define RETRY_MOST_US 15000000
 #define LEAST_BATCH 1024
 
 static const char *route_name(const struct rkb_shipper *shipper, uint32_t route)
@@ -51,16 +49,9 @@ static bool is_right(rd_kafka_resp_err_t error)
 
 /* ---- waiting ---- */
 
-static int64_t longer(int64_t wait_us)
-{
-    if (wait_us == 0)
-        return RETRY_LEAST_US;
-    return wait_us * 2 < RETRY_MOST_US ? wait_us * 2 : RETRY_MOST_US;
-}
-
 static void wait(struct rkb_shipper *shipper, struct rkb_lane *lane, const char *why)
 {
-    lane->retry_wait_us = longer(lane->retry_wait_us);
+    lane->retry_wait_us = rkb_shipper_longer(lane->retry_wait_us);
     lane->retry_us = shipper->now_us + lane->retry_wait_us;
     snprintf(lane->why, sizeof lane->why, "%s", why);
     rkb_lane_enter(&shipper->lanes, lane, RKB_LANE_WAITING);

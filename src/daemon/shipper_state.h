@@ -61,6 +61,8 @@ struct rkb_shipper {
 void rkb_shipper_tell_loop(struct rkb_shipper *shipper);
 /* The disk broke a promise, or memory ran out: nothing more is done, the loop is told. */
 void rkb_shipper_fail(struct rkb_shipper *shipper, const struct rkb_error *error);
+/* The wait after this one: twice as long, from 250 ms (after 0) to 15 s. */
+int64_t rkb_shipper_longer(int64_t wait_us);
 void rkb_shipper_settle(struct rkb_shipper *shipper, uint64_t sequence);
 
 /* shipper_send.c */

@@ -194,6 +194,26 @@ static void test_bytes_are_bounded_too(void **state)
     assert_false(rkb_lane_has_room(&set->lanes, lane, 2 * BYTES + 1, 0));
 }
 
+/* Each lane may have a few in flight when no place is left, and no more than a few. */
+static void test_more_than_there_are_places(void **state)
+{
+    struct set *set = *state;
+    struct rkb_lane *lane = rkb_lanes_at(&set->lanes, 3);
+    for (uint64_t i = 1; i <= 20; i++)
+        depart(set, 1, i, 0);
+    set->lanes.used = 3;
+    set->lanes.places = 10;
+    set->lanes.byte_places = 10 * BYTES;
+    lane->moves = true;
+    for (uint64_t i = 1; i <= 64; i++) {
+        assert_true(rkb_lane_has_room(&set->lanes, lane, BYTES, 0));
+        depart(set, 3, i, 0);
+    }
+    assert_false(rkb_lane_has_room(&set->lanes, lane, BYTES, 0));
+    rkb_flight_land(&set->lanes, lane->oldest, 0);
+    assert_false(rkb_lane_has_room(&set->lanes, lane, MIB, 0));
+}
+
 static void test_whether_others_move(void **state)
 {
     struct set *set = *state;
@@ -264,6 +284,7 @@ int main(void)
         TEST(test_the_only_lane_has_all_places), TEST(test_lanes_share),
         TEST(test_who_never_moved_has_few),   TEST(test_one_that_stands_still_keeps_few),
         TEST(test_bytes_are_bounded_too),
+        TEST(test_more_than_there_are_places),
         TEST(test_whether_others_move),       TEST(test_behind),
         TEST(test_trouble_is_counted),        TEST(test_suspicion),
     };
