@@ -207,6 +207,33 @@ static void names_that_fail_come_back(void **state)
     fake_dns_free(dns);
 }
 
+/* As a laptop that changes networks: whom the file names is asked, not who was asked before and did not know. */
+static void a_changed_resolv_conf_counts(void **state)
+{
+    static const struct fake_dns_rule nothing[] = {END};
+    static const struct fake_dns_rule rules[] = {{.name = "r.test", .addresses = "10.0.0.1"}, END};
+    static const char *const words[] = {"neither the hosts file nor DNS knows this name", "10.0.0.1"};
+    struct line *line = *state;
+    struct fake_dns *servers[] = {fake_dns_new(line->base, nothing), fake_dns_new(line->base, rules)};
+    struct asking asking;
+    char text[64];
+    prepare(line, &asking, NULL, NULL);
+    rkb_resolver_free(asking.resolver);
+    asking.files.servers = NULL;
+    asking.resolver = rkb_resolver_new(line->base, &asking.files, on_answer, &asking);
+    for (int i = 0; i < 4; i++) {
+        snprintf(text, sizeof text, "nameserver %s\n", fake_dns_address(servers[i % 2]));
+        line_write(line, "resolv.conf", text);
+        ask(line, &asking, "r.test");
+        assert_says(&asking, words[i % 2]);
+        assert_asked(servers[i % 2], "A r.test\nAAAA r.test\n");
+        assert_asked(servers[(i + 1) % 2], "");
+    }
+    rkb_resolver_free(asking.resolver);
+    fake_dns_free(servers[0]);
+    fake_dns_free(servers[1]);
+}
+
 /* Some servers answer in small letters whatever they were asked in; libevent would not take that for the answer. */
 static void the_case_of_letters_does_not_count(void **state)
 {
@@ -452,6 +479,7 @@ int main(void)
         LINE_TEST(both_families),
         LINE_TEST(search_domains),
         LINE_TEST(names_that_fail_come_back),
+        LINE_TEST(a_changed_resolv_conf_counts),
         LINE_TEST(the_case_of_letters_does_not_count),
         LINE_TEST(noise_is_no_answer),
         LINE_TEST(one_family_is_silent),

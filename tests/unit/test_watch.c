@@ -12,17 +12,25 @@
 
 static struct fake_redis *fake;
 
-static struct rkb_relay_source *open_watched(struct world *world, const struct fake_script *scripts)
+/* answers_within: what the second connection has for each answer; the look as a whole has 300 ms. */
+static struct rkb_relay_source *open_patient(struct world *world, const struct fake_script *scripts,
+                                             int64_t answers_within)
 {
     world_route(world, "all", NULL, LIST("*"));
     world->source.watch = 100000;
-    world->source.connect_timeout = 300000;
+    world->source.connect_timeout = answers_within;
     world_open(world);
+    world->source.connect_timeout = 300000;                /* both connections have a copy of what it was before */
     fake = fake_redis_new(world->base, NULL, false);
     fake_redis_rules(fake)->scripts = scripts;
     world->source.url.port = fake_redis_port(fake);        /* the subscriber has a copy of what it was before */
     rkb_relay_start(&world->relay, world->shipper);
     return source_of(world);
+}
+
+static struct rkb_relay_source *open_watched(struct world *world, const struct fake_script *scripts)
+{
+    return open_patient(world, scripts, 300000);
 }
 
 static int close_watched(void **state)
@@ -114,6 +122,18 @@ static void nobody_can_look(void **state)
     (void)state;
 }
 
+/* The second connection stands, with time left to answer: it subscribes all the same after connect_timeout. */
+static void nobody_answers_in_time(void **state)
+{
+    static const struct fake_script scripts[] = {NOTHING, {"CLIENT LIST TYPE pubsub", NULL}, {NULL, NULL}};
+    struct world *world = *state;
+    struct rkb_relay_source *source = open_patient(world, scripts, 1000 * SECOND);
+    UNTIL(world, has_tried(source));
+    assert_int_equal(figures_of(source).rival, -1);
+    assert_int_equal(times(fake_redis_heard(fake), "TYPE pubsub"), 1);
+    done(world);
+}
+
 static void held_until_the_other_is_gone(void **state)
 {
     static const struct fake_script there[] = {
@@ -195,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(nobody_is_there),
         cmocka_unit_test(nobody_can_look),
+        TEST(nobody_answers_in_time),
         TEST(held_until_the_other_is_gone),
         TEST(looks_again_when_it_is_subscribed),
         TEST(redis_counts_the_cuts),
