@@ -5,6 +5,7 @@
 #include "transport_support.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <event2/listener.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -232,6 +233,41 @@ static void a_changed_resolv_conf_counts(void **state)
     rkb_resolver_free(asking.resolver);
     fake_dns_free(servers[0]);
     fake_dns_free(servers[1]);
+}
+
+static int open_files(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    int count = 0;
+    assert_non_null(directory);
+    while (readdir(directory) != NULL)
+        count++;
+    closedir(directory);
+    return count;
+}
+
+/* Whatever came of it, in one turn of the loop or in two: a base that lived on would keep its sockets. */
+static void nothing_is_left_of_a_lookup(void **state)
+{
+    static const struct fake_dns_rule rules[] = {{.name = "r.test", .addresses = "10.0.0.1"}, END};
+    static const char *const names[] = {"r.test", "gone.test"};
+    struct line *line = *state;
+    struct fake_dns *dns = fake_dns_new(line->base, rules);
+    struct asking asking;
+    prepare(line, &asking, dns, NULL);
+    ask(line, &asking, "localhost");
+    int before = open_files();
+    for (int i = 0; i < 2; i++) {
+        ask(line, &asking, names[i]);
+        line_turn(line, 1);
+        assert_int_equal(open_files(), before);
+        rkb_resolver_ask(asking.resolver, names[i], 6379);
+        ask(line, &asking, names[i]);
+        line_turn(line, 1);
+        assert_int_equal(open_files(), before);
+    }
+    rkb_resolver_free(asking.resolver);
+    fake_dns_free(dns);
 }
 
 /* Some servers answer in small letters whatever they were asked in; libevent would not take that for the answer. */
@@ -480,6 +516,7 @@ int main(void)
         LINE_TEST(search_domains),
         LINE_TEST(names_that_fail_come_back),
         LINE_TEST(a_changed_resolv_conf_counts),
+        LINE_TEST(nothing_is_left_of_a_lookup),
         LINE_TEST(the_case_of_letters_does_not_count),
         LINE_TEST(noise_is_no_answer),
         LINE_TEST(one_family_is_silent),
