@@ -145,4 +145,21 @@ static inline struct rkb_config *read_good(const struct files *files, const char
     return config;
 }
 
+/* The test program's own, and what makes and drops it around all tests. */
+static struct files files;
+
+static inline int make_files(void **state)
+{
+    (void)state;
+    files_make(&files);
+    return 0;
+}
+
+static inline int drop_files(void **state)
+{
+    (void)state;
+    files_drop(&files);
+    return 0;
+}
+
 #endif

@@ -107,6 +107,17 @@ static void copy_file(const char *path, const char *name, void *context)
     free(bytes);
 }
 
+void damage_middle(const char *directory, const char *name)
+{
+    char *path = join(directory, name);
+    size_t size;
+    uint8_t *bytes = read_whole(path, &size);
+    bytes[size / 2] ^= 1;
+    write_whole(path, bytes, size);
+    free(bytes);
+    free(path);
+}
+
 void copy_directory(const char *from, const char *to)
 {
     char *target = strdup(to);

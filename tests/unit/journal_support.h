@@ -28,11 +28,12 @@ int directory_tear_down(void **state);
 
 char *join(const char *directory, const char *name);
 
-/*
- * A whole file in memory, malloc'd; writing one; copying all plain files of a directory into another, emptied before.
- */
+/* A whole file in memory, malloc'd; writing one. */
 uint8_t *read_whole(const char *path, size_t *size);
 void write_whole(const char *path, const uint8_t *bytes, size_t size);
+/* Turns over one bit in the middle of it. */
+void damage_middle(const char *directory, const char *name);
+/* Copies all plain files of a directory into another, emptied before. */
 void copy_directory(const char *from, const char *to);
 void empty_directory(const char *directory);
 /* How many names in the directory end so. */

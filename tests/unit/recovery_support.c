@@ -1,6 +1,7 @@
 /* recovery_support -- see recovery_support.h. */
 #include "recovery_support.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -134,6 +135,26 @@ void free_sample(struct sample *sample)
 {
     free(sample->path);
     free(sample->bytes);
+}
+
+void write_over(const char *path, const uint8_t *bytes, size_t size)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, bytes, size, 0), size);
+    close(fd);
+}
+
+struct rkb_journal *damaged_while_open(const char *directory)
+{
+    struct rkb_recovery recovery;
+    struct seen seen;
+    make_dozens(directory, 4);
+    struct rkb_journal *journal = must_open(directory, &recovery, &seen);
+    struct sample sample = take_sample(directory, 13);
+    sample.bytes[sample.ends[3] + 70] ^= 1;
+    write_over(sample.path, sample.bytes, sample.size);
+    free_sample(&sample);
+    return journal;
 }
 
 size_t whole_before(const struct sample *sample, size_t at)

@@ -49,6 +49,10 @@ struct sample {
 /* The segment whose first number this is. */
 struct sample take_sample(const char *directory, unsigned first);
 void free_sample(struct sample *sample);
+/* Over what stands there, so that who has it open or mapped sees it. */
+void write_over(const char *path, const uint8_t *bytes, size_t size);
+/* Four dozens, open; then the fifth record of the second one, number 17, is damaged under it. */
+struct rkb_journal *damaged_while_open(const char *directory);
 /* How many numbered records lie wholly before `at`. */
 size_t whole_before(const struct sample *sample, size_t at);
 /* Writes its first `size` bytes back with one bit of the byte at `flip` turned over; the sample stays as it is. */

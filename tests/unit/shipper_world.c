@@ -282,11 +282,18 @@ void world_drop(struct world *world)
     world->journal = NULL;
 }
 
-void world_close(struct world *world)
+void world_stop(struct world *world)
 {
     struct rkb_error error = {0};
     if (!rkb_shipper_stop(world->shipper, &error))
         fail_msg("%s", error.text);
+    rkb_shipper_free(world->shipper);
+    world->shipper = NULL;
+}
+
+void world_close(struct world *world)
+{
+    world_stop(world);
     world_drop(world);
 }
 
@@ -301,6 +308,14 @@ void world_wait(struct world *world, bool (*done)(struct world *world, uint64_t 
             fail_msg("waited in vain for %s", what);
         poll(NULL, 0, 2);
     }
+}
+
+void world_begin(struct world *world, uint64_t count)
+{
+    world_open(world);
+    world_start(world);
+    world_put(world, count);
+    world_wait(world, all_settled, world->next, "the first deliveries");
 }
 
 bool loop_was_told(struct world *world)

@@ -51,7 +51,11 @@ int world_tear_down(void **state);
 /* Opens the store and the ring; the first time two routes and two topics are named. */
 void world_open(struct world *world);
 void world_start(struct world *world);
-/* Stops the shipper, which has to succeed, and closes all but Kafka. */
+/* Both, and the first `count` messages are delivered and settled. */
+void world_begin(struct world *world, uint64_t count);
+/* Stops the shipper, which has to succeed, and frees it. */
+void world_stop(struct world *world);
+/* That, and closes all but Kafka. */
 void world_close(struct world *world);
 /*
  * Frees a shipper that was stopped and closes ring, journal and ledger: what a kill would leave, where nothing was

@@ -242,6 +242,12 @@ void begin(struct test *test)
     rkb_subscriber_start(test->subscriber);
 }
 
+void begin_subscribed(struct test *test)
+{
+    begin(test);
+    until(test, "subscribed\n", 1);
+}
+
 static void too_late(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;

@@ -54,6 +54,8 @@ void make(struct test *test);
 void add(struct test *test, const char *name);
 /* Makes and starts one that subscribes to channel users and pattern u*; what its log then says. */
 void begin(struct test *test);
+/* And waits until it is subscribed. */
+void begin_subscribed(struct test *test);
 #define SUBSCRIBED "stream\non users\non ~u*\nsubscribed\n"
 
 /* Turns the loop until the log, or what Redis heard, has the text so many times. */

@@ -5,22 +5,11 @@
 #include "config/settings.h"
 #include "message/template.h"
 
-static struct files files;
-
-static int make_files(void **state)
+static int set_up(void **state)
 {
-    (void)state;
-    files_make(&files);
     unsetenv("RKB_A");
     unsetenv("RKB_B");
-    return 0;
-}
-
-static int drop_files(void **state)
-{
-    (void)state;
-    files_drop(&files);
-    return 0;
+    return make_files(state);
 }
 
 static void defaults(void **state)
@@ -401,5 +390,5 @@ int main(void)
         cmocka_unit_test(makes_only_the_directory_asked_for),
         cmocka_unit_test(example),
     };
-    return cmocka_run_group_tests(tests, make_files, drop_files);
+    return cmocka_run_group_tests(tests, set_up, drop_files);
 }

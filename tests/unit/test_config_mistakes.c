@@ -4,24 +4,19 @@
  */
 #include "config_files.h"
 
-static struct files files;
-
-static int make_files(void **state)
+static int set_up(void **state)
 {
-    (void)state;
-    files_make(&files);
+    int made = make_files(state);
     files_add(&files, "empty", "", 0);
     setenv("RKB_TIMEOUT", "soon", 1);
     setenv("RKB_SLOT", "some {{no}}", 1);
-    return 0;
+    return made;
 }
 
-static int drop_files(void **state)
+static int tear_down(void **state)
 {
-    (void)state;
     files_remove(&files, "empty");
-    files_drop(&files);
-    return 0;
+    return drop_files(state);
 }
 
 /* The mistakes in files.config, without its name and with `@/` for the directory; to be freed. */
@@ -254,5 +249,5 @@ int main(void)
         cmocka_unit_test(secrets_are_never_shown),
         cmocka_unit_test(one_line_each),
     };
-    return cmocka_run_group_tests(tests, make_files, drop_files);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -9,22 +9,6 @@
 #include "config/settings.h"
 #include "config/values.h"
 
-static struct files files;
-
-static int make_files(void **state)
-{
-    (void)state;
-    files_make(&files);
-    return 0;
-}
-
-static int drop_files(void **state)
-{
-    (void)state;
-    files_drop(&files);
-    return 0;
-}
-
 /*
  * The sample with its directories moved into the test's; the control socket's, at its default, has to be named for
  * that.

@@ -140,13 +140,6 @@ struct read_back {
     bool damaged;
 };
 
-static void write_over(const char *path, const uint8_t *bytes, size_t size)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, bytes, size, 0), size);
-    close(fd);
-}
-
 static struct read_back read_topic_2(struct rkb_journal *journal)
 {
     struct read_back read = {.count = 0};
@@ -210,16 +203,10 @@ static void damage_in_what_it_reads_is_told(void **state)
 /* After damage it goes on with what the next segment has, as one that reads all does. */
 static void behind_damage_it_goes_on_with_the_next_segment(void **state)
 {
-    struct rkb_recovery recovery;
     struct rkb_error error = {0};
     struct rkb_record record;
     struct rkb_cursor cursor;
-    struct seen seen;
-    make_dozens(*state, 4);
-    struct rkb_journal *journal = must_open(*state, &recovery, &seen);
-    struct sample sample = take_sample(*state, 13);
-    sample.bytes[sample.ends[3] + 70] ^= 1;
-    write_over(sample.path, sample.bytes, sample.size);
+    struct rkb_journal *journal = damaged_while_open(*state);
     rkb_cursor_seek(&cursor, journal, 15);
     for (uint64_t expected = 15; expected < 17; expected++) {
         assert_int_equal(rkb_cursor_next_of(&cursor, 1, 40, &record, &error), RKB_NEXT_RECORD);
@@ -231,7 +218,6 @@ static void behind_damage_it_goes_on_with_the_next_segment(void **state)
     assert_int_equal(record.sequence, 26);      /* 25 is a mark */
     rkb_cursor_close(&cursor);
     rkb_journal_close(journal);
-    free_sample(&sample);
 }
 
 int main(void)

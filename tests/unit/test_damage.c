@@ -199,18 +199,10 @@ static void a_segment_of_another_journal_or_under_a_wrong_name_is_damage(void **
 
 static void a_cursor_tells_of_damage_done_under_it(void **state)
 {
-    struct rkb_recovery recovery;
     struct rkb_error error = {0};
     struct rkb_record record;
     struct rkb_cursor cursor;
-    struct seen seen;
-    make_dozens(*state, 4);
-    struct rkb_journal *journal = must_open(*state, &recovery, &seen);
-    struct sample sample = take_sample(*state, 13);
-    sample.bytes[sample.ends[3] + 70] ^= 1;
-    int fd = open(sample.path, O_WRONLY | O_CLOEXEC);
-    assert_int_equal(pwrite(fd, sample.bytes, sample.size, 0), sample.size);
-    close(fd);
+    struct rkb_journal *journal = damaged_while_open(*state);
     rkb_cursor_seek(&cursor, journal, 15);
     assert_next(&cursor, 15);
     assert_next(&cursor, 16);
@@ -221,7 +213,6 @@ static void a_cursor_tells_of_damage_done_under_it(void **state)
     assert_next(&cursor, 25);
     rkb_cursor_close(&cursor);
     rkb_journal_close(journal);
-    free_sample(&sample);
 }
 
 /* The journal refuses to go on from records that were read as damaged zeros in the middle of the newest segment. */

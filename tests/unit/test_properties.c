@@ -5,22 +5,6 @@
 
 #include "config/properties.h"
 
-static struct files files;
-
-static int make_files(void **state)
-{
-    (void)state;
-    files_make(&files);
-    return 0;
-}
-
-static int drop_files(void **state)
-{
-    (void)state;
-    files_drop(&files);
-    return 0;
-}
-
 static void put(const char *text)
 {
     files_add(&files, "secret", text, strlen(text));

@@ -205,13 +205,7 @@ static void test_damage(void **state)
         take(world);
     }
     world_kill(world);
-    char *path = join(world->directory, "00000000000000000001.seg");
-    size_t size;
-    uint8_t *bytes = read_whole(path, &size);
-    bytes[size / 2] ^= 1;
-    write_whole(path, bytes, size);
-    free(bytes);
-    free(path);
+    damage_middle(world->directory, "00000000000000000001.seg");
     world_open(world);
     const struct rkb_recovery *recovery = &world->store.recovery;
     assert_true(recovery->lost_last > 0);

@@ -19,6 +19,7 @@
 struct asking {
     struct rkb_resolver *resolver;
     struct rkb_resolver_files files;
+    struct fake_dns *dns[2];
     const char *servers[3];
     char answer[512];           /* "127.0.0.1 ::1", or "error: ..."; "" while there is none */
     int answers;
@@ -46,15 +47,32 @@ static void on_answer(void *context, const struct rkb_address *addresses, size_t
     }
 }
 
-/* A resolver with the line's files that asks these servers, the last of them possibly NULL. */
-static void prepare(struct line *line, struct asking *asking, struct fake_dns *first, struct fake_dns *second)
+/* A resolver with the line's files, which name the servers where `named`; else it is told which to ask. */
+static void open_resolver(struct line *line, struct asking *asking, bool named)
 {
-    *asking = (struct asking){.files = line->names};
-    asking->servers[0] = first == NULL ? NULL : fake_dns_address(first);
-    asking->servers[1] = second == NULL ? NULL : fake_dns_address(second);
-    asking->files.servers = asking->servers;
+    asking->files = line->names;
+    for (int i = 0; i < 2; i++)
+        asking->servers[i] = asking->dns[i] == NULL ? NULL : fake_dns_address(asking->dns[i]);
+    asking->files.servers = named ? NULL : asking->servers;
     asking->resolver = rkb_resolver_new(line->base, &asking->files, on_answer, asking);
     assert_non_null(asking->resolver);
+}
+
+/* Servers with these rules, the second one only where it has some, and a resolver that asks them. */
+static void begin(struct line *line, struct asking *asking, const struct fake_dns_rule *first,
+                  const struct fake_dns_rule *second)
+{
+    *asking = (struct asking){.dns = {fake_dns_new(line->base, first)}};
+    if (second != NULL)
+        asking->dns[1] = fake_dns_new(line->base, second);
+    open_resolver(line, asking, false);
+}
+
+static void end(struct asking *asking)
+{
+    rkb_resolver_free(asking->resolver);
+    fake_dns_free(asking->dns[0]);
+    fake_dns_free(asking->dns[1]);
 }
 
 static void ask(struct line *line, struct asking *asking, const char *name)
@@ -85,23 +103,21 @@ static void the_hosts_file_comes_first(void **state)
 {
     static const struct fake_dns_rule rules[] = {{.name = NULL, .addresses = "10.0.0.1"}, END};
     struct line *line = *state;
-    struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
-    prepare(line, &asking, dns, NULL);
+    begin(line, &asking, rules, NULL);
     line_write(line, "hosts", "# a comment\n127.0.0.7\tother redis.test alias # more\n::1 redis.test\n");
     ask(line, &asking, "redis.test");
     assert_string_equal(asking.answer, "127.0.0.7 ::1");
     ask(line, &asking, "REDIS.test");
     assert_says(&asking, "127.0.0.7");
-    assert_string_equal(fake_dns_asked(dns), "");
+    assert_string_equal(fake_dns_asked(asking.dns[0]), "");
     line_write(line, "hosts", "127.0.0.8 redis.test\n");
     ask(line, &asking, "redis.test");
     assert_string_equal(asking.answer, "127.0.0.8");
     line_write(line, "hosts", "");
     ask(line, &asking, "redis.test");
     assert_string_equal(asking.answer, "10.0.0.1");
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(dns);
+    end(&asking);
 }
 
 static void both_families(void **state)
@@ -109,9 +125,8 @@ static void both_families(void **state)
     static const struct fake_dns_rule rules[] = {{.name = "redis.test", .addresses = "10.0.0.1 10.0.0.2 fd00::1"},
                                                  {.name = "six.test", .addresses = "fd00::6"}, END};
     struct line *line = *state;
-    struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
-    prepare(line, &asking, dns, NULL);
+    begin(line, &asking, rules, NULL);
     line_write(line, "hosts", "");
     ask(line, &asking, "redis.test");
     assert_says(&asking, "10.0.0.1 10.0.0.2");
@@ -120,8 +135,7 @@ static void both_families(void **state)
     assert_string_equal(asking.answer, "fd00::6");
     ask(line, &asking, "six.test.");
     assert_string_equal(asking.answer, "fd00::6");
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(dns);
+    end(&asking);
 }
 
 static void assert_asked(struct fake_dns *dns, const char *questions)
@@ -141,30 +155,29 @@ static void search_domains(void **state)
         {.name = "a.b", .addresses = "10.0.0.3"}, {.name = "a.b.c.third.test", .addresses = "10.0.0.4"}, END,
     };
     struct line *line = *state;
-    struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
-    prepare(line, &asking, dns, NULL);
+    begin(line, &asking, rules, NULL);
     line_write(line, "resolv.conf", "; old\ndomain not.test\nsearch first.test second.test. third.test # new\n"
                                     "options edns0 ndots:2\n");
     ask(line, &asking, "redis");
     assert_string_equal(asking.answer, "10.0.0.2");
-    assert_asked(dns, "A redis.first.test\nAAAA redis.first.test\nA redis.second.test\nAAAA redis.second.test\n");
+    assert_asked(asking.dns[0],
+                 "A redis.first.test\nAAAA redis.first.test\nA redis.second.test\nAAAA redis.second.test\n");
     ask(line, &asking, "a.b");
     assert_string_equal(asking.answer, "10.0.0.3");
-    assert_asked(dns, "A a.b.first.test\nAAAA a.b.first.test\nA a.b.second.test\nAAAA a.b.second.test\n"
-                      "A a.b.third.test\nAAAA a.b.third.test\nA a.b\nAAAA a.b\n");
+    assert_asked(asking.dns[0], "A a.b.first.test\nAAAA a.b.first.test\nA a.b.second.test\nAAAA a.b.second.test\n"
+                                "A a.b.third.test\nAAAA a.b.third.test\nA a.b\nAAAA a.b\n");
     ask(line, &asking, "a.b.c");
     assert_string_equal(asking.answer, "10.0.0.4");
-    assert_non_null(strstr(fake_dns_asked(dns), "A a.b.c\nAAAA a.b.c\nA a.b.c.first.test\n"));
-    fake_dns_forget(dns);
+    assert_non_null(strstr(fake_dns_asked(asking.dns[0]), "A a.b.c\nAAAA a.b.c\nA a.b.c.first.test\n"));
+    fake_dns_forget(asking.dns[0]);
     ask(line, &asking, "redis.");
     assert_says(&asking, "neither the hosts file nor DNS knows this name");
-    assert_asked(dns, "A redis\nAAAA redis\n");
+    assert_asked(asking.dns[0], "A redis\nAAAA redis\n");
     line_write(line, "hosts", "10.9.9.9 redis\n");
     ask(line, &asking, "redis");
     assert_string_equal(asking.answer, "10.9.9.9");
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(dns);
+    end(&asking);
 }
 
 static void names_that_fail_come_back(void **state)
@@ -193,9 +206,8 @@ static void names_that_fail_come_back(void **state)
         {"bad.test", "the name server's answer cannot be used: ", "10.0.0.5"},
     };
     struct line *line = *state;
-    struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
-    prepare(line, &asking, dns, NULL);
+    begin(line, &asking, rules, NULL);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         ask(line, &asking, names[i].name);
         assert_says(&asking, names[i].words);
@@ -204,8 +216,7 @@ static void names_that_fail_come_back(void **state)
     }
     ask(line, &asking, "none.test");
     assert_says(&asking, "the name has no address");
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(dns);
+    end(&asking);
 }
 
 /* As a laptop that changes networks: whom the file names is asked, not who was asked before and did not know. */
@@ -215,24 +226,20 @@ static void a_changed_resolv_conf_counts(void **state)
     static const struct fake_dns_rule rules[] = {{.name = "r.test", .addresses = "10.0.0.1"}, END};
     static const char *const words[] = {"neither the hosts file nor DNS knows this name", "10.0.0.1"};
     struct line *line = *state;
-    struct fake_dns *servers[] = {fake_dns_new(line->base, nothing), fake_dns_new(line->base, rules)};
     struct asking asking;
     char text[64];
-    prepare(line, &asking, NULL, NULL);
+    begin(line, &asking, nothing, rules);
     rkb_resolver_free(asking.resolver);
-    asking.files.servers = NULL;
-    asking.resolver = rkb_resolver_new(line->base, &asking.files, on_answer, &asking);
+    open_resolver(line, &asking, true);
     for (int i = 0; i < 4; i++) {
-        snprintf(text, sizeof text, "nameserver %s\n", fake_dns_address(servers[i % 2]));
+        snprintf(text, sizeof text, "nameserver %s\n", fake_dns_address(asking.dns[i % 2]));
         line_write(line, "resolv.conf", text);
         ask(line, &asking, "r.test");
         assert_says(&asking, words[i % 2]);
-        assert_asked(servers[i % 2], "A r.test\nAAAA r.test\n");
-        assert_asked(servers[(i + 1) % 2], "");
+        assert_asked(asking.dns[i % 2], "A r.test\nAAAA r.test\n");
+        assert_asked(asking.dns[(i + 1) % 2], "");
     }
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(servers[0]);
-    fake_dns_free(servers[1]);
+    end(&asking);
 }
 
 static int open_files(void)
@@ -252,9 +259,8 @@ static void nothing_is_left_of_a_lookup(void **state)
     static const struct fake_dns_rule rules[] = {{.name = "r.test", .addresses = "10.0.0.1"}, END};
     static const char *const names[] = {"r.test", "gone.test"};
     struct line *line = *state;
-    struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
-    prepare(line, &asking, dns, NULL);
+    begin(line, &asking, rules, NULL);
     ask(line, &asking, "localhost");
     int before = open_files();
     for (int i = 0; i < 2; i++) {
@@ -266,8 +272,7 @@ static void nothing_is_left_of_a_lookup(void **state)
         line_turn(line, 1);
         assert_int_equal(open_files(), before);
     }
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(dns);
+    end(&asking);
 }
 
 /* Some servers answer in small letters whatever they were asked in; libevent would not take that for the answer. */
@@ -276,15 +281,13 @@ static void the_case_of_letters_does_not_count(void **state)
     static const struct fake_dns_rule rules[] = {{.name = "Redis.Test", .kind = FAKE_DNS_SMALL_LETTERS,
                                                   .addresses = "10.0.0.1"}, END};
     struct line *line = *state;
-    struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
-    prepare(line, &asking, dns, NULL);
+    begin(line, &asking, rules, NULL);
     line_write(line, "hosts", "");
     ask(line, &asking, "Redis.Test");
     assert_string_equal(asking.answer, "10.0.0.1");
-    assert_asked(dns, "A redis.test\nAAAA redis.test\n");
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(dns);
+    assert_asked(asking.dns[0], "A redis.test\nAAAA redis.test\n");
+    end(&asking);
 }
 
 static void noise_is_no_answer(void **state)
@@ -292,13 +295,11 @@ static void noise_is_no_answer(void **state)
     static const struct fake_dns_rule rules[] = {{.name = "r.test", .kind = FAKE_DNS_NOISE, .addresses = "10.0.0.1"},
                                                  END};
     struct line *line = *state;
-    struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
-    prepare(line, &asking, dns, NULL);
+    begin(line, &asking, rules, NULL);
     ask(line, &asking, "r.test");
     assert_string_equal(asking.answer, "10.0.0.1");
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(dns);
+    end(&asking);
 }
 
 /* A server that drops questions for the other family must not cost the one that there is. */
@@ -307,14 +308,12 @@ static void one_family_is_silent(void **state)
     static const struct fake_dns_rule rules[] = {{.name = "r.test", .addresses = "10.0.0.1", .family = "A"},
                                                  {.name = "r.test", .kind = FAKE_DNS_SILENT, .family = "AAAA"}, END};
     struct line *line = *state;
-    struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
-    prepare(line, &asking, dns, NULL);
+    begin(line, &asking, rules, NULL);
     ask(line, &asking, "r.test");
     assert_string_equal(asking.answer, "10.0.0.1");
-    assert_true(count_of(fake_dns_asked(dns), "AAAA ") <= 2);
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(dns);
+    assert_true(count_of(fake_dns_asked(asking.dns[0]), "AAAA ") <= 2);
+    end(&asking);
 }
 
 /* Nobody else's name is ever asked, whatever failed before. */
@@ -322,17 +321,15 @@ static void asks_only_for_its_name(void **state)
 {
     static const struct fake_dns_rule rules[] = {{.name = "r.test", .kind = FAKE_DNS_REFUSES}, END};
     struct line *line = *state;
-    struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
-    prepare(line, &asking, dns, NULL);
+    begin(line, &asking, rules, NULL);
     line_write(line, "resolv.conf", "options initial-probe-timeout:0.005\n");
     for (int i = 0; i < 3; i++)
         ask(line, &asking, "r.test");
     line_turn(line, 20);
-    for (const char *at = fake_dns_asked(dns); *at != '\0'; at = strchr(at, '\n') + 1)
+    for (const char *at = fake_dns_asked(asking.dns[0]); *at != '\0'; at = strchr(at, '\n') + 1)
         assert_true(strncmp(at, "A r.test\n", 9) == 0 || strncmp(at, "AAAA r.test\n", 12) == 0);
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(dns);
+    end(&asking);
 }
 
 /*
@@ -343,18 +340,15 @@ static void a_sick_server_beside_a_well_one(void **state)
     static const struct fake_dns_rule sick[] = {{.name = NULL, .kind = FAKE_DNS_FAILS}, END};
     static const struct fake_dns_rule well[] = {{.name = NULL, .addresses = "10.0.0.1"}, END};
     struct line *line = *state;
-    struct fake_dns *first = fake_dns_new(line->base, sick), *second = fake_dns_new(line->base, well);
     struct asking asking;
     int found = 0;
-    prepare(line, &asking, first, second);
+    begin(line, &asking, sick, well);
     for (int i = 0; i < 4; i++) {
         ask(line, &asking, "r.test");
         found += strcmp(asking.answer, "10.0.0.1") == 0;
     }
     assert_true(found >= 2);
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(first);
-    fake_dns_free(second);
+    end(&asking);
 }
 
 /* One of two servers is silent: the other is asked instead. */
@@ -363,28 +357,23 @@ static void a_silent_server_beside_a_well_one(void **state)
     static const struct fake_dns_rule silent[] = {{.name = NULL, .kind = FAKE_DNS_SILENT}, END};
     static const struct fake_dns_rule well[] = {{.name = NULL, .addresses = "10.0.0.1"}, END};
     struct line *line = *state;
-    struct fake_dns *first = fake_dns_new(line->base, silent), *second = fake_dns_new(line->base, well);
     struct asking asking;
-    prepare(line, &asking, first, second);
+    begin(line, &asking, silent, well);
     ask(line, &asking, "r.test");
     assert_string_equal(asking.answer, "10.0.0.1");
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(first);
-    fake_dns_free(second);
+    end(&asking);
 }
 
 static void silence_ends(void **state)
 {
     static const struct fake_dns_rule rules[] = {{.name = NULL, .kind = FAKE_DNS_SILENT}, END};
     struct line *line = *state;
-    struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
-    prepare(line, &asking, dns, NULL);
+    begin(line, &asking, rules, NULL);
     line_write(line, "resolv.conf", "options attempts:1\n");
     ask(line, &asking, "r.test");
     assert_says(&asking, "no name server answers");
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(dns);
+    end(&asking);
 }
 
 static void nothing_comes_after_cancel_or_free(void **state)
@@ -393,25 +382,24 @@ static void nothing_comes_after_cancel_or_free(void **state)
     static const struct fake_dns_rule half[] = {{.name = NULL, .addresses = "10.0.0.1", .family = "A"},
                                                 {.name = NULL, .kind = FAKE_DNS_SILENT}, END};
     struct line *line = *state;
-    struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
-    prepare(line, &asking, dns, NULL);
+    begin(line, &asking, rules, NULL);
     rkb_resolver_ask(asking.resolver, "r.test", 1);
     rkb_resolver_cancel(asking.resolver);
     line_turn(line, 5);
-    fake_dns_rules(dns, half);
+    fake_dns_rules(asking.dns[0], half);
     rkb_resolver_ask(asking.resolver, "r.test", 1);
     line_turn(line, 5);         /* half of the answer is there */
     rkb_resolver_cancel(asking.resolver);
     line_turn(line, 5);
     assert_int_equal(asking.answers, 0);
-    fake_dns_rules(dns, rules);
+    fake_dns_rules(asking.dns[0], rules);
     ask(line, &asking, "r.test");
     rkb_resolver_ask(asking.resolver, "r.test", 1);
     rkb_resolver_free(asking.resolver);
     line_turn(line, 5);
     assert_int_equal(asking.answers, 1);
-    fake_dns_free(dns);
+    fake_dns_free(asking.dns[0]);
 }
 
 /* Files that would be waited for, or have no end, are passed over. */
@@ -419,9 +407,8 @@ static void files_that_are_none(void **state)
 {
     static const struct fake_dns_rule rules[] = {{.name = "redis.test", .addresses = "10.0.0.1"}, END};
     struct line *line = *state;
-    struct fake_dns *dns = fake_dns_new(line->base, rules);
     struct asking asking;
-    prepare(line, &asking, dns, NULL);
+    begin(line, &asking, rules, NULL);
     unlink(line->hosts);
     unlink(line->resolv_conf);
     ask(line, &asking, "redis.test");
@@ -432,8 +419,7 @@ static void files_that_are_none(void **state)
     assert_int_equal(mkfifo(line->resolv_conf, 0600), 0);
     ask(line, &asking, "redis.test");
     assert_string_equal(asking.answer, "10.0.0.1");
-    rkb_resolver_free(asking.resolver);
-    fake_dns_free(dns);
+    end(&asking);
 }
 
 /* ---- through the transport ---- */

@@ -131,10 +131,7 @@ static void test_passing_errors(void **state)
 {
     struct world *world = *state;
     one_at_a_time(world);
-    world_open(world);
-    world_start(world);
-    world_put(world, 10);
-    world_wait(world, all_delivered, 10, "the first deliveries");
+    world_begin(world, 10);
     rd_kafka_mock_push_request_errors(cluster(world), PRODUCE, 5, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
                                       RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, RD_KAFKA_RESP_ERR_NO_ERROR,
                                       RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT);
@@ -148,10 +145,7 @@ static void test_broker_goes_and_comes(void **state)
 {
     struct world *world = *state;
     one_at_a_time(world);
-    world_open(world);
-    world_start(world);
-    world_put(world, 500);
-    world_wait(world, all_delivered, 500, "the first deliveries");
+    world_begin(world, 500);
     for (int i = 0; i < 3; i++) {
         world_put(world, 200);
         broker_down(world);
@@ -167,10 +161,7 @@ static void test_broker_goes_and_comes(void **state)
 static void test_a_fatal_error(void **state)
 {
     struct world *world = *state;
-    world_open(world);
-    world_start(world);
-    world_put(world, 300);
-    world_wait(world, all_delivered, 300, "the first deliveries");
+    world_begin(world, 300);
     rd_kafka_mock_broker_set_rtt(cluster(world), 1, 600000);
     world_put(world, 300);
     world_wait(world, all_in_flight, 300, "records in flight");
@@ -242,10 +233,7 @@ static void test_no_producer_for_a_while(void **state)
 {
     struct world *world = *state;
     world->properties[0] = (struct rkb_property){"compression.type", "none"};
-    world_open(world);
-    world_start(world);
-    world_put(world, 300);
-    world_wait(world, all_delivered, 300, "the first deliveries");
+    world_begin(world, 300);
     struct rkb_property *property = &world->all_properties[world->given.count - 1];
     property->value = "nonsense";
     rd_kafka_test_fatal_error(rkb_producer_handle(world->shipper->producer),
@@ -285,10 +273,7 @@ static void test_kafka_absent(void **state)
 static void test_after_a_restart(void **state)
 {
     struct world *world = *state;
-    world_open(world);
-    world_start(world);
-    world_put(world, 300);
-    world_wait(world, all_settled, 301, "the first deliveries");
+    world_begin(world, 300);
     broker_down(world);
     world_put(world, 200);
     world_wait(world, all_taken, 501, "the journal");
@@ -310,13 +295,8 @@ static void test_after_a_restart(void **state)
 static void test_acknowledged_above_the_checkpoint(void **state)
 {
     struct world *world = *state;
-    world_open(world);
-    world_start(world);
-    world_put(world, 30);
-    world_wait(world, all_settled, 31, "the first deliveries");
-    assert_true(rkb_shipper_stop(world->shipper, NULL));
-    rkb_shipper_free(world->shipper);
-    world->shipper = NULL;
+    world_begin(world, 30);
+    world_stop(world);
     world_put(world, 300);
     for (uint64_t sequence = 33; sequence <= 330; sequence += 3)
         settle(world->journal, sequence, sequence);

@@ -71,10 +71,7 @@ static void test_innocents(void **state)
 {
     struct world *world = *state;
     one_at_a_time(world);
-    world_open(world);
-    world_start(world);
-    world_put(world, 100);
-    world_wait(world, all_settled, 101, "the first deliveries");
+    world_begin(world, 100);
     refuse(world, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     world_put(world, 1000);
     world_wait(world, all_settled, 1101, "all to be settled");
@@ -90,10 +87,7 @@ static void refuse_one(struct world *world, rd_kafka_resp_err_t error)
 {
     uint64_t letters[MOST];
     one_at_a_time(world);
-    world_open(world);
-    world_start(world);
-    world_put(world, 102);
-    world_wait(world, all_settled, 103, "the first deliveries");
+    world_begin(world, 102);
     refuse(world, 2, error);
     world_put(world, 1);                    /* so that both refusals are its */
     world_wait(world, all_settled, 104, "it to be settled");
@@ -139,10 +133,7 @@ static void test_the_next_too_large(void **state)
     struct world *world = *state;
     uint64_t letters[MOST];
     one_at_a_time(world);
-    world_open(world);
-    world_start(world);
-    world_put(world, 100);
-    world_wait(world, all_settled, 101, "the first deliveries");
+    world_begin(world, 100);
     refuse(world, 2, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     put_of_size(world, 20000);
     world_wait(world, all_settled, 102, "the first large one");
@@ -187,10 +178,7 @@ static void test_not_authorised(void **state)
     one_at_a_time(world);
     world->refuse_after_us = INT64_MAX;
     world->max_size = MIB;          /* segments of 128 KiB */
-    world_open(world);
-    world_start(world);
-    world_put(world, 100);
-    world_wait(world, all_settled, 101, "the first deliveries");
+    world_begin(world, 100);
     refuse(world, 500, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
     world_put(world, 100);
     for (int round = 0; round < 3; round++) {
@@ -293,10 +281,7 @@ static void test_without_a_leader(void **state)
 {
     struct world *world = *state;
     world->max_size = 8 * MIB;
-    world_open(world);
-    world_start(world);
-    world_put(world, 300);
-    world_wait(world, all_settled, 301, "the first deliveries");
+    world_begin(world, 300);
     set_leader(world, 1, -1);
     for (int i = 0; i < 20; i++) {
         world_put(world, 500);
@@ -324,10 +309,7 @@ static void test_all_go_on_together(void **state)
 {
     struct world *world = *state;
     world->max_size = 8 * MIB;
-    world_open(world);
-    world_start(world);
-    world_put(world, 300);
-    world_wait(world, all_settled, 301, "the first deliveries");
+    world_begin(world, 300);
     world_wait(world, is_connected, 1, "the connection to be known");
     set_leader(world, 1, -1);
     uint64_t count = 300;
@@ -352,13 +334,8 @@ static void test_all_go_on_together(void **state)
 static void test_settled_and_behind(void **state)
 {
     struct world *world = *state;
-    world_open(world);
-    world_start(world);
-    world_put(world, 30);
-    world_wait(world, all_settled, 31, "the first deliveries");
-    assert_true(rkb_shipper_stop(world->shipper, NULL));
-    rkb_shipper_free(world->shipper);
-    world->shipper = NULL;
+    world_begin(world, 30);
+    world_stop(world);
     set_leader(world, 1, -1);
     world_put(world, 3000);
     for (uint64_t sequence = 1503; sequence <= 3030; sequence += 3)
@@ -380,10 +357,7 @@ static void test_the_watchdog(void **state)
 {
     struct world *world = *state;
     world->watchdog_us = 120 * SECOND;
-    world_open(world);
-    world_start(world);
-    world_put(world, 30);
-    world_wait(world, all_delivered, 30, "the first deliveries");
+    world_begin(world, 30);
     world_wait(world, is_connected, 1, "the connection to be known");
     rd_kafka_mock_broker_set_rtt(cluster(world), 1, 600000);
     world_put(world, 30);
@@ -395,7 +369,7 @@ static void test_the_watchdog(void **state)
     world_hurry(2 * SECOND);
     world_wait(world, rebuilt, 1, "a new producer");
     world_wait(world, all_in_flight, 30, "records in flight again");
-    world_hurry(1100 * SECOND);         /* the new one has no connection: five times as long, and twice for the second */
+    world_hurry(1100 * SECOND);     /* the new one has no connection: five times as long, twice that for the second */
     world_put_mark(world);
     world_wait(world, all_taken, world->next, "the journal");
     assert_true(rebuilt(world, 1));
@@ -418,10 +392,7 @@ static void test_the_watchdog_of_what_goes_alone(void **state)
     struct world *world = *state;
     one_at_a_time(world);
     world->watchdog_us = 120 * SECOND;
-    world_open(world);
-    world_start(world);
-    world_put(world, 30);
-    world_wait(world, all_delivered, 30, "the first deliveries");
+    world_begin(world, 30);
     refuse(world, 500, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
     world_put(world, 1);
     world_wait(world, waits_alone, 2, "the record to be refused alone");

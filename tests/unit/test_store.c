@@ -280,13 +280,7 @@ static void test_damage_is_said(void **state)
         assert_true(take(test));
     }
     close_store(test);
-    char *path = join(test->parent, "00000000000000000001.seg");
-    size_t size;
-    uint8_t *bytes = read_whole(path, &size);
-    bytes[size / 2] ^= 1;
-    write_whole(path, bytes, size);
-    free(bytes);
-    free(path);
+    damage_middle(test->parent, "00000000000000000001.seg");
     open_store(test);
     const struct rkb_recovery *recovery = &test->store.recovery;
     assert_int_equal(recovery->damaged, 1);

@@ -11,8 +11,7 @@
 static void subscribes_and_hands_on(void **state)
 {
     struct test *test = *state;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     assert_log(test, SUBSCRIBED);
     assert_string_equal(fake_redis_heard(test->fake), "CLIENT SETNAME rkbridge:test\nSUBSCRIBE users\nPSUBSCRIBE u*\n");
     fake_redis_publish(test->fake, NULL, "users", "one");
@@ -32,8 +31,7 @@ static void splits_make_no_difference(void **state)
 {
     struct test *test = *state;
     fake_redis_rules(test->fake)->one_byte = true;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     fake_redis_publish(test->fake, "u*", "users", "one");
     until(test, "batch\n", 1);
     assert_log(test, SUBSCRIBED "message ~u* users one\nbatch\n");
@@ -45,8 +43,7 @@ static void logs_in(void **state)
     use_port(test, "bridge:from%20url@", "127.0.0.1");
     fake_redis_rules(test->fake)->user = "bridge";
     fake_redis_rules(test->fake)->password = "from url";
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     assert_true(begins(fake_redis_heard(test->fake), "AUTH bridge from url\nCLIENT SETNAME rkbridge:test\nSUBSCRIBE"));
 }
 
@@ -56,8 +53,7 @@ static void logs_in_without_a_user(void **state)
     use_port(test, ":secret@", "127.0.0.1");
     test->options.client_name = NULL;
     fake_redis_rules(test->fake)->password = "secret";
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     assert_true(begins(fake_redis_heard(test->fake), "AUTH secret\nSUBSCRIBE users\n"));
 }
 
@@ -143,8 +139,7 @@ static void does_without_a_client_name(void **state)
     struct test *test = *state;
     fake_redis_rules(test->fake)->setname_reply = "-NOPERM this user has no permissions to run the "
                                                   "'client|setname' command\r\n";
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     assert_log(test, SUBSCRIBED);
 }
 
@@ -152,8 +147,7 @@ static void always_asks_something_first(void **state)
 {
     struct test *test = *state;
     test->options.client_name = "";
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     assert_string_equal(fake_redis_heard(test->fake), "PING\nSUBSCRIBE users\nPSUBSCRIBE u*\n");
     assert_log(test, SUBSCRIBED);
 }
@@ -306,8 +300,7 @@ static void comes_back_from_a_cut_anywhere(void **state)
 static void a_cut_while_subscribed_tells_all(void **state)
 {
     struct test *test = *state;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     fake_redis_publish(test->fake, NULL, "users", "last");
     until(test, "message users last\n", 1);
     fake_redis_cut(test->fake);
@@ -351,8 +344,7 @@ static void names_a_proxy_that_closes_idle_connections(void **state)
 static void garbage_ends_the_connection(void **state)
 {
     struct test *test = *state;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     fake_redis_publish(test->fake, NULL, "users", "good");
     fake_redis_say(test->fake, "!what is this\r\n");
     until(test, "lost stream\n", 1);
@@ -374,8 +366,7 @@ static void messages_before_the_login_end_the_connection(void **state)
 static void what_nobody_asked_for_ends_the_connection(void **state)
 {
     struct test *test = *state;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     fake_redis_say(test->fake, ":7\r\n");
     until(test, "lost stream\n", 1);
     assert_int_equal(test->lost.code, RKB_PROTOCOL);

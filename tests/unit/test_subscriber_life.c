@@ -65,8 +65,7 @@ static void a_pause_holds_all(void **state)
     struct test *test = *state;
     test->options.heartbeat_us = 5 * MILLISECOND;
     test->options.heartbeat_timeout_us = 15 * MILLISECOND;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     until(test, "PING\n", 2);
     rkb_subscriber_pause(test->subscriber, true);
     fake_redis_publish(test->fake, NULL, "users", "held");
@@ -86,8 +85,7 @@ static void a_pause_inside_a_message(void **state)
 {
     struct test *test = *state;
     test->pause_at = "message users 1";
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     fake_redis_publish(test->fake, NULL, "users", "1");
     until(test, "batch\n", 1);
     fake_redis_publish(test->fake, NULL, "users", "2");
@@ -156,8 +154,7 @@ static void a_pause_inside_a_flood(void **state)
 {
     struct test *test = *state;
     char line[32];
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     test->pause_at = "message";
     flood(test);
     until(test, "batch\n", 1);
@@ -182,8 +179,7 @@ static void pauses_that_change_their_mind(void **state)
 {
     struct test *test = *state;
     char line[32];
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     test->pause_at = "message";
     flood(test);
     until(test, "batch\n", 1);
@@ -206,8 +202,7 @@ static void pauses_that_change_their_mind(void **state)
 static void what_is_held_ends_with_its_connection(void **state)
 {
     struct test *test = *state;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     int64_t before = realtime();
     realtime_moved += SECOND;
     test->pause_at = "message users 1";
@@ -229,8 +224,7 @@ static void what_is_held_ends_with_its_connection(void **state)
 static void freed_while_bytes_are_held(void **state)
 {
     struct test *test = *state;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     test->pause_at = "message";
     flood(test);
     until(test, "batch\n", 1);
@@ -244,8 +238,7 @@ static void freed_while_bytes_are_held(void **state)
 static void stopped_while_bytes_are_held(void **state)
 {
     struct test *test = *state;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     test->pause_at = "message";
     flood(test);
     until(test, "batch\n", 1);
@@ -259,8 +252,7 @@ static void stopped_while_bytes_are_held(void **state)
 static void caught_up_is_not_what_is_held(void **state)
 {
     struct test *test = *state;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     int64_t before = realtime();
     realtime_moved += SECOND;
     int64_t read = realtime();
@@ -282,8 +274,7 @@ static void a_message_that_is_too_large(void **state)
     char *large = malloc(64 * 1024 + 2);
     memset(large, 'x', 64 * 1024 + 1);
     large[64 * 1024 + 1] = '\0';
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     test->pause_at = "message users 1";
     fake_redis_publish(test->fake, NULL, "users", "1");
     fake_redis_publish(test->fake, NULL, "users", large);
@@ -309,8 +300,7 @@ static void caught_up_is_when_all_was_read(void **state)
 {
     struct test *test = *state;
     char line[32];
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     int64_t before = realtime();
     realtime_moved += SECOND;
     test->pause_at = "message";
@@ -328,8 +318,7 @@ static void caught_up_is_when_all_was_read(void **state)
 static void caught_up_is_not_half_a_message(void **state)
 {
     struct test *test = *state;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     int64_t before = realtime();
     realtime_moved += SECOND;
     fake_redis_say(test->fake, "*3\r\n$7\r\nmessage\r\n$5\r\nusers\r\n$4\r\nha");
@@ -346,8 +335,7 @@ static void caught_up_is_not_half_a_message(void **state)
 static void freed_inside_a_flood(void **state)
 {
     struct test *test = *state;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     test->free_at = "message";
     flood(test);
     until(test, "(freed)\n", 1);
@@ -359,8 +347,7 @@ static void more_than_one_turn_of_the_loop(void **state)
 {
     struct test *test = *state;
     char line[32];
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     flood(test);
     snprintf(line, sizeof line, "x%d\n", FLOOD - 1);
     until(test, line, 1);
@@ -452,8 +439,7 @@ static void listens_on_ipv6(void **state)
         skip();
     listen_anew(test, NULL, true);
     use_port(test, "", "[::1]");
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
 }
 
 /* Redis listens on one of the name's addresses only: the other one is tried too, in the same attempt. */

@@ -13,8 +13,7 @@ static void stops_with_messages_in_flight(void **state)
 {
     struct test *test = *state;
     fake_redis_rules(test->fake)->before_unsubscribe = "*3\r\n$7\r\nmessage\r\n$5\r\nusers\r\n$9\r\nin flight\r\n";
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     rkb_subscriber_stop(test->subscriber, 5 * SECOND);
     assert_log(test, SUBSCRIBED);
     until(test, "stopped\n", 1);
@@ -60,8 +59,7 @@ static void stops_in_time_where_redis_does_not_answer(void **state)
 {
     struct test *test = *state;
     test->options.heartbeat_us = 2 * MILLISECOND;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     fake_redis_rules(test->fake)->mute = true;
     rkb_subscriber_stop(test->subscriber, 20 * MILLISECOND);
     until(test, "stopped\n", 1);
@@ -72,8 +70,7 @@ static void stops_in_time_where_redis_does_not_answer(void **state)
 static void stops_where_unsubscribe_is_refused(void **state)
 {
     struct test *test = *state;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     fake_redis_rules(test->fake)->unsubscribe_reply = "-NOPERM no\r\n";
     rkb_subscriber_stop(test->subscriber, 20 * SECOND);
     until(test, "stopped\n", 1);
@@ -85,8 +82,7 @@ static void stops_when_the_connection_breaks(void **state)
     struct test *test = *state;
     fake_redis_rules(test->fake)->cut_at = "UNSUBSCRIBE";
     fake_redis_rules(test->fake)->cuts = 1;
-    begin(test);
-    until(test, "subscribed\n", 1);
+    begin_subscribed(test);
     rkb_subscriber_stop(test->subscriber, 20 * SECOND);
     until(test, "stopped\n", 1);
     assert_log(test, SUBSCRIBED "stopped\n");
