@@ -92,10 +92,13 @@ int world_set_up(void **state)
 int world_tear_down(void **state)
 {
     struct world *world = *state;
-    if (world->shipper != NULL)
+    if (world->shipper != NULL && !world->by_hand) {
         world_close(world);
-    else
+    } else {
+        if (world->shipper != NULL)
+            rkb_shipper_keep_last(world->shipper);      /* for the sync that is under way */
         world_drop(world);
+    }
     close(world->loop_fd);
     remove_directory(world->directory);
     remove_directory(world->ring_directory);
@@ -233,7 +236,7 @@ void world_open(struct world *world)
     world->ledger = rkb_ledger_open(world->directory, rkb_journal_id(world->journal), &rkb_sys_posix, no_gap, NULL,
                                     &error);
     world->dead = rkb_dead_open(world->directory, rkb_journal_id(world->journal), world->dead_limit,
-                                world->recovery.low, &rkb_sys_posix, &error);
+                                world->recovery.low, &world->disk, &error);
     if (world->ring == NULL || world->ledger == NULL || world->dead == NULL)
         fail_msg("%s", error.text);
     if (world->recovery.fresh)
@@ -295,6 +298,40 @@ void world_close(struct world *world)
 {
     world_stop(world);
     world_drop(world);
+}
+
+/* ---- by hand ---- */
+
+void world_by_hand(struct world *world)
+{
+    struct rkb_error error = {0};
+    world->by_hand = true;
+    if (!rkb_shipper_stop(world->shipper, &error))
+        fail_msg("%s", error.text);
+    world->hand_us = world->shipper->now_us;
+}
+
+void world_turn(struct world *world)
+{
+    struct rkb_shipper *shipper = world->shipper;
+    shipper->now_us = world->hand_us;
+    rkb_shipper_take(shipper);
+    rkb_shipper_send(shipper);
+    rkb_shipper_poll(shipper);
+    rkb_shipper_mend(shipper);
+    rkb_shipper_keep(shipper);
+}
+
+void world_turn_until(struct world *world, bool (*done)(struct world *world, uint64_t wanted), uint64_t wanted,
+                      const char *what)
+{
+    time_t end = time(NULL) + PATIENCE_S;
+    while (!done(world, wanted)) {
+        if (time(NULL) >= end)
+            fail_msg("turned in vain for %s", what);
+        world_turn(world);
+        poll(NULL, 0, 2);
+    }
 }
 
 /* ---- waiting ---- */

@@ -20,7 +20,7 @@
 
 struct world {
     char *directory, *ring_directory;
-    struct rkb_sys disk;            /* the journal's: a test swaps rows before world_open */
+    struct rkb_sys disk;            /* the journal's and the dead letters': a test swaps rows before world_open */
     struct rkb_journal *journal;
     struct rkb_ring *ring;
     struct rkb_ledger *ledger;
@@ -35,6 +35,8 @@ struct world {
     size_t ring_size;
     int64_t sync_us, refuse_after_us, watchdog_us;
     bool degrade;                   /* on_disk_error; else exit */
+    bool by_hand;                   /* world_by_hand was called */
+    int64_t hand_us;                /* then: the shipper's clock, which stands still */
     uint64_t dead_limit;
     struct rkb_property properties[LOOSE_PROPERTIES];   /* beside our own; up to the first without a name */
     struct rkb_property all_properties[4 + LOOSE_PROPERTIES];
@@ -62,6 +64,17 @@ void world_close(struct world *world);
  * stopped.
  */
 void world_drop(struct world *world);
+
+/*
+ * Takes the shipper's thread away: from now on it moves by world_turn alone, by a clock that the test sets, and a test
+ * may look into it and call its parts. Nothing is posted any more: its figures are those in world->shipper. The
+ * tear-down ends it.
+ */
+void world_by_hand(struct world *world);
+/* One turn of it; and turns until `done`. */
+void world_turn(struct world *world);
+void world_turn_until(struct world *world, bool (*done)(struct world *world, uint64_t wanted), uint64_t wanted,
+                      const char *what);
 
 /* Into the ring. False when it has no room. */
 bool world_try(struct world *world);
