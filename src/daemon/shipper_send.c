@@ -290,7 +290,7 @@ void rkb_shipper_from_checkpoint(struct rkb_shipper *shipper)
 void rkb_shipper_regroup(struct rkb_shipper *shipper)
 {
     struct rkb_lanes *lanes = &shipper->lanes;
-    uint64_t line = rkb_shipper_line(shipper), lowest = line;
+    uint64_t lowest = rkb_shipper_line(shipper);
     for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
         struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
         if (!lane->behind || lane->state != RKB_LANE_FLOWING || lane->returned != RKB_NOTHING_RETURNED)
@@ -299,6 +299,5 @@ void rkb_shipper_regroup(struct rkb_shipper *shipper)
             lowest = lane->next;
         rkb_lane_catch_up(lanes, lane);
     }
-    if (lowest < line)
-        line_from(shipper, lowest);
+    line_from(shipper, lowest);
 }
