@@ -28,6 +28,7 @@ struct life {
     struct batch batch;
     uint64_t read;              /* what the cursor gave last */
     uint64_t dropped;           /* appends refused as full */
+    uint64_t shown;             /* by recovery, last */
 };
 
 static int set_up(void **state)
@@ -79,6 +80,14 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* No number is found in two places. */
+static void show(void *context, const struct rkb_record *record)
+{
+    struct life *life = context;
+    assert_true(record->sequence > life->shown);
+    life->shown = record->sequence;
+}
+
 static void begin(struct life *life, const struct rkb_sys *sys, bool no_sync)
 {
     struct rkb_error error = {0};
@@ -87,7 +96,8 @@ static void begin(struct life *life, const struct rkb_sys *sys, bool no_sync)
     options.no_sync = no_sync;
     options.memory_size = MEMORY;
     options.ring_directory = life->ring_directory;
-    life->journal = rkb_journal_open(&options, &life->recovery, NULL, NULL, &error);
+    life->shown = 0;
+    life->journal = rkb_journal_open(&options, &life->recovery, show, life, &error);
     if (life->journal == NULL)
         fail_msg("%s", error.text);
     struct rkb_ring_options ring = {.directory = life->ring_directory, .size = 65536,
