@@ -131,7 +131,7 @@ static size_t what_is_left(size_t all, size_t taken)
     return all > taken ? all - taken : 0;
 }
 
-/* A lane that is the only one has all places; else as many as are free, so that one leaves half to the next. */
+/* The lane of the only topic has all places; else as many as are free, so that one leaves half to the next. */
 bool rkb_lane_has_room(const struct rkb_lanes *lanes, const struct rkb_lane *lane, size_t bytes, int64_t now_us)
 {
     size_t places = what_is_left(lanes->places, lanes->in_flight);
@@ -140,7 +140,7 @@ bool rkb_lane_has_room(const struct rkb_lanes *lanes, const struct rkb_lane *lan
         return true;
     if (lane->most_bytes > 0 && lane->bytes_in_flight + bytes > lane->most_bytes)
         return false;
-    if (lanes->used <= 1)
+    if (lanes->topic_limit <= 1)
         return lane->in_flight < lanes->places;
     if (!lane->moves || rkb_lane_stuck(lane, now_us)) {
         places = lanes->places / STUCK_PART;

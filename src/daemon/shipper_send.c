@@ -182,9 +182,10 @@ static bool worth_waiting_for(const struct rkb_shipper *shipper, const struct rk
     const struct rkb_lanes *lanes = &shipper->lanes;
     if (lane->state != RKB_LANE_FLOWING || !lane->ready)
         return false;
-    if (!shipper->connected || lanes->used <= 1)
+    if (!shipper->connected || lanes->topic_limit <= 1)
         return true;
-    return !rkb_lane_stuck(lane, shipper->now_us) && rkb_lanes_others_move(lanes, lane, shipper->now_us);
+    return !rkb_lane_stuck(lane, shipper->now_us)
+        && (lanes->used <= 1 || rkb_lanes_others_move(lanes, lane, shipper->now_us));
 }
 
 static bool is_known(struct rkb_shipper *shipper, const struct rkb_record *record)

@@ -42,7 +42,7 @@ struct rkb_producer {
     struct returned *returned;      /* in free: room for all that was open */
     size_t returned_count;
     struct rkb_secrets secrets;
-    bool connected, was_fatal;
+    bool connected, counted, was_fatal;     /* counted: statistics came */
     struct rkb_error cause;         /* of was_fatal */
 };
 
@@ -99,6 +99,7 @@ static int on_statistics(rd_kafka_t *rk, char *json, size_t size, void *opaque)
     (void)rk;
     struct rkb_producer *producer = opaque;
     producer->connected = any_broker_up(json, size);
+    producer->counted = true;
     return 0;
 }
 
@@ -357,8 +358,11 @@ enum rkb_sent rkb_producer_send(struct rkb_producer *producer, const struct rkb_
     return not_sent(*code, error);
 }
 
+/* The first statistics come after a second; a controller that is known was told by a broker. */
 int rkb_producer_poll(struct rkb_producer *producer)
 {
+    if (!producer->counted && !producer->connected)
+        producer->connected = rd_kafka_controllerid(producer->rk, 0) >= 0;
     return rd_kafka_poll(producer->rk, 0);
 }
 

@@ -130,7 +130,18 @@ static void test_no_more_places_than_there_are(void **state)
 
 static void test_the_only_lane_has_all_places(void **state)
 {
-    assert_int_equal(fill(*state, 1, 0), POOL);
+    struct set *set = *state;
+    set->lanes.topic_limit = 1;
+    assert_int_equal(fill(set, 1, 0), POOL);
+}
+
+/* The first of several has them only as long as it moves, and never all: the next may come any time. */
+static void test_the_first_lane_of_several(void **state)
+{
+    struct set *set = *state;
+    assert_int_equal(fill(set, 1, 0), 64);
+    rkb_lanes_at(&set->lanes, 1)->moves = true;
+    assert_int_equal(64 + fill(set, 1, 0), POOL / 2);
 }
 
 /* Each leaves half of what is free, and the least is left to each. */
@@ -281,7 +292,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_landing_in_any_order),      TEST(test_no_more_places_than_there_are),
-        TEST(test_the_only_lane_has_all_places), TEST(test_lanes_share),
+        TEST(test_the_only_lane_has_all_places), TEST(test_the_first_lane_of_several),
+        TEST(test_lanes_share),
         TEST(test_who_never_moved_has_few),   TEST(test_one_that_stands_still_keeps_few),
         TEST(test_bytes_are_bounded_too),
         TEST(test_more_than_there_are_places),

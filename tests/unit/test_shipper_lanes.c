@@ -298,6 +298,31 @@ static void test_without_a_leader(void **state)
     expect_arrived(world, 1, 10300, true);
 }
 
+/*
+ * All that went since the start may be one topic's, more than the producer holds, and that topic without a leader: the
+ * other topic's first record goes all the same.
+ */
+static void test_the_first_to_go_has_no_leader(void **state)
+{
+    struct world *world = *state;
+    set_leader(world, 0, -1);
+    world_open(world);
+    world_start(world);
+    for (int i = 0; i < 9000; i++) {
+        put_of_size(world, 10);
+        if (i % 500 == 0)
+            world_wait(world, all_taken, world->next, "the journal");
+    }
+    world_wait(world, all_taken, world->next, "the journal");
+    while (world->next % 3 != 0)
+        put_of_size(world, 10);
+    world_put(world, 1);
+    world_wait(world, second_delivered, 1, "the other topic's first record");
+    assert_int_equal(delivered(world), 1);
+    set_leader(world, 0, 1);
+    world_wait(world, delivered_at_last, world->next - 2, "all deliveries");
+}
+
 static bool is_connected(struct world *world, uint64_t wanted)
 {
     world_put_mark(world);          /* so that figures are posted */
@@ -424,6 +449,7 @@ int main(void)
         TEST(test_too_large_for_the_producer),
         TEST(test_no_room_for_dead_letters),
         TEST(test_without_a_leader),
+        TEST(test_the_first_to_go_has_no_leader),
         TEST(test_all_go_on_together),
         TEST(test_settled_and_behind),
         TEST(test_the_watchdog),
