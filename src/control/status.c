@@ -136,13 +136,27 @@ static void refused(const struct rkb_snapshot *snapshot, struct reasons *reasons
         because(reasons, "%s", snapshot->kafka.refused);
 }
 
+/* Of which topic the oldest is; "" where no route says. */
+static const char *oldest_topic(const struct rkb_snapshot *snapshot)
+{
+    const struct rkb_route_snapshot *oldest = NULL;
+    for (size_t i = 0; i < snapshot->route_count; i++) {
+        const struct rkb_route_snapshot *route = &snapshot->routes[i];
+        if (route->oldest_pending_seconds > (oldest != NULL ? oldest->oldest_pending_seconds : 0))
+            oldest = route;
+    }
+    return oldest != NULL && oldest->topic != NULL ? oldest->topic : "";
+}
+
 static void waiting(const struct rkb_snapshot *snapshot, struct reasons *reasons)
 {
     char text[64];
     double seconds = snapshot->journal.oldest_pending_seconds;
     if (seconds >= LONG_PENDING_SECONDS && seconds < 1e12) {
+        const char *topic = snapshot->kafka.connected ? oldest_topic(snapshot) : "";
         rkb_format_duration(text, sizeof text, (int64_t)(seconds * 1e6));
-        because(reasons, "the oldest record has waited %s for Kafka", text);
+        because(reasons, "the oldest record has waited %s for Kafka%s%s", text, topic[0] != '\0' ? ", its topic is " : "",
+                topic);
     }
 }
 

@@ -320,7 +320,16 @@ static void test_verdict(void **state)
     snapshot.journal.seconds_to_full = 3600;
     check_verdict(&snapshot, RKB_VERDICT_OK, "all is well");
     snapshot.journal.oldest_pending_seconds = 120;
+    snapshot.route_count = 0;
     check_verdict(&snapshot, RKB_VERDICT_WARN, "the oldest record has waited 2 min for Kafka");
+    struct rkb_route_snapshot routes[3] = {route, route, route};
+    routes[0].oldest_pending_seconds = 1;
+    routes[1].oldest_pending_seconds = 120;
+    routes[1].topic = "the_one_that_waits";
+    snapshot.routes = routes;
+    snapshot.route_count = 3;
+    check_verdict(&snapshot, RKB_VERDICT_WARN,
+                  "the oldest record has waited 2 min for Kafka, its topic is the_one_that_waits");
     snapshot = good;
     snapshot.ready = false;
     check_verdict(&snapshot, RKB_VERDICT_WARN, "not ready yet");
