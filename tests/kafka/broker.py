@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A real Apache Kafka, one node (broker and controller in one), for tests.
+"""A real Apache Kafka, one node (broker and controller in one), for tests; a second node for what needs one.
 
     jars()            copies Kafka from Maven Central into a cache, once per version, and names the class path
     Broker            formats its storage, starts, stops and kills the node; its ports stay the same over a restart
@@ -71,20 +71,31 @@ def free_port():
 
 
 class Broker:
-    """settings: laid over ours; prefix: what stands before the java command of the node."""
+    """settings: laid over ours; prefix: what stands before the java command of the node; first: the node whose cluster this
+    one joins, as its second, a broker only."""
 
-    def __init__(self, directory, settings=None, prefix=()):
+    def __init__(self, directory, settings=None, prefix=(), first=None):
         self.prefix = list(prefix)
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.port, self.inner_port, self.outer_port, controller = _distinct_ports(4)
+        self.port, self.inner_port, self.outer_port, self.controller_port = _distinct_ports(4)
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.log_path = self.directory / "kafka.log"
         self.properties = self.directory / "server.properties"
         self.process = None
-        self.properties.write_text(self._settings(controller, settings or {}))
+        joined = self._as_second(first) if first else {}
+        self.properties.write_text(self._settings({**joined, **(settings or {})}))
 
-    def _settings(self, controller, more):
+    def _as_second(self, first):
+        return {
+            "process.roles": "broker",
+            "node.id": 2,
+            "controller.quorum.voters": f"1@127.0.0.1:{first.controller_port}",
+            "listeners": f"PLAIN://127.0.0.1:{self.port},PROXIED://127.0.0.1:{self.inner_port}",
+        }
+
+    def _settings(self, more):
+        controller = self.controller_port
         settings = {
             "process.roles": "broker,controller",
             "node.id": 1,

@@ -19,6 +19,7 @@ class Record:
     key: bytes | None
     value: bytes
     headers: tuple          # of (name, value) in their order
+    time: float = 0.0       # seconds since 1970, in whole milliseconds; what it means is the topic's message.timestamp.type
 
     def header(self, name):
         """The value of the one header of that name; None where there is none."""
@@ -31,11 +32,12 @@ class Record:
         return self.key, self.value, self.headers
 
 
-def fresh_topic(bootstrap, name, partitions=1, config=None):
-    """Makes a topic nobody used before; returns its name, which begins with `name`."""
+def fresh_topic(bootstrap, name, partitions=1, config=None, node=None):
+    """Makes a topic nobody used before, on that node if one is named; returns its name, which begins with `name`."""
     topic = f"{name}.{int(time.time() * 1000)}.{next(_numbers)}"
     admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
-    for future in admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})], operation_timeout=20).values():
+    place = {"replica_assignment": [[node]] * partitions} if node else {"replication_factor": 1}
+    for future in admin.create_topics([NewTopic(topic, partitions, config=config or {}, **place)], operation_timeout=20).values():
         future.result(30)
     return topic
 
@@ -66,5 +68,5 @@ def _read_partition(consumer, topic, partition, timeout):
         for message in consumer.consume(1000, 0.5):
             assert message.error() is None, message.error()
             records.append(Record(topic, partition, message.offset(), message.key(), message.value() or b"",
-                                  tuple(message.headers() or ())))
+                                  tuple(message.headers() or ()), message.timestamp()[1] / 1000))
     return records
