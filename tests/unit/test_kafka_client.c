@@ -94,16 +94,14 @@ static void test_a_consumer_s_properties(void **state)
 
 /*
  * librdkafka prints its table of properties: name | C, P or * | range | ... Each that is only a consumer's has to be in
- * our list.
+ * our list. A newer librdkafka may have more of them; what it has from 2.0 has to be there all the same.
  */
 static void test_all_consumer_s_properties(void **state)
 {
     char *table = NULL, *line, *rest, name[128], kind[4];
     size_t size = 0;
-    int seen = 0;
+    int known = 0;
     (void)state;
-    if (rd_kafka_version() >= 0x02010000)
-        skip();     /* a newer librdkafka may have more of them */
     FILE *out = open_memstream(&table, &size);
     rd_kafka_conf_properties_show(out);
     fclose(out);
@@ -111,13 +109,16 @@ static void test_all_consumer_s_properties(void **state)
         if (sscanf(line, "%127[a-z_.] | %3[CP*] |", name, kind) != 2 || strcmp(kind, "C") != 0)
             continue;
         struct rkb_error error = {0};
-        seen++;
-        if (rkb_kafka_property_check(name, "1", &error) || strstr(error.text, "no effect here") == NULL)
-            if (strstr(name, "_cb") == NULL)
-                fail_msg("%s is only a consumer's: \"%s\"", name, error.text);
+        if (!rkb_kafka_property_check(name, "1", &error) &&
+            (strstr(error.text, "no effect here") != NULL || strstr(name, "_cb") != NULL))
+            known++;
+        else if (rd_kafka_version() < 0x02010000)
+            fail_msg("%s is only a consumer's: \"%s\"", name, error.text);
+        else
+            print_message("[  NOTE    ] new in this librdkafka, only a consumer's and not refused: %s\n", name);
     }
     free(table);
-    assert_true(seen > 20);
+    assert_true(known >= 34);
 }
 
 static void test_librdkafka_s_own_words(void **state)

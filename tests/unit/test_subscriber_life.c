@@ -4,12 +4,10 @@
  */
 #include "subscriber_support.h"
 
-#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 static void a_silent_redis_is_given_up(void **state)
@@ -386,20 +384,6 @@ static void a_port_that_nobody_listens_on(void **state)
 }
 
 /* Whether this machine knows the name in that family and can use it. */
-static bool has_address(const char *name, int family)
-{
-    const struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    if (getaddrinfo(name, NULL, &hints, &found) != 0)
-        return false;
-    int fd = socket(family, SOCK_STREAM, 0);
-    bool usable = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0;
-    if (fd >= 0)
-        close(fd);
-    freeaddrinfo(found);
-    return usable;
-}
-
 static void unix_sockets(void **state)
 {
     struct test *test = *state;
@@ -432,32 +416,12 @@ static void freed_where_opening_fails_at_once(void **state)
     assert_log(test, "lost\n(freed)\n");
 }
 
-static void listens_on_ipv6(void **state)
+static void by_name(void **state)
 {
     struct test *test = *state;
-    if (!has_address("::1", AF_INET6))
-        skip();
-    listen_anew(test, NULL, true);
-    use_port(test, "", "[::1]");
+    use_port(test, "", "localhost");
     begin_subscribed(test);
-}
-
-/* Redis listens on one of the name's addresses only: the other one is tried too, in the same attempt. */
-static void tries_each_address_of_a_name(void **state)
-{
-    struct test *test = *state;
-    for (int six = 0; six < 2; six++) {
-        if (!has_address("localhost", six ? AF_INET6 : AF_INET))
-            continue;
-        listen_anew(test, NULL, six);
-        use_port(test, "", "localhost");
-        forget_log(test);
-        begin(test);
-        until(test, "subscribed\n", 1);
-        assert_log(test, SUBSCRIBED);
-        rkb_subscriber_free(test->subscriber);
-        test->subscriber = NULL;
-    }
+    assert_log(test, SUBSCRIBED);
 }
 
 int main(void)
@@ -484,8 +448,7 @@ int main(void)
         TEST(a_port_that_nobody_listens_on),
         TEST(unix_sockets),
         TEST(freed_where_opening_fails_at_once),
-        TEST(listens_on_ipv6),
-        TEST(tries_each_address_of_a_name),
+        TEST(by_name),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
