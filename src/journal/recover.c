@@ -306,6 +306,7 @@ static bool read_older(struct recovery *recovery, size_t index, struct rkb_error
     struct rkb_scan scan = rkb_scan(data, finding->size, &finding->head);
     enum rkb_parse ended;
     const char *why = "it ends before the next segment begins";
+    scan.end = end;         /* what lies behind was given up in the middle of a write, and could not be cut off */
     bool good = read_records(recovery, &scan, index >= recovery->newest_with_records, &ended, &why, error);
     rkb_segment_unmap(segment);
     segment->length = scan.offset;

@@ -3,7 +3,7 @@
 
 struct rkb_scan rkb_scan(const uint8_t *data, size_t size, const struct rkb_segment_head *head)
 {
-    return (struct rkb_scan){data, size, RKB_SEGMENT_HEADER, head->salt, head->first_sequence};
+    return (struct rkb_scan){data, size, RKB_SEGMENT_HEADER, head->salt, head->first_sequence, 0};
 }
 
 static void step(struct rkb_scan *scan, const struct rkb_record *record)
@@ -23,6 +23,8 @@ enum rkb_parse rkb_scan_next(struct rkb_scan *scan, struct rkb_record *record, c
         *why = "its sequence number does not follow the one before";
         return RKB_PARSE_BAD;
     }
+    if (record->kind != RKB_DICTIONARY && scan->end != 0 && record->sequence >= scan->end)
+        return RKB_PARSE_BLANK;
     step(scan, record);
     return RKB_PARSE_RECORD;
 }

@@ -12,6 +12,7 @@ struct rkb_scan {
     size_t offset;          /* of the next record */
     uint64_t salt;
     uint64_t next;          /* the sequence number the next numbered record must have */
+    uint64_t end;           /* here the next segment begins: a record with this number is that one's; 0: not known */
 };
 
 /* From behind the header. */

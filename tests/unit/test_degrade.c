@@ -2,223 +2,14 @@
  * A journal whose disk fails and which goes on: whatever call fails, once, for a while or for ever, each record is read
  * back once and in order, numbers are not given twice, and it says from when to when what it took was not durable.
  */
-#include "recovery_support.h"
+#include "degrade_life.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "journal/ring.h"
-
-#define SECOND INT64_C(1000000)
-#define VALUE 1000
-#define ROUND 7                 /* messages appended in one go */
-#define MEMORY (512 * 1024)
-
-struct life {
-    char *directory, *ring_directory;
-    struct rkb_journal *journal;
-    struct rkb_ring *ring;
-    struct rkb_recovery recovery;
-    struct rkb_cursor cursor;
-    struct batch batch;
-    uint64_t read;              /* what the cursor gave last */
-    uint64_t dropped;           /* appends refused as full */
-    uint64_t shown;             /* by recovery, last */
-};
-
-static int set_up(void **state)
-{
-    struct life *life = calloc(1, sizeof *life);
-    life->directory = make_directory();
-    life->ring_directory = make_directory();
-    *state = life;
-    return 0;
-}
-
-/* The directory of the segments in memory, malloc'd; NULL when there is none. */
-static char *memory_directory(const struct life *life)
-{
-    DIR *open = opendir(life->ring_directory);
-    char *found = NULL;
-    for (struct dirent *entry; found == NULL && (entry = readdir(open)) != NULL;) {
-        size_t size = strlen(entry->d_name);
-        if (size > 9 && strcmp(entry->d_name + size - 9, ".segments") == 0)
-            found = join(life->ring_directory, entry->d_name);
-    }
-    closedir(open);
-    return found;
-}
-
-static void remove_memory(const struct life *life)
-{
-    char *directory = memory_directory(life);
-    if (directory != NULL)
-        remove_directory(directory);
-}
-
-static size_t count_in_memory(const struct life *life)
-{
-    char *directory = memory_directory(life);
-    size_t count = directory == NULL ? 0 : count_files(directory, ".seg");
-    free(directory);
-    return count;
-}
-
-static int tear_down(void **state)
-{
-    struct life *life = *state;
-    remove_memory(life);
-    remove_directory(life->directory);
-    remove_directory(life->ring_directory);
-    batch_free(&life->batch);
-    free(life);
-    return 0;
-}
-
-/* No number is found in two places. */
-static void show(void *context, const struct rkb_record *record)
-{
-    struct life *life = context;
-    assert_true(record->sequence > life->shown);
-    life->shown = record->sequence;
-}
-
-static void begin(struct life *life, const struct rkb_sys *sys, bool no_sync)
-{
-    struct rkb_error error = {0};
-    struct rkb_journal_options options = options_for(life->directory, LIMIT, SEGMENT, sys);
-    options.degrade = true;
-    options.no_sync = no_sync;
-    options.memory_size = MEMORY;
-    options.ring_directory = life->ring_directory;
-    life->shown = 0;
-    life->journal = rkb_journal_open(&options, &life->recovery, show, life, &error);
-    if (life->journal == NULL)
-        fail_msg("%s", error.text);
-    struct rkb_ring_options ring = {.directory = life->ring_directory, .size = 65536,
-                                    .journal_id = rkb_journal_id(life->journal), .sys = &rkb_sys_posix};
-    life->ring = rkb_ring_open(&ring, &error);
-    if (life->ring == NULL)
-        fail_msg("%s", error.text);
-    life->read = rkb_acks_low(rkb_journal_acks(life->journal)) - 1;
-    rkb_cursor_seek(&life->cursor, life->journal, life->read + 1);
-}
-
-/* As a kill would: nothing is synced or written any more. */
-static void end(struct life *life)
-{
-    rkb_cursor_close(&life->cursor);
-    rkb_journal_close(life->journal);
-    rkb_ring_close(life->ring);
-}
-
-/* What the cursor finds is the next record, whole; all that was read is settled but for the last `behind`. */
-static void read_on(struct life *life, uint64_t behind)
-{
-    struct rkb_record record;
-    struct rkb_error error = {0};
-    enum rkb_next next;
-    while ((next = rkb_cursor_next(&life->cursor, &record, &error)) == RKB_NEXT_RECORD) {
-        assert_int_equal(record.sequence, life->read + 1);
-        assert_true(is_message(&record, VALUE));
-        life->read++;
-    }
-    if (next != RKB_NEXT_END)
-        fail_msg("%s", error.text);
-    assert_int_equal(life->read + 1, rkb_journal_next(life->journal));
-    struct rkb_acks *acks = rkb_journal_acks(life->journal);
-    if (life->read > behind && life->read - behind >= rkb_acks_low(acks))
-        settle(life->journal, rkb_acks_low(acks), life->read - behind);
-}
-
-/* As the shipper does it: what failed is given up, and the same batch goes on. */
-static void append(struct life *life)
-{
-    struct rkb_error error = {0};
-    size_t taken, at = 0;
-    bool all = false;
-    uint64_t first = rkb_journal_next(life->journal);
-    batch_clear(&life->batch);
-    for (uint64_t i = first; i < first + ROUND; i++)
-        batch_message(&life->batch, i, VALUE);
-    for (int i = 0; i < 4 && !all; i++) {
-        all = rkb_journal_append(life->journal, life->batch.bytes.data + at, life->batch.bytes.size - at, BATCH_SALT,
-                                 &taken, &error);
-        at += taken;
-        rkb_ring_note_next(life->ring, rkb_journal_next(life->journal));
-        if (!all && error.code == RKB_FULL)
-            break;
-        if (!all)
-            rkb_journal_give_up(life->journal, &error);
-    }
-    life->dropped += !all;
-}
-
-static void sync_and_write(struct life *life)
-{
-    struct rkb_error error = {0};
-    struct rkb_sync job;
-    if (rkb_journal_sync_begin(life->journal, true, &job, &error)) {
-        bool ran = rkb_sync_run(&job, &error);
-        if (!rkb_journal_sync_end(life->journal, &job)) {
-            assert_false(ran);
-            rkb_journal_give_up(life->journal, &error);
-        }
-    } else {
-        rkb_journal_give_up(life->journal, &error);
-    }
-    if (!rkb_journal_checkpoint(life->journal, rkb_journal_synced(life->journal), false, &error))
-        assert_int_not_equal(error.text[0], '\0');
-}
-
-static void turn(struct life *life, uint64_t behind)
-{
-    append(life);
-    read_on(life, behind);
-    rkb_ring_note_low(life->ring, rkb_acks_low(rkb_journal_acks(life->journal)));
-    sync_and_write(life);
-    rkb_journal_mend(life->journal);
-    rkb_journal_prepare(life->journal);
-    turn_clock(SECOND);
-}
-
-static bool degraded(const struct life *life)
-{
-    return rkb_journal_degraded(life->journal, NULL);
-}
-
-/* The disk is well again: all is durable after a while, and nothing is left in memory. */
-static void recovers(struct life *life, uint64_t behind)
-{
-    fail_call(CALL_OPEN, 0, 0);
-    for (int i = 0; i < 70 && (degraded(life) || i < 3); i++)
-        turn(life, behind);
-    assert_false(degraded(life));
-    for (int i = 0; i < 3; i++)
-        turn(life, 0);
-    assert_int_equal(count_in_memory(life), 0);
-}
-
-/* The next start finds every record that was not settled, and goes on behind the highest number. */
-static void starts_again(struct life *life)
-{
-    uint64_t next = rkb_journal_next(life->journal), low = rkb_acks_low(rkb_journal_acks(life->journal));
-    rkb_ring_note_low(life->ring, low);
-    end(life);
-    begin(life, faulty_disk(), false);
-    if (life->recovery.damaged > 0)
-        fail_msg("%s", life->recovery.damage);
-    assert_int_equal(life->recovery.lost_last, 0);
-    assert_int_equal(life->recovery.next_sequence, next);
-    assert_int_equal(rkb_acks_low(rkb_journal_acks(life->journal)), low);
-    read_on(life, 0);
-    assert_int_equal(life->read + 1, next);
-}
 
 struct trouble {
     enum call call;
@@ -235,27 +26,27 @@ static const struct trouble troubles[] = {
 /* One life with one trouble from its nth call on; `turns` it lasts, 0: it happens once. True when it came to happen. */
 static bool live(struct life *life, const struct trouble *trouble, int nth, int turns, bool no_sync, bool killed)
 {
-    remove_memory(life);
+    life_forget_memory(life);
     empty_directory(life->directory);
     empty_directory(life->ring_directory);
     life->dropped = 0;
-    begin(life, faulty_disk(), no_sync);
+    life_begin(life, faulty_disk(), no_sync);
     fail_only_under(life->directory);
     for (int i = 0; i < 20; i++)
-        turn(life, 50);
+        life_turn(life, 50);
     if (turns == 0)
         fail_call(trouble->call, nth, trouble->number);
     else
         fail_calls(trouble->call, trouble->number);
     for (int i = 0; i < (turns == 0 ? 20 : turns); i++)
-        turn(life, 50);
+        life_turn(life, 50);
     bool happened = call_failed();
     if (!killed)
-        recovers(life, 50);
+        life_recovers(life, 50);
     assert_int_equal(life->dropped, 0);
-    starts_again(life);
-    turn(life, 50);
-    end(life);
+    life_starts_again(life);
+    life_turn(life, 50);
+    life_end(life);
     return happened;
 }
 
@@ -284,75 +75,75 @@ static void memory_has_its_limit(void **state)
 {
     struct life *life = *state;
     struct rkb_journal_figures figures;
-    begin(life, faulty_disk(), false);
+    life_begin(life, faulty_disk(), false);
     fail_only_under(life->directory);
-    turn(life, 1000000);
+    life_turn(life, 1000000);
     fail_calls(CALL_PWRITE, EROFS);
     for (int i = 0; i < 200 && life->dropped == 0; i++) {
-        turn(life, 1000000);
+        life_turn(life, 1000000);
         rkb_journal_figures(life->journal, &figures);
         assert_true(figures.memory <= MEMORY);
     }
-    assert_true(life->dropped > 0 && degraded(life));
+    assert_true(life->dropped > 0 && life_degraded(life));
     assert_int_equal(figures.limit, RKB_LIMIT_MEMORY);
     assert_true(figures.memory > MEMORY / 2);
     assert_non_null(strstr(figures.trouble, strerror(EROFS)));
-    turn(life, 0);              /* Kafka takes it */
+    life_turn(life, 0);              /* Kafka takes it */
     uint64_t before = life->dropped;
-    turn(life, 0);
-    turn(life, 0);
+    life_turn(life, 0);
+    life_turn(life, 0);
     assert_int_equal(life->dropped, before);
-    assert_true(count_in_memory(life) < 4);
-    recovers(life, 0);
-    starts_again(life);
-    end(life);
+    assert_true(life_in_memory(life) < 4);
+    life_recovers(life, 0);
+    life_starts_again(life);
+    life_end(life);
 }
 
 /* The disk is tried at once, then after 5, 10, 20, 40, 60 seconds, not more. */
 static void a_disk_that_fails_is_not_tried_at_every_turn(void **state)
 {
     struct life *life = *state;
-    begin(life, faulty_disk(), false);
+    life_begin(life, faulty_disk(), false);
     fail_only_under(life->directory);
-    turn(life, 0);
+    life_turn(life, 0);
     fail_calls(CALL_PWRITE, EIO);
     int before = calls_of(CALL_OPEN);
     for (int i = 0; i < 600; i++)
-        turn(life, 0);
+        life_turn(life, 0);
     struct rkb_degraded how;
     assert_true(rkb_journal_degraded(life->journal, &how));
     assert_int_equal(how.again_us, 60 * SECOND);
     assert_in_range(how.failures, 8, 18);
     /* Each failure opens a spare; the checkpoint, made anew each time here, opens one too. */
     assert_true(calls_of(CALL_OPEN) - before < 600 + 40);
-    recovers(life, 0);
-    starts_again(life);
-    end(life);
+    life_recovers(life, 0);
+    life_starts_again(life);
+    life_end(life);
 }
 
 /* What was only in memory and is gone is lost inside a span that the next start tells of; no number comes twice. */
 static void what_was_in_memory_alone_is_told(void **state)
 {
     struct life *life = *state;
-    begin(life, faulty_disk(), false);
+    life_begin(life, faulty_disk(), false);
     fail_only_under(life->directory);
-    turn(life, 3);
+    life_turn(life, 3);
     fail_calls(CALL_PWRITE, EIO);
     for (int i = 0; i < 5; i++)
-        turn(life, 10);
+        life_turn(life, 10);
     uint64_t next = rkb_journal_next(life->journal), low = rkb_acks_low(rkb_journal_acks(life->journal));
     rkb_ring_note_read(life->ring, 1700000000000000);
-    end(life);
-    remove_memory(life);
-    begin(life, faulty_disk(), false);
+    life_end(life);
+    life_forget_memory(life);
+    life_begin(life, faulty_disk(), false);
     assert_int_equal(life->recovery.next_sequence, next);
     assert_int_equal(life->recovery.lost_first, low);
     assert_int_equal(life->recovery.lost_last, next - 1);
     assert_true(life->recovery.lost_from_us <= 1000000 + (int64_t)low);
     assert_int_equal(life->recovery.lost_to_us, 1700000000000000);
     assert_int_equal(life->recovery.damaged, 1);
-    turn(life, 0);
-    end(life);
+    life_turn(life, 0);
+    life_end(life);
 }
 
 /* An older journal put in the place of this one, and none at all: numbers go on behind those given out. */
@@ -360,21 +151,21 @@ static void numbers_are_not_given_twice_on_an_older_journal(void **state)
 {
     struct life *life = *state;
     char *copy = make_directory();
-    begin(life, faulty_disk(), false);
-    turn(life, 0);
+    life_begin(life, faulty_disk(), false);
+    life_turn(life, 0);
     copy_directory(life->directory, copy);
     for (int i = 0; i < 5; i++)
-        turn(life, 0);
+        life_turn(life, 0);
     uint64_t next = rkb_journal_next(life->journal);
-    end(life);
+    life_end(life);
     copy_directory(copy, life->directory);
-    begin(life, faulty_disk(), false);
+    life_begin(life, faulty_disk(), false);
     assert_int_equal(life->recovery.next_sequence, next);
     assert_int_equal(life->recovery.lost_last, 0);      /* Kafka has them */
     assert_int_equal(rkb_acks_low(rkb_journal_acks(life->journal)), next);
-    turn(life, 0);
+    life_turn(life, 0);
     assert_int_equal(life->read, next + ROUND - 1);
-    end(life);
+    life_end(life);
     remove_directory(copy);
 }
 
@@ -384,9 +175,9 @@ static void what_was_given_up_is_not_synced_again(void **state)
     struct life *life = *state;
     struct rkb_sync job;
     struct rkb_error error = {0};
-    begin(life, faulty_disk(), false);
-    turn(life, 0);
-    append(life);
+    life_begin(life, faulty_disk(), false);
+    life_turn(life, 0);
+    life_append(life);
     assert_true(rkb_journal_sync_begin(life->journal, true, &job, &error));
     size_t files = job.count;
     fail_call(CALL_FDATASYNC, 1, EIO);
@@ -397,16 +188,17 @@ static void what_was_given_up_is_not_synced_again(void **state)
     struct rkb_degraded how;
     assert_true(rkb_journal_degraded(life->journal, &how));
     assert_int_equal(how.first, synced);
-    append(life);
+    assert_int_equal(rkb_journal_synced(life->journal), rkb_journal_next(life->journal));   /* nothing waits for it */
+    life_append(life);
     assert_true(rkb_journal_sync_begin(life->journal, true, &job, &error));
     assert_int_equal(job.records, files + 1 - (files > 1));     /* the new segment and the directory */
     assert_true(job.on_disk);
     assert_true(rkb_sync_run(&job, &error));
     assert_true(rkb_journal_sync_end(life->journal, &job));
-    assert_false(degraded(life));
-    read_on(life, 0);
-    starts_again(life);
-    end(life);
+    assert_false(life_degraded(life));
+    life_read_on(life, 0);
+    life_starts_again(life);
+    life_end(life);
 }
 
 /*
@@ -419,19 +211,19 @@ static void what_was_given_up_stays_in_the_page_cache(void **state)
     struct rkb_error error = {0};
     for (int fails = 0; fails < 2; fails++) {
         empty_directory(life->directory);
-        begin(life, faulty_disk(), false);
-        append(life);
+        life_begin(life, faulty_disk(), false);
+        life_append(life);
         fail_call(CALL_FDATASYNC, fails, EIO);
-        sync_and_write(life);
-        assert_int_equal(degraded(life), fails);
+        life_sync(life);
+        assert_int_equal(life_degraded(life), fails);
         for (int i = 0; i < (fails ? 2 : 10); i++)
-            append(life);                       /* into the next segment */
+            life_append(life);                       /* into the next segment */
         settle(life->journal, 3, 40000);        /* a topic stands still at 1, all others are far ahead */
         assert_true(rkb_journal_sync_begin(life->journal, true, &job, &error));
         assert_int_equal(job.given_count, 1 - fails);
         assert_true(rkb_sync_run(&job, &error));
         assert_true(rkb_journal_sync_end(life->journal, &job));
-        end(life);
+        life_end(life);
     }
 }
 
@@ -441,31 +233,31 @@ static void a_sync_from_before_the_failure_mends_nothing(void **state)
     struct life *life = *state;
     struct rkb_sync job;
     struct rkb_error error = {0};
-    begin(life, faulty_disk(), false);
-    append(life);
+    life_begin(life, faulty_disk(), false);
+    life_append(life);
     assert_true(rkb_journal_sync_begin(life->journal, true, &job, &error));
     fail_call(CALL_PWRITE, 1, EIO);
-    append(life);
-    assert_true(degraded(life));
+    life_append(life);
+    assert_true(life_degraded(life));
     assert_true(rkb_sync_run(&job, &error));
     assert_true(rkb_journal_sync_end(life->journal, &job));
-    assert_true(degraded(life));
-    read_on(life, 0);
-    recovers(life, 0);
-    starts_again(life);
-    end(life);
+    assert_true(life_degraded(life));
+    life_read_on(life, 0);
+    life_recovers(life, 0);
+    life_starts_again(life);
+    life_end(life);
 }
 
 /* One segment on the disk, given up before anything counted in it, and one in memory that has its number. */
 static void memory_wins_over_an_empty_one_on_the_disk(void **state)
 {
     struct life *life = *state;
-    begin(life, faulty_disk(), false);
+    life_begin(life, faulty_disk(), false);
     fail_only_under(life->directory);
-    turn(life, 0);
+    life_turn(life, 0);
     fail_calls(CALL_PWRITE, EIO);
-    turn(life, 1000);
-    char *directory = memory_directory(life), name[32], *at;
+    life_turn(life, 1000);
+    char *directory = life_memory_directory(life), name[32], *at;
     uint64_t first = 0;
     for (uint64_t i = 1; i < rkb_journal_next(life->journal); i++) {
         snprintf(name, sizeof name, "%020d.seg", (int)i);
@@ -478,9 +270,9 @@ static void memory_wins_over_an_empty_one_on_the_disk(void **state)
     at = join(life->directory, name);
     write_whole(at, (const uint8_t *)"RKBSEG torn", 11);
     fail_call(CALL_OPEN, 0, 0);
-    starts_again(life);
+    life_starts_again(life);
     assert_int_not_equal(access(at, F_OK), 0);
-    end(life);
+    life_end(life);
     free(at);
     free(directory);
 }
@@ -490,29 +282,29 @@ static void a_foreign_place_in_memory_is_left_alone(void **state)
 {
     struct life *life = *state;
     char id[33] = "", name[64], *foreign;
-    begin(life, faulty_disk(), false);
+    life_begin(life, faulty_disk(), false);
     rkb_hex(id, rkb_journal_id(life->journal), 16);
     snprintf(name, sizeof name, "rkbridge-%s.segments", id);
-    end(life);
+    life_end(life);
     foreign = join(life->ring_directory, name);
     assert_int_equal(mkdir(foreign, 0700), 0);
     assert_int_equal(chmod(foreign, 0777), 0);
-    begin(life, faulty_disk(), false);
+    life_begin(life, faulty_disk(), false);
     fail_only_under(life->directory);
-    turn(life, 0);
+    life_turn(life, 0);
     fail_calls(CALL_PWRITE, EIO);
-    turn(life, 0);
-    turn(life, 0);
+    life_turn(life, 0);
+    life_turn(life, 0);
     struct rkb_journal_figures figures;
     rkb_journal_figures(life->journal, &figures);
     assert_true(figures.memory > 0);
     assert_int_equal(count_files(foreign, ".seg"), 0);
-    recovers(life, 0);
-    end(life);
+    life_recovers(life, 0);
+    life_end(life);
     free(foreign);
 }
 
-#define one(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define one(test) cmocka_unit_test_setup_teardown(test, life_set_up, life_tear_down)
 
 int main(void)
 {
