@@ -16,6 +16,7 @@
 #define GAPS_SHOWN 5
 #define SOON_FULL_SECONDS 3600.0
 #define LONG_PENDING_SECONDS 60.0
+#define DEFECT "a defect of rkbridge, report it with what rkbctl stats says"
 
 struct reasons {
     struct rkb_buffer *out;
@@ -57,11 +58,11 @@ static void unbalanced(const struct rkb_snapshot *snapshot, struct reasons *reas
 {
     int64_t off = rkb_books_imbalance(&snapshot->totals);
     if (off != 0)
-        because(reasons, "the books do not balance (off by %lld)", (long long)off);
+        because(reasons, "the books do not balance (off by %lld): " DEFECT, (long long)off);
     for (size_t i = 0; i < snapshot->route_count; i++) {
         off = rkb_books_imbalance(&snapshot->routes[i].books);
         if (off != 0)
-            because(reasons, "the books of route %s do not balance (off by %lld)", snapshot->routes[i].name,
+            because(reasons, "the books of route %s do not balance (off by %lld): " DEFECT, snapshot->routes[i].name,
                     (long long)off);
     }
 }
@@ -91,7 +92,8 @@ static void disconnected(const struct rkb_snapshot *snapshot, struct reasons *re
             because(reasons, "source %s: %u of %u subscriptions are confirmed", source->name, source->subscribed,
                     source->wanted);
         else if (source->paused)
-            because(reasons, "source %s is paused until there is room in the ring", source->name);
+            because(reasons, "source %s is paused: it is not read until the disk takes what waits in the ring",
+                    source->name);
     }
 }
 
@@ -99,7 +101,8 @@ static void unverified(const struct rkb_snapshot *snapshot, struct reasons *reas
 {
     for (size_t i = 0; i < snapshot->source_count; i++)
         if (snapshot->sources[i].unverified)
-            because(reasons, "source %s believes whoever answers (tls_verify: no)", snapshot->sources[i].name);
+            because(reasons, "source %s believes whoever answers (tls_verify: no): set it to yes, and tls_ca_file "
+                    "where this system does not know its CA", snapshot->sources[i].name);
 }
 
 /* Each by its name: who reads this can mend it. */
@@ -114,7 +117,7 @@ static void forbidden(const struct rkb_snapshot *snapshot, struct reasons *reaso
                 refused->source, refused->name, refused->rule);
     }
     for (size_t i = snapshot->refused_count; i < count; i++)
-        because(reasons, "another subscription is refused");
+        because(reasons, "another subscription is refused by Redis's ACL: the log names it");
 }
 
 static void kafka_away(const struct rkb_snapshot *snapshot, struct reasons *reasons)
@@ -155,8 +158,8 @@ static void waiting(const struct rkb_snapshot *snapshot, struct reasons *reasons
     if (seconds >= LONG_PENDING_SECONDS && seconds < 1e12) {
         const char *topic = snapshot->kafka.connected ? oldest_topic(snapshot) : "";
         rkb_format_duration(text, sizeof text, (int64_t)(seconds * 1e6));
-        because(reasons, "the oldest record has waited %s for Kafka%s%s", text, topic[0] != '\0' ? ", its topic is " : "",
-                topic);
+        because(reasons, "the oldest record has waited %s for Kafka%s%s", text,
+                topic[0] != '\0' ? ", its topic is " : "", topic);
     }
 }
 
@@ -166,7 +169,8 @@ static void filling(const struct rkb_snapshot *snapshot, struct reasons *reasons
     double seconds = snapshot->journal.seconds_to_full;
     if (!snapshot->journal.full && seconds >= 0 && seconds < SOON_FULL_SECONDS) {
         rkb_format_duration(text, sizeof text, (int64_t)(seconds * 1e6));
-        because(reasons, "at the present rate the journal is full in %s", text);
+        because(reasons, "at the present rate the journal is full in %s: bring Kafka back, or raise journal.max_size",
+                text);
     }
 }
 

@@ -134,7 +134,8 @@ static void start_dropping(struct rkb_relay_source *source, int64_t time_us)
     rkb_relay_open_gap(source, drop_words[RKB_DROP_journal_full], time_us);
     rkb_shipper_want_room(relay->shipper, rkb_ring_size(relay->ring) / 2);
     rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "messages_dropped",
-            "the journal is at its limit and the ring is full: messages are being dropped");
+            "the journal takes no more and the ring is full: messages are dropped and counted, until there is room; "
+            "the line of the journal says what stands in its way");
 }
 
 static void drop(struct rkb_relay_source *source, const struct rkb_relay_route *route, enum rkb_drop_reason reason,
@@ -202,7 +203,8 @@ static void drop_record(struct rkb_relay_source *source, const struct rkb_relay_
 {
     struct rkb_relay *relay = source->relay;
     rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "message_too_large",
-            "a message for route %s would make a record of %zu bytes, over the %zu that ring and segment take: dropped",
+            "a message for route %s would make a record of %zu bytes: dropped; at most %zu fit journal.ring_size and "
+            "journal.segment_size",
             route->config->name, size, relay->record_limit);
     drop(source, route, RKB_DROP_too_large, time_us);
 }

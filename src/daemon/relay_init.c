@@ -33,7 +33,8 @@ static uint32_t number_of(struct rkb_relay *relay, enum rkb_name class, const ch
     size_t size = rkb_dictionary_record_size(relay->dictionary, class, number);
     uint8_t *at = rkb_ring_reserve(relay->ring, size, 0);
     if (at == NULL) {
-        rkb_fail(error, RKB_FULL, "the ring has no room for the name %s; let the journal drain, or give it more room",
+        rkb_fail(error, RKB_FULL, "the ring has no room for the name %s; let the journal drain, or raise "
+                 "journal.ring_size",
                  name);
         return 0;
     }
@@ -276,7 +277,8 @@ static void warn_unverified(struct rkb_relay *relay, const struct rkb_relay_sour
 {
     if (source->config->url.is_tls && source->config->tls.verify == 0)
         rkb_log(relay->options.log, RKB_LOG_WARN, source->object, "tls_unverified",
-                "tls_verify is no: whoever answers is believed to be this Redis, and gets its password");
+                "tls_verify is no: whoever answers is believed to be this Redis, and gets its password; set it to yes, "
+                "and tls_ca_file where this system does not know its CA");
 }
 
 void rkb_relay_start(struct rkb_relay *relay, struct rkb_shipper *shipper)

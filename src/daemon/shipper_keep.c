@@ -104,7 +104,7 @@ static void follow_journal(struct rkb_shipper *shipper)
         rkb_format_time(from, from_us);
         rkb_log(log, RKB_LOG_ERROR, "journal", "not_durable",
                 "not durable from %s on: what is read goes to Kafka, but a power loss would lose what "
-                "Kafka does not have yet", from);
+                "Kafka does not have yet; mend the disk", from);
     } else if (!degraded && from_us != 0) {
         set_not_durable(shipper, 0);
         rkb_format_time(from, from_us);

@@ -157,11 +157,13 @@ static bool open_dead(struct rkb_store *store, const struct rkb_config *config, 
         return false;
     if (error->code == RKB_DAMAGED)
         rkb_log(log, RKB_LOG_ERROR, "journal", "dead_letters_damaged",
-                "%s; the file is kept as it is under the name dead-letters.damaged, and a new one will begin",
+                "%s; the file is kept as it is, as dead-letters.damaged (.2, .3, ... where there is one), and a new "
+                "one begins with the next dead letter",
                 error->text);
     rkb_dead_figures(store->dead, &figures);
     if (figures.torn_bytes > 0)
-        rkb_log(log, RKB_LOG_WARN, "journal", "torn_tail", "%llu bytes of an unfinished write cut off the dead letters",
+        rkb_log(log, RKB_LOG_WARN, "journal", "torn_tail", "%llu bytes of an unfinished write cut off the dead "
+                "letters; no letter is lost by that",
                 (unsigned long long)figures.torn_bytes);
     rkb_journal_reserve(store->journal, figures.bytes);
     return true;

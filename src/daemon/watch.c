@@ -69,7 +69,8 @@ static void sample(struct rkb_watch *watch)
     rkb_format_size(hard, sizeof hard, limits->hard > 0 ? limits->hard : limits->soft);
     if (alarm)
         rkb_log(rkb_watch_log(watch), RKB_LOG_WARN, watch->source->object, "output_buffer",
-                "Redis holds %s for us and cuts us off at %s: we read slower than is published", buffer, hard);
+                "Redis holds %s for us and cuts us off at %s: we read slower than is published; give rkbridge more CPU "
+                "or a faster disk, or raise client-output-buffer-limit pubsub in Redis", buffer, hard);
     else
         rkb_log(rkb_watch_log(watch), RKB_LOG_INFO, watch->source->object, "output_buffer_low",
                 "Redis holds %s for us: the danger is over", buffer);
@@ -97,7 +98,8 @@ static void cuts_answered(struct rkb_watch *watch)
         rkb_relay_blame(watch->source, cut ? "output_buffer" : "connection_lost");
     if (cut)
         rkb_log(rkb_watch_log(watch), RKB_LOG_ERROR, watch->source->object, "output_buffer_cut",
-                "Redis has cut us off: what it held for us passed client-output-buffer-limit");
+                "Redis has cut us off: what it held for us passed client-output-buffer-limit and is lost; give "
+                "rkbridge more CPU or a faster disk, or raise that limit (pubsub) in Redis");
 }
 
 /* Redis cuts off one connection: where both end together, something else ended them. */
@@ -116,7 +118,8 @@ const char *rkb_watch_lost(struct rkb_relay_source *source, const struct rkb_err
     bool guessed = error->code == RKB_CLOSED && (figures.broke_off || high) && alone;
     if (guessed)
         rkb_log(source->relay->options.log, RKB_LOG_ERROR, source->object, "output_buffer_cut",
-                "Redis has probably cut us off, because what it held for us passed client-output-buffer-limit: %s",
+                "Redis has probably cut us off, because what it held for us passed client-output-buffer-limit: %s; if "
+                "so, give rkbridge more CPU or a faster disk, or raise that limit (pubsub) in Redis",
                 high ? "it was over the half of it" : "much was waiting, and the last message is torn");
     if (watch != NULL) {
         rkb_budget_begin(&watch->budget);

@@ -226,8 +226,8 @@ static bool reads_back(const struct rkb_dead *dead, const uint8_t *data, struct 
     size_t at = RKB_SEGMENT_HEADER;
     while (at < dead->size)
         if (rkb_dead_next(data, dead->size, dead->salt, &at, &letter, &message, &why) != RKB_PARSE_RECORD)
-            return rkb_fail(error, RKB_DAMAGED, "dead letters: %s at %zu, after a sync that failed: %s", dead->path, at,
-                            why);
+            return rkb_fail(error, RKB_DAMAGED, "dead letters: %s at %zu, after a sync that failed: %s; restart "
+                            "rkbridge, which sets the file aside", dead->path, at, why);
     return true;
 }
 
@@ -256,7 +256,8 @@ static bool set_aside(struct rkb_dead *dead, struct rkb_error *error)
     for (int number = 2; access(path, F_OK) == 0 && number <= DAMAGED_FILES; number++)
         snprintf(path, sizeof path, "%s.damaged.%d", dead->path, number);
     if (access(path, F_OK) == 0)
-        return rkb_fail(error, RKB_FULL, "dead letters: %s and all such names before it are taken", path);
+        return rkb_fail(error, RKB_FULL, "dead letters: %s and all such names before it are taken: move them away",
+                        path);
     if (dead->sys->rename(dead->path, path) != 0)
         return rkb_fail_errno(error, "dead letters: cannot set aside %s", dead->path);
     dead->sys->close(dead->fd);
@@ -383,8 +384,8 @@ static bool has_room(const struct rkb_dead *dead, size_t size, struct rkb_error 
         return true;
     char limit[32];
     rkb_format_size(limit, sizeof limit, dead->limit);
-    return rkb_fail(error, RKB_FULL, "dead letters: %s is at its limit of %s (journal.dead_letter_size)", dead->path,
-                    limit);
+    return rkb_fail(error, RKB_FULL, "dead letters: %s is at its limit of %s: raise journal.dead_letter_size, or "
+                    "move the file away while rkbridge does not run", dead->path, limit);
 }
 
 /* Writes letter and message at the end of what counts. */

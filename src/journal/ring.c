@@ -184,7 +184,8 @@ static bool check_owner(const struct rkb_ring *ring, const struct stat *status, 
 {
     if (S_ISREG(status->st_mode) && status->st_uid == geteuid() && (status->st_mode & 07777) == 0600)
         return true;
-    return rkb_fail(error, RKB_DAMAGED, "ring %s: not a file of ours (owner %u, mode %o; expected %u and 600)",
+    return rkb_fail(error, RKB_DAMAGED, "ring %s: not a file of ours (owner %u, mode %o; expected %u and 600): "
+                    "remove it",
                     ring->path, (unsigned)status->st_uid, (unsigned)status->st_mode & 07777, (unsigned)geteuid());
 }
 

@@ -71,7 +71,7 @@ static bool parse_number(struct rkb_slice digits, long long *number)
 static bool text_begins(struct rkb_answers *answers, long long size, bool first, struct rkb_error *error)
 {
     if (size < -1 || size > (long long)LONGEST_TEXT)
-        return rkb_fail(error, RKB_PROTOCOL, "a text of an impossible length");
+        return rkb_fail(error, RKB_PROTOCOL, RKB_NO_RESP "a text of an impossible length");
     enum rkb_reply kind = kind_of(answers, size < 0 ? RKB_REPLY_NIL : RKB_REPLY_STRING, first);
     if (size < 0) {
         element_ends(answers, kind, rkb_slice(NULL, 0), 0);
@@ -85,7 +85,7 @@ static bool text_begins(struct rkb_answers *answers, long long size, bool first,
 static bool array_begins(struct rkb_answers *answers, long long count, bool first, struct rkb_error *error)
 {
     if (count < -1 || count > (long long)(MOST_ELEMENTS - answers->elements))
-        return rkb_fail(error, RKB_PROTOCOL, "an array of an impossible length");
+        return rkb_fail(error, RKB_PROTOCOL, RKB_NO_RESP "an array of an impossible length");
     enum rkb_reply kind = kind_of(answers, count < 0 ? RKB_REPLY_NIL : RKB_REPLY_STRING, first);
     if (count > 0)
         answers->elements += (uint64_t)count - 1;
@@ -98,7 +98,7 @@ static bool take_head(struct rkb_answers *answers, struct rkb_error *error)
 {
     struct rkb_slice head = take_line(answers);
     if (head.size == 0)
-        return rkb_fail(error, RKB_PROTOCOL, "no RESP: an empty line");
+        return rkb_fail(error, RKB_PROTOCOL, RKB_NO_RESP "an empty line");
     struct rkb_slice rest = rkb_slice(head.data + 1, head.size - 1);
     bool first = answers->elements == 0;
     long long number = 0;
@@ -110,7 +110,7 @@ static bool take_head(struct rkb_answers *answers, struct rkb_error *error)
         return true;
     }
     if (memchr(":$*", head.data[0], 3) == NULL || !parse_number(rest, &number))
-        return rkb_fail(error, RKB_PROTOCOL, "no RESP: a line begins with \\x%02x and goes on as none does",
+        return rkb_fail(error, RKB_PROTOCOL, RKB_NO_RESP "a line begins with \\x%02x and goes on as none does",
                         head.data[0]);
     if (head.data[0] == '$')
         return text_begins(answers, number, first, error);
@@ -132,7 +132,7 @@ static size_t feed_text(struct rkb_answers *answers, struct rkb_slice bytes, boo
     if (end == NULL && answers->left > 0)
         return size;
     if (end == NULL) {
-        *good = rkb_fail(error, RKB_PROTOCOL, "no RESP: a text that does not end where it should");
+        *good = rkb_fail(error, RKB_PROTOCOL, RKB_NO_RESP "a text that does not end where it should");
         return size;
     }
     struct rkb_slice line = take_line(answers);

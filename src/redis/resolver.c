@@ -83,7 +83,7 @@ static void explain(int why, char *out, size_t size)
         const char *words;
     } known[] = {
         {DNS_ERR_NOTEXIST, "neither the hosts file nor DNS knows this name; correct it, or wait for it to come back"},
-        {DNS_ERR_NODATA, "the name has no address"},
+        {DNS_ERR_NODATA, "the name has no address; give it one in DNS or in the hosts file"},
         {DNS_ERR_TIMEOUT, "no name server answers, or only by failing; look at /etc/resolv.conf"},
         {DNS_ERR_TRUNCATED, "its addresses do not fit into an answer by UDP; give it fewer"},
     };

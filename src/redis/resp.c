@@ -299,7 +299,7 @@ static bool give_up(const struct rkb_resp *resp, struct rkb_error *error)
         return rkb_fail(error, resp->error.code, "%s", resp->error.text);
     if (resp->reader->err == REDIS_ERR_OOM)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for a reply");
-    return rkb_fail(error, RKB_PROTOCOL, "no RESP: %s", resp->reader->errstr);
+    return rkb_fail(error, RKB_PROTOCOL, RKB_NO_RESP "%s", resp->reader->errstr);
 }
 
 /* What the reader holds of a reply that is not whole yet must have bounds. */
@@ -351,9 +351,10 @@ static bool stand_in(struct rkb_resp *resp)
 static bool found_wrong(struct rkb_resp *resp, enum rkb_lengths_found found)
 {
     if (found == RKB_LENGTHS_MALFORMED)
-        rkb_fail(&resp->error, RKB_PROTOCOL, "no RESP: neither a type nor a length that RESP2 has");
+        rkb_fail(&resp->error, RKB_PROTOCOL, RKB_NO_RESP "neither a type nor a length that RESP2 has");
     if (found == RKB_LENGTHS_REFUSED)
-        rkb_fail(&resp->error, RKB_PROTOCOL, "a name or reply of %llu bytes, over both max_message_size and 1 MiB",
+        rkb_fail(&resp->error, RKB_PROTOCOL, "a name or reply of %llu bytes, over both max_message_size and 1 MiB: "
+                 "raise max_message_size",
                  (unsigned long long)resp->lengths.size);
     return resp->error.code != RKB_OK;
 }

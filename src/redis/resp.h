@@ -38,6 +38,8 @@ struct rkb_resp_events {
                       uint64_t size);
 };
 
+/* How an error begins about bytes that are no RESP2. */
+#define RKB_NO_RESP "no RESP (is this the port of a Redis, and its url rightly redis:// or rediss://?): "
 /* A name may be this long even where a message may not. */
 #define RKB_RESP_LONGEST_NAME (UINT64_C(1) << 20)
 

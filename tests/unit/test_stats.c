@@ -306,7 +306,8 @@ static void test_verdict(void **state)
     check_verdict(&snapshot, RKB_VERDICT_WARN, "source legacy: 2 of 3 subscriptions are confirmed");
     source.subscribed = 3;
     source.paused = true;
-    check_verdict(&snapshot, RKB_VERDICT_WARN, "source legacy is paused until there is room in the ring");
+    check_verdict(&snapshot, RKB_VERDICT_WARN,
+                  "source legacy is paused: it is not read until the disk takes what waits in the ring");
 
     snapshot = good;
     snapshot.kafka.connected = false;
@@ -316,7 +317,9 @@ static void test_verdict(void **state)
     check_verdict(&snapshot, RKB_VERDICT_WARN, "a record of route users for topic t is refused: too large");
     snapshot = good;
     snapshot.journal.seconds_to_full = 300;
-    check_verdict(&snapshot, RKB_VERDICT_WARN, "at the present rate the journal is full in 5 min");
+    check_verdict(&snapshot, RKB_VERDICT_WARN,
+                  "at the present rate the journal is full in 5 min: bring Kafka back, or raise "
+                  "journal.max_size");
     snapshot.journal.seconds_to_full = 3600;
     check_verdict(&snapshot, RKB_VERDICT_OK, "all is well");
     snapshot.journal.oldest_pending_seconds = 120;
@@ -338,12 +341,16 @@ static void test_verdict(void **state)
 
     snapshot = good;
     snapshot.totals.pending++;
-    check_verdict(&snapshot, RKB_VERDICT_BAD, "the books do not balance (off by -1)");
+    check_verdict(&snapshot, RKB_VERDICT_BAD,
+                  "the books do not balance (off by -1): a defect of rkbridge, report it with what "
+                  "rkbctl stats says");
     snapshot = good;
     route.books.received++;
     snapshot.routes = &route;
     snapshot.route_count = 1;
-    check_verdict(&snapshot, RKB_VERDICT_BAD, "the books of route users do not balance (off by 1)");
+    check_verdict(&snapshot, RKB_VERDICT_BAD,
+                  "the books of route users do not balance (off by 1): a defect of rkbridge, report it with what "
+                  "rkbctl stats says");
     snapshot = good;
     snapshot.kafka.connected = false;
     snapshot.draining = true;
