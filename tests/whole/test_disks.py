@@ -1,4 +1,4 @@
-"""Disks that are full, that fail, that stand still: nothing promised is lost, and the loop never waits."""
+"""Disks that are full, that fail, that turn read-only, that stand still: nothing promised is lost, and the loop never waits."""
 
 import signal
 import time
@@ -90,7 +90,7 @@ class Backing:
 
 
 def not_durable(one):
-    return wait_for("the disk's failure to be noticed", lambda: not one.stats()["journal"]["durable"])
+    return wait_for("the disk's failure to be noticed", lambda: not (stats := one.stats())["journal"]["durable"] and stats)
 
 
 def test_a_sync_that_fails_and_then_does_not(on_disk, mounts, publisher, topic, read):
@@ -157,6 +157,79 @@ def test_exit(on_disk, mounts, publisher, topic, read):
     publisher.publish(*CHANNELS, count=10)
     one.wait_totals(received=30, pending=0)
     assert_delivered(publisher.sent, seen(read, topic), gaps=one.spans(), slack=0.5)
+
+
+class Remounted:
+    """An ext4 that the kernel takes for damaged: read-only (EROFS), and what was not synced is gone, until it is repaired."""
+    options = "loop,errors=remount-ro"
+
+    def __init__(self, mounts):
+        self.mounts = mounts
+        self.image = mounts.top / "image"
+        self.place = mounts.ext4("disk", self.image, 64 << 20, mount=self.options)
+
+    def break_down(self):
+        self.mounts.turn_read_only(self.place)
+
+    def mend(self):
+        self.mounts.repair(self.place, self.image, self.options)
+
+
+def test_read_only(on_disk, mounts, publisher, kafka_proxy, topic, read):
+    """It goes on without the disk, with Kafka and without it, ends, and the next start on the repaired disk finds the rest."""
+    disk = Remounted(mounts)
+    one = on_disk(disk.place, proxied=True, sync="50ms", segment_size="1MiB").start()
+    publisher.publish(*CHANNELS, count=100)
+    one.wait_totals(received=300, pending=0)
+    with Flow(publisher, CHANNELS, 600) as flow:
+        disk.break_down()
+        stats = not_durable(one)
+        assert "Read-only file system" in stats["journal"]["disk_error"], stats["journal"]
+        before = flow.published()
+        wait_for("some more", lambda: flow.published() > before + 300)
+    one.wait_totals(received=len(publisher.sent), pending=0)
+    assert_delivered(publisher.sent, seen(read, topic), once=True)
+    gap, = one.gaps()
+    assert gap.reason == "not_durable" and gap.end is None
+    kafka_proxy.refuse()
+    publisher.publish(*CHANNELS, count=100)
+    one.wait_totals(received=len(publisher.sent), pending=300)
+    one.kill()
+    disk.mend()
+    kafka_proxy.go_on()
+    one.start()
+    publisher.publish(*CHANNELS, count=10)
+    one.wait_totals(received=30, pending=0)
+    assert one.stats()["journal"]["durable"]
+    assert_delivered(publisher.sent, seen(read, topic))
+    assert {gap.reason for gap in one.gaps()} == {"not_durable", "restart"} and all(gap.end for gap in one.gaps())
+    assert one.stderr().count("event=not_durable") == 1
+
+
+def test_read_only_exit(on_disk, mounts, publisher, kafka_proxy, topic, read):
+    """And the machine restarts before the repair: the ring is gone, only what was synced is left, and all of that."""
+    disk = Remounted(mounts)
+    one = on_disk(disk.place, proxied=True, sync="50ms", segment_size="1MiB", on_disk_error="exit")
+    kafka_proxy.refuse()
+    one.start()
+    publisher.publish(*CHANNELS, count=100)
+    one.wait_totals(received=300, pending=300)
+    wait_for("them to be synced", lambda: one.stats()["journal"]["synced"] > 300)       # a mark was before them
+    with Flow(publisher, CHANNELS, 600):
+        disk.break_down()
+        assert one.ended() == 70
+    last = one.stderr().splitlines()[-1]
+    assert "Read-only file system" in last and last.endswith("event=promise_broken"), last
+    for left in one.ring_directory.iterdir():
+        left.unlink()
+    disk.mend()
+    kafka_proxy.go_on()
+    one.start()
+    publisher.publish(*CHANNELS, count=10)
+    one.wait_totals(received=30, pending=0)
+    arrived = seen(read, topic)
+    assert missing(publisher.sent[:300], arrived) == []
+    assert_delivered(publisher.sent, arrived, gaps=one.spans(), slack=0.5)
 
 
 def test_a_page_that_cannot_be_read(on_disk, tmp_path, publisher, topic, read):
