@@ -16,6 +16,7 @@
 
 #define TURN_RECORDS 4096           /* sent between two looks at the ring */
 #define LANE_RECORDS 1024           /* of these, by one lane that is behind */
+#define FIRST_US 100000             /* the first lane that goes has to show within this time that it moves */
 #define TURN_LOOKS 65536            /* records that one cursor passes over between two looks at the ring */
 
 uint64_t rkb_shipper_line(const struct rkb_shipper *shipper)
@@ -175,7 +176,7 @@ static bool send_all_behind(struct rkb_shipper *shipper)
 
 /*
  * The lane cannot take the record now. Waiting for it is free while the others still have records in flight; without a
- * connection none of them moves anyway.
+ * connection none of them moves anyway. Where it is the only one that went yet, what others wait behind it is not known.
  */
 static bool worth_waiting_for(const struct rkb_shipper *shipper, const struct rkb_lane *lane)
 {
@@ -184,8 +185,9 @@ static bool worth_waiting_for(const struct rkb_shipper *shipper, const struct rk
         return false;
     if (!shipper->connected || lanes->topic_limit <= 1)
         return true;
-    return !rkb_lane_stuck(lane, shipper->now_us)
-        && (lanes->used <= 1 || rkb_lanes_others_move(lanes, lane, shipper->now_us));
+    if (lanes->used <= 1)
+        return shipper->now_us - lane->moved_us < (lane->moves ? RKB_LANE_STUCK_US : FIRST_US);
+    return !rkb_lane_stuck(lane, shipper->now_us) && rkb_lanes_others_move(lanes, lane, shipper->now_us);
 }
 
 static bool is_known(struct rkb_shipper *shipper, const struct rkb_record *record)
