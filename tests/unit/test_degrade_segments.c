@@ -93,6 +93,7 @@ static void memory_wins(void **state)
     struct life *life = *state;
     size_t size;
     begin(life);
+    life_turn(life, ALL);
     fail_calls(CALL_CHANGE, EIO);
     uint64_t first = rkb_journal_next(life->journal);
     life_turn(life, ALL);
@@ -108,6 +109,22 @@ static void memory_wins(void **state)
     free(disk);
     free(memory);
     free(directory);
+}
+
+/* What was reserved for it is of no use to it any more. */
+static void what_is_given_up_gives_its_room_back(void **state)
+{
+    struct life *life = *state;
+    struct rkb_journal_figures before, after;
+    begin(life);
+    life_append(life);
+    rkb_journal_figures(life->journal, &before);
+    give_up(life);
+    rkb_journal_figures(life->journal, &after);
+    assert_true(after.bytes + SEGMENT / 2 < before.bytes);
+    life_read_on(life, 0);
+    life_starts_again(life);
+    life_end(life);
 }
 
 /* ---- what stays in memory ---- */
@@ -239,6 +256,7 @@ int main(void)
         one(what_was_written_and_not_taken),
         one(memory_takes_the_number_of_an_empty_one),
         one(memory_wins),
+        one(what_is_given_up_gives_its_room_back),
         one(the_newest_stays),
         one(one_that_is_read_stays),
         one(many_are_given_up),
