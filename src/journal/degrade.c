@@ -172,7 +172,6 @@ static void free_memory(struct rkb_journal *journal)
             continue;
         }
         rkb_journal_drop_segment(journal, i);
-        rkb_journal_room_made(journal);
     }
 }
 
