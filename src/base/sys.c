@@ -84,3 +84,34 @@ const struct rkb_sys rkb_sys_posix = {
     .realtime_us = posix_realtime_us,
     .monotonic_us = posix_monotonic_us,
 };
+
+bool rkb_sys_write(const struct rkb_sys *sys, int fd, const void *data, size_t size, size_t offset)
+{
+    for (size_t at = 0; at < size;) {
+        ssize_t done = sys->pwrite(fd, (const uint8_t *)data + at, size - at, (off_t)(offset + at));
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done == 0)
+            errno = EIO;
+        if (done <= 0)
+            return false;
+        at += (size_t)done;
+    }
+    return true;
+}
+
+ssize_t rkb_sys_read(const struct rkb_sys *sys, int fd, void *data, size_t size)
+{
+    size_t at = 0;
+    while (at < size) {
+        ssize_t got = sys->pread(fd, (uint8_t *)data + at, size - at, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        at += (size_t)got;
+    }
+    return (ssize_t)at;
+}

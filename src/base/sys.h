@@ -8,6 +8,8 @@
 #ifndef RKB_BASE_SYS_H
 #define RKB_BASE_SYS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -30,5 +32,10 @@ struct rkb_sys {
 
 /* The real ones. */
 extern const struct rkb_sys rkb_sys_posix;
+
+/* All of the bytes, in as many calls as it takes. False: errno; some of them may be written. */
+bool rkb_sys_write(const struct rkb_sys *sys, int fd, const void *data, size_t size, size_t offset);
+/* As many bytes as the file has from its start on, at most `size`; -1: errno. */
+ssize_t rkb_sys_read(const struct rkb_sys *sys, int fd, void *data, size_t size);
 
 #endif

@@ -175,23 +175,6 @@ static void path_of(char path[PATH_MAX], const char *directory, const char *name
     snprintf(path, PATH_MAX, "%s/%s", directory, name);
 }
 
-/* How many bytes of the file were read; -1: errno. */
-static ssize_t read_file(int fd, const struct rkb_sys *sys, uint8_t *file)
-{
-    size_t size = 0;
-    while (size < FILE_SIZE) {
-        ssize_t got = sys->pread(fd, file + size, FILE_SIZE - size, (off_t)size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            break;
-        size += (size_t)got;
-    }
-    return (ssize_t)size;
-}
-
 static enum rkb_checkpoint_found parse(const uint8_t *file, size_t size, const uint8_t id[16], const char *path,
                                        struct rkb_checkpoint_state *state, uint64_t *generation,
                                        struct rkb_error *error)
@@ -222,7 +205,7 @@ enum rkb_checkpoint_found rkb_checkpoint_read(const char *directory, const uint8
     }
     enum rkb_checkpoint_found found = RKB_CHECKPOINT_FAILED;
     uint8_t *file = malloc(FILE_SIZE);
-    ssize_t size = file == NULL ? -1 : read_file(fd, sys, file);
+    ssize_t size = file == NULL ? -1 : rkb_sys_read(sys, fd, file, FILE_SIZE);
     if (size < 0)
         rkb_fail_errno(error, "journal: cannot read %s", path);
     else
@@ -235,19 +218,8 @@ enum rkb_checkpoint_found rkb_checkpoint_read(const char *directory, const uint8
 static bool write_all(struct rkb_checkpoint *checkpoint, const uint8_t *data, size_t size, size_t offset,
                       struct rkb_error *error)
 {
-    while (size > 0) {
-        ssize_t done = checkpoint->sys->pwrite(checkpoint->fd, data, size, (off_t)offset);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done == 0)
-            errno = EIO;
-        if (done <= 0)
-            return rkb_fail_errno(error, "journal: cannot write %s", checkpoint->path);
-        data += done;
-        size -= (size_t)done;
-        offset += (size_t)done;
-    }
-    return true;
+    return rkb_sys_write(checkpoint->sys, checkpoint->fd, data, size, offset) ||
+           rkb_fail_errno(error, "journal: cannot write %s", checkpoint->path);
 }
 
 int rkb_checkpoint_fd(const struct rkb_checkpoint *checkpoint)

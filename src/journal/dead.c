@@ -10,6 +10,7 @@
 
 #include "base/escape.h"
 #include "base/units.h"
+#include "journal/aside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,8 +21,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define DAMAGED_FILES 99
 
 struct rkb_dead {
     const struct rkb_sys *sys;
@@ -132,25 +131,13 @@ enum rkb_parse rkb_dead_next(const uint8_t *data, size_t size, uint64_t salt, si
     return RKB_PARSE_RECORD;
 }
 
-static bool read_head(struct rkb_dead *dead, const uint8_t *data, size_t size, struct rkb_error *error)
-{
-    struct rkb_segment_head head;
-    struct rkb_error trouble;
-    if (!rkb_segment_head_parse(data, size, &head, &trouble))
-        return rkb_fail(error, trouble.code, "dead letters: %s: %.300s", dead->path, trouble.text);
-    if (memcmp(head.journal_id, dead->id, sizeof dead->id) != 0)
-        return rkb_fail(error, RKB_DAMAGED, "dead letters: %s belongs to another journal", dead->path);
-    dead->salt = head.salt;
-    return true;
-}
-
 /* Reads head and letters; false: damage, or no memory. */
 static bool read_letters(struct rkb_dead *dead, const uint8_t *data, size_t size, struct rkb_error *error)
 {
     struct rkb_record letter, message;
     const char *why = "";
     enum rkb_parse parse;
-    if (!read_head(dead, data, size, error))
+    if (!rkb_aside_head("dead letters", dead->path, data, size, dead->id, &dead->salt, error))
         return false;
     dead->size = RKB_SEGMENT_HEADER;
     while ((parse = rkb_dead_next(data, size, dead->salt, &dead->size, &letter, &message, &why)) == RKB_PARSE_RECORD) {
@@ -165,23 +152,6 @@ static bool read_letters(struct rkb_dead *dead, const uint8_t *data, size_t size
 
 /* ---- writing ---- */
 
-static bool write_all(struct rkb_dead *dead, int fd, const uint8_t *data, size_t size, size_t offset)
-{
-    while (size > 0) {
-        ssize_t done = dead->sys->pwrite(fd, data, size, (off_t)offset);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done == 0)
-            errno = EIO;
-        if (done <= 0)
-            return false;
-        data += done;
-        size -= (size_t)done;
-        offset += (size_t)done;
-    }
-    return true;
-}
-
 /* The file is these bytes, whole from the first moment: made beside, synced and renamed. */
 static bool put_in_place(struct rkb_dead *dead, const uint8_t *data, size_t size, struct rkb_error *error)
 {
@@ -193,7 +163,7 @@ static bool put_in_place(struct rkb_dead *dead, const uint8_t *data, size_t size
     int fd = sys->open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     if (fd < 0)
         return rkb_fail_errno(error, "dead letters: cannot make %s", path);
-    if (!write_all(dead, fd, data, size, 0) || sys->fdatasync(fd) != 0 || sys->rename(path, dead->path) != 0 ||
+    if (!rkb_sys_write(sys, fd, data, size, 0) || sys->fdatasync(fd) != 0 || sys->rename(path, dead->path) != 0 ||
         sys->fsync(dead->directory_fd) != 0) {
         rkb_fail_errno(error, "dead letters: cannot make %s and put it in its place", path);
         sys->close(fd);
@@ -248,18 +218,10 @@ static bool write_anew(struct rkb_dead *dead, struct rkb_error *error)
     return done;
 }
 
-/* Under a name that nothing has yet: what was set aside before is kept as well. */
 static bool set_aside(struct rkb_dead *dead, struct rkb_error *error)
 {
-    char path[PATH_MAX + 32];
-    snprintf(path, sizeof path, "%s.damaged", dead->path);
-    for (int number = 2; access(path, F_OK) == 0 && number <= DAMAGED_FILES; number++)
-        snprintf(path, sizeof path, "%s.damaged.%d", dead->path, number);
-    if (access(path, F_OK) == 0)
-        return rkb_fail(error, RKB_FULL, "dead letters: %s and all such names before it are taken: move them away",
-                        path);
-    if (dead->sys->rename(dead->path, path) != 0)
-        return rkb_fail_errno(error, "dead letters: cannot set aside %s", dead->path);
+    if (!rkb_aside_set("dead letters", dead->path, dead->sys, error))
+        return false;
     dead->sys->close(dead->fd);
     dead->fd = -1;
     dead->size = RKB_SEGMENT_HEADER;
@@ -401,7 +363,7 @@ static bool write_pair(struct rkb_dead *dead, const struct rkb_record *letter, c
         return rkb_fail(error, RKB_NO_MEMORY, "dead letters: no memory for one more");
     rkb_record_write(bytes, letter, dead->salt);
     rkb_record_write(bytes + first, message, dead->salt);
-    bool done = write_all(dead, dead->fd, bytes, size, dead->size) ||
+    bool done = rkb_sys_write(dead->sys, dead->fd, bytes, size, dead->size) ||
                 rkb_fail_errno(error, "dead letters: cannot write %s", dead->path);
     free(bytes);
     dead->ragged = !done;

@@ -182,24 +182,16 @@ static uint8_t *read_file(const struct rkb_sys *sys, const char *path, size_t *s
             sys->close(fd);
         return NULL;
     }
-    while (*size < (size_t)status.st_size) {
-        ssize_t got = sys->pread(fd, data + *size, (size_t)status.st_size - *size, (off_t)*size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got == 0)
-            break;
-        if (got < 0) {
-            rkb_fail_errno(error, "cannot read %s", path);
-            free(data);
-            data = NULL;
-            errno = EIO;
-            break;
-        }
-        *size += (size_t)got;
+    ssize_t got = rkb_sys_read(sys, fd, data, (size_t)status.st_size);
+    if (got < 0) {
+        rkb_fail_errno(error, "cannot read %s", path);
+        free(data);
+        data = NULL;
+    } else {
+        *size = (size_t)got;
     }
-    int number = errno;
     sys->close(fd);
-    errno = number;
+    errno = EIO;
     return data;
 }
 

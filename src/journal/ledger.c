@@ -5,10 +5,11 @@
  *                    ^------------------------- rename ----------------------'
  *
  * Promise: when append says true the gap is on disk. Never: trusts a file again after a failed sync (it is written
- * anew); throws away a file that does not read back (it is kept as ledger.damaged).
+ * anew); throws away a file that does not read back (it is kept as ledger.damaged, .2, .3, ...).
  */
 #include "journal/ledger.h"
 
+#include "journal/aside.h"
 #include "journal/format.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ struct rkb_ledger {
     bool broken;            /* a sync failed: write it anew */
     struct rkb_gap *gaps;   /* ordered by id */
     size_t count, capacity;
-    char path[PATH_MAX], new_path[PATH_MAX], damaged_path[PATH_MAX];
+    char path[PATH_MAX], new_path[PATH_MAX];
 };
 
 /* Index of the gap with this id, or where it belongs. */
@@ -86,19 +87,10 @@ static void add_record(struct rkb_buffer *bytes, const struct rkb_gap *gap, uint
 static bool write_bytes(struct rkb_ledger *ledger, int fd, const char *path, const struct rkb_buffer *bytes,
                         size_t offset, struct rkb_error *error)
 {
-    size_t at = 0;
     if (bytes->failed)
         return rkb_fail(error, RKB_NO_MEMORY, "ledger: no memory for a gap's record");
-    while (at < bytes->size) {
-        ssize_t done = ledger->sys->pwrite(fd, bytes->data + at, bytes->size - at, (off_t)(offset + at));
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done == 0)
-            errno = EIO;
-        if (done <= 0)
-            return rkb_fail_errno(error, "ledger: cannot write %s", path);
-        at += (size_t)done;
-    }
+    if (!rkb_sys_write(ledger->sys, fd, bytes->data, bytes->size, offset))
+        return rkb_fail_errno(error, "ledger: cannot write %s", path);
     return ledger->sys->fdatasync(fd) == 0 || rkb_fail_errno(error, "ledger: cannot sync %s", path);
 }
 
@@ -194,37 +186,17 @@ static bool read_gaps(struct rkb_ledger *ledger, const uint8_t *data, size_t siz
                     why);
 }
 
-static bool read_head(struct rkb_ledger *ledger, const uint8_t *data, size_t size, struct rkb_error *error)
-{
-    struct rkb_segment_head head;
-    struct rkb_error trouble;
-    if (!rkb_segment_head_parse(data, size, &head, &trouble))
-        return rkb_fail(error, trouble.code, "ledger: %s: %.300s", ledger->path, trouble.text);
-    if (memcmp(head.journal_id, ledger->id, sizeof ledger->id) != 0)
-        return rkb_fail(error, RKB_DAMAGED, "ledger: %s belongs to another journal", ledger->path);
-    ledger->salt = head.salt;
-    return true;
-}
-
 static uint8_t *read_file(struct rkb_ledger *ledger, size_t *size, struct rkb_error *error)
 {
     struct stat status;
     uint8_t *data = fstat(ledger->fd, &status) != 0 ? NULL : malloc((size_t)status.st_size + 1);
-    for (*size = 0; data != NULL && *size < (size_t)status.st_size;) {
-        ssize_t got = ledger->sys->pread(ledger->fd, data + *size, (size_t)status.st_size - *size, (off_t)*size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            free(data);
-            data = NULL;
-            break;
-        }
-        if (got == 0)
-            break;
-        *size += (size_t)got;
-    }
-    if (data == NULL)
+    ssize_t got = data == NULL ? -1 : rkb_sys_read(ledger->sys, ledger->fd, data, (size_t)status.st_size);
+    if (got < 0) {
         rkb_fail_errno(error, "ledger: cannot read %s", ledger->path);
+        free(data);
+        return NULL;
+    }
+    *size = (size_t)got;
     return data;
 }
 
@@ -236,7 +208,8 @@ static bool take_up(struct rkb_ledger *ledger, struct rkb_error *damage, struct 
     if (data == NULL)
         return false;
     struct rkb_error trouble = {.code = RKB_OK};
-    bool good = read_head(ledger, data, size, &trouble) && read_gaps(ledger, data, size, &ledger->size, &trouble);
+    bool good = rkb_aside_head("ledger", ledger->path, data, size, ledger->id, &ledger->salt, &trouble) &&
+                read_gaps(ledger, data, size, &ledger->size, &trouble);
     free(data);
     if (good) {
         if (ledger->size == size || ledger->sys->ftruncate(ledger->fd, (off_t)ledger->size) == 0)
@@ -248,9 +221,7 @@ static bool take_up(struct rkb_ledger *ledger, struct rkb_error *damage, struct 
         return false;
     }
     *damage = trouble;
-    if (ledger->sys->rename(ledger->path, ledger->damaged_path) != 0)
-        return rkb_fail_errno(error, "ledger: cannot set aside %s", ledger->path);
-    return write_anew(ledger, error);
+    return rkb_aside_set("ledger", ledger->path, ledger->sys, error) && write_anew(ledger, error);
 }
 
 static bool open_all(struct rkb_ledger *ledger, const char *directory, struct rkb_error *damage,
@@ -259,7 +230,6 @@ static bool open_all(struct rkb_ledger *ledger, const char *directory, struct rk
     if (snprintf(ledger->path, sizeof ledger->path, "%s/ledger", directory) > (int)sizeof ledger->path - 16)
         return rkb_fail(error, RKB_USAGE, "ledger: the directory's name is too long");
     snprintf(ledger->new_path, sizeof ledger->new_path, "%s/ledger.new", directory);
-    snprintf(ledger->damaged_path, sizeof ledger->damaged_path, "%s/ledger.damaged", directory);
     ledger->directory_fd = ledger->sys->open(directory, O_RDONLY | O_DIRECTORY, 0);
     if (ledger->directory_fd < 0)
         return rkb_fail_errno(error, "ledger: cannot open the directory %s", directory);

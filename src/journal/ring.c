@@ -184,8 +184,7 @@ static bool check_owner(const struct rkb_ring *ring, const struct stat *status, 
 {
     if (S_ISREG(status->st_mode) && status->st_uid == geteuid() && (status->st_mode & 07777) == 0600)
         return true;
-    return rkb_fail(error, RKB_DAMAGED, "ring %s: not a file of ours (owner %u, mode %o; expected %u and 600): "
-                    "remove it",
+    return rkb_fail(error, RKB_DAMAGED, "ring %s: not a file of ours (owner %u, mode %o; expected %u and 600)",
                     ring->path, (unsigned)status->st_uid, (unsigned)status->st_mode & 07777, (unsigned)geteuid());
 }
 
@@ -269,9 +268,11 @@ static bool open_file(struct rkb_ring *ring, const struct rkb_ring_options *opti
         return make_file(ring, options, NULL, error);
     if (fd < 0)
         return rkb_fail_errno(error, "ring: cannot open %s", ring->path);
-    bool done = reopen(ring, fd, options, ring->size, error);
+    struct rkb_error why;
+    bool done = reopen(ring, fd, options, ring->size, &why);
     options->sys->close(fd);
-    return done;
+    return done || rkb_fail(error, why.code, "%.400s%s", why.text,
+                            why.code == RKB_DAMAGED ? "; to start without what is in it, move it away" : "");
 }
 
 struct rkb_ring *rkb_ring_open(const struct rkb_ring_options *options, struct rkb_error *error)

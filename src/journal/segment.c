@@ -108,19 +108,8 @@ struct rkb_segment *rkb_segment_make_anonymous(size_t size, const struct rkb_sys
 static bool write_all(struct rkb_segment *segment, const uint8_t *data, size_t size, size_t offset,
                       struct rkb_error *error)
 {
-    while (size > 0) {
-        ssize_t done = segment->sys->pwrite(segment->fd, data, size, (off_t)offset);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done == 0)
-            errno = EIO;
-        if (done <= 0)
-            return rkb_fail_errno(error, "journal: cannot write to %s at %zu", segment->path, offset);
-        data += done;
-        size -= (size_t)done;
-        offset += (size_t)done;
-    }
-    return true;
+    return rkb_sys_write(segment->sys, segment->fd, data, size, offset) ||
+           rkb_fail_errno(error, "journal: cannot write to %s at %zu", segment->path, offset);
 }
 
 static bool give_name(struct rkb_segment *segment, const char *directory, uint64_t first, struct rkb_error *error)

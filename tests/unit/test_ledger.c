@@ -209,6 +209,22 @@ static void every_flip_is_told_or_a_torn_tail(void **state)
     free_file(&file);
 }
 
+static void a_second_damaged_ledger_does_not_replace_the_first(void **state)
+{
+    struct file file = make_three(*state);
+    file.bytes[RKB_SEGMENT_HEADER + 70] ^= 1;
+    for (int round = 0; round < 3; round++) {
+        struct rkb_error error = {0};
+        write_whole(file.path, file.bytes, file.size);
+        rkb_ledger_close(try_open(*state, &rkb_sys_posix, &error));
+        assert_int_equal(error.code, RKB_DAMAGED);
+    }
+    assert_int_equal(count_files(*state, ".damaged"), 1);
+    assert_int_equal(count_files(*state, ".damaged.2"), 1);
+    assert_int_equal(count_files(*state, ".damaged.3"), 1);
+    free_file(&file);
+}
+
 static void a_newer_ledger_is_refused(void **state)
 {
     struct rkb_segment_head head;
@@ -311,6 +327,7 @@ int main(void)
         in_directory(the_latest_state_of_each_is_kept_in_order),
         in_directory(every_cut_keeps_what_is_whole_and_goes_on),
         in_directory(every_flip_is_told_or_a_torn_tail),
+        in_directory(a_second_damaged_ledger_does_not_replace_the_first),
         in_directory(a_newer_ledger_is_refused),
         in_directory(it_stays_small_and_keeps_the_open_ones),
         in_directory(what_append_promised_is_there_whatever_fails),
