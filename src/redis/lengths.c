@@ -4,15 +4,14 @@
  *     between --*n--> n elements --$n, :, +, ---> ... --the last one--> between
  *
  * Every item counts one element down, an array counts its own up: a number is all the nesting there is. One walk goes
- * from header to header and jumps over the bulks; its pointer is what ends the run that passes. `jump` is the same
- * walk again for what nearly all of it is, whole and short bulks of plain arrays, and knows nothing else: half the
- * cost (20 ns a message).
+ * from header to header and jumps over the bulks; its pointer is what ends the run that passes. Nearly all messages are
+ * whole and never come here (plain.h).
  */
 #include "redis/lengths.h"
 
 #include <string.h>
 
-enum { MOST_DIGITS = 19, SHORT_DIGITS = 4, SHORT_HEADER = 1 + SHORT_DIGITS + 2 };
+enum { MOST_DIGITS = 19 };
 #define MOST_ELEMENTS (UINT64_C(1) << 31)
 #define END_OF_LINE 2
 
@@ -178,35 +177,6 @@ static const uint8_t *walk_bulk(struct rkb_lengths *lengths, const uint8_t *at, 
     return at + here;
 }
 
-/* Over all that is whole, short and as usual; stops at the first header that is anything else. */
-static const uint8_t *jump(struct rkb_lengths *lengths, const uint8_t *at, const uint8_t *end)
-{
-    uint64_t elements = lengths->elements;
-    uint64_t most = lengths->most_payload < lengths->most_name ? lengths->most_payload : lengths->most_name;
-    while (end - at >= SHORT_HEADER) {
-        unsigned first = at[1] - (unsigned)'1', number = first + 1;
-        const uint8_t *digit = at + 2;
-        if (first > 8)
-            break;
-        for (unsigned next; digit <= at + SHORT_DIGITS && (next = *digit - (unsigned)'0') <= 9; digit++)
-            number = number * 10 + next;
-        if (digit[0] != '\r' || digit[1] != '\n')
-            break;
-        digit += END_OF_LINE;
-        if (at[0] == '$' && elements > 0 && number <= most && number + END_OF_LINE <= (size_t)(end - digit)) {
-            at = digit + number + END_OF_LINE;
-            elements--;
-        } else if (at[0] == '*' && elements == 0) {
-            at = digit;
-            elements = number;
-        } else {
-            break;
-        }
-    }
-    lengths->elements = elements;
-    return at;
-}
-
 /* The header at `at`, and where to go on; what does not pass ends the run at its first byte. */
 static enum rkb_lengths_found step_in(struct rkb_lengths *lengths, const uint8_t *at, const uint8_t *end,
                                       const uint8_t **next)
@@ -241,8 +211,6 @@ static enum rkb_lengths_found walk(struct rkb_lengths *lengths, struct rkb_slice
     const uint8_t *from = bytes->data, *at = from, *end = from + bytes->size;
     while (at < end) {
         bool inside = lengths->bulk > 0 || lengths->in_line;
-        if (!inside && !lengths->nested && (at = jump(lengths, at, end)) == end)
-            break;
         const uint8_t *next = NULL;
         enum rkb_lengths_found found = RKB_LENGTHS_NOTHING;
         bool is_header = !inside && (*at == '$' || *at == '*');
