@@ -247,6 +247,29 @@ static void test_the_line_goes_back_for_the_lowest(void **state)
     expect_arrived(world, 1, 600, false);
 }
 
+/* Kafka goes away: nothing moves any more, so all may go by one cursor. */
+static void test_a_lost_connection_joins_the_lanes(void **state)
+{
+    struct world *world = *state;
+    rd_kafka_mock_broker_set_down(cluster(world), 1);
+    begin(world);
+    leave_behind(world, 1, 1);
+    leave_behind(world, 2, 3);
+    world_put(world, 300);
+    rkb_shipper_take(world->shipper);
+    world_turn_until(world, line_is, 301, "the line to pass all");
+    flow_again(world, 1);
+    flow_again(world, 2);
+    rkb_shipper_mend(world->shipper);
+    assert_int_equal(rkb_shipper_line(world->shipper), 301);    /* it had none before either */
+    world->shipper->connected = true;
+    rkb_shipper_mend(world->shipper);
+    assert_int_equal(rkb_shipper_line(world->shipper), 1);
+    rd_kafka_mock_broker_set_up(cluster(world), 1);
+    all_settled_by_hand(world);
+    expect_arrived(world, 1, 300, false);
+}
+
 /* What waits for its time goes on by itself: the line would not go back for it a second time. */
 static void test_a_lane_that_waits_stays_behind(void **state)
 {
@@ -448,6 +471,7 @@ static void test_again_later_and_later(void **state)
     assert_int_equal(rebuilds(world), 0);
 }
 
+/* What it had in flight is open, and was not refused by that. */
 static void end_alone(struct world *world)
 {
     rd_kafka_test_fatal_error(rkb_producer_handle(world->shipper->alone), RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
@@ -455,6 +479,9 @@ static void end_alone(struct world *world)
     world_turn(world);
     assert_null(world->shipper->alone);
     assert_int_equal(world->shipper->lanes.in_flight, 0);
+    assert_int_equal(rkb_lane_low(lane_of(world, 1), rkb_shipper_line(world->shipper)), 1);
+    assert_int_equal(lane_of(world, 1)->state, RKB_LANE_ALONE);
+    assert_string_equal(lane_of(world, 1)->why, "");
 }
 
 /* The producer for records that go alone ends as suddenly each time: the next one is made later and later. */
@@ -532,6 +559,7 @@ int main(void)
         TEST(test_a_dead_letter_that_is_not_safe),
         TEST(test_the_line_goes_back_for_a_lane),
         TEST(test_the_line_goes_back_for_the_lowest),
+        TEST(test_a_lost_connection_joins_the_lanes),
         TEST(test_a_lane_that_waits_stays_behind),
         TEST(test_a_lane_with_returned_records_stays_behind),
         TEST(test_a_batch_too_large_is_learnt_from),
