@@ -277,6 +277,7 @@ void rkb_shipper_free(struct rkb_shipper *shipper)
     rkb_cursor_close(&shipper->cursor);
     rkb_producer_free(shipper->producer);
     rkb_producer_free(shipper->alone);
+    rkb_properties_free(&shipper->made_of);
     if (shipper->syncer != NULL)
         rkb_syncer_stop(shipper->syncer);
     if (shipper->wake_fd >= 0)

@@ -5,7 +5,8 @@
  *
  * A fatal error ends a producer for good. One that reports nothing may be stuck for ever too (seen after metadata
  * without a leader), so a lane in which nothing lands for kafka.watchdog counts like one. A new producer sends again
- * what is open, the same bytes in the same order.
+ * what is open, the same bytes in the same order. Where Kafka refuses the login, one is made as soon as the files of
+ * kafka.properties.NAME_file hold something else.
  *
  * Promise: what came back goes out again from the lowest of its lane; a producer whose end is as sudden each time comes
  * later and later. Never: frees a segment that a producer may still read.
@@ -14,7 +15,10 @@
 
 #include <string.h>
 
+#include "config/properties.h"
+
 #define AWAY 5                          /* so many times the watchdog's time without a connection */
+#define DENIED_US 1000000               /* between two looks for other credentials */
 #define LOOK_US 50000                   /* between two looks at what stands still */
 #define WATCH_MOST_US INT64_C(3600000000)
 #define NARROW_US INT64_C(60000000)     /* a bound that a refused batch taught is doubled this often */
@@ -43,7 +47,7 @@ static void delivered(struct rkb_shipper *shipper, struct rkb_lane *lane, const 
     *(flight->alone ? &shipper->alone_wait_us : &shipper->rebuild_wait_us) = 0;
     if (!shipper->troubled)
         return;
-    shipper->troubled = false;
+    shipper->troubled = shipper->denied = false;
     rkb_log(shipper->options.log, RKB_LOG_INFO, "kafka", "delivering", "Kafka takes records again");
 }
 
@@ -98,6 +102,7 @@ static void on_error(void *context, rd_kafka_resp_err_t error, const char *reaso
     if (error == RD_KAFKA_RESP_ERR__FATAL && is_for_order(shipper))
         return;
     shipper->changed = shipper->troubled = true;
+    shipper->denied = shipper->denied || error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR__SSL;
     count_error(shipper->figures, error);
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "kafka_error", "%s (%s)", reason, rd_kafka_err2name(error));
 }
@@ -131,8 +136,12 @@ static struct rkb_producer *make(struct rkb_shipper *shipper, enum rkb_producer_
     const struct rkb_properties *used = fresh ? &read : given;
     struct rkb_producer *producer = rkb_producer_new(role, used->list, used->count, shipper->wake_fd, &producer_events,
                                                      shipper, error);
-    if (fresh)
+    if (role == RKB_PRODUCER_LINE) {
+        rkb_properties_free(&shipper->made_of);
+        shipper->made_of = read;
+    } else {
         rkb_properties_free(&read);
+    }
     return producer;
 }
 
@@ -307,6 +316,31 @@ static void watch(struct rkb_shipper *shipper)
         rebuild(shipper);
 }
 
+/*
+ * The login is refused: with other credentials it may not be. The same ones are not tried by a new producer, since the
+ * one that there is goes on trying. What cannot be read may be half written.
+ */
+static void try_other_credentials(struct rkb_shipper *shipper)
+{
+    const struct rkb_properties *given = shipper->options.properties;
+    const struct rkb_properties *used = shipper->made_of.count > 0 ? &shipper->made_of : given;
+    struct rkb_properties read;
+    struct rkb_error unread;
+    if (!shipper->denied || shipper->producer == NULL || shipper->now_us < shipper->denied_us)
+        return;
+    shipper->denied_us = shipper->now_us + DENIED_US;
+    bool other = rkb_properties_read(given, &read, &unread) && !rkb_properties_equal(&read, used);
+    rkb_properties_free(&read);
+    if (!other)
+        return;
+    rkb_log(shipper->options.log, RKB_LOG_INFO, "kafka", "producer_rebuilt",
+            "Kafka refused the login, and a file of kafka.properties holds something else now: %u records in flight "
+            "are sent again by a new producer", shipper->lanes.in_flight);
+    if (shipper->alone != NULL)
+        give_up_alone(shipper);
+    rebuild(shipper);
+}
+
 /* ---- going on ---- */
 
 /* Lanes whose records all came back go on from the lowest of them. */
@@ -359,6 +393,7 @@ void rkb_shipper_mend(struct rkb_shipper *shipper)
     else if (shipper->producer != NULL && rkb_producer_fatal(shipper->producer, &cause))
         replace_fatal(shipper, &cause);
     replace_alone(shipper);
+    try_other_credentials(shipper);
     if (shipper->now_us - shipper->looked_us >= LOOK_US) {
         shipper->looked_us = shipper->now_us;
         watch(shipper);

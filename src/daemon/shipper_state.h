@@ -43,6 +43,9 @@ struct rkb_shipper {
     bool returned;                      /* in some lane records came back */
     bool troubled;                      /* something was said of Kafka; the next delivery is worth a line too */
     bool connected;                     /* as of the last turn */
+    bool denied;                        /* Kafka refused the login, and since then nothing was delivered */
+    int64_t denied_us;                  /* when it is next looked for other credentials */
+    struct rkb_properties made_of;      /* the properties of `producer`, where they were read anew */
     int64_t rebuild_us, rebuild_wait_us;    /* no new producer before; doubled by each that nothing was delivered by */
     int64_t alone_us, alone_wait_us;        /* likewise, of the one for records that go alone */
     int64_t looked_us;                  /* at lanes that stand still */

@@ -5,7 +5,7 @@
     Broker            formats its storage, starts, stops and kills the node; its ports stay the same over a restart
 
 All listens on 127.0.0.1. Besides the plain listener there is one that names another port in its metadata: what stands on
-that port (a fault proxy) stands between the broker and a client. By hand:
+that port (a fault proxy) stands between the broker and a client; and one that wants a login (SASL PLAIN). By hand:
 
     python3 tests/kafka/broker.py DIRECTORY      prints its address, runs till Ctrl-C
 """
@@ -14,6 +14,7 @@ import os
 import pathlib
 import random
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -78,7 +79,8 @@ class Broker:
         self.prefix = list(prefix)
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.port, self.inner_port, self.outer_port, self.controller_port = _distinct_ports(4)
+        self.port, self.inner_port, self.outer_port, self.login_port, self.controller_port = _distinct_ports(5)
+        self.login_user, self.login_password = "bridge", secrets.token_hex(12)
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.log_path = self.directory / "kafka.log"
         self.properties = self.directory / "server.properties"
@@ -91,19 +93,24 @@ class Broker:
             "process.roles": "broker",
             "node.id": 2,
             "controller.quorum.voters": f"1@127.0.0.1:{first.controller_port}",
-            "listeners": f"PLAIN://127.0.0.1:{self.port},PROXIED://127.0.0.1:{self.inner_port}",
+            "listeners": self._listeners(self.inner_port),
         }
 
+    def _listeners(self, proxied):
+        return f"PLAIN://127.0.0.1:{self.port},PROXIED://127.0.0.1:{proxied},LOGIN://127.0.0.1:{self.login_port}"
+
     def _settings(self, more):
-        controller = self.controller_port
+        controller = f"127.0.0.1:{self.controller_port}"
         settings = {
             "process.roles": "broker,controller",
             "node.id": 1,
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAIN://127.0.0.1:{self.port},PROXIED://127.0.0.1:{self.inner_port},"
-                         f"CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAIN://127.0.0.1:{self.port},PROXIED://127.0.0.1:{self.outer_port}",
-            "listener.security.protocol.map": "PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": self._listeners(self.inner_port) + f",CONTROLLER://{controller}",
+            "advertised.listeners": self._listeners(self.outer_port),
+            "listener.security.protocol.map": "PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.name.login.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.login.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule required "
+                                                          f'user_{self.login_user}="{self.login_password}";',
             "inter.broker.listener.name": "PLAIN",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": self.directory / "data",
