@@ -176,7 +176,7 @@ static bool send_all_behind(struct rkb_shipper *shipper)
 
 /*
  * The lane cannot take the record now. Waiting for it is free while the others still have records in flight; without a
- * connection none of them moves anyway. Where it is the only one that went yet, what others wait behind it is not known.
+ * connection none of them moves anyway. Where it is the only one that went yet, others may wait behind it, unknown.
  */
 static bool worth_waiting_for(const struct rkb_shipper *shipper, const struct rkb_lane *lane)
 {
