@@ -6,6 +6,7 @@
 #define STUCK_PART 64           /* of the places: what a lane that stands still, or may, can have */
 #define LEAST_PLACES 64
 #define LEAST_BYTES (256 * 1024)
+#define SMOOTH_PARTS 128        /* of what it usually takes to land, one is the last record's */
 
 static void give_back(struct rkb_lanes *lanes, struct rkb_flight *flight)
 {
@@ -79,6 +80,7 @@ void rkb_flight_keep(struct rkb_lanes *lanes, struct rkb_flight *flight, int64_t
         lane->oldest = flight;
     lane->newest = flight;
     rkb_segment_pin(flight->segment);
+    flight->sent_us = now_us;
     if (lane->in_flight == 0)
         lane->moved_us = now_us;
     if (lane->sent_end == 0)
@@ -90,6 +92,11 @@ void rkb_flight_keep(struct rkb_lanes *lanes, struct rkb_flight *flight, int64_t
     lane->bytes_in_flight += flight->bytes;
     lanes->in_flight++;
     lanes->bytes_in_flight += flight->bytes;
+}
+
+static void smooth(struct rkb_lanes *lanes, int64_t took_us)
+{
+    lanes->usual_us += ((took_us < RKB_LONG_US ? took_us : RKB_LONG_US) - lanes->usual_us) / SMOOTH_PARTS;
 }
 
 void rkb_flight_land(struct rkb_lanes *lanes, struct rkb_flight *flight, int64_t now_us)
@@ -105,6 +112,7 @@ void rkb_flight_land(struct rkb_lanes *lanes, struct rkb_flight *flight, int64_t
     else
         lane->newest = flight->before;
     rkb_segment_unpin(flight->segment);
+    smooth(lanes, now_us - flight->sent_us);
     lane->moved_us = now_us;
     lane->in_flight--;
     lane->bytes_in_flight -= flight->bytes;
@@ -148,6 +156,11 @@ bool rkb_lane_has_room(const struct rkb_lanes *lanes, const struct rkb_lane *lan
     }
     return lane->in_flight < larger(places, LEAST_PLACES)
         && lane->bytes_in_flight + bytes <= larger(room, LEAST_BYTES);
+}
+
+bool rkb_lanes_move(const struct rkb_lanes *lanes, int64_t now_us)
+{
+    return rkb_lanes_others_move(lanes, &lanes->lanes[0], now_us);      /* nothing of topic 0 is ever in flight */
 }
 
 bool rkb_lanes_others_move(const struct rkb_lanes *lanes, const struct rkb_lane *lane, int64_t now_us)

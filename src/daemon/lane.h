@@ -21,6 +21,7 @@
 #include "kafka/producer.h"
 
 #define RKB_NOTHING_RETURNED UINT64_MAX
+#define RKB_LONG_US 100000
 
 enum rkb_lane_state { RKB_LANE_FLOWING, RKB_LANE_LANDING, RKB_LANE_ALONE, RKB_LANE_WAITING };
 
@@ -34,6 +35,7 @@ struct rkb_flight {
     struct rkb_segment *segment;
     uint64_t sequence;
     int64_t time_us;                            /* when we read the message */
+    int64_t sent_us;                            /* monotonic */
     uint32_t route, topic, bytes;
     bool alone;                                 /* with the producer for records that go alone */
 };
@@ -79,6 +81,7 @@ struct rkb_lanes {
     size_t bytes_in_flight;
     uint32_t places;            /* in flight at the most, over all lanes */
     size_t byte_places;
+    int64_t usual_us;           /* from sending to landing, smoothed; what takes over RKB_LONG_US counts as that */
     struct rkb_flight *pool, *free, *last_free;
     uint32_t pool_size;
 };
@@ -102,7 +105,8 @@ bool rkb_lane_has_room(const struct rkb_lanes *lanes, const struct rkb_lane *lan
 /* True when records are in flight and for RKB_LANE_STUCK_US none landed. */
 #define RKB_LANE_STUCK_US 500000
 bool rkb_lane_stuck(const struct rkb_lane *lane, int64_t now_us);
-/* True when another lane has records in flight and is not stuck. */
+/* True when a lane has records in flight and is not stuck; when another one has and is not. */
+bool rkb_lanes_move(const struct rkb_lanes *lanes, int64_t now_us);
 bool rkb_lanes_others_move(const struct rkb_lanes *lanes, const struct rkb_lane *lane, int64_t now_us);
 
 /* From now on the lane goes by a cursor of its own, from `sequence` on; drops what it held. */

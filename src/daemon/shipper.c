@@ -2,7 +2,7 @@
  * shipper -- the thread, its turns, and what the loop calls; see shipper.h and, for its other parts, shipper_state.h.
  *
  * One turn: take what is in the ring, send what the producer takes, serve its deliveries, sync and write the
- * checkpoint when due, post the figures. After a turn that took something it rests 1.5 ms, so that wake-ups are
+ * checkpoint when due, post the figures. After a turn that took something it rests 5 ms, so that wake-ups are
  * paid per batch; after one that took nothing it sleeps on its eventfd, which the loop, the syncer and librdkafka write
  * to. In a flood it only takes: a message that is in the journal can wait for Kafka, one that is still in Redis's
  * output buffer cannot.
@@ -23,7 +23,8 @@
 #include <unistd.h>
 
 #define FLIGHTS 32768               /* above the producer's own queue limit, unless that is set higher */
-#define REST_NS 1500000             /* between turns that took something, so that wake-ups are paid per batch */
+#define REST_NS 5000000             /* after a turn that took something, so that wake-ups are paid per batch */
+#define SHORT_REST_NS 1500000       /* the same while more waits than the producer takes */
 #define FLOOD_PART 16               /* of the ring: more than that in one turn, and taking goes before sending */
 #define FIGURES_US 50000
 #define WAIT_LEAST_US 250000        /* before something that Kafka did not take is tried again */
@@ -207,11 +208,19 @@ static void rest(long nanoseconds)
     nanosleep(&time, NULL);
 }
 
-static int sleep_limit_ms(const struct rkb_shipper *shipper)
+/* How long it may sleep where nobody wakes it: until something is due, and not longer than it takes to get stuck. */
+static int sleep_limit_ms(struct rkb_shipper *shipper)
 {
+    bool waiting = shipper->lanes.in_flight > 0 || shipper->holding || !shipper->connected
+                   || rkb_journal_degraded(shipper->options.journal, NULL);
+    int64_t due_us = shipper->now_us + (waiting ? 250000 : 1000000), keep_us = rkb_shipper_keep_us(shipper);
     if (shipper->lanes.troubled > 0 || shipper->returned || atomic_load(&shipper->full) || shipper->changed)
         return 50;
-    return 250;
+    if (keep_us < due_us)
+        due_us = keep_us;
+    if (rkb_shipper_collects(shipper) && shipper->collect_until_us < due_us)
+        due_us = shipper->collect_until_us;
+    return due_us > shipper->now_us ? (int)((due_us - shipper->now_us) / 1000) + 1 : 0;
 }
 
 /* Sleeps until the loop or librdkafka writes, or something is due. */
@@ -231,17 +240,22 @@ static void doze(struct rkb_shipper *shipper)
     }
 }
 
-static void turn(struct rkb_shipper *shipper)
+static bool is_flood(const struct rkb_shipper *shipper, size_t taken)
 {
-    shipper->now_us = shipper->options.sys->monotonic_us();
-    shipper->real_us = shipper->options.sys->realtime_us();
+    return taken > rkb_ring_size(shipper->options.ring) / FLOOD_PART;
+}
+
+size_t rkb_shipper_turn(struct rkb_shipper *shipper, int64_t now_us, int64_t real_us)
+{
+    shipper->now_us = now_us;
+    shipper->real_us = real_us;
     size_t taken = rkb_shipper_take(shipper);
     if (shipper->options.sync_us == RKB_SYNC_ALWAYS && taken > 0 && !rkb_shipper_sync_now(shipper))
-        return;
-    bool flood = taken > rkb_ring_size(shipper->options.ring) / FLOOD_PART;
-    if (!flood)
-        rkb_shipper_send(shipper);
+        return taken;
+    shipper->collected += taken;
     rkb_shipper_poll(shipper);
+    if (!is_flood(shipper, taken) && !rkb_shipper_collects(shipper))
+        rkb_shipper_send(shipper);
     rkb_shipper_mend(shipper);
     note_lows(shipper);
     rkb_shipper_keep(shipper);
@@ -251,21 +265,29 @@ static void turn(struct rkb_shipper *shipper)
         post_figures(shipper);
     if (drained && !atomic_exchange(&shipper->drained, true))
         rkb_shipper_tell_loop(shipper);
+    return taken;
+}
+
+/* Between two turns; not at all while the ring fills. */
+static void pause_after(struct rkb_shipper *shipper, size_t taken)
+{
+    struct rkb_ring *ring = shipper->options.ring;
     if (taken == 0 && !shipper->more)
         doze(shipper);
-    else if (!flood && rkb_ring_room(shipper->options.ring) > rkb_ring_size(shipper->options.ring) / 4 * 3)
-        rest(REST_NS);
+    else if (!is_flood(shipper, taken) && rkb_ring_room(ring) > rkb_ring_size(ring) / 4 * 3)
+        rest(shipper->more || shipper->holding ? SHORT_REST_NS : REST_NS);
 }
 
 static void *run(void *context)
 {
     struct rkb_shipper *shipper = context;
+    const struct rkb_sys *sys = shipper->options.sys;
     pthread_setname_np(pthread_self(), "rkb-shipper");
     while (!atomic_load(&shipper->stopping)) {
         if (atomic_load(&shipper->failed))
-            rest(10 * REST_NS);
+            rest(4 * REST_NS);
         else
-            turn(shipper);
+            pause_after(shipper, rkb_shipper_turn(shipper, sys->monotonic_us(), sys->realtime_us()));
     }
     return NULL;
 }

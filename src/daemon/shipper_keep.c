@@ -12,6 +12,7 @@
 #include "base/units.h"
 
 #define CHECKPOINT_US 1000000
+#define CHECKPOINT_LATE_US 1250000      /* after a sync: by then the next mark has come, where marks come */
 #define CHECKPOINT_AGAIN_US 4000000     /* more, after one that failed */
 #define LEDGER_AGAIN_US 5000000
 #define TROUBLE_AGAIN_US 60000000
@@ -217,20 +218,43 @@ static void start_job(struct rkb_shipper *shipper, bool records)
         return;
 }
 
+static int64_t records_due_us(const struct rkb_shipper *shipper)
+{
+    const struct rkb_journal *journal = shipper->options.journal;
+    bool unsynced = rkb_journal_synced(journal) < rkb_journal_next(journal) || rkb_journal_degraded(journal, NULL);
+    return unsynced && shipper->options.sync_us != RKB_SYNC_NONE ? shipper->synced_us + shipper->options.sync_us
+                                                                 : INT64_MAX;
+}
+
+/* Put off a little while records are to be synced soon, or a mark is likely to come: one job is for both. */
+static int64_t checkpoint_due_us(const struct rkb_shipper *shipper, int64_t records_us)
+{
+    bool full = atomic_load(&shipper->full);
+    int64_t due_us = shipper->checkpoint_us + (full ? CHECKPOINT_US / 10 : CHECKPOINT_US);
+    int64_t soon_us = records_us != INT64_MAX ? records_us : shipper->synced_us + CHECKPOINT_LATE_US;
+    if (!rkb_journal_checkpoint_due(shipper->options.journal, checkpoint_limit(shipper)))
+        return INT64_MAX;
+    return !full && due_us < soon_us && soon_us - due_us < 2 * CHECKPOINT_US ? soon_us : due_us;
+}
+
+int64_t rkb_shipper_keep_us(struct rkb_shipper *shipper)
+{
+    int64_t records_us = records_due_us(shipper), checkpoint_us = checkpoint_due_us(shipper, records_us);
+    if (!rkb_syncer_idle(shipper->syncer))      /* it wakes the thread when it is done */
+        return INT64_MAX;
+    return records_us < checkpoint_us ? records_us : checkpoint_us;
+}
+
 /* No job is under way, so the checkpoint before is durable: time for the next one, and for the next job? */
 static void start_what_is_due(struct rkb_shipper *shipper)
 {
-    struct rkb_journal *journal = shipper->options.journal;
-    int64_t interval = shipper->options.sync_us;
-    bool full = atomic_load(&shipper->full);
-    bool checkpoint_due = shipper->now_us - shipper->checkpoint_us >= (full ? CHECKPOINT_US / 10 : CHECKPOINT_US)
-                          && rkb_journal_checkpoint_due(journal, checkpoint_limit(shipper));
-    bool unsynced = rkb_journal_synced(journal) < rkb_journal_next(journal) || rkb_journal_degraded(journal, NULL);
-    bool records_due = interval != RKB_SYNC_NONE && unsynced
-                       && shipper->now_us - shipper->synced_us >= interval;
+    int64_t records_us = records_due_us(shipper);
+    bool records_due = shipper->now_us >= records_us;
+    bool checkpoint_due = shipper->now_us >= checkpoint_due_us(shipper, records_us);
     if (checkpoint_due)
         write_checkpoint(shipper, false);
-    if (records_due || (checkpoint_due && interval != RKB_SYNC_NONE) || rkb_journal_removable(journal))
+    if (records_due || (checkpoint_due && shipper->options.sync_us != RKB_SYNC_NONE)
+        || rkb_journal_removable(shipper->options.journal))
         start_job(shipper, records_due);
 }
 

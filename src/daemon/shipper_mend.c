@@ -17,6 +17,7 @@
 
 #include "config/properties.h"
 
+#define SCRAM_MENDED 0x020601ff         /* librdkafka 2.6.1 */
 #define AWAY 5                          /* so many times the watchdog's time without a connection */
 #define DENIED_US 1000000               /* between two looks for other credentials */
 #define LOOK_US 50000                   /* between two looks at what stands still */
@@ -96,6 +97,18 @@ static bool is_for_order(const struct rkb_shipper *shipper)
     return shipper->producer != NULL && rkb_producer_stopped_for_order(shipper->producer);
 }
 
+/* Known: up to 2.6.0 librdkafka sends a nonce that Kafka checks since 3.9.1 and 4.0 (RFC 5802, section 5.1). */
+static const char *advice(const struct rkb_shipper *shipper)
+{
+    const char *mechanism = rkb_property_find(shipper->options.properties, "sasl.mechanisms");
+    if (mechanism == NULL)
+        mechanism = rkb_property_find(shipper->options.properties, "sasl.mechanism");
+    if (mechanism == NULL || strncmp(mechanism, "SCRAM", 5) != 0 || rd_kafka_version() >= SCRAM_MENDED)
+        return "";
+    return "; where user and password are right: a librdkafka older than 2.6.1 can not log in by SCRAM to Kafka 4, use "
+           "a newer one, or PLAIN over TLS";
+}
+
 static void on_error(void *context, rd_kafka_resp_err_t error, const char *reason)
 {
     struct rkb_shipper *shipper = context;
@@ -104,7 +117,8 @@ static void on_error(void *context, rd_kafka_resp_err_t error, const char *reaso
     shipper->changed = shipper->troubled = true;
     shipper->denied = shipper->denied || error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR__SSL;
     count_error(shipper->figures, error);
-    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "kafka_error", "%s (%s)", reason, rd_kafka_err2name(error));
+    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "kafka_error", "%s (%s)%s", reason, rd_kafka_err2name(error),
+            error == RD_KAFKA_RESP_ERR__AUTHENTICATION ? advice(shipper) : "");
 }
 
 /* What librdkafka logs as an error it reports as one too (on_error); only what is worse is said twice. */
@@ -387,6 +401,7 @@ void rkb_shipper_mend(struct rkb_shipper *shipper)
         rkb_shipper_regroup(shipper);
     if (!shipper->connected && connected)
         watch_anew(shipper);
+    shipper->changed = shipper->changed || shipper->connected != connected;
     shipper->connected = connected;
     if (shipper->producer == NULL && shipper->now_us >= shipper->rebuild_us)
         make_again(shipper);

@@ -17,6 +17,7 @@
 #define TURN_RECORDS 4096           /* sent between two looks at the ring */
 #define LANE_RECORDS 1024           /* of these, by one lane that is behind */
 #define FIRST_US 100000             /* the first lane that goes has to show within this time that it moves */
+#define COLLECT_BYTES (256 * 1024)  /* more than that is no trickle */
 #define TURN_LOOKS 65536            /* records that one cursor passes over between two looks at the ring */
 
 uint64_t rkb_shipper_line(const struct rkb_shipper *shipper)
@@ -258,9 +259,22 @@ static bool next_open(struct rkb_shipper *shipper)
     return next == RKB_NEXT_RECORD && !settled;
 }
 
+/*
+ * A trickle is collected while what went before is on its way, for as long as that usually takes and half as long
+ * again: librdkafka has one request in flight per partition, and while the next one is due its broker thread does not
+ * sleep (2.0.2); and so all partitions' batches go at the same time. What stands still is not waited for.
+ */
+bool rkb_shipper_collects(const struct rkb_shipper *shipper)
+{
+    const struct rkb_lanes *lanes = &shipper->lanes;
+    return shipper->now_us < shipper->collect_until_us && shipper->collected < COLLECT_BYTES && !shipper->more
+        && !shipper->holding && lanes->behind == 0 && rkb_lanes_move(lanes, shipper->now_us);
+}
+
 void rkb_shipper_send(struct rkb_shipper *shipper)
 {
     shipper->more = false;
+    shipper->collected = 0;
     bool sent = send_all_behind(shipper);
     size_t done = 0;
     for (; done < TURN_RECORDS; done++) {
@@ -276,6 +290,8 @@ void rkb_shipper_send(struct rkb_shipper *shipper)
     sent = sent || done > 0;
     shipper->more = shipper->more || done == TURN_RECORDS;
     shipper->changed = shipper->changed || sent;
+    if (sent)
+        shipper->collect_until_us = shipper->now_us + shipper->lanes.usual_us * 3 / 2;
 }
 
 static void line_from(struct rkb_shipper *shipper, uint64_t sequence)

@@ -40,6 +40,8 @@ struct rkb_shipper {
     struct rkb_record held;             /* read by it but not sent: it waits for room */
     bool holding;
     bool more;                          /* the last turn sent as much as one may, or a lane is to be looked at again */
+    size_t collected;                   /* bytes taken since records were last handed over */
+    int64_t collect_until_us;           /* from then on what was collected goes, whatever is in flight */
     bool returned;                      /* in some lane records came back */
     bool troubled;                      /* something was said of Kafka; the next delivery is worth a line too */
     bool connected;                     /* as of the last turn */
@@ -61,6 +63,8 @@ struct rkb_shipper {
 };
 
 /* shipper.c */
+/* One turn, at these times (monotonic, realtime), without the pause after it; returns the bytes taken from the ring. */
+size_t rkb_shipper_turn(struct rkb_shipper *shipper, int64_t now_us, int64_t real_us);
 void rkb_shipper_tell_loop(struct rkb_shipper *shipper);
 /* The disk broke a promise, or memory ran out: nothing more is done, the loop is told. */
 void rkb_shipper_fail(struct rkb_shipper *shipper, const struct rkb_error *error);
@@ -73,6 +77,8 @@ void rkb_shipper_settle(struct rkb_shipper *shipper, uint64_t sequence);
 const char *rkb_shipper_topic(const struct rkb_shipper *shipper, const struct rkb_lane *lane);
 /* The line goes on from the lowest open record. */
 void rkb_shipper_from_checkpoint(struct rkb_shipper *shipper);
+/* True while what was taken had better wait for what is in flight. */
+bool rkb_shipper_collects(const struct rkb_shipper *shipper);
 /* Hands records to the producer while it takes them. */
 void rkb_shipper_send(struct rkb_shipper *shipper);
 /* Where the line stands: of what is below, nothing but what lanes have behind or in flight is open. */
@@ -117,6 +123,8 @@ void rkb_shipper_mend(struct rkb_shipper *shipper);
 size_t rkb_shipper_take(struct rkb_shipper *shipper);
 /* Waits for the disk. */
 bool rkb_shipper_sync_now(struct rkb_shipper *shipper);
+/* When (monotonic) a sync or a checkpoint is due that nobody will wake the thread for; INT64_MAX: none is. */
+int64_t rkb_shipper_keep_us(struct rkb_shipper *shipper);
 /* Starts and finishes sync jobs, writes the checkpoint, makes the next segment, as they are due. */
 void rkb_shipper_keep(struct rkb_shipper *shipper);
 /* The last sync and checkpoint, waiting for the disk. */

@@ -49,8 +49,7 @@ static rd_kafka_t *client_new(const struct rkb_property *properties, size_t coun
     rd_kafka_conf_set_error_cb(conf, no_error);
     rd_kafka_t *rk = NULL;
     if (rd_kafka_conf_set(conf, "allow.auto.create.topics", "false", words, sizeof words) == RD_KAFKA_CONF_OK &&
-        rd_kafka_conf_set(conf, "log.queue", "false", words, sizeof words) == RD_KAFKA_CONF_OK &&
-        rd_kafka_conf_set(conf, "statistics.interval.ms", "0", words, sizeof words) == RD_KAFKA_CONF_OK)
+        rd_kafka_conf_set(conf, "log.queue", "false", words, sizeof words) == RD_KAFKA_CONF_OK)
         rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, words, sizeof words);
     if (rk == NULL) {
         rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a client to look for topics: %s",

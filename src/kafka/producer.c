@@ -3,7 +3,7 @@
  *
  *     send: value lent, key and headers copied by librdkafka --> its queue --> broker threads --> main queue
  *                                                                                  | empty -> not: wake_fd
- *     poll: main queue --> delivered, error, log, statistics                       v
+ *     poll: main queue --> delivered, error, log                                   v
  *
  * `open` counts the records taken and not yet reported. A request that is purged half-sent may be read
  * until the handle is destroyed, although its records were given back: so free keeps what comes back,
@@ -11,13 +11,13 @@
  */
 #include "kafka/producer.h"
 
-#include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include "kafka/brokers.h"
 #include "kafka/secrets.h"
 
 #define NICER 5                 /* than our own threads: librdkafka's */
@@ -42,7 +42,8 @@ struct rkb_producer {
     struct returned *returned;      /* in free: room for all that was open */
     size_t returned_count;
     struct rkb_secrets secrets;
-    bool connected, counted, was_fatal;     /* counted: statistics came */
+    struct rkb_brokers brokers;
+    bool was_fatal;
     struct rkb_error cause;         /* of was_fatal */
 };
 
@@ -72,35 +73,6 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     char line[512];
     snprintf(line, sizeof line, "%s %s", facility, text);
     producer->events.log(producer->context, level, rkb_secrets_without(&producer->secrets, line));
-}
-
-/* Of the statistics only the object "brokers" is read: the rest grows with the number of partitions. */
-static bool any_broker_up(const char *statistics, size_t size)
-{
-    static const char key[] = "\"brokers\":";
-    const char *at = memmem(statistics, size, key, sizeof key - 1);
-    if (at == NULL)
-        return false;
-    at += sizeof key - 1;
-    json_t *brokers = json_loadb(at, size - (size_t)(at - statistics), JSON_DISABLE_EOF_CHECK, NULL);
-    bool up = false;
-    const char *name;
-    json_t *broker;
-    json_object_foreach(brokers, name, broker) {
-        const char *state = json_string_value(json_object_get(broker, "state"));
-        up = up || (state != NULL && strcmp(state, "UP") == 0);
-    }
-    json_decref(brokers);
-    return up;
-}
-
-static int on_statistics(rd_kafka_t *rk, char *json, size_t size, void *opaque)
-{
-    (void)rk;
-    struct rkb_producer *producer = opaque;
-    producer->connected = any_broker_up(json, size);
-    producer->counted = true;
-    return 0;
 }
 
 /*
@@ -134,7 +106,7 @@ static bool set_all(rd_kafka_conf_t *conf, const struct rkb_property *properties
 static bool set_role(rd_kafka_conf_t *conf, enum rkb_producer_role role, struct rkb_error *error)
 {
     static const struct rkb_property line[] = {{"enable.gapless.guarantee", "true"}};
-    static const struct rkb_property alone[] = {{"linger.ms", "0"}, {"statistics.interval.ms", "0"}};
+    static const struct rkb_property alone[] = {{"linger.ms", "0"}};
     if (role == RKB_PRODUCER_LINE)
         return set_all(conf, line, sizeof line / sizeof line[0], error);
     return set_all(conf, alone, sizeof alone / sizeof alone[0], error);
@@ -154,7 +126,7 @@ static rd_kafka_conf_t *configure(struct rkb_producer *producer, enum rkb_produc
     rd_kafka_conf_t *conf = rkb_kafka_conf(properties, count, error);
     if (conf == NULL)
         return NULL;
-    if (!set_role(conf, role, error)) {
+    if (!set_role(conf, role, error) || !rkb_brokers_watch(&producer->brokers, conf, error)) {
         rd_kafka_conf_destroy(conf);
         return NULL;
     }
@@ -164,7 +136,6 @@ static rd_kafka_conf_t *configure(struct rkb_producer *producer, enum rkb_produc
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_log_cb(conf, on_log);
-    rd_kafka_conf_set_stats_cb(conf, on_statistics);
     return conf;
 }
 
@@ -217,6 +188,7 @@ struct rkb_producer *rkb_producer_new(enum rkb_producer_role role, const struct 
     rd_kafka_conf_t *conf = kept ? configure(producer, role, properties, count, error) : NULL;
     producer->rk = conf != NULL ? make(conf, &producer->secrets, error) : NULL;
     if (producer->rk == NULL) {
+        rkb_brokers_free(&producer->brokers);
         rkb_secrets_free(&producer->secrets);
         free(producer);
         return NULL;
@@ -256,6 +228,7 @@ void rkb_producer_free(struct rkb_producer *producer)
         producer->events.delivered(producer->context, producer->returned[i].opaque, producer->returned[i].error);
     free(producer->returned);
     free(producer->topics);
+    rkb_brokers_free(&producer->brokers);
     rkb_secrets_free(&producer->secrets);
     free(producer);
 }
@@ -358,11 +331,8 @@ enum rkb_sent rkb_producer_send(struct rkb_producer *producer, const struct rkb_
     return not_sent(*code, error);
 }
 
-/* The first statistics come after a second; a controller that is known was told by a broker. */
 int rkb_producer_poll(struct rkb_producer *producer)
 {
-    if (!producer->counted && !producer->connected)
-        producer->connected = rd_kafka_controllerid(producer->rk, 0) >= 0;
     return rd_kafka_poll(producer->rk, 0);
 }
 
@@ -398,7 +368,7 @@ size_t rkb_producer_queue_bytes(const struct rkb_producer *producer)
 
 bool rkb_producer_connected(const struct rkb_producer *producer)
 {
-    return producer->connected;
+    return rkb_brokers_any_up(&producer->brokers);
 }
 
 rd_kafka_t *rkb_producer_handle(struct rkb_producer *producer)

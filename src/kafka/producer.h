@@ -71,7 +71,7 @@ enum rkb_sent { RKB_SENT, RKB_SENT_QUEUE_FULL, RKB_SENT_FATAL, RKB_SENT_TOO_LARG
 enum rkb_sent rkb_producer_send(struct rkb_producer *producer, const struct rkb_outgoing *record,
                                 rd_kafka_resp_err_t *code, struct rkb_error *error) RKB_MUST_CHECK;
 
-/* Serves what is there (deliveries, errors, logs, statistics); returns how many events. Never waits. */
+/* Serves what is there (deliveries, errors, logs); returns how many events. Never waits. */
 int rkb_producer_poll(struct rkb_producer *producer);
 /* What its queue holds at the most: queue.buffering.max.messages, and max.kbytes in bytes. */
 size_t rkb_producer_queue_records(const struct rkb_producer *producer);

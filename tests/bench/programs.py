@@ -152,7 +152,7 @@ class Bridge(Program):
             "instance: bench\n"
             f"redis: {{bench: {{url: 'redis://127.0.0.1:{redis.port}'}}}}\n"
             f"kafka: {{properties: {{bootstrap.servers: '{bench.kafka.bootstrap}', "
-            f"compression.type: {shape.compression}, linger.ms: 5}}}}\n"
+            f"compression.type: {shape.compression}}}}}\n"
             f"journal: {{directory: {directory / 'journal'}, ring_directory: {bench.rings}, max_size: 4GiB, "
             f"sync: {shape.sync}}}\n"
             f"control: {{socket: {self.socket_path}}}\n"

@@ -5,7 +5,7 @@
     Broker            formats its storage, starts, stops and kills the node; its ports stay the same over a restart
 
 All listens on 127.0.0.1. Besides the plain listener there is one that names another port in its metadata: what stands on
-that port (a fault proxy) stands between the broker and a client; and one that wants a login (SASL PLAIN). By hand:
+that port (a fault proxy) stands between the broker and a client; and one that wants a login (SASL PLAIN or SCRAM). By hand:
 
     python3 tests/kafka/broker.py DIRECTORY      prints its address, runs till Ctrl-C
 """
@@ -108,7 +108,9 @@ class Broker:
             "listeners": self._listeners(self.inner_port) + f",CONTROLLER://{controller}",
             "advertised.listeners": self._listeners(self.outer_port),
             "listener.security.protocol.map": "PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "listener.name.login.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.login.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+            "listener.name.login.scram-sha-256.sasl.jaas.config":
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;",
             "listener.name.login.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule required "
                                                           f'user_{self.login_user}="{self.login_password}";',
             "inter.broker.listener.name": "PLAIN",

@@ -168,6 +168,15 @@ void world_put(struct world *world, size_t count)
     }
 }
 
+void world_put_of_size(struct world *world, size_t size)
+{
+    static const uint8_t value[40000];
+    struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = world->next++, .route = 1, .topic = 1,
+                                .value = {value, size}};
+    uint8_t *at = rkb_ring_reserve(world->ring, rkb_record_size(0, 0, size), 0);
+    rkb_ring_commit(world->ring, rkb_record_write(at, &record, rkb_ring_salt(world->ring)));
+}
+
 void world_put_mark(struct world *world)
 {
     static const uint8_t value[72];
@@ -313,13 +322,7 @@ void world_by_hand(struct world *world)
 
 void world_turn(struct world *world)
 {
-    struct rkb_shipper *shipper = world->shipper;
-    shipper->now_us = world->hand_us;
-    rkb_shipper_take(shipper);
-    rkb_shipper_send(shipper);
-    rkb_shipper_poll(shipper);
-    rkb_shipper_mend(shipper);
-    rkb_shipper_keep(shipper);
+    (void)rkb_shipper_turn(world->shipper, world->hand_us, rkb_sys_posix.realtime_us());
 }
 
 void world_turn_until(struct world *world, bool (*done)(struct world *world, uint64_t wanted), uint64_t wanted,

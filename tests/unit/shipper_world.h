@@ -80,6 +80,8 @@ void world_turn_until(struct world *world, bool (*done)(struct world *world, uin
 bool world_try(struct world *world);
 /* `count` messages, each waiting for room; the shipper is woken. */
 void world_put(struct world *world, size_t count);
+/* One for the first topic, with a value of at most 40,000 bytes; nobody is woken. */
+void world_put_of_size(struct world *world, size_t size);
 void world_put_mark(struct world *world);
 void world_put_gap(struct world *world, const char *reason);
 

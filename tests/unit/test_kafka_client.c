@@ -57,7 +57,7 @@ static void test_refused_with_the_reason(void **state)
         {"queue.buffering.max.kbytes", "1", "memory does not grow"},
         {"transactional.id", "mine", "kafka.delivery"},
         {"transaction.timeout.ms", "1000", "kafka.delivery"},
-        {"statistics.interval.ms", "0", "connected"},
+        {"statistics.interval.ms", "1000", "nobody would read them"},
         {"log.queue", "false", "log lines"},
         {"enabled_events", "1", "rkbridge decides"},
         {"internal.termination.signal", "15", "signals"},
@@ -203,11 +203,11 @@ static void test_defaults_are_effective(void **state)
     assert_set(conf, "socket.keepalive.enable", "true");
     assert_set(conf, "reconnect.backoff.max.ms", "2000");
     assert_set(conf, "log.queue", "true");
-    assert_set(conf, "linger.ms", "5");
+    assert_set(conf, "linger.ms", "0.5");
     assert_set(conf, "message.max.bytes", "67108864");
     assert_set(conf, "queue.buffering.max.messages", "8000");
     assert_set(conf, "queue.buffering.max.kbytes", "65536");
-    assert_set(conf, "statistics.interval.ms", "1000");
+    assert_set(conf, "statistics.interval.ms", "0");
     assert_set(conf, "bootstrap.servers", "127.0.0.1:1");
     rd_kafka_conf_destroy(conf);
 }

@@ -225,6 +225,19 @@ static void test_more_than_there_are_places(void **state)
     assert_false(rkb_lane_has_room(&set->lanes, lane, MIB, 0));
 }
 
+/* What landing usually takes is learnt, and an outage does not make it hours. */
+static void test_the_usual_time(void **state)
+{
+    struct set *set = *state;
+    assert_int_equal(set->lanes.usual_us, 0);
+    for (uint64_t i = 1; i <= 2000; i++)
+        rkb_flight_land(&set->lanes, depart(set, 1 + i % 2, i, 1000), 9000);
+    assert_in_range(set->lanes.usual_us, 7800, 8000);
+    for (uint64_t i = 2001; i <= 4000; i++)
+        rkb_flight_land(&set->lanes, depart(set, 1, i, 0), 20000000);
+    assert_in_range(set->lanes.usual_us, 99800, RKB_LONG_US);
+}
+
 static void test_whether_others_move(void **state)
 {
     struct set *set = *state;
@@ -297,7 +310,7 @@ int main(void)
         TEST(test_who_never_moved_has_few),   TEST(test_one_that_stands_still_keeps_few),
         TEST(test_bytes_are_bounded_too),
         TEST(test_more_than_there_are_places),
-        TEST(test_whether_others_move),       TEST(test_behind),
+        TEST(test_the_usual_time),            TEST(test_whether_others_move),       TEST(test_behind),
         TEST(test_trouble_is_counted),        TEST(test_suspicion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,15 +42,6 @@ static void refuse_next(struct world *world, rd_kafka_resp_err_t error)
     rd_kafka_mock_push_request_errors_array(cluster(world), PRODUCE, 1, &error);
 }
 
-static void put_of_size(struct world *world, size_t size)
-{
-    static const uint8_t value[40000];
-    struct rkb_record record = {.kind = RKB_MESSAGE, .sequence = world->next++, .route = 1, .topic = 1,
-                                .value = {value, size}};
-    uint8_t *at = rkb_ring_reserve(world->ring, rkb_record_size(0, 0, size), 0);
-    rkb_ring_commit(world->ring, rkb_record_write(at, &record, rkb_ring_salt(world->ring)));
-}
-
 static bool low_is(struct world *world, uint64_t wanted)
 {
     return rkb_acks_low(acks(world)) == wanted;
@@ -132,7 +123,7 @@ static void set_one_aside(struct world *world)
     world->properties[0] = (struct rkb_property){"message.max.bytes", "1000"};
     begin(world);
     world_put(world, 5);
-    put_of_size(world, 2000);
+    world_put_of_size(world, 2000);
     world_put(world, 5);
     all_settled_by_hand(world);
     assert_int_equal(dead_letters(world, sequences, MOST), 1);
@@ -316,7 +307,7 @@ static size_t put_and_refuse(struct world *world, size_t count, size_t size, rd_
     uint64_t first = world->next;
     size_t bytes = rkb_record_size(0, 0, size);
     for (size_t i = 0; i < count; i++)
-        put_of_size(world, size);
+        world_put_of_size(world, size);
     leave_behind(world, 1, first);
     rkb_shipper_take(world->shipper);
     world_turn_until(world, line_is, world->next, "the line to pass all");
@@ -342,7 +333,7 @@ static void test_a_batch_too_large_is_learnt_from(void **state)
     assert_int_equal(lane->refused_bytes, 0);
     hangs(world, true);
     for (int i = 0; i < 100; i++)
-        put_of_size(world, 500);
+        world_put_of_size(world, 500);
     for (int i = 0; i < 5; i++)
         world_turn(world);
     assert_in_range(lane->bytes_in_flight, bytes / 8, bytes / 4);

@@ -1,6 +1,10 @@
-"""Credentials for Kafka that change while rkbridge runs: they are taken without a restart, as soon as the file holds them."""
+"""Logging in to Kafka: credentials that change while rkbridge runs are taken without a restart, as soon as the file holds
+them; a login that can not succeed says why."""
 
-from bridge import route
+import re
+import subprocess
+
+from bridge import BUILD, route
 from delivery import assert_delivered, decode_raw
 from waiting import wait_for
 
@@ -28,3 +32,16 @@ def test_a_password_that_changed(make_bridge, redis, kafka, publisher, topic, re
     assert_delivered(publisher.sent, [decode_raw(record) for record in read(topic)], once=True)
     assert one.gaps() == []
     assert not any(word in one.stderr() for word in (old, kafka.login_password))
+
+
+def test_scram(make_bridge, redis, kafka, topic):
+    """Nobody has credentials for SCRAM here; up to 2.6.0 it is librdkafka that can not log in, and that is said."""
+    words = re.search(r"librdkafka (\d+)\.(\d+)\.(\d+)", subprocess.run(
+        [BUILD / "rkbridge", "--version"], capture_output=True, text=True, check=True).stdout)
+    one = make_bridge({"routes": {"all": route(topic, channels=CHANNELS)}, "kafka": {"properties": {
+        "security.protocol": "sasl_plaintext", "sasl.mechanisms": "SCRAM-SHA-256", "sasl.username": kafka.login_user,
+        "sasl.password": kafka.login_password}}}, redis=redis, kafka=f"127.0.0.1:{kafka.login_port}").start()
+    wait_for("the login to be refused", lambda: one.stats()["kafka"]["errors_total"].get("_AUTHENTICATION"))
+    old = tuple(map(int, words.groups())) < (2, 6, 1)
+    wait_for("the refusal to be said", lambda: "event=kafka_error" in one.stderr())
+    assert ("older than 2.6.1 can not log in by SCRAM to Kafka 4" in one.stderr()) == old

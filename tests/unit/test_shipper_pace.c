@@ -1,0 +1,252 @@
+/*
+ * The shipper's pace, turn by turn, by a clock that stands still: what it collects before it hands it over, when a sync
+ * and a checkpoint are due, and that one job does for both. Against librdkafka's mock cluster.
+ */
+#include "shipper_world.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MILLISECOND INT64_C(1000)
+#define SLOW_MS 600000
+#define USUAL (20 * MILLISECOND)        /* what an acknowledgement is said to take */
+#define TRICKLE (256 * 1024)
+
+static void begin(struct world *world)
+{
+    world_open(world);
+    world_start(world);
+    world_by_hand(world);
+}
+
+static bool settled(struct world *world, uint64_t wanted)
+{
+    return rkb_acks_low(rkb_journal_acks(world->journal)) == wanted;
+}
+
+static uint32_t in_flight(struct world *world)
+{
+    return world->shipper->lanes.in_flight;
+}
+
+/* Both topics have shown that they move; from now on Kafka does not answer, and two records are on their way. */
+static void two_on_their_way(struct world *world)
+{
+    begin(world);
+    world_put(world, 10);
+    world_turn_until(world, settled, 11, "the first ten");
+    rd_kafka_mock_broker_set_rtt(rkb_mock_cluster(world->mock), 1, SLOW_MS);
+    world->shipper->lanes.usual_us = USUAL;
+    world->hand_us += SECOND;
+    world_put(world, 2);
+    world_turn(world);
+    assert_int_equal(in_flight(world), 2);
+}
+
+/* ---- what is collected ---- */
+
+static void test_a_trickle_waits_for_what_is_in_flight(void **state)
+{
+    struct world *world = *state;
+    two_on_their_way(world);
+    world_put(world, 3);
+    world_turn(world);
+    world->hand_us += USUAL * 3 / 2 - 1;
+    world_turn(world);
+    assert_int_equal(rkb_journal_next(world->journal), 16);     /* taken all the same */
+    assert_int_equal(in_flight(world), 2);
+    world->hand_us++;
+    world_turn(world);
+    assert_int_equal(in_flight(world), 5);
+}
+
+static void test_it_goes_when_that_has_landed(void **state)
+{
+    struct world *world = *state;
+    begin(world);
+    for (uint64_t next = 3; next < 21; next += 2) {
+        world->shipper->lanes.usual_us = 1000 * SECOND;
+        world_put(world, 2);
+        world_turn_until(world, settled, next, "the next two");     /* the clock does not move */
+    }
+}
+
+static void test_more_than_a_trickle_goes(void **state)
+{
+    struct world *world = *state;
+    two_on_their_way(world);
+    world_put(world, 3);
+    world->shipper->collected = TRICKLE / 2;
+    world_turn(world);
+    assert_int_equal(in_flight(world), 2);
+    world->shipper->collected = TRICKLE;
+    world_turn(world);
+    assert_int_equal(in_flight(world), 5);
+    assert_int_equal(world->shipper->collected, 0);
+}
+
+/* One that waits for a place, and one that was passed over, are behind already. */
+static void test_what_is_behind_goes(void **state)
+{
+    struct world *world = *state;
+    two_on_their_way(world);
+    struct rkb_lanes *lanes = &world->shipper->lanes;
+    assert_true(rkb_shipper_collects(world->shipper));
+    world->shipper->holding = true;
+    assert_false(rkb_shipper_collects(world->shipper));
+    world->shipper->holding = false;
+    world->shipper->more = true;
+    assert_false(rkb_shipper_collects(world->shipper));
+    world->shipper->more = false;
+    rkb_lane_fall_behind(lanes, rkb_lanes_at(lanes, 1), world->journal, 13, 0);
+    assert_false(rkb_shipper_collects(world->shipper));
+}
+
+/* A topic that stands still is not waited for: half a second without a report, and the others go as they come. */
+static void test_what_stands_still_is_not_waited_for(void **state)
+{
+    struct world *world = *state;
+    two_on_their_way(world);
+    world->shipper->collect_until_us = INT64_MAX;
+    world_put(world, 2);
+    world->hand_us += RKB_LANE_STUCK_US - 1;
+    world_turn(world);
+    assert_int_equal(in_flight(world), 2);
+    world->hand_us++;
+    world_turn(world);
+    assert_int_equal(in_flight(world), 4);
+}
+
+/* ---- sync and checkpoint ---- */
+
+static struct {
+    int checkpoints;        /* written */
+    int syncs;              /* of segments */
+} seen;
+
+static bool is_checkpoint(int fd)
+{
+    char link[64], path[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, sizeof path - 1);
+    path[size < 0 ? 0 : size] = '\0';
+    const char *last = strrchr(path, '/');
+    return last != NULL && strcmp(last + 1, "checkpoint") == 0;
+}
+
+static ssize_t counted_write(int fd, const void *data, size_t size, off_t offset)
+{
+    seen.checkpoints += is_checkpoint(fd);
+    return rkb_sys_posix.pwrite(fd, data, size, offset);
+}
+
+static int counted_sync(int fd)
+{
+    if (!is_checkpoint(fd))
+        __atomic_fetch_add(&seen.syncs, 1, __ATOMIC_SEQ_CST);
+    return rkb_sys_posix.fdatasync(fd);
+}
+
+static bool is_idle(struct world *world, uint64_t wanted)
+{
+    (void)wanted;
+    return rkb_syncer_idle(world->shipper->syncer);
+}
+
+/* Four records of one topic are delivered and synced, the checkpoint is on its way; nothing is due. */
+static void four_synced(struct world *world)
+{
+    world->disk.pwrite = counted_write;
+    world->disk.fdatasync = counted_sync;
+    begin(world);
+    for (int i = 0; i < 4; i++)
+        world_put_of_size(world, 10);
+    world_turn_until(world, settled, 5, "four");
+    for (int i = 0; i < 3; i++) {
+        world->hand_us += 2 * SECOND;
+        world_turn(world);
+        world_turn_until(world, is_idle, 0, "the syncer");
+    }
+    assert_int_equal(rkb_shipper_keep_us(world->shipper), INT64_MAX);
+    memset(&seen, 0, sizeof seen);
+}
+
+static void test_a_sync_is_due_after_its_interval(void **state)
+{
+    struct world *world = *state;
+    four_synced(world);
+    world_put(world, 2);
+    world_turn(world);          /* the last sync was long ago */
+    assert_int_equal(rkb_shipper_keep_us(world->shipper), INT64_MAX);     /* under way: it tells when it is done */
+    world_turn_until(world, is_idle, 0, "the syncer");
+    assert_int_equal(seen.syncs, 1);
+    world->hand_us += 10 * MILLISECOND;
+    world_put(world, 2);
+    rkb_shipper_take(world->shipper);
+    assert_int_equal(rkb_shipper_keep_us(world->shipper), world->hand_us - 10 * MILLISECOND + SECOND);
+}
+
+static void one_more(struct world *world, uint64_t next)
+{
+    world_put_of_size(world, 10);
+    world_turn_until(world, settled, next, "one more");
+    world_turn_until(world, is_idle, 0, "the syncer");
+}
+
+/* The first checkpoint does not wait, since the one before was long ago; the second does. */
+static void two_more(struct world *world)
+{
+    four_synced(world);
+    one_more(world, 6);
+    assert_int_equal(seen.checkpoints, 1);
+    world->hand_us += SECOND;
+    one_more(world, 7);
+    assert_int_equal(seen.checkpoints, 1);
+    assert_int_equal(seen.syncs, 2);
+}
+
+/* With a record to sync each second there is one job a second, not one for the record and one for the checkpoint. */
+static void test_one_job_for_both(void **state)
+{
+    struct world *world = *state;
+    two_more(world);
+    world->hand_us += SECOND;
+    world_turn(world);
+    assert_int_equal(seen.checkpoints, 1);
+    one_more(world, 8);
+    assert_int_equal(seen.checkpoints, 2);
+    assert_int_equal(seen.syncs, 3);
+}
+
+/* Without one the checkpoint goes alone. */
+static void test_a_checkpoint_alone(void **state)
+{
+    struct world *world = *state;
+    two_more(world);
+    assert_int_equal(rkb_shipper_keep_us(world->shipper), world->hand_us + SECOND + 250 * MILLISECOND);
+    world->hand_us += SECOND + 250 * MILLISECOND - 1;
+    world_turn(world);
+    assert_int_equal(seen.checkpoints, 1);
+    world->hand_us++;
+    world_turn(world);
+    assert_int_equal(seen.checkpoints, 2);
+    assert_int_equal(seen.syncs, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
+        TEST(test_a_trickle_waits_for_what_is_in_flight),
+        TEST(test_it_goes_when_that_has_landed),
+        TEST(test_more_than_a_trickle_goes),
+        TEST(test_what_is_behind_goes),
+        TEST(test_what_stands_still_is_not_waited_for),
+        TEST(test_a_sync_is_due_after_its_interval),
+        TEST(test_one_job_for_both),
+        TEST(test_a_checkpoint_alone),
+    };
+    return cmocka_run_group_tests(tests, kafka_set_up, kafka_tear_down);
+}
