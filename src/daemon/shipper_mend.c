@@ -109,13 +109,17 @@ static const char *advice(const struct rkb_shipper *shipper)
            "a newer one, or PLAIN over TLS";
 }
 
+/* While one broker is connected, another that is not keeps only its own topics: what goes on need not be said. */
 static void on_error(void *context, rd_kafka_resp_err_t error, const char *reason)
 {
     struct rkb_shipper *shipper = context;
+    bool denied = error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR__SSL;
+    bool connected = shipper->producer != NULL && rkb_producer_connected(shipper->producer);
     if (error == RD_KAFKA_RESP_ERR__FATAL && is_for_order(shipper))
         return;
-    shipper->changed = shipper->troubled = true;
-    shipper->denied = shipper->denied || error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR__SSL;
+    shipper->changed = true;
+    shipper->denied = shipper->denied || denied;
+    shipper->troubled = shipper->troubled || denied || !connected;
     count_error(shipper->figures, error);
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "kafka_error", "%s (%s)%s", reason, rd_kafka_err2name(error),
             error == RD_KAFKA_RESP_ERR__AUTHENTICATION ? advice(shipper) : "");

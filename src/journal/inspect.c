@@ -269,11 +269,13 @@ static void judge_end(struct rkb_inspected_segment *segment, struct rkb_scan *sc
     }
 }
 
+/* end: the number that the next segment begins with; 0: it is the newest. */
 static void read_records(struct rkb_inspection *inspection, struct rkb_inspected_segment *segment, const uint8_t *data,
-                         bool newest, void (*visit)(void *context, const struct rkb_record *record), void *context)
+                         uint64_t end, void (*visit)(void *context, const struct rkb_record *record), void *context)
 {
     struct rkb_scan scan = rkb_scan(data, segment->size, &segment->head);
     struct rkb_record record;
+    scan.end = end;         /* as recovery reads it: what lies behind is the next segment's */
     const char *why = "nothing was written here";
     enum rkb_parse ended;
     size_t before = scan.offset;
@@ -292,7 +294,7 @@ static void read_records(struct rkb_inspection *inspection, struct rkb_inspected
         before = scan.offset;
     }
     segment->last = scan.next - 1;
-    judge_end(segment, &scan, ended, why, newest);
+    judge_end(segment, &scan, ended, why, end == 0);
 }
 
 bool rkb_inspect_segment(struct rkb_inspection *inspection, size_t index, struct rkb_inspected_segment *segment,
@@ -311,7 +313,7 @@ bool rkb_inspect_segment(struct rkb_inspection *inspection, size_t index, struct
     }
     segment->size = size;
     if (read_head(inspection, segment, data, newest))
-        read_records(inspection, segment, data, newest, visit, context);
+        read_records(inspection, segment, data, newest ? 0 : inspection->numbers[index + 1], visit, context);
     free(data);
 
     uint64_t missing_first = segment->last + 1, missing_last = newest ? 0 : inspection->numbers[index + 1] - 1;
@@ -321,8 +323,6 @@ bool rkb_inspect_segment(struct rkb_inspection *inspection, size_t index, struct
         segment->missing_first = missing_first;
         segment->missing_last = missing_last;
     }
-    if (!newest && segment->last + 1 > inspection->numbers[index + 1])
-        damaged(segment, segment->used, "the next segment begins before it ends");
     return true;
 }
 

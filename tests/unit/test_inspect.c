@@ -5,6 +5,7 @@
 #include "journal_support.h"
 
 #include "journal/dead.h"
+#include "journal/scan.h"
 #include "message/position.h"
 #include "tool/tool.h"
 
@@ -242,6 +243,30 @@ static void put_aside(const char *directory)
     rkb_journal_close(journal);
 }
 
+/* A write that failed may leave whole records that could not be cut off: the next segment has their numbers. */
+static void what_was_given_up_is_no_damage(void **state)
+{
+    const struct rkb_record again = {.kind = RKB_MESSAGE, .sequence = 5, .route = 1, .topic = 1};
+    struct rkb_segment_head head;
+    struct rkb_record record;
+    struct rkb_error error;
+    const char *why;
+    size_t size;
+    make_journal(*state);
+    char *path = join(*state, "00000000000000000001.seg");
+    uint8_t *bytes = read_whole(path, &size);
+    assert_true(rkb_segment_head_parse(bytes, size, &head, &error));
+    struct rkb_scan scan = rkb_scan(bytes, size, &head);
+    while (rkb_scan_next(&scan, &record, &why) == RKB_PARSE_RECORD) {
+    }
+    bytes = realloc(bytes, size + MIB);
+    size_t more = rkb_record_write(bytes + scan.offset, &again, head.salt);
+    write_whole(path, bytes, scan.offset + more);
+    expect("verify", NULL, *state, 0, "sound: 2 segments, 14 records");
+    free(bytes);
+    free(path);
+}
+
 static void dead_letters_are_shown_with_their_reasons(void **state)
 {
     make_journal(*state);
@@ -396,6 +421,7 @@ int main(void)
         in_directory(list_shows_segments_and_checkpoint),
         in_directory(dump_writes_one_object_a_line),
         in_directory(verify_tells_sound_from_damaged),
+        in_directory(what_was_given_up_is_no_damage),
         in_directory(dead_letters_are_shown_with_their_reasons),
         in_directory(a_topics_low_is_shown),
         in_directory(a_missing_segment_is_told),
