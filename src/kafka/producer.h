@@ -80,7 +80,7 @@ size_t rkb_producer_queue_bytes(const struct rkb_producer *producer);
 bool rkb_producer_fatal(const struct rkb_producer *producer, struct rkb_error *error);
 /* True when that error says that a record was refused for good among others: what came behind it was not sent. */
 bool rkb_producer_stopped_for_order(const struct rkb_producer *producer);
-/* True while at least one broker connection is up; known at once when the first is, then once a second. */
+/* True while at least one broker connection is up. */
 bool rkb_producer_connected(const struct rkb_producer *producer);
 
 /* For tests only: the handle, to inject a fatal error with rd_kafka_test_fatal_error. */

@@ -48,7 +48,8 @@ def strict_kafka(tmp_path_factory):
     """Creates topics by itself, and asks who writes: `bridge`, by SASL on its outer port, may do nothing yet."""
     module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     node = broker.Broker(tmp_path_factory.mktemp("strict"), {
-        "listener.security.protocol.map": "PLAIN:PLAINTEXT,PROXIED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": "PLAIN:PLAINTEXT,PROXIED:SASL_PLAINTEXT,LOGIN:SASL_PLAINTEXT,"
+                                         "CONTROLLER:PLAINTEXT",
         "auto.create.topics.enable": "true",
         "allow.everyone.if.no.acl.found": "false",
         "super.users": "User:ANONYMOUS",
