@@ -337,6 +337,24 @@ void world_turn_until(struct world *world, bool (*done)(struct world *world, uin
     }
 }
 
+/* ---- descriptors ---- */
+
+void world_path_of(int fd, char path[PATH_MAX])
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, PATH_MAX - 1);
+    path[size < 0 ? 0 : size] = '\0';
+}
+
+bool world_is_file(int fd, const char *name)
+{
+    char path[PATH_MAX];
+    world_path_of(fd, path);
+    const char *last = strrchr(path, '/');
+    return last != NULL && strcmp(last + 1, name) == 0;
+}
+
 /* ---- waiting ---- */
 
 void world_wait(struct world *world, bool (*done)(struct world *world, uint64_t wanted), uint64_t wanted,

@@ -9,6 +9,8 @@
 #ifndef TEST_SHIPPER_WORLD_H
 #define TEST_SHIPPER_WORLD_H
 
+#include <limits.h>
+
 #include "journal_support.h"
 
 #include "daemon/shipper_state.h"
@@ -84,6 +86,11 @@ void world_put(struct world *world, size_t count);
 void world_put_of_size(struct world *world, size_t size);
 void world_put_mark(struct world *world);
 void world_put_gap(struct world *world, const char *reason);
+
+/* What this descriptor was opened as; "" where that is not known. */
+void world_path_of(int fd, char path[PATH_MAX]);
+/* True when that is the last part of it. */
+bool world_is_file(int fd, const char *name);
 
 /* Turns the shipper's clock forward. */
 void world_hurry(int64_t microseconds);

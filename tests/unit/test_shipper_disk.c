@@ -4,8 +4,6 @@
 #include "shipper_world.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,10 +20,9 @@ static struct {
 
 static bool is_segment(int fd)
 {
-    char link[64], path[PATH_MAX];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t size = readlink(link, path, sizeof path - 1);
-    path[size < 0 ? 0 : size] = '\0';
+    char path[PATH_MAX];
+    world_path_of(fd, path);
+    size_t size = strlen(path);
     return size > 4 && memcmp(path + size - 4, ".seg", 4) == 0 && strstr(path, ".segments/") == NULL;
 }
 

@@ -4,10 +4,7 @@
  */
 #include "shipper_world.h"
 
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MILLISECOND INT64_C(1000)
 #define SLOW_MS 600000
@@ -126,25 +123,15 @@ static struct {
     int syncs;              /* of segments */
 } seen;
 
-static bool is_checkpoint(int fd)
-{
-    char link[64], path[PATH_MAX];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t size = readlink(link, path, sizeof path - 1);
-    path[size < 0 ? 0 : size] = '\0';
-    const char *last = strrchr(path, '/');
-    return last != NULL && strcmp(last + 1, "checkpoint") == 0;
-}
-
 static ssize_t counted_write(int fd, const void *data, size_t size, off_t offset)
 {
-    seen.checkpoints += is_checkpoint(fd);
+    seen.checkpoints += world_is_file(fd, "checkpoint");
     return rkb_sys_posix.pwrite(fd, data, size, offset);
 }
 
 static int counted_sync(int fd)
 {
-    if (!is_checkpoint(fd))
+    if (!world_is_file(fd, "checkpoint"))
         __atomic_fetch_add(&seen.syncs, 1, __ATOMIC_SEQ_CST);
     return rkb_sys_posix.fdatasync(fd);
 }

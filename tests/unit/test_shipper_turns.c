@@ -5,10 +5,7 @@
 #include "shipper_world.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MILLISECOND INT64_C(1000)
 #define LOOK (50 * MILLISECOND)         /* so often it looks at what stands still */
@@ -78,28 +75,18 @@ static struct {
     int early;              /* checkpoints written meanwhile */
 } letters;
 
-static bool is_file(int fd, const char *name)
-{
-    char link[64], path[PATH_MAX];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t size = readlink(link, path, sizeof path - 1);
-    path[size < 0 ? 0 : size] = '\0';
-    const char *last = strrchr(path, '/');
-    return last != NULL && strcmp(last + 1, name) == 0;
-}
-
 static ssize_t watched_write(int fd, const void *data, size_t size, off_t offset)
 {
-    if (is_file(fd, "dead-letters"))
+    if (world_is_file(fd, "dead-letters"))
         letters.dirty = true;
-    else if (is_file(fd, "checkpoint") && letters.dirty)
+    else if (world_is_file(fd, "checkpoint") && letters.dirty)
         letters.early++;
     return rkb_sys_posix.pwrite(fd, data, size, offset);
 }
 
 static int watched_sync(int fd)
 {
-    if (!is_file(fd, "dead-letters") && !is_file(fd, "dead-letters.new"))
+    if (!world_is_file(fd, "dead-letters") && !world_is_file(fd, "dead-letters.new"))
         return rkb_sys_posix.fdatasync(fd);
     letters.failed += letters.fail_sync;
     letters.dirty = letters.fail_sync;
