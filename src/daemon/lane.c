@@ -7,6 +7,7 @@
 #define LEAST_PLACES 64
 #define LEAST_BYTES (256 * 1024)
 #define SMOOTH_PARTS 128        /* of what it usually takes to land, one is the last record's */
+#define RECENT_US 1000000
 
 static void give_back(struct rkb_lanes *lanes, struct rkb_flight *flight)
 {
@@ -94,9 +95,10 @@ void rkb_flight_keep(struct rkb_lanes *lanes, struct rkb_flight *flight, int64_t
     lanes->bytes_in_flight += flight->bytes;
 }
 
-static void smooth(struct rkb_lanes *lanes, int64_t took_us)
+static void smooth(struct rkb_lane *lane, int64_t took_us)
 {
-    lanes->usual_us += ((took_us < RKB_LONG_US ? took_us : RKB_LONG_US) - lanes->usual_us) / SMOOTH_PARTS;
+    int64_t counts_us = took_us < RKB_LONG_US ? took_us : RKB_LONG_US;
+    lane->usual_us = lane->usual_us == 0 ? counts_us : lane->usual_us + (counts_us - lane->usual_us) / SMOOTH_PARTS;
 }
 
 void rkb_flight_land(struct rkb_lanes *lanes, struct rkb_flight *flight, int64_t now_us)
@@ -112,7 +114,7 @@ void rkb_flight_land(struct rkb_lanes *lanes, struct rkb_flight *flight, int64_t
     else
         lane->newest = flight->before;
     rkb_segment_unpin(flight->segment);
-    smooth(lanes, now_us - flight->sent_us);
+    smooth(lane, now_us - flight->sent_us);
     lane->moved_us = now_us;
     lane->in_flight--;
     lane->bytes_in_flight -= flight->bytes;
@@ -156,6 +158,17 @@ bool rkb_lane_has_room(const struct rkb_lanes *lanes, const struct rkb_lane *lan
     }
     return lane->in_flight < larger(places, LEAST_PLACES)
         && lane->bytes_in_flight + bytes <= larger(room, LEAST_BYTES);
+}
+
+int64_t rkb_lanes_usual_us(const struct rkb_lanes *lanes, int64_t now_us)
+{
+    int64_t least_us = 0;
+    for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
+        const struct rkb_lane *lane = &lanes->lanes[topic];
+        if (lane->usual_us > 0 && now_us - lane->moved_us < RECENT_US && (least_us == 0 || lane->usual_us < least_us))
+            least_us = lane->usual_us;
+    }
+    return least_us;
 }
 
 bool rkb_lanes_move(const struct rkb_lanes *lanes, int64_t now_us)

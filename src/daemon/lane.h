@@ -48,6 +48,7 @@ struct rkb_lane {
     size_t bytes_in_flight;
     struct rkb_flight *oldest, *newest;
     int64_t moved_us;           /* monotonic: something landed, or was the first to leave */
+    int64_t usual_us;           /* from sending to landing, smoothed, at most RKB_LONG_US; 0: nothing landed yet */
     uint64_t sent_end;          /* one past the highest number that was sent */
 
     bool behind;                /* the line has passed over a record of this lane */
@@ -81,7 +82,6 @@ struct rkb_lanes {
     size_t bytes_in_flight;
     uint32_t places;            /* in flight at the most, over all lanes */
     size_t byte_places;
-    int64_t usual_us;           /* from sending to landing, smoothed; what takes over RKB_LONG_US counts as that */
     struct rkb_flight *pool, *free, *last_free;
     uint32_t pool_size;
 };
@@ -105,6 +105,11 @@ bool rkb_lane_has_room(const struct rkb_lanes *lanes, const struct rkb_lane *lan
 /* True when records are in flight and for RKB_LANE_STUCK_US none landed. */
 #define RKB_LANE_STUCK_US 500000
 bool rkb_lane_stuck(const struct rkb_lane *lane, int64_t now_us);
+/*
+ * What landing usually takes in the quickest of the lanes in which something left or landed within the last second; 0
+ * where none of these has landed anything yet.
+ */
+int64_t rkb_lanes_usual_us(const struct rkb_lanes *lanes, int64_t now_us);
 /* True when a lane has records in flight and is not stuck; when another one has and is not. */
 bool rkb_lanes_move(const struct rkb_lanes *lanes, int64_t now_us);
 bool rkb_lanes_others_move(const struct rkb_lanes *lanes, const struct rkb_lane *lane, int64_t now_us);

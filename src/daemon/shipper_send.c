@@ -260,8 +260,8 @@ static bool next_open(struct rkb_shipper *shipper)
 }
 
 /*
- * A trickle is collected while what went before is on its way, for as long as that usually takes and half as long
- * again: librdkafka has one request in flight per partition, and while the next one is due its broker thread does not
+ * A trickle is collected while what went before is on its way, for as long as that usually takes in the quickest topic
+ * and half as long again, so that a slow topic does not set the pace of a quick one: librdkafka has one request in flight per partition, and while the next one is due its broker thread does not
  * sleep (2.0.2); and so all partitions' batches go at the same time. What stands still is not waited for.
  */
 bool rkb_shipper_collects(const struct rkb_shipper *shipper)
@@ -291,7 +291,7 @@ void rkb_shipper_send(struct rkb_shipper *shipper)
     shipper->more = shipper->more || done == TURN_RECORDS;
     shipper->changed = shipper->changed || sent;
     if (sent)
-        shipper->collect_until_us = shipper->now_us + shipper->lanes.usual_us * 3 / 2;
+        shipper->collect_until_us = shipper->now_us + rkb_lanes_usual_us(&shipper->lanes, shipper->now_us) * 3 / 2;
 }
 
 static void line_from(struct rkb_shipper *shipper, uint64_t sequence)

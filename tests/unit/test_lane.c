@@ -225,17 +225,38 @@ static void test_more_than_there_are_places(void **state)
     assert_false(rkb_lane_has_room(&set->lanes, lane, MIB, 0));
 }
 
+static int64_t usual(struct set *set, uint32_t topic)
+{
+    return rkb_lanes_at(&set->lanes, topic)->usual_us;
+}
+
 /* What landing usually takes is learnt, and an outage does not make it hours. */
 static void test_the_usual_time(void **state)
 {
     struct set *set = *state;
-    assert_int_equal(set->lanes.usual_us, 0);
-    for (uint64_t i = 1; i <= 2000; i++)
-        rkb_flight_land(&set->lanes, depart(set, 1 + i % 2, i, 1000), 9000);
-    assert_in_range(set->lanes.usual_us, 7800, 8000);
-    for (uint64_t i = 2001; i <= 4000; i++)
+    assert_int_equal(rkb_lanes_usual_us(&set->lanes, 0), 0);
+    rkb_flight_land(&set->lanes, depart(set, 1, 1, 1000), 5000);
+    assert_int_equal(usual(set, 1), 4000);
+    for (uint64_t i = 2; i <= 1000; i++)
+        rkb_flight_land(&set->lanes, depart(set, 1, i, 1000), 9000);
+    assert_in_range(usual(set, 1), 7800, 8000);
+    for (uint64_t i = 1001; i <= 3000; i++)
         rkb_flight_land(&set->lanes, depart(set, 1, i, 0), 20000000);
-    assert_in_range(set->lanes.usual_us, 99800, RKB_LONG_US);
+    assert_in_range(usual(set, 1), 99800, RKB_LONG_US);
+}
+
+/* The quickest counts, unless nothing has moved in it for a second. */
+static void test_the_quickest_lane(void **state)
+{
+    struct set *set = *state;
+    rkb_flight_land(&set->lanes, depart(set, 1, 1, 0), 50000);
+    rkb_flight_land(&set->lanes, depart(set, 2, 2, 48000), 50000);
+    depart(set, 3, 3, 50000);
+    assert_int_equal(rkb_lanes_usual_us(&set->lanes, 50000), 2000);
+    depart(set, 1, 4, 900000);
+    assert_int_equal(rkb_lanes_usual_us(&set->lanes, 1049999), 2000);
+    assert_int_equal(rkb_lanes_usual_us(&set->lanes, 1050000), 50000);
+    assert_int_equal(rkb_lanes_usual_us(&set->lanes, 1900000), 0);
 }
 
 static void test_whether_others_move(void **state)
@@ -310,7 +331,8 @@ int main(void)
         TEST(test_who_never_moved_has_few),   TEST(test_one_that_stands_still_keeps_few),
         TEST(test_bytes_are_bounded_too),
         TEST(test_more_than_there_are_places),
-        TEST(test_the_usual_time),            TEST(test_whether_others_move),       TEST(test_behind),
+        TEST(test_the_usual_time),            TEST(test_the_quickest_lane),
+        TEST(test_whether_others_move),       TEST(test_behind),
         TEST(test_trouble_is_counted),        TEST(test_suspicion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

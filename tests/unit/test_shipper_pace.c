@@ -28,6 +28,12 @@ static uint32_t in_flight(struct world *world)
     return world->shipper->lanes.in_flight;
 }
 
+static void say_usual(struct world *world, int64_t usual_us)
+{
+    for (uint32_t topic = 1; topic <= 2; topic++)
+        rkb_lanes_at(&world->shipper->lanes, topic)->usual_us = usual_us;
+}
+
 /* Both topics have shown that they move; from now on Kafka does not answer, and two records are on their way. */
 static void two_on_their_way(struct world *world)
 {
@@ -35,7 +41,7 @@ static void two_on_their_way(struct world *world)
     world_put(world, 10);
     world_turn_until(world, settled, 11, "the first ten");
     rd_kafka_mock_broker_set_rtt(rkb_mock_cluster(world->mock), 1, SLOW_MS);
-    world->shipper->lanes.usual_us = USUAL;
+    say_usual(world, USUAL);
     world->hand_us += SECOND;
     world_put(world, 2);
     world_turn(world);
@@ -64,7 +70,7 @@ static void test_it_goes_when_that_has_landed(void **state)
     struct world *world = *state;
     begin(world);
     for (uint64_t next = 3; next < 21; next += 2) {
-        world->shipper->lanes.usual_us = 1000 * SECOND;
+        say_usual(world, 1000 * SECOND);
         world_put(world, 2);
         world_turn_until(world, settled, next, "the next two");     /* the clock does not move */
     }

@@ -94,7 +94,7 @@ def test_unix_socket(make_redis, with_source, arrive, topic):
     arrive(with_source({"url": server.unix_url("bridge"), "password": SECRET}).start(), server, topic)
 
 
-@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
+@pytest.mark.skipif(not has_ipv6(), reason="NOT RUN: no IPv6 on this machine")
 def test_ipv6(make_redis, with_source, arrive, topic):
     server = make_redis()
     arrive(with_source({"url": server.url(host="[::1]")}).start(), server, topic)

@@ -27,7 +27,7 @@ def test_confluent_kafka_reads_it(one, publisher):
     assert one.terminate() == 0
 
 
-@pytest.mark.skipif(not shutil.which("kcat"), reason="kcat is not installed")
+@pytest.mark.skipif(not shutil.which("kcat"), reason="NOT RUN: kcat is not installed")
 def test_kcat_reads_it(one, publisher):
     publisher.publish("user_created", count=20)
     stats = one.wait_totals(received=20, pending=0)
