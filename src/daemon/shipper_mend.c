@@ -97,7 +97,7 @@ static bool is_for_order(const struct rkb_shipper *shipper)
     return shipper->producer != NULL && rkb_producer_stopped_for_order(shipper->producer);
 }
 
-/* Known: up to 2.6.0 librdkafka sends a nonce that Kafka checks since 3.9.1 and 4.0 (RFC 5802, section 5.1). */
+/* Up to 2.6.0 librdkafka sends its own part of the nonce twice, which Kafka 4 refuses (RFC 5802, section 5.1). */
 static const char *advice(const struct rkb_shipper *shipper)
 {
     const char *mechanism = rkb_property_find(shipper->options.properties, "sasl.mechanisms");
