@@ -218,12 +218,17 @@ static void start_job(struct rkb_shipper *shipper, bool records)
         return;
 }
 
+/* While the journal is in memory a job only tells whether the disk takes something again: once a second is enough. */
 static int64_t records_due_us(const struct rkb_shipper *shipper)
 {
     const struct rkb_journal *journal = shipper->options.journal;
-    bool unsynced = rkb_journal_synced(journal) < rkb_journal_next(journal) || rkb_journal_degraded(journal, NULL);
-    return unsynced && shipper->options.sync_us != RKB_SYNC_NONE ? shipper->synced_us + shipper->options.sync_us
-                                                                 : INT64_MAX;
+    bool degraded = rkb_journal_degraded(journal, NULL);
+    int64_t interval_us = shipper->options.sync_us;
+    if (interval_us == RKB_SYNC_NONE || (!degraded && rkb_journal_synced(journal) >= rkb_journal_next(journal)))
+        return INT64_MAX;
+    if (degraded && interval_us < CHECKPOINT_US)
+        interval_us = CHECKPOINT_US;
+    return shipper->synced_us + interval_us;
 }
 
 /* Put off a little while records are to be synced soon, or a mark is likely to come: one job is for both. */

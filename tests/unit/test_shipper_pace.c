@@ -4,6 +4,8 @@
  */
 #include "shipper_world.h"
 
+#include <errno.h>
+
 #include <string.h>
 
 #define MILLISECOND INT64_C(1000)
@@ -228,6 +230,43 @@ static void test_a_checkpoint_alone(void **state)
     assert_int_equal(seen.syncs, 2);
 }
 
+/* Segments in memory lie in .segments/, and take what they are given. */
+static ssize_t write_to_memory_only(int fd, const void *data, size_t size, off_t offset)
+{
+    char path[PATH_MAX];
+    world_path_of(fd, path);
+    if (strstr(path, ".segments/") != NULL)
+        return rkb_sys_posix.pwrite(fd, data, size, offset);
+    errno = EIO;
+    return -1;
+}
+
+static bool is_durable(struct world *world, uint64_t wanted)
+{
+    (void)wanted;
+    world->hand_us += 100 * MILLISECOND;
+    return !rkb_journal_degraded(world->journal, NULL);
+}
+
+/* In memory there is nothing to sync, however often one wants it: the disk is looked at once a second. */
+static void test_no_haste_without_a_disk(void **state)
+{
+    struct world *world = *state;
+    world->degrade = true;
+    world->sync_us = RKB_SYNC_ALWAYS;
+    begin(world);
+    world_put_of_size(world, 10);
+    world_turn_until(world, settled, 2, "the first");
+    world->disk.pwrite = write_to_memory_only;
+    world_put_of_size(world, 10);
+    world_turn_until(world, settled, 3, "one that is in memory");
+    assert_true(rkb_journal_degraded(world->journal, NULL));
+    world_turn_until(world, is_idle, 0, "the syncer");
+    assert_in_range(rkb_shipper_keep_us(world->shipper), world->hand_us + 1, world->hand_us + SECOND);
+    world->disk.pwrite = rkb_sys_posix.pwrite;
+    world_turn_until(world, is_durable, 0, "the disk to be taken again");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +279,7 @@ int main(void)
         TEST(test_a_sync_is_due_after_its_interval),
         TEST(test_one_job_for_both),
         TEST(test_a_checkpoint_alone),
+        TEST(test_no_haste_without_a_disk),
     };
     return cmocka_run_group_tests(tests, kafka_set_up, kafka_tear_down);
 }
