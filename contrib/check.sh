@@ -27,7 +27,7 @@ step() { # name, command ...
 wants() { case " $rings " in *" $1 "*) true ;; *) false ;; esac; }
 
 packages=(build-essential autoconf automake pkg-config libhiredis-dev librdkafka-dev libevent-dev libjansson-dev
-    libyaml-dev libxxhash-dev libssl-dev openssl libcmocka-dev redis-server kcat python3 python3-venv default-jre-headless maven clang mandoc)
+    libyaml-dev libxxhash-dev libssl-dev libpcre2-dev openssl libcmocka-dev json-schema-test-suite redis-server kcat python3 python3-venv default-jre-headless maven clang mandoc)
 
 configure() { # directory, arguments
     mkdir -p "$1" && (cd "$1" && shift && "$top/configure" --enable-werror "$@")

@@ -60,7 +60,7 @@ fail_with_log() {
 commands='cc:build-essential make:build-essential autoreconf:autoconf automake:automake pkg-config:pkg-config
           redis-server:redis-server redis-cli:redis-tools kcat:kcat setpriv:util-linux'
 modules='hiredis:libhiredis-dev rdkafka:librdkafka-dev libevent:libevent-dev jansson:libjansson-dev yaml-0.1:libyaml-dev
-         libxxhash:libxxhash-dev openssl:libssl-dev'
+         libxxhash:libxxhash-dev openssl:libssl-dev libpcre2-8:libpcre2-dev'
 
 missing_packages() {
     local pair

@@ -96,7 +96,19 @@ struct rkb_gap *rkb_relay_open_gap(struct rkb_relay_source *source, const char *
 }
 
 /*
- * One message's place in a gap: from and to are its time. More of them until the next mark share one, open from the
+ * From when on a message read at time_us may have been published: it waited in the socket, while reading rested, since
+ * the last read that took all there was at the most, and not since before the stream.
+ */
+static int64_t earliest_us(const struct rkb_relay_source *source, int64_t time_us)
+{
+    struct rkb_subscriber_figures figures;
+    rkb_subscriber_figures(source->subscriber, &figures);
+    int64_t from_us = figures.caught_up_us > source->stream_us ? figures.caught_up_us : source->stream_us;
+    return from_us > 0 && from_us < time_us ? from_us : time_us;
+}
+
+/*
+ * One message's place in a gap: to is its time. More of them until the next mark share one, open from the
  * first of them on, so that a flood of them is no flood of gaps, and a crash in the middle leaves it open.
  */
 static void place_in_gap(struct rkb_relay_source *source, enum rkb_drop_reason reason, int64_t time_us)
@@ -106,7 +118,7 @@ static void place_in_gap(struct rkb_relay_source *source, enum rkb_drop_reason r
     run->last_us = time_us;
     if (run->gap != NULL)
         return;
-    struct rkb_gap *gap = rkb_relay_open_gap(source, drop_words[reason], time_us);
+    struct rkb_gap *gap = rkb_relay_open_gap(source, drop_words[reason], earliest_us(source, time_us));
     if (run->count > 1) {
         run->gap = gap;
     } else if (gap != NULL) {
@@ -131,7 +143,7 @@ static void start_dropping(struct rkb_relay_source *source, int64_t time_us)
 {
     struct rkb_relay *relay = source->relay;
     source->dropping = true;
-    rkb_relay_open_gap(source, drop_words[RKB_DROP_journal_full], time_us);
+    rkb_relay_open_gap(source, drop_words[RKB_DROP_journal_full], earliest_us(source, time_us));
     rkb_shipper_want_room(relay->shipper, rkb_ring_size(relay->ring) / 2);
     rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "messages_dropped",
             "the journal takes no more and the ring is full: messages are dropped and counted, until there is room; "

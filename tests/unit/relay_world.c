@@ -352,6 +352,11 @@ const struct rkb_gap *gap_at(struct world *world, size_t index)
     return rkb_gaps_at(world->store.gaps, index);
 }
 
+int64_t since(struct world *world)
+{
+    return source_of(world)->stream_us;
+}
+
 void expect_gap(struct world *world, size_t index, const char *reason, int64_t from_us, int64_t to_us)
 {
     const struct rkb_gap *gap = gap_at(world, index);

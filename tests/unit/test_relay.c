@@ -232,10 +232,8 @@ static void test_dropping(void **state)
     open_small(world);
     assert_false(world->relay.paused);
     const struct rkb_snapshot *snapshot;
-    int64_t first_us;
     do {
         now_us += SECOND;
-        first_us = now_us;
         large_copy(world, "u*", "user", 1000);
         snapshot = balance(world);
     } while (snapshot->totals.dropped == 0);
@@ -247,7 +245,7 @@ static void test_dropping(void **state)
     }
     assert_int_equal(balance(world)->dropped_by_reason[RKB_DROP_journal_full], 51);
     assert_int_equal(rkb_gaps_count(world->store.gaps), 1);
-    expect_gap(world, 0, "journal_full", first_us, 0);
+    expect_gap(world, 0, "journal_full", since(world), 0);
     uint64_t appended = world->relay.tallies[1].appended;
 
     rkb_relay_look(&world->relay);                  /* no room yet */
@@ -258,7 +256,7 @@ static void test_dropping(void **state)
     assert_false(rkb_shipper_full(world->shipper));
     now_us += SECOND;
     rkb_relay_look(&world->relay);
-    expect_gap(world, 0, "journal_full", first_us, now_us);
+    expect_gap(world, 0, "journal_full", since(world), now_us);
     copy_of(world, "u*", "user", "taken again");
     snapshot = balance(world);
     assert_int_equal(snapshot->totals.dropped, 52);
@@ -338,7 +336,7 @@ static void test_too_large(void **state)
     const struct rkb_snapshot *snapshot = balance(world);
     assert_int_equal(snapshot->dropped_by_reason[RKB_DROP_too_large], 1);
     assert_int_equal(snapshot->totals.received, 2);
-    expect_gap(world, 0, "too_large", now_us, now_us);
+    expect_gap(world, 0, "too_large", since(world), now_us);
     assert_int_equal(gap_at(world, 0)->bound, 1);
     assert_int_equal(read_taken(world, 1, taken, 2), 1);
     assert_string_equal(taken[0].payload, "next");

@@ -122,7 +122,7 @@ static void test_dropping_left_open(void **state)
     struct world *world = *state;
     open_small(world);
     now_us += SECOND;
-    int64_t first_us = now_us;
+    int64_t began_us = since(world);
     while (balance(world)->totals.dropped == 0)
         large_copy(world, "u*", "user", 1000);
     int64_t last_us = now_us += SECOND;
@@ -132,7 +132,7 @@ static void test_dropping_left_open(void **state)
     now_us += SECOND;
     world_open(world);
     assert_int_equal(rkb_gaps_count(world->store.gaps), 2);
-    expect_gap(world, 0, "journal_full", first_us, last_us);
+    expect_gap(world, 0, "journal_full", began_us, last_us);
     expect_gap(world, 1, "restart", last_us, 0);
     assert_int_equal(balance(world)->totals.recovered, pending);
 }
