@@ -51,7 +51,7 @@ extern const struct rkb_setting rkb_settings[];
 extern const size_t rkb_setting_count;
 
 /* How many rows there may be at most: for arrays with a place for each row. */
-#define RKB_SETTING_LIMIT 64
+#define RKB_SETTING_LIMIT 96
 
 /* The row of this path ("redis.*.url"), or NULL. */
 const struct rkb_setting *rkb_setting_find(const char *path);

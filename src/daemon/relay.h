@@ -19,7 +19,7 @@
 #include "daemon/shipper.h"
 #include "daemon/store.h"
 #include "message/envelope.h"
-#include "message/json.h"
+#include "message/json_string.h"
 #include "message/route.h"
 #include "redis/subscriber.h"
 

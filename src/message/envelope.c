@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "message/json.h"
+#include "message/json_string.h"
 #include "message/utf8.h"
 
 struct header {

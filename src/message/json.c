@@ -3,7 +3,7 @@
  *
  *     VALUE --scalar--> AFTER --","--> KEY (in an object) or VALUE (in an array)
  *       |                 |  ^
- *       |                 |  +-- "]" or "}" closes one container; at depth 0 only white space may follow
+ *       |                 |  +-- "]" or "}" closes one container; at depth 0 the value ends
  *       +-- "[" --> FIRST_VALUE   (a value, or "]")
  *       +-- "{" --> FIRST_KEY     (a key and its ":", or "}")
  *
@@ -15,13 +15,7 @@
 #include "message/scan.h"
 #include "message/utf8.h"
 
-enum state { VALUE, FIRST_VALUE, KEY, FIRST_KEY, AFTER, DONE, WRONG };
-
-/* Where a scan came to: behind what it looked for, or at the first byte that cannot be. */
-struct spot {
-    const uint8_t *at;
-    bool good;
-};
+enum state { VALUE, FIRST_VALUE, KEY, FIRST_KEY, AFTER, WRONG };
 
 /*
  * Small enough, with its functions, for the compiler to keep in registers; so what is not inlined gets and gives
@@ -29,18 +23,18 @@ struct spot {
  */
 struct scanner {
     const uint8_t *at, *end;
-    size_t depth;
+    size_t depth, limit;
     uint64_t objects[RKB_JSON_DEPTH / 64];      /* bit n: the container at depth n is an object, else an array */
 };
 
-static struct spot good(const uint8_t *at)
+static struct rkb_json_spot good(const uint8_t *at)
 {
-    return (struct spot){at, true};
+    return (struct rkb_json_spot){at, true};
 }
 
-static struct spot bad(const uint8_t *at)
+static struct rkb_json_spot bad(const uint8_t *at)
 {
-    return (struct spot){at, false};
+    return (struct rkb_json_spot){at, false};
 }
 
 /* The byte there, or 0, which is right nowhere, at the end. */
@@ -61,6 +55,11 @@ static inline const uint8_t *skip_space(const uint8_t *at, const uint8_t *end)
     return at;
 }
 
+const uint8_t *rkb_json_space(const uint8_t *at, const uint8_t *end)
+{
+    return skip_space(at, end);
+}
+
 static inline bool is_digit(uint8_t byte)
 {
     return byte >= '0' && byte <= '9';
@@ -72,7 +71,7 @@ static bool is_hex_digit(uint8_t byte)
 }
 
 /* Behind a backslash. */
-static struct spot scan_escape(const uint8_t *at, const uint8_t *end)
+static struct rkb_json_spot scan_escape(const uint8_t *at, const uint8_t *end)
 {
     uint8_t byte = byte_at(at, end);
     if (byte == 0 || strchr("\"\\/bfnrtu", byte) == NULL)
@@ -85,7 +84,7 @@ static struct spot scan_escape(const uint8_t *at, const uint8_t *end)
 }
 
 /* At a byte that begins no ASCII character: a whole UTF-8 sequence must stand there. */
-static struct spot scan_wide(const uint8_t *at, const uint8_t *end)
+static struct rkb_json_spot scan_wide(const uint8_t *at, const uint8_t *end)
 {
     size_t skip = 0;
     size_t length = rkb_utf8_step(rkb_slice(at, (size_t)(end - at)), &skip);
@@ -93,8 +92,7 @@ static struct spot scan_wide(const uint8_t *at, const uint8_t *end)
     return length > 0 ? good(at + length) : bad(lead_is_good ? at + skip : at);
 }
 
-/* Behind the opening quote, to behind the closing one. */
-static struct spot scan_string(const uint8_t *at, const uint8_t *end)
+static struct rkb_json_spot scan_string(const uint8_t *at, const uint8_t *end)
 {
     for (;;) {
         at += rkb_scan_plain(at, (size_t)(end - at));
@@ -103,15 +101,20 @@ static struct spot scan_string(const uint8_t *at, const uint8_t *end)
             return good(at + 1);
         if (byte < 0x20)
             return bad(at);
-        struct spot spot = byte == '\\' ? scan_escape(at + 1, end) : scan_wide(at, end);
+        struct rkb_json_spot spot = byte == '\\' ? scan_escape(at + 1, end) : scan_wide(at, end);
         if (!spot.good)
             return spot;
         at = spot.at;
     }
 }
 
+struct rkb_json_spot rkb_json_string(const uint8_t *at, const uint8_t *end)
+{
+    return scan_string(at, end);
+}
+
 /* At least one digit. */
-static inline struct spot scan_digits(const uint8_t *at, const uint8_t *end)
+static inline struct rkb_json_spot scan_digits(const uint8_t *at, const uint8_t *end)
 {
     if (!is_digit(byte_at(at, end)))
         return bad(at);
@@ -121,10 +124,10 @@ static inline struct spot scan_digits(const uint8_t *at, const uint8_t *end)
     return good(at);
 }
 
-static struct spot scan_number(const uint8_t *at, const uint8_t *end)
+static struct rkb_json_spot scan_number(const uint8_t *at, const uint8_t *end)
 {
     at += *at == '-';
-    struct spot spot = byte_at(at, end) == '0' ? good(at + 1) : scan_digits(at, end);
+    struct rkb_json_spot spot = byte_at(at, end) == '0' ? good(at + 1) : scan_digits(at, end);
     if (spot.good && byte_at(spot.at, end) == '.')
         spot = scan_digits(spot.at + 1, end);
     if (spot.good && (byte_at(spot.at, end) | 0x20) == 'e') {
@@ -135,7 +138,7 @@ static struct spot scan_number(const uint8_t *at, const uint8_t *end)
     return spot;
 }
 
-static struct spot scan_word(const uint8_t *at, const uint8_t *end, const char *word)
+static struct rkb_json_spot scan_word(const uint8_t *at, const uint8_t *end, const char *word)
 {
     for (; *word != '\0'; word++, at++)
         if (byte_at(at, end) != (uint8_t)*word)
@@ -143,7 +146,7 @@ static struct spot scan_word(const uint8_t *at, const uint8_t *end, const char *
     return good(at);
 }
 
-static inline enum state arrive(struct scanner *scanner, struct spot spot, enum state next)
+static inline enum state arrive(struct scanner *scanner, struct rkb_json_spot spot, enum state next)
 {
     scanner->at = spot.at;
     return spot.good ? next : WRONG;
@@ -151,7 +154,7 @@ static inline enum state arrive(struct scanner *scanner, struct spot spot, enum 
 
 static inline enum state open_container(struct scanner *scanner, bool object)
 {
-    if (scanner->depth == RKB_JSON_DEPTH)
+    if (scanner->depth == scanner->limit)
         return WRONG;
     uint64_t bit = UINT64_C(1) << scanner->depth % 64;
     uint64_t *bits = &scanner->objects[scanner->depth / 64];
@@ -200,7 +203,7 @@ static inline enum state scan_key(struct scanner *scanner)
 {
     if (byte_at(scanner->at, scanner->end) != '"')
         return WRONG;
-    struct spot spot = scan_string(scanner->at + 1, scanner->end);
+    struct rkb_json_spot spot = scan_string(scanner->at + 1, scanner->end);
     if (!spot.good)
         return arrive(scanner, spot, WRONG);
     scanner->at = skip_space(spot.at, scanner->end);
@@ -210,10 +213,9 @@ static inline enum state scan_key(struct scanner *scanner)
     return VALUE;
 }
 
+/* Inside a container. */
 static inline enum state scan_after(struct scanner *scanner)
 {
-    if (scanner->depth == 0)
-        return scanner->at == scanner->end ? DONE : WRONG;
     bool object = in_object(scanner);
     uint8_t byte = byte_at(scanner->at, scanner->end);
     if (byte == ',') {
@@ -241,95 +243,29 @@ static inline enum state scan_next(struct scanner *scanner, enum state state)
         return scan_key(scanner);
     case AFTER:
         return scan_after(scanner);
-    case DONE:
     case WRONG:
         break;
     }
     return state;
 }
 
+struct rkb_json_spot rkb_json_value(const uint8_t *at, const uint8_t *end, size_t depth)
+{
+    struct scanner scanner = {.at = at, .end = end, .limit = depth < RKB_JSON_DEPTH ? depth : RKB_JSON_DEPTH};
+    enum state state = scan_value(&scanner);
+    while (state != WRONG && !(state == AFTER && scanner.depth == 0))
+        state = scan_next(&scanner, state);
+    return (struct rkb_json_spot){scanner.at, state != WRONG};
+}
+
 bool rkb_json_valid(struct rkb_slice text, size_t *stopped_at)
 {
     text = rkb_with_data(text);
-    struct scanner scanner = {.at = text.data, .end = text.data + text.size};
-    enum state state = VALUE;
-    while (state != DONE && state != WRONG)
-        state = scan_next(&scanner, state);
+    const uint8_t *end = text.data + text.size;
+    struct rkb_json_spot spot = rkb_json_value(skip_space(text.data, end), end, RKB_JSON_DEPTH);
+    if (spot.good)
+        spot.at = skip_space(spot.at, end);
     if (stopped_at != NULL)
-        *stopped_at = (size_t)(scanner.at - text.data);
-    return state == DONE;
-}
-
-/* The letter behind the backslash of a short escape, or 0. */
-static uint8_t short_escape(uint8_t byte)
-{
-    switch (byte) {
-    case '"': return '"';
-    case '\\': return '\\';
-    case '\b': return 'b';
-    case '\f': return 'f';
-    case '\n': return 'n';
-    case '\r': return 'r';
-    case '\t': return 't';
-    }
-    return 0;
-}
-
-static const uint8_t replacement[3] = {0xEF, 0xBF, 0xBD};
-
-size_t rkb_json_escaped_size(struct rkb_slice text)
-{
-    text = rkb_with_data(text);
-    size_t size = 0, at = 0;
-    for (;;) {
-        size_t run = rkb_scan_plain(text.data + at, text.size - at);
-        size += run;
-        at += run;
-        if (at == text.size)
-            return size;
-        if (text.data[at] < 0x80) {
-            size += short_escape(text.data[at]) != 0 ? 2 : 6;
-            at++;
-        } else {
-            size_t skip = 0, length = rkb_utf8_step(rkb_slice(text.data + at, text.size - at), &skip);
-            size += length > 0 ? length : sizeof replacement;
-            at += length > 0 ? length : skip;
-        }
-    }
-}
-
-static uint8_t *escape_ascii(uint8_t *out, uint8_t byte)
-{
-    uint8_t letter = short_escape(byte);
-    if (letter != 0) {
-        *out++ = '\\';
-        *out++ = letter;
-        return out;
-    }
-    memcpy(out, "\\u00", 4);
-    rkb_hex((char *)out + 4, &byte, 1);
-    return out + 6;
-}
-
-uint8_t *rkb_json_escape(uint8_t *out, struct rkb_slice text)
-{
-    text = rkb_with_data(text);
-    size_t at = 0;
-    for (;;) {
-        size_t run = rkb_scan_plain(text.data + at, text.size - at);
-        if (run > 0)
-            memcpy(out, text.data + at, run);
-        out += run;
-        at += run;
-        if (at == text.size)
-            return out;
-        if (text.data[at] < 0x80) {
-            out = escape_ascii(out, text.data[at++]);
-            continue;
-        }
-        size_t skip = 0, length = rkb_utf8_step(rkb_slice(text.data + at, text.size - at), &skip);
-        memcpy(out, length > 0 ? text.data + at : replacement, length > 0 ? length : sizeof replacement);
-        out += length > 0 ? length : sizeof replacement;
-        at += length > 0 ? length : skip;
-    }
+        *stopped_at = (size_t)(spot.at - text.data);
+    return spot.good && spot.at == end;
 }

@@ -1,7 +1,7 @@
 /*
- * json -- one scanner for JSON (RFC 8259) that builds no tree, and JSON text writing.
+ * json -- one scanner for JSON (RFC 8259) that builds no tree.
  *
- * It only says whether bytes are one JSON text, so that a payload can be passed on without changing
+ * It only says whether bytes are JSON and where a value ends, so that a payload can be passed on without changing
  * a byte of it (a tree would fold duplicate keys and lose long numbers). Strings must be UTF-8. No recursion.
  */
 #ifndef RKB_MESSAGE_JSON_H
@@ -18,12 +18,17 @@
  */
 bool rkb_json_valid(struct rkb_slice text, size_t *stopped_at);
 
-/*
- * The size of `text` escaped for the inside of a JSON string (no quotes), and the escaping itself; returns the
- * end. Bytes that are not UTF-8 become U+FFFD, one per maximal ill-formed part. Control characters, `"` and
- * `\` are escaped, nothing else.
- */
-size_t rkb_json_escaped_size(struct rkb_slice text);
-uint8_t *rkb_json_escape(uint8_t *out, struct rkb_slice text);
+/* Where a scan came to: behind what it looked for, or at the first byte that cannot be. */
+struct rkb_json_spot {
+    const uint8_t *at;
+    bool good;
+};
+
+/* One value that begins at `at`; it may hold containers `depth` deep, at most RKB_JSON_DEPTH. */
+struct rkb_json_spot rkb_json_value(const uint8_t *at, const uint8_t *end, size_t depth);
+/* The rest of a string, from behind its opening quote to behind the closing one. */
+struct rkb_json_spot rkb_json_string(const uint8_t *at, const uint8_t *end);
+/* Behind the white space. */
+const uint8_t *rkb_json_space(const uint8_t *at, const uint8_t *end);
 
 #endif

@@ -16,7 +16,7 @@
 #include <xxhash.h>
 
 #include "message/glob.h"
-#include "message/json.h"
+#include "message/json_string.h"
 
 #define FIRST_SLOTS 64
 

@@ -16,6 +16,7 @@
 
 #include "message/base64.h"
 #include "message/json.h"
+#include "message/json_string.h"
 #include "message/utf8.h"
 
 enum rkb_encoding rkb_payload_encoding(enum rkb_payload_kind kind, struct rkb_slice payload)

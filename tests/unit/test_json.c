@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "message/json.h"
+#include "message/json_string.h"
 #include "message/scan.h"
 #include "message/utf8.h"
 
