@@ -65,7 +65,7 @@ def _read_partition(consumer, topic, partition, timeout):
     deadline = time.monotonic() + timeout
     while first + len(records) < end:
         assert time.monotonic() < deadline, f"{topic}/{partition}: {len(records)} of {end - first} records within {timeout} s"
-        for message in consumer.consume(1000, 0.5):
+        for message in consumer.consume(min(1000, end - first - len(records)), 0.5):    # it waits for as many
             assert message.error() is None, message.error()
             records.append(Record(topic, partition, message.offset(), message.key(), message.value() or b"",
                                   tuple(message.headers() or ()), message.timestamp()[1] / 1000))
