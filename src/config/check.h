@@ -11,5 +11,7 @@
 void rkb_check_settings(struct rkb_reading *reading);
 /* routes, and that every source has one. */
 void rkb_check_routes(struct rkb_reading *reading);
+/* Warns of keys that leave partitions unused. For a config without mistakes. */
+void rkb_check_keys(struct rkb_reading *reading);
 
 #endif

@@ -29,9 +29,13 @@ struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_m
     } else if (rkb_yaml_load(&reading.yaml, path, &reading.findings) && rkb_walk(&reading)) {
         rkb_check_routes(&reading);
         rkb_check_settings(&reading);
+        if (reading.findings.count == 0)
+            rkb_check_keys(&reading);
     }
     free_reading(&reading);
-    if (rkb_findings_finish(&reading.findings, path, mistakes))
+    mistakes->warning_count = rkb_findings_finish(&reading.warnings, path, "warning: ", &mistakes->warnings);
+    mistakes->count = rkb_findings_finish(&reading.findings, path, "", &mistakes->text);
+    if (mistakes->count == 0)
         return reading.config;
     rkb_config_free(reading.config);
     return NULL;
@@ -71,7 +75,8 @@ void rkb_config_free(struct rkb_config *config)
 void rkb_mistakes_free(struct rkb_mistakes *mistakes)
 {
     rkb_buffer_free(&mistakes->text);
-    mistakes->count = 0;
+    rkb_buffer_free(&mistakes->warnings);
+    mistakes->count = mistakes->warning_count = 0;
 }
 
 bool rkb_config_password(const struct rkb_config_source *source, char *out, size_t size, struct rkb_error *error)

@@ -96,11 +96,14 @@ struct rkb_config {
 struct rkb_mistakes {
     struct rkb_buffer text;     /* one mistake a line: "FILE:LINE:COLUMN: what is wrong; what to do" */
     size_t count;
+    /* What can be run and is hardly meant so, a line each: "FILE:LINE:COLUMN: warning: what; what to do". */
+    struct rkb_buffer warnings;
+    size_t warning_count;
 };
 
 /*
  * Reads and checks all; makes and changes nothing. NULL when there is a mistake (mistakes->count > 0, in the
- * order of the file; "FILE: ..." where no place can be named). embedded: the Kafka is our own, so
+ * order of the file; "FILE: ..." where no place can be named). Warnings only where there is none. embedded: the Kafka is our own, so
  * bootstrap.servers may be missing.
  */
 struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_mistakes *mistakes);

@@ -51,26 +51,27 @@ static int by_place(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-static void write_line(struct rkb_buffer *out, const char *file, struct rkb_place place, const char *text)
+static void write_line(struct rkb_buffer *out, const char *file, const char *kind, const struct rkb_finding *finding)
 {
+    struct rkb_place place = finding->place;
     if (place.line == 0)
-        rkb_buffer_format(out, "%s: %s\n", file, text);
+        rkb_buffer_format(out, "%s: %s%s\n", file, kind, finding->text);
     else
-        rkb_buffer_format(out, "%s:%zu:%zu: %s\n", file, place.line, place.column, text);
+        rkb_buffer_format(out, "%s:%zu:%zu: %s%s\n", file, place.line, place.column, kind, finding->text);
 }
 
-bool rkb_findings_finish(struct rkb_findings *findings, const char *file, struct rkb_mistakes *mistakes)
+size_t rkb_findings_finish(struct rkb_findings *findings, const char *file, const char *kind, struct rkb_buffer *out)
 {
+    size_t count = findings->count + findings->failed;
     if (findings->failed)
-        rkb_buffer_format(&mistakes->text, "%s: out of memory\n", file);
+        rkb_buffer_format(out, "%s: out of memory\n", file);
     if (findings->count > 0)
         qsort(findings->list, findings->count, sizeof *findings->list, by_place);
     for (size_t i = 0; i < findings->count; i++) {
-        write_line(&mistakes->text, file, findings->list[i].place, findings->list[i].text);
+        write_line(out, file, kind, &findings->list[i]);
         free(findings->list[i].text);
     }
-    mistakes->count += findings->count + findings->failed;
     free(findings->list);
     *findings = (struct rkb_findings){0};
-    return mistakes->count == 0;
+    return count;
 }

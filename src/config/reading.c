@@ -56,17 +56,33 @@ static const char *last_part(const struct rkb_section *section, const char *path
     return section->name != NULL && star != NULL ? star + 2 : path;
 }
 
+static void RKB_PRINTF(5, 0) add(struct rkb_reading *reading, struct rkb_findings *to,
+                                 const struct rkb_section *section, const char *path, const char *format,
+                                 va_list arguments)
+{
+    char text[640];
+    vsnprintf(text, sizeof text, format, arguments);
+    const yaml_node_t *node = rkb_reading_node(section, path);
+    struct rkb_place place = node != NULL ? rkb_yaml_place(node) : rkb_reading_section_place(reading, section, path);
+    rkb_findings_add(to, place, "%s%s: %s", section->shown, last_part(section, path), text);
+}
+
 void rkb_reading_mistake(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
                          const char *format, ...)
 {
-    char text[640];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    add(reading, &reading->findings, section, path, format, arguments);
     va_end(arguments);
-    const yaml_node_t *node = rkb_reading_node(section, path);
-    struct rkb_place place = node != NULL ? rkb_yaml_place(node) : rkb_reading_section_place(reading, section, path);
-    rkb_findings_add(&reading->findings, place, "%s%s: %s", section->shown, last_part(section, path), text);
+}
+
+void rkb_reading_warning(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
+                         const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add(reading, &reading->warnings, section, path, format, arguments);
+    va_end(arguments);
 }
 
 void rkb_reading_mistake_at(struct rkb_reading *reading, const struct rkb_section *section, const char *path,

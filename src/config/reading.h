@@ -18,7 +18,7 @@ struct rkb_section {
 
 struct rkb_reading {
     struct rkb_yaml yaml;
-    struct rkb_findings findings;
+    struct rkb_findings findings, warnings;
     struct rkb_config *config;
     bool embedded;
     struct rkb_section global, *sources, *routes;   /* beside config->sources and config->routes */
@@ -40,7 +40,10 @@ struct rkb_place rkb_reading_section_place(struct rkb_reading *reading, const st
  */
 void rkb_reading_mistake(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
                          const char *format, ...) RKB_PRINTF(4, 5);
-/* The same, placed at the byte `offset` of the setting's text after ${NAME} was replaced. */
+/* As a mistake, but the config can be run. */
+void rkb_reading_warning(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
+                         const char *format, ...) RKB_PRINTF(4, 5);
+/* A mistake, placed at the byte `offset` of the setting's text after ${NAME} was replaced. */
 void rkb_reading_mistake_at(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
                             size_t offset, const char *text);
 

@@ -99,17 +99,21 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
     return RKB_EXIT_USAGE;
 }
 
-static struct rkb_config *read_config(const struct arguments *arguments)
+static void say_mistakes(const char *file, const struct rkb_mistakes *mistakes)
 {
-    struct rkb_mistakes mistakes = {0};
-    struct rkb_config *config = rkb_config_read(arguments->config, arguments->embedded, &mistakes);
-    if (mistakes.count > 0) {
-        fwrite(mistakes.text.data, 1, mistakes.text.size, stderr);
-        fprintf(stderr, "%s: %zu mistake%s; nothing was started\n", arguments->config, mistakes.count,
-                mistakes.count == 1 ? "" : "s");
-    }
-    rkb_mistakes_free(&mistakes);
-    return config;
+    fwrite(mistakes->text.data, 1, mistakes->text.size, stderr);
+    fprintf(stderr, "%s: %zu mistake%s; nothing was started\n", file, mistakes->count,
+            mistakes->count == 1 ? "" : "s");
+}
+
+static void say_checked(const char *file, const struct rkb_mistakes *mistakes)
+{
+    if (mistakes->warning_count > 0)
+        fwrite(mistakes->warnings.data, 1, mistakes->warnings.size, stderr);
+    printf("%s: no mistakes", file);
+    if (mistakes->warning_count > 0)
+        printf(", %zu warning%s", mistakes->warning_count, mistakes->warning_count == 1 ? "" : "s");
+    printf("\n");
 }
 
 static const char *bootstrap_of(const struct rkb_properties *properties)
@@ -169,7 +173,17 @@ static void on_libevent(int severity, const char *text)
     rkb_log(libevent_log, severity >= EVENT_LOG_WARN ? RKB_LOG_WARN : RKB_LOG_DEBUG, "libevent", NULL, "%s", text);
 }
 
-static int run(const struct rkb_config *config, bool embedded)
+static void log_warnings(struct rkb_log *log, const struct rkb_buffer *lines)
+{
+    for (size_t at = 0; at < lines->size;) {
+        const char *line = (const char *)lines->data + at;
+        size_t size = (size_t)((const char *)memchr(line, '\n', lines->size - at) - line);
+        rkb_log(log, RKB_LOG_WARN, "config", "config_warning", "%.*s", (int)size, line);
+        at += size + 1;
+    }
+}
+
+static int run(const struct rkb_config *config, const struct rkb_buffer *warnings, bool embedded)
 {
     struct rkb_error error;
     struct rkb_log *log = rkb_log_new(STDERR_FILENO, (enum rkb_log_level)config->log.level,
@@ -180,6 +194,7 @@ static int run(const struct rkb_config *config, bool embedded)
     }
     libevent_log = log;
     event_set_log_callback(on_libevent);
+    log_warnings(log, warnings);
     int code = embedded ? run_embedded(config, log)
                         : rkb_bridge_run(config, &config->kafka.properties, bootstrap_of(&config->kafka.properties),
                                          false, log);
@@ -231,12 +246,16 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
     set_signals();
-    struct rkb_config *config = read_config(&arguments);
+    struct rkb_mistakes mistakes;
+    struct rkb_config *config = rkb_config_read(arguments.config, arguments.embedded, &mistakes);
+    code = config == NULL ? RKB_EXIT_USAGE : 0;
     if (config == NULL)
-        return RKB_EXIT_USAGE;
-    if (arguments.check)
-        printf("%s: no mistakes\n", arguments.config);
-    code = arguments.check ? 0 : run(config, arguments.embedded);
+        say_mistakes(arguments.config, &mistakes);
+    else if (arguments.check)
+        say_checked(arguments.config, &mistakes);
+    else
+        code = run(config, &mistakes.warnings, arguments.embedded);
+    rkb_mistakes_free(&mistakes);
     rkb_config_free(config);
     return code;
 }

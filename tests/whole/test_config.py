@@ -139,6 +139,18 @@ def test_check_of_a_good_config(rkbridge, good, tmp_path):
     assert not (tmp_path / "journal").exists(), "--check makes nothing"
 
 
+def test_a_warning_is_no_mistake(rkbridge, make_bridge, redis, good):
+    """--check says it with its place and ends with 0; so does the log at the start."""
+    path, place = good("    topic: user_activity", "    topic: user_activity\n    partitions: 6\n    key: §all")
+    code, out, err = rkbridge("--check", "-c", str(path))
+    assert code == 0 and out == f"{path}: no mistakes, 1 warning\n"
+    assert err.startswith(f"{path}:{place[0]}:{place[1]}: warning: routes.users.key: 1 of the 6 partitions ") and err.count("\n") == 1
+    routes = {"users": route("user_activity", channels=["user_created"], partitions=6, key="all")}
+    one = make_bridge({"routes": routes}, redis=redis).start("--embedded-kafka")
+    assert one.stderr().count("warning: routes.users.key: 1 of the 6 partitions ") == one.stderr().count("event=config_warning") == 1
+    assert one.terminate() == 0
+
+
 def test_variables_from_the_environment(make_bridge, good, tmp_path):
     path, _ = good("    topic: user_activity", "    topic: ${RKB_TOPIC}-${RKB_NOT_SET:-rest}")
     assert make_bridge({}, environment={"RKB_TOPIC": "t"}).run("--check", "-c", str(path))[0] == 0
