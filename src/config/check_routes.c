@@ -54,6 +54,11 @@ static void check_route_source(struct rkb_reading *reading, const struct rkb_sec
         add_no_such_source(reading, section, route->source);
 }
 
+static bool is_topic_name(const char *name)
+{
+    return rkb_value_is_name(name, 249) && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 static void check_topic(struct rkb_reading *reading, const struct rkb_section *section, const char *topic)
 {
     if (topic == NULL)
@@ -61,9 +66,29 @@ static void check_topic(struct rkb_reading *reading, const struct rkb_section *s
     if (strstr(topic, "{{") != NULL)
         rkb_reading_mistake(reading, section, "routes.*.topic",
                             "templates in topics are not in this version; a constant name is");
-    else if (!rkb_value_is_name(topic, 249) || strcmp(topic, ".") == 0 || strcmp(topic, "..") == 0)
+    else if (!is_topic_name(topic))
         rkb_reading_mistake(reading, section, "routes.*.topic",
                             "no name for a Kafka topic, which is 1 to 249 of A-Z a-z 0-9 . _ -");
+}
+
+/* Whoever reads a route's topic reads records of its envelope: a dead letter there would be no such thing. */
+static void check_dead_letter(struct rkb_reading *reading, const struct rkb_section *section,
+                              const struct rkb_config_route *route)
+{
+    const struct rkb_config *config = reading->config;
+    if (route->dead_letter == NULL)
+        return;
+    if (!is_topic_name(route->dead_letter))
+        rkb_reading_mistake(reading, section, "routes.*.dead_letter",
+                            "no name for a Kafka topic, which is 1 to 249 of A-Z a-z 0-9 . _ -; no template either");
+    for (size_t i = 0; i < config->route_count; i++) {
+        if (config->routes[i].topic == NULL || strcmp(config->routes[i].topic, route->dead_letter) != 0)
+            continue;
+        rkb_reading_mistake(reading, section, "routes.*.dead_letter",
+                            "the route %s writes its records to this topic; name another for dead letters, which "
+                            "routes may share", config->routes[i].name);
+        return;
+    }
 }
 
 /* Leaves one of envelope and value; the other is NULL from here on. */
@@ -258,6 +283,7 @@ static void check_route(struct rkb_reading *reading, const struct rkb_section *s
         rkb_findings_add(&reading->findings, rkb_yaml_place(section->name),
                          "routes.%.64s: neither channels nor patterns", route->name);
     check_topic(reading, section, route->topic);
+    check_dead_letter(reading, section, route);
     check_envelope_or_value(reading, section, route);
     check_templates(reading, section, route);
 }

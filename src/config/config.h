@@ -53,6 +53,7 @@ struct rkb_config_route {
     struct rkb_texts channels, patterns;
     /* envelope NULL where value is given, and the other way round */
     char *topic, *key, *envelope, *value, *payload_name;
+    char *dead_letter;                          /* topic of its dead letters; NULL: they go to the file */
     int64_t partitions, replication;            /* of the topic, -1: the broker's default */
     struct rkb_properties topic_config;
     int payload;                                /* enum rkb_payload_kind */

@@ -163,6 +163,8 @@ const struct rkb_setting rkb_settings[] = {
              "an exact channel wins over a pattern, an earlier one over a later."},
     {.path = "routes.*.topic", .type = RKB_SETTING_TEXT, .offset = ROUTE(topic), .required = true,
      .help = "The Kafka topic."},
+    {.path = "routes.*.dead_letter", .type = RKB_SETTING_TEXT, .offset = ROUTE(dead_letter),
+     .help = "The Kafka topic of its dead letters; without it they go to the file of dead letters."},
     {.path = "routes.*.partitions", .type = RKB_SETTING_NUMBER, .offset = ROUTE(partitions), .initial = "default",
      .least = 1, .most = 100000, .words = default_words,
      .help = "Partitions of the topic where rkbridge creates it; "

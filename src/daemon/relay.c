@@ -9,7 +9,6 @@
 #include "daemon/refused.h"
 #include "daemon/watch.h"
 
-#define CONTROL_KEEP (64u << 10)        /* of the ring: messages leave it to marks and gaps */
 #define MARK_US 1000000
 #define COPIES_LEFT 4096                /* a mark is cut when so few numbers are left */
 
@@ -150,8 +149,8 @@ static void start_dropping(struct rkb_relay_source *source, int64_t time_us)
             "the line of the journal says what stands in its way");
 }
 
-static void drop(struct rkb_relay_source *source, const struct rkb_relay_route *route, enum rkb_drop_reason reason,
-                 int64_t time_us)
+void rkb_relay_drop(struct rkb_relay_source *source, const struct rkb_relay_route *route, enum rkb_drop_reason reason,
+                    int64_t time_us)
 {
     source->relay->tallies[route->number].dropped[reason]++;
     if (reason != RKB_DROP_journal_full)
@@ -186,6 +185,7 @@ static bool wrap(struct rkb_relay *relay, const struct rkb_relay_route *route, c
 {
     struct rkb_record record = {
         .kind = RKB_MESSAGE,
+        .flags = route->flags,
         .header_count = sizes->header_count,
         .sequence = relay->next_sequence,
         .time_us = time_us,
@@ -199,7 +199,7 @@ static bool wrap(struct rkb_relay *relay, const struct rkb_relay_route *route, c
         .value = rkb_slice(NULL, sizes->value),
     };
     size_t size = rkb_record_size(sizes->key, sizes->headers, sizes->value);
-    uint8_t *at = rkb_ring_reserve(relay->ring, size, CONTROL_KEEP);
+    uint8_t *at = rkb_ring_reserve(relay->ring, size, RKB_RELAY_KEEP);
     if (at == NULL)
         return false;
     rkb_record_begin(at, &record);
@@ -210,15 +210,15 @@ static bool wrap(struct rkb_relay *relay, const struct rkb_relay_route *route, c
     return true;
 }
 
-static void drop_record(struct rkb_relay_source *source, const struct rkb_relay_route *route, size_t size,
-                        int64_t time_us)
+void rkb_relay_drop_record(struct rkb_relay_source *source, const struct rkb_relay_route *route, size_t size,
+                           int64_t time_us)
 {
     struct rkb_relay *relay = source->relay;
     rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "message_too_large",
             "a message for route %s would make a record of %zu bytes: dropped; at most %zu fit journal.ring_size and "
             "journal.segment_size",
             route->config->name, size, relay->record_limit);
-    drop(source, route, RKB_DROP_too_large, time_us);
+    rkb_relay_drop(source, route, RKB_DROP_too_large, time_us);
 }
 
 static void receive(struct rkb_relay_source *source, const struct rkb_subscription *subscription, uint32_t copy,
@@ -234,7 +234,7 @@ static void receive(struct rkb_relay_source *source, const struct rkb_subscripti
     rkb_stream_count(&source->stream, subscription->is_pattern, subscription->name.plain, copy, channel->name.plain,
                      payload, uuid);
     if (source->dropping) {
-        drop(source, route, RKB_DROP_journal_full, time_us);
+        rkb_relay_drop(source, route, RKB_DROP_journal_full, time_us);
         return;
     }
     if (subscription->is_pattern)
@@ -249,11 +249,11 @@ static void receive(struct rkb_relay_source *source, const struct rkb_subscripti
     rkb_envelope_measure(route->envelope, &facts, &sizes);
     size_t size = rkb_record_size(sizes.key, sizes.headers, sizes.value);
     if (size > relay->record_limit)
-        drop_record(source, route, size, time_us);
+        rkb_relay_drop_record(source, route, size, time_us);
     else if (wrap(relay, route, &facts, &sizes, &source->stream, time_us))
         tally->appended++;
     else
-        drop(source, route, RKB_DROP_journal_full, time_us);
+        rkb_relay_drop(source, route, RKB_DROP_journal_full, time_us);
 }
 
 /* The number of this copy on its subscription since the mark; cuts a mark before the numbers run out. */
@@ -322,7 +322,7 @@ static void count_unread(struct rkb_relay_source *source, const struct copy *cop
     source->relay->tallies[route->number].received++;
     rkb_stream_count_unread(&source->stream, subscription->is_pattern, subscription->name.plain, copy->number, channel,
                             size);
-    drop(source, route, reason, time_us);
+    rkb_relay_drop(source, route, reason, time_us);
 }
 
 static void on_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,

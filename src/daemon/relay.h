@@ -29,6 +29,8 @@ struct rkb_watch;
 struct rkb_tally {
     uint64_t received, recovered, appended;
     uint64_t dropped[RKB_DROP_REASON_COUNT];
+    int64_t rejected_us;                /* a dead letter was last told of; since then not of so many: */
+    uint64_t rejected_unsaid;
 };
 
 struct rkb_relay;
@@ -44,6 +46,8 @@ struct rkb_relay_route {
     const struct rkb_config_route *config;
     struct rkb_envelope *envelope;
     uint32_t number, topic;
+    uint32_t dead_topic;                /* where its dead letters go; 0: to the file */
+    uint8_t flags;                      /* of its records: RKB_FLAG_CHANNEL, RKB_FLAG_FORM */
 };
 
 struct rkb_relay_source {
@@ -105,6 +109,14 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
                     struct rkb_error *error) RKB_MUST_CHECK;
 /* The gaps' writer: see gaps.h. context: the relay. */
 bool rkb_relay_append_gap(void *context, struct rkb_gap *gap);
+/* Of the ring: messages leave it to marks and gaps. */
+#define RKB_RELAY_KEEP (64u << 10)
+/* A message that was received and is not taken: counted, with a place in a gap. */
+void rkb_relay_drop(struct rkb_relay_source *source, const struct rkb_relay_route *route, enum rkb_drop_reason reason,
+                    int64_t time_us);
+/* The same for one whose record would be larger than record_limit, which is logged. */
+void rkb_relay_drop_record(struct rkb_relay_source *source, const struct rkb_relay_route *route, size_t size,
+                           int64_t time_us);
 /* A gap of this source, counted; the open one where there is one with this reason. NULL: no memory. */
 struct rkb_gap *rkb_relay_open_gap(struct rkb_relay_source *source, const char *reason, int64_t from_us);
 /* What a source's subscriber tells; the context is its rkb_relay_source. */

@@ -6,9 +6,11 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/relay.h"
 #include "daemon/watch.h"
+#include "message/inverse.h"
 
 #define CACHE_BYTES (8u << 20)          /* of channels per source */
 
@@ -52,6 +54,15 @@ static struct rkb_name_forms forms_of(const char *name)
     return (struct rkb_name_forms){rkb_slice_text(name), rkb_slice_text(name)};
 }
 
+/* What the record's flags tell of every message of this route. */
+static uint8_t flags_of(const struct rkb_config_route *config)
+{
+    enum rkb_form form = RKB_FORM_UNKNOWN;
+    if (config->envelope != NULL)
+        form = strcmp(config->envelope, "raw") == 0 ? RKB_FORM_RAW : RKB_FORM_EVENT;
+    return (uint8_t)(form | (config->key != NULL && strcmp(config->key, "{{channel}}") == 0 ? RKB_FLAG_CHANNEL : 0));
+}
+
 static bool init_route(struct rkb_relay *relay, struct rkb_relay_route *route, const struct rkb_config_route *config,
                        struct rkb_name_forms instance, struct rkb_error *error)
 {
@@ -71,7 +82,11 @@ static bool init_route(struct rkb_relay *relay, struct rkb_relay_route *route, c
         return false;
     route->number = number_of(relay, RKB_NAME_ROUTE, config->name, error);
     route->topic = route->number ? number_of(relay, RKB_NAME_TOPIC, config->topic, error) : 0;
-    return route->topic != 0;
+    route->flags = flags_of(config);
+    if (route->topic == 0 || config->dead_letter == NULL)
+        return route->topic != 0;
+    route->dead_topic = number_of(relay, RKB_NAME_TOPIC, config->dead_letter, error);
+    return route->dead_topic != 0;
 }
 
 static bool init_routes(struct rkb_relay *relay, struct rkb_error *error)

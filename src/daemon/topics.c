@@ -33,9 +33,11 @@
 struct topic {
     struct rkb_new_topic wanted;
     const struct rkb_config_route *route;       /* the first that writes to it */
+    bool letters;                               /* it is for dead letters */
     bool keyless;                               /* a route that writes to it gives no key */
     uint64_t longest;                           /* payload that its sources let through */
     atomic_bool ready, missing;
+    atomic_bool absent;                         /* missing, and as far as is known nobody makes it */
     _Atomic uint64_t limit;                     /* what it takes, 0: not known */
     /* the thread's own */
     bool there, described, told_missing, told_hidden;
@@ -67,6 +69,27 @@ static struct topic *find(const struct rkb_topics *topics, const char *name)
     return NULL;
 }
 
+static bool wants_creating(const struct rkb_topics *topics)
+{
+    return !topics->options.embedded && topics->options.config->kafka.create_topics;
+}
+
+/* The topic of this name, which `route` is the first to write to where it is new. */
+static struct topic *add_topic(struct rkb_topics *topics, const char *name, const struct rkb_config_route *route)
+{
+    struct topic *topic = find(topics, name);
+    if (topic != NULL)
+        return topic;
+    topics->names[topics->count] = name;
+    topic = &topics->list[topics->count++];
+    topic->route = route;
+    topic->wanted = (struct rkb_new_topic){.name = name, .partitions = -1, .replication = -1};
+    atomic_init(&topic->ready, !wants_creating(topics));
+    atomic_init(&topic->missing, false);
+    atomic_init(&topic->absent, false);
+    return topic;
+}
+
 /* Of the routes of one topic the config has made sure that they agree in what they say. */
 static void add_wish(struct topic *topic, const struct rkb_config_route *route, uint64_t longest)
 {
@@ -86,31 +109,29 @@ static void add_wish(struct topic *topic, const struct rkb_config_route *route, 
 
 static void add_route(struct rkb_topics *topics, const struct rkb_config_route *route)
 {
-    struct topic *topic = find(topics, route->topic);
-    if (topic == NULL) {
-        topics->names[topics->count] = route->topic;
-        topic = &topics->list[topics->count++];
-        topic->route = route;
-        topic->wanted = (struct rkb_new_topic){.name = route->topic, .partitions = -1, .replication = -1};
-        atomic_init(&topic->ready, topics->options.embedded || !topics->options.config->kafka.create_topics);
-        atomic_init(&topic->missing, false);
-    }
-    add_wish(topic, route, topics->options.config->sources[route->source_index].max_message_size);
+    uint64_t longest = topics->options.config->sources[route->source_index].max_message_size;
+    add_wish(add_topic(topics, route->topic, route), route, longest);
+    if (route->dead_letter == NULL)
+        return;
+    struct topic *letters = add_topic(topics, route->dead_letter, route);
+    letters->letters = true;
+    if (longest > letters->longest)
+        letters->longest = longest;
 }
 
 struct rkb_topics *rkb_topics_new(const struct rkb_topics_options *options, struct rkb_error *error)
 {
     struct rkb_topics *topics = calloc(1, sizeof *topics);
-    size_t routes = options->config->route_count;
+    size_t most = 2 * options->config->route_count;     /* each route's, and that of its dead letters */
     if (topics != NULL) {
         topics->options = *options;
         if (options->answer_ms == 0)
             topics->options.answer_ms = ANSWER_MS;
         if (options->again_ms == 0)
             topics->options.again_ms = AGAIN_MS;
-        topics->list = calloc(routes, sizeof *topics->list);
-        topics->names = calloc(routes, sizeof *topics->names);
-        topics->seen = calloc(routes, sizeof *topics->seen);
+        topics->list = calloc(most, sizeof *topics->list);
+        topics->names = calloc(most, sizeof *topics->names);
+        topics->seen = calloc(most, sizeof *topics->seen);
         pthread_condattr_t attributes;
         pthread_condattr_init(&attributes);
         pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -123,7 +144,7 @@ struct rkb_topics *rkb_topics_new(const struct rkb_topics_options *options, stru
         rkb_topics_free(topics);
         return NULL;
     }
-    for (size_t i = 0; i < routes; i++)
+    for (size_t i = 0; i < options->config->route_count; i++)
         add_route(topics, &options->config->routes[i]);
     return topics;
 }
@@ -134,6 +155,12 @@ bool rkb_topics_ready(const struct rkb_topics *topics, const char *name)
 {
     const struct topic *topic = topics != NULL ? find(topics, name) : NULL;
     return topic == NULL || atomic_load(&topic->ready);
+}
+
+bool rkb_topics_absent(const struct rkb_topics *topics, const char *name)
+{
+    const struct topic *topic = topics != NULL ? find(topics, name) : NULL;
+    return topic != NULL && atomic_load(&topic->absent);
 }
 
 uint64_t rkb_topics_limit(const struct rkb_topics *topics, const char *name)
@@ -200,20 +227,27 @@ static const char *object_of(const struct topic *topic, char out[280])
 
 /* ---- a topic that is missing ---- */
 
-/* What the brokers do about a topic that is missing, in words, as far as they let us know. */
-static void say_brokers_habit(struct rkb_topics *topics, struct rkb_admin *admin, char *out, size_t size)
+/*
+ * What the brokers do about a topic that is missing, in words, as far as they let us know. False where they do not make
+ * it by themselves.
+ */
+static bool say_brokers_habit(struct rkb_topics *topics, struct rkb_admin *admin, const struct topic *topic, char *out,
+                              size_t size)
 {
     struct rkb_kafka_setting settings[] = {{.name = "auto.create.topics.enable"}, {.name = "num.partitions"}};
+    const char *else_what = topic->letters ? "its dead letters go to the file" : "its records wait in the journal";
     struct rkb_error error;
     bool known = rkb_admin_settings(admin, NULL, settings, 2, topics->options.answer_ms, &error);
-    if (!known || settings[0].value[0] == '\0')
+    bool unknown = !known || settings[0].value[0] == '\0', made = strcmp(settings[0].value, "true") == 0;
+    if (unknown)
         snprintf(out, size, "unless the brokers make it by themselves (auto.create.topics.enable; with their own "
-                            "number of partitions), its records wait in the journal");
-    else if (strcmp(settings[0].value, "true") == 0)
+                            "number of partitions), %s", else_what);
+    else if (made)
         snprintf(out, size, "the brokers make it by themselves for its first record, with their own settings "
                             "(num.partitions is %s)", settings[1].value);
     else
-        snprintf(out, size, "the brokers do not make it by themselves: its records wait in the journal");
+        snprintf(out, size, "the brokers do not make it by themselves: %s", else_what);
+    return unknown || made;
 }
 
 static void tell_missing(struct rkb_topics *topics, struct rkb_admin *admin, struct topic *topic)
@@ -222,10 +256,10 @@ static void tell_missing(struct rkb_topics *topics, struct rkb_admin *admin, str
     if (topic->told_missing)
         return;
     topic->told_missing = true;
-    say_brokers_habit(topics, admin, habit, sizeof habit);
+    atomic_store(&topic->absent, !say_brokers_habit(topics, admin, topic, habit, sizeof habit));
     rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_missing",
-            "Kafka has no such topic, to which the route %s writes; %s. Create it, or set kafka.create_topics: yes",
-            topic->route->name, habit);
+            "Kafka has no such topic, to which the route %s writes%s; %s. Create it, or set kafka.create_topics: yes",
+            topic->route->name, topic->letters ? " its dead letters" : "", habit);
 }
 
 static void tell_refusal(struct rkb_topics *topics, struct topic *topic, enum rkb_code code, const char *words)
@@ -264,6 +298,8 @@ static bool create(struct rkb_topics *topics, struct rkb_admin *admin, struct to
         atomic_store(&topic->missing, false);
     else
         tell_refusal(topics, topic, code, error.text);
+    if (code == RKB_REFUSED || code == RKB_USAGE)
+        atomic_store(&topic->absent, true);
     return code == RKB_OK;
 }
 
@@ -289,8 +325,9 @@ static void compare_limit(struct rkb_topics *topics, const struct topic *topic)
     rkb_format_size(comes, sizeof comes, topic->longest);
     rkb_log(topics->options.log, RKB_LOG_INFO, object_of(topic, object), "topic_limit",
             "it takes records up to %s (max.message.bytes), the source of route %s may send up to %s "
-            "(max_message_size): what is between would become dead letters; raise the one or lower the other",
-            takes, topic->route->name, comes);
+            "(max_message_size): what is between would %s; raise the one or lower the other",
+            takes, topic->route->name, comes,
+            topic->letters ? "go to the file of dead letters" : "become dead letters");
 }
 
 static void describe(struct rkb_topics *topics, struct rkb_admin *admin, struct topic *topic)
@@ -326,7 +363,8 @@ static void tell_hidden(struct rkb_topics *topics, struct topic *topic)
     rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_hidden",
             "we are not authorised to see it, so neither to write to it: give the user of kafka.properties the "
             "operations Describe and Write (kafka-acls.sh --add --allow-principal User:NAME --operation Describe "
-            "--operation Write --topic TOPIC); the route %s waits in the journal", topic->route->name);
+            "--operation Write --topic TOPIC); %s the route %s %s", topic->letters ? "dead letters of" : "what comes by",
+            topic->route->name, topic->letters ? "go to the file meanwhile" : "waits in the journal");
 }
 
 /* It is there: how it was found. */
@@ -335,6 +373,7 @@ static void found(struct rkb_topics *topics, struct topic *topic, int partitions
     char object[280];
     if (topic->told_missing || topic->told_hidden || topic->told_refusal != RKB_OK)
         rkb_log(topics->options.log, RKB_LOG_INFO, object_of(topic, object), "topic_found", "it is there now");
+    atomic_store(&topic->absent, false);
     atomic_store(&topic->missing, false);
     set_ready(topics, topic);
     compare_partitions(topics, topic, partitions);

@@ -29,6 +29,8 @@ bool rkb_topics_start(struct rkb_topics *topics, void (*changed)(void *context),
                       struct rkb_error *error) RKB_MUST_CHECK;
 /* May records be sent to it? True for a topic of no route. Any thread; never waits. NULL topics: true. */
 bool rkb_topics_ready(const struct rkb_topics *topics, const char *topic);
+/* True where it is missing and, as far as is known, nobody makes it. Any thread; never waits. */
+bool rkb_topics_absent(const struct rkb_topics *topics, const char *topic);
 /* The topic's max.message.bytes; 0: not known. Any thread; never waits. */
 uint64_t rkb_topics_limit(const struct rkb_topics *topics, const char *topic);
 /* How many are missing as last seen, and their names in words ("a, b and 3 more"). Any thread; never waits. */

@@ -33,7 +33,7 @@ size_t rkb_record_begin(uint8_t *at, const struct rkb_record *record)
     rkb_raw_set_u64(at + AT_CHECKSUM, 0);
     rkb_raw_set_u32(at + AT_LENGTH, (uint32_t)size);
     at[AT_KIND] = (uint8_t)record->kind;
-    at[AT_FLAGS] = 0;
+    at[AT_FLAGS] = record->flags;
     rkb_raw_set_u16(at + AT_HEADER_COUNT, record->header_count);
     rkb_raw_set_u64(at + AT_SEQUENCE, record->sequence);
     rkb_raw_set_u64(at + AT_TIME, (uint64_t)record->time_us);
@@ -104,6 +104,7 @@ static enum rkb_parse short_of_a_header(const uint8_t *at, size_t available, con
 static void take_apart(const uint8_t *at, size_t key, size_t headers, size_t value, struct rkb_record *record)
 {
     record->kind = (enum rkb_kind)at[AT_KIND];
+    record->flags = at[AT_FLAGS];
     record->header_count = (uint16_t)rkb_raw_u16(at + AT_HEADER_COUNT);
     record->sequence = rkb_raw_u64(at + AT_SEQUENCE);
     record->time_us = (int64_t)rkb_raw_u64(at + AT_TIME);
@@ -206,14 +207,4 @@ bool rkb_segment_head_parse(const uint8_t *at, size_t available, struct rkb_segm
         return rkb_fail(error, RKB_DAMAGED, "header states version %u and size %u, which never were written",
                         head->version, size);
     return true;
-}
-
-bool rkb_headers_next(struct rkb_reader *area, struct rkb_slice *name, struct rkb_slice *value)
-{
-    if (area->failed || area->at == area->size)
-        return false;
-    size_t name_size = rkb_read_u16(area), value_size = rkb_read_u32(area);
-    *name = rkb_read_slice(area, name_size);
-    *value = rkb_read_slice(area, value_size);
-    return !area->failed;
 }

@@ -5,7 +5,7 @@
  *
  * A segment header, 64 bytes, at offset 0 of every segment file:
  *     0  8  magic "RKBSEG\r\n"
- *     8  4  format version (1)
+ *     8  4  format version (2; 1 had no flags)
  *    12  4  header size (64)
  *    16 16  journal id
  *    32  8  salt, random, in every checksum of the segment
@@ -17,7 +17,7 @@
  *     0  8  checksum: XXH3-64 of bytes 8..length, XOR salt
  *     8  4  length, padding included
  *    12  1  kind
- *    13  1  flags (0)
+ *    13  1  flags: 0x80 a dead letter; 0x40 its key is its channel; low 4 bits: the form of a message's value
  *    14  2  number of headers
  *    16  8  sequence (0 in a dictionary record: only messages, marks and gaps are numbered)
  *    24  8  time, microseconds since 1970: when we read it
@@ -40,17 +40,27 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/headers.h"
 
-#define RKB_FORMAT_VERSION 1
+#define RKB_FORMAT_VERSION 2
 #define RKB_SEGMENT_HEADER 64
 #define RKB_RECORD_HEADER 64
 
-/* A dead letter stands only in the file of dead letters (dead.h), never in a segment or the ring. */
+/* RKB_DEAD stands only in the file of dead letters (dead.h), never in a segment or the ring. */
 enum rkb_kind { RKB_MESSAGE = 1, RKB_DICTIONARY = 2, RKB_MARK = 3, RKB_GAP = 4, RKB_DEAD = 5 };
+
+/*
+ * Flags, of messages only. DEAD: a dead letter on its way to its topic, or (topic 0) to the file. CHANNEL: the key is
+ * the channel it came from. FORM: what envelope made the value (enum rkb_form of message/inverse.h), 0: not known.
+ */
+#define RKB_FLAG_DEAD 0x80u
+#define RKB_FLAG_CHANNEL 0x40u
+#define RKB_FLAG_FORM 0x0fu
 
 /* A record taken apart; the slices point into the bytes it was parsed from. */
 struct rkb_record {
     enum rkb_kind kind;
+    uint8_t flags;          /* RKB_FLAG_... */
     uint16_t header_count;
     uint64_t sequence;
     int64_t time_us;
@@ -117,11 +127,5 @@ void rkb_segment_head_write(uint8_t at[RKB_SEGMENT_HEADER], const struct rkb_seg
 /* RKB_DAMAGED for a wrong magic or checksum, RKB_VERSION for a newer format, said in words. */
 bool rkb_segment_head_parse(const uint8_t *at, size_t available, struct rkb_segment_head *head,
                             struct rkb_error *error) RKB_MUST_CHECK;
-
-/*
- * Steps through a record's headers area: true with the next name and value, false at its end (or where it is cut
- * short).
- */
-bool rkb_headers_next(struct rkb_reader *area, struct rkb_slice *name, struct rkb_slice *value);
 
 #endif

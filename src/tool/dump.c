@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "message/base64.h"
+#include "message/inverse.h"
 #include "message/position.h"
 
 #include <inttypes.h>
@@ -96,10 +97,24 @@ static void set_position(json_t *object, const struct rkb_dump *dump, const stru
     json_object_set_new(object, "count", json_integer(record->count));
 }
 
+/* What its flags say. */
+static void set_flags(json_t *object, const struct rkb_record *record)
+{
+    static const char *const forms[] = {"", "raw", "event", "flat", "merge", "cloudevents", "cloudevents-json"};
+    unsigned form = record->flags & RKB_FLAG_FORM;
+    json_object_set_new(object, "dead", json_boolean((record->flags & RKB_FLAG_DEAD) != 0));
+    json_object_set_new(object, "key_is_channel", json_boolean((record->flags & RKB_FLAG_CHANNEL) != 0));
+    if (form != RKB_FORM_UNKNOWN && form < sizeof forms / sizeof forms[0])
+        json_object_set_new(object, "form", json_string(forms[form]));
+    else
+        json_object_set_new(object, "form", json_null());
+}
+
 /* All but the names of route and topic. */
 static void add_content(json_t *object, const struct rkb_dump *dump, const struct rkb_record *record)
 {
     set_position(object, dump, record);
+    set_flags(object, record);
     if (record->has_key)
         set_bytes(object, "key", record->key);
     else

@@ -18,7 +18,7 @@
 
 static struct rkb_record sample(void)
 {
-    return (struct rkb_record){.kind = RKB_MESSAGE, .header_count = 1, .sequence = 42, .time_us = 1234567890123456,
+    return (struct rkb_record){.kind = RKB_MESSAGE, .flags = RKB_FLAG_CHANNEL | 2, .header_count = 1, .sequence = 42, .time_us = 1234567890123456,
                                .epoch = 7, .count = 99, .route = 3, .topic = 5, .has_key = true,
                                .key = rkb_slice_text("the key"), .headers = rkb_slice("\1\0\2\0\0\0nvv", 9),
                                .value = rkb_slice_text("{\"a\": 1}")};
@@ -27,6 +27,7 @@ static struct rkb_record sample(void)
 static void assert_same(const struct rkb_record *a, const struct rkb_record *b)
 {
     assert_int_equal(a->kind, b->kind);
+    assert_int_equal(a->flags, b->flags);
     assert_int_equal(a->header_count, b->header_count);
     assert_int_equal(a->sequence, b->sequence);
     assert_int_equal(a->time_us, b->time_us);
@@ -192,12 +193,12 @@ static void a_segment_head_comes_back_and_flips_are_seen(void **state)
 {
     (void)state;
     uint8_t bytes[RKB_SEGMENT_HEADER];
-    struct rkb_segment_head head = {.version = 1, .journal_id = "0123456789abcde", .salt = SALT, .first_sequence = 77,
+    struct rkb_segment_head head = {.version = 2, .journal_id = "0123456789abcde", .salt = SALT, .first_sequence = 77,
                                     .created_us = -5}, back;
     struct rkb_error error;
     rkb_segment_head_write(bytes, &head);
     assert_true(rkb_segment_head_parse(bytes, sizeof bytes, &back, &error));
-    assert_int_equal(back.version, 1);
+    assert_int_equal(back.version, 2);
     assert_memory_equal(back.journal_id, head.journal_id, 16);
     assert_int_equal(back.salt, SALT);
     assert_int_equal(back.first_sequence, 77);
@@ -210,10 +211,15 @@ static void a_segment_head_comes_back_and_flips_are_seen(void **state)
     }
     assert_false(rkb_segment_head_parse(bytes, sizeof bytes - 1, &back, &error));
     assert_int_equal(error.code, RKB_DAMAGED);
-    head.version = 2;
+    head.version = 1;       /* an older one reads */
+    rkb_segment_head_write(bytes, &head);
+    assert_true(rkb_segment_head_parse(bytes, sizeof bytes, &back, &error));
+    assert_int_equal(back.version, 1);
+    head.version = 3;
     rkb_segment_head_write(bytes, &head);
     assert_false(rkb_segment_head_parse(bytes, sizeof bytes, &back, &error));
     assert_int_equal(error.code, RKB_VERSION);
+    assert_string_equal(error.text, "written in format version 3 by a newer rkbridge; this one reads up to version 2");
     head.version = 0;
     rkb_segment_head_write(bytes, &head);
     assert_false(rkb_segment_head_parse(bytes, sizeof bytes, &back, &error));
@@ -241,16 +247,20 @@ static void a_headers_area_is_stepped_through(void **state)
 
 /*
  * The format as it was released: a segment with fixed salt and one record of each kind. If this fails, the format
- * has changed: follow doc/journal-format.md, "Changing the format".
+ * has changed: follow doc/journal-format.md, "Changing the format". In version 1 there were no flags.
  */
-static const char golden[] =
+static const char golden_v1[] =
 #include "golden/segment_v1.inc"
+    ;
+static const char golden[] =
+#include "golden/segment_v2.inc"
     ;
 
 static size_t build_golden(uint8_t *bytes)
 {
     static const uint8_t mark[72] = {[0] = 0xa0, [15] = 0xaf, [16] = 9, [24] = 0x10, [25] = 0x27};
-    struct rkb_segment_head head = {.version = 1, .salt = SALT, .first_sequence = 1000, .created_us = 1790000000000000};
+    struct rkb_segment_head head = {.version = RKB_FORMAT_VERSION, .salt = SALT, .first_sequence = 1000,
+                                    .created_us = 1790000000000000};
     struct rkb_dictionary *names = rkb_dictionary_new();
     bool added;
     size_t at = RKB_SEGMENT_HEADER;
@@ -271,7 +281,8 @@ static size_t build_golden(uint8_t *bytes)
     record = (struct rkb_record){.kind = RKB_GAP, .sequence = 1002, .time_us = 5, .route = 1,
                                  .value = rkb_slice_text("{\"id\":1002}")};
     at += rkb_record_write(bytes + at, &record, SALT);
-    record = (struct rkb_record){.kind = RKB_MESSAGE, .sequence = 1003, .epoch = 9, .count = 1, .route = 1, .topic = 1};
+    record = (struct rkb_record){.kind = RKB_MESSAGE, .flags = RKB_FLAG_DEAD | RKB_FLAG_CHANNEL | 1, .sequence = 1003,
+                                 .epoch = 9, .count = 1, .route = 1};
     at += rkb_record_write(bytes + at, &record, SALT);
     return at;
 }
@@ -289,14 +300,14 @@ static void the_format_is_what_it_was(void **state)
     assert_string_equal(hex, golden);
 }
 
-static void the_golden_segment_reads(void **state)
+/* Its messages' flags are these. */
+static void read_golden(const char *golden_hex, uint32_t version, uint8_t first, uint8_t second)
 {
-    (void)state;
     uint8_t bytes[2048] = {0};
-    size_t size = strlen(golden) / 2;
+    size_t size = strlen(golden_hex) / 2;
     for (size_t i = 0; i < size; i++) {
         unsigned byte;
-        assert_int_equal(sscanf(golden + 2 * i, "%2x", &byte), 1);
+        assert_int_equal(sscanf(golden_hex + 2 * i, "%2x", &byte), 1);
         bytes[i] = (uint8_t)byte;
     }
     struct rkb_segment_head head;
@@ -304,16 +315,25 @@ static void the_golden_segment_reads(void **state)
     struct rkb_error error;
     const char *why = "";
     assert_true(rkb_segment_head_parse(bytes, size, &head, &error));
+    assert_int_equal(head.version, version);
     assert_int_equal(head.first_sequence, 1000);
     struct rkb_scan scan = rkb_scan(bytes, sizeof bytes, &head);
     static const enum rkb_kind kinds[] = {RKB_DICTIONARY, RKB_DICTIONARY, RKB_MARK, RKB_MESSAGE, RKB_GAP, RKB_MESSAGE};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         assert_int_equal(rkb_scan_next(&scan, &record, &why), RKB_PARSE_RECORD);
         assert_int_equal(record.kind, kinds[i]);
+        assert_int_equal(record.flags, i == 3 ? first : i == 5 ? second : 0);
     }
     assert_int_equal(rkb_scan_next(&scan, &record, &why), RKB_PARSE_BLANK);
     assert_int_equal(scan.next, 1004);
     assert_int_equal(scan.offset, size);
+}
+
+static void the_golden_segments_read(void **state)
+{
+    (void)state;
+    read_golden(golden_v1, 1, 0, 0);
+    read_golden(golden, 2, RKB_FLAG_CHANNEL | 2, RKB_FLAG_DEAD | RKB_FLAG_CHANNEL | 1);
 }
 
 static void a_number_out_of_turn_does_not_count(void **state)
@@ -420,7 +440,7 @@ int main(void)
         cmocka_unit_test(a_segment_head_comes_back_and_flips_are_seen),
         cmocka_unit_test(a_headers_area_is_stepped_through),
         cmocka_unit_test(the_format_is_what_it_was),
-        cmocka_unit_test(the_golden_segment_reads),
+        cmocka_unit_test(the_golden_segments_read),
         cmocka_unit_test(a_number_out_of_turn_does_not_count),
         cmocka_unit_test(names_get_numbers_and_keep_them),
         cmocka_unit_test(names_are_learned_from_records_that_make_sense),

@@ -1,0 +1,29 @@
+/*
+ * inverse -- from a record back to the message: the payload byte for byte as it arrived, and its UUID.
+ *
+ * A record's form says which envelope made it; it stands in the journal beside the record (RKB_FLAG_FORM). What has no
+ * inverse (a value template of the config's own, a record from before there were forms) is told, not guessed.
+ */
+#ifndef RKB_MESSAGE_INVERSE_H
+#define RKB_MESSAGE_INVERSE_H
+
+#include "base/bytes.h"
+
+/* What made a record's value. The numbers stand in journals: they never change, and fit 4 bits. */
+enum rkb_form {
+    RKB_FORM_UNKNOWN = 0,
+    RKB_FORM_RAW = 1,
+    RKB_FORM_EVENT = 2,
+    RKB_FORM_FLAT = 3,
+    RKB_FORM_MERGE = 4,
+    RKB_FORM_CLOUDEVENTS = 5,
+    RKB_FORM_CLOUDEVENTS_JSON = 6,
+};
+
+/* Adds the payload to the buffer. False, with nothing added, where this form has no inverse or memory ran out. */
+bool rkb_inverse(enum rkb_form form, struct rkb_slice value, struct rkb_slice headers, struct rkb_buffer *payload);
+
+/* The UUID's text, lent from the record's headers (rkb-id, else ce_id). False where they do not tell. */
+bool rkb_inverse_id(struct rkb_slice headers, struct rkb_slice *id);
+
+#endif
