@@ -238,6 +238,8 @@ static void on_answered(void *context, enum rkb_question question, const struct 
     switch (question) {
     case RKB_ASK_NAME:
     case RKB_ASK_LIMITS:
+    case RKB_ASK_CHANNELS:
+    case RKB_ASK_LISTENERS:
     case RKB_QUESTIONS:
         break;
     case RKB_ASK_DIRECTORY:
@@ -391,7 +393,8 @@ static bool password_of(void *context, char *out, size_t size, struct rkb_error 
 
 static struct rkb_watcher *watcher_of(struct rkb_watch *watch)
 {
-    static const struct rkb_watcher_events events = {on_ready, on_client, on_line, on_answered, on_lost};
+    static const struct rkb_watcher_events events = {
+        .ready = on_ready, .client = on_client, .line = on_line, .answered = on_answered, .lost = on_lost};
     const struct rkb_config_source *config = watch->source->config;
     const struct rkb_watcher_options options = {
         .url = &config->url,

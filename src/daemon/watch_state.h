@@ -4,7 +4,7 @@
 #ifndef RKB_DAEMON_WATCH_STATE_H
 #define RKB_DAEMON_WATCH_STATE_H
 
-#include "daemon/budget.h"
+#include "redis/budget.h"
 #include "daemon/relay.h"
 #include "daemon/rivals.h"
 #include "daemon/same_disk.h"

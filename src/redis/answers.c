@@ -116,7 +116,10 @@ static bool take_head(struct rkb_answers *answers, struct rkb_error *error)
         return text_begins(answers, number, first, error);
     if (head.data[0] == '*')
         return array_begins(answers, number, first, error);
-    element_ends(answers, kind_of(answers, RKB_REPLY_INTEGER, first), rkb_slice(NULL, 0), number);
+    if (!first && answers->number != NULL)
+        answers->number(answers->context, number);
+    if (!answers->stopped)
+        element_ends(answers, kind_of(answers, RKB_REPLY_INTEGER, first), rkb_slice(NULL, 0), number);
     return true;
 }
 

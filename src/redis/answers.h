@@ -20,6 +20,8 @@
 struct rkb_answers {
     /* Lent, without its end. An empty line is not handed on. */
     void (*line)(void *context, struct rkb_slice line);
+    /* An integer that is an array's element. NULL: they are passed over. */
+    void (*number)(void *context, long long integer);
     /* All of one command's answer; text: of a status or an error. RKB_REPLY_STRING: lines were handed on. */
     void (*whole)(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer);
     void *context;

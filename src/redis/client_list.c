@@ -43,7 +43,7 @@ static bool is(struct rkb_slice text, const char *word)
 bool rkb_client_parse(struct rkb_slice line, struct rkb_client *client)
 {
     bool has_id = false;
-    *client = (struct rkb_client){.idle_seconds = -1, .output_buffer = -1, .memory = -1};
+    *client = (struct rkb_client){.idle_seconds = -1, .output_buffer = -1, .memory = -1, .channels = -1, .patterns = -1};
     while (line.size > 0) {
         struct rkb_slice value = take_until(&line, ' ');
         struct rkb_slice field = take_until(&value, '=');
@@ -53,6 +53,12 @@ bool rkb_client_parse(struct rkb_slice line, struct rkb_client *client)
             client->name = value;
         else if (is(field, "addr"))
             client->address = value;
+        else if (is(field, "user"))
+            client->user = value;
+        else if (is(field, "sub"))
+            client->channels = number_or_none(value);
+        else if (is(field, "psub"))
+            client->patterns = number_or_none(value);
         else if (is(field, "idle"))
             client->idle_seconds = number_or_none(value);
         else if (is(field, "omem"))

@@ -20,7 +20,8 @@
 struct rkb_client {
     uint64_t id;
     int64_t idle_seconds, output_buffer, memory;        /* omem, tot-mem: bytes */
-    struct rkb_slice name, address;
+    int64_t channels, patterns;                         /* sub, psub: what it is subscribed to */
+    struct rkb_slice name, address, user;               /* user: from Redis 6 on */
 };
 /* False: no line of such a list. */
 bool rkb_client_parse(struct rkb_slice line, struct rkb_client *client);

@@ -15,7 +15,7 @@
 #include "redis/guard.h"
 #include "redis/refusal.h"
 
-enum { MOST_OPEN = 32 };
+enum { MOST_OPEN = 32, MOST_WORDS = 8 };      /* words: of a question's own text */
 
 enum state { NEW, WAITING, OPENING, READY };
 
@@ -39,6 +39,8 @@ static const char *const texts[RKB_QUESTIONS] = {
     [RKB_ASK_LIMITS] = "CONFIG GET client-output-buffer-limit",
     [RKB_ASK_DIRECTORY] = "CONFIG GET dir",
     [RKB_ASK_CUTS] = "INFO stats",
+    [RKB_ASK_CHANNELS] = "PUBSUB CHANNELS",
+    [RKB_ASK_LISTENERS] = "PUBSUB NUMSUB",
     [RKB_ASK_OURS] = "CLIENT LIST ID",
     [RKB_ASK_OTHERS] = "CLIENT LIST ID",
     [RKB_ASK_SUBSCRIBED] = "CLIENT LIST TYPE pubsub",
@@ -115,6 +117,13 @@ static void on_line(void *context, struct rkb_slice line)
         watcher->events.client(watcher->context, question, &client);
 }
 
+static void on_number(void *context, long long integer)
+{
+    struct rkb_watcher *watcher = context;
+    if (watcher->count > 0 && watcher->events.number != NULL)
+        watcher->events.number(watcher->context, watcher->open[watcher->first], integer);
+}
+
 static void on_whole(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer)
 {
     (void)integer;
@@ -151,13 +160,26 @@ static int split(const char *text, struct rkb_slice *words)
     return count;
 }
 
-void rkb_watcher_ask(struct rkb_watcher *watcher, enum rkb_question question, const uint64_t ids[2])
+void rkb_watcher_ask_names(struct rkb_watcher *watcher, enum rkb_question question, const struct rkb_slice *names,
+                           int name_count)
 {
-    struct rkb_slice words[8];
-    char numbers[2][24];
+    struct rkb_slice words[MOST_WORDS + RKB_WATCHER_NAMES];
     if (watcher->state != READY || watcher->count == MOST_OPEN)
         return;
     int count = split(texts[question], words);
+    for (int i = 0; i < name_count && i < RKB_WATCHER_NAMES; i++)
+        words[count++] = names[i];
+    if (watcher->count == 0)
+        rkb_connection_expect(watcher->connection, "the answer to what was asked");
+    watcher->open[(watcher->first + watcher->count++) % MOST_OPEN] = question;
+    rkb_connection_send(watcher->connection, count, words);
+}
+
+void rkb_watcher_ask(struct rkb_watcher *watcher, enum rkb_question question, const uint64_t ids[2])
+{
+    struct rkb_slice words[2];
+    char numbers[2][24];
+    int count = 0;
     if (question == RKB_ASK_NAME)
         words[count++] = rkb_slice_text(watcher->name);
     for (int i = 0; i < 2 && ids != NULL; i++) {
@@ -166,10 +188,7 @@ void rkb_watcher_ask(struct rkb_watcher *watcher, enum rkb_question question, co
         snprintf(numbers[i], sizeof numbers[i], "%llu", (unsigned long long)ids[i]);
         words[count++] = rkb_slice_text(numbers[i]);
     }
-    if (watcher->count == 0)
-        rkb_connection_expect(watcher->connection, "the answer to what was asked");
-    watcher->open[(watcher->first + watcher->count++) % MOST_OPEN] = question;
-    rkb_connection_send(watcher->connection, count, words);
+    rkb_watcher_ask_names(watcher, question, words, count);
 }
 
 void rkb_watcher_rename(struct rkb_watcher *watcher, const char *name)
@@ -254,7 +273,8 @@ struct rkb_watcher *rkb_watcher_new(struct event_base *base, const struct rkb_wa
     watcher->events = *events;
     watcher->context = context;
     watcher->backoff = rkb_backoff(options->backoff_min_us, options->backoff_max_us);
-    watcher->answers = (struct rkb_answers){.line = on_line, .whole = on_whole, .context = watcher};
+    watcher->answers = (struct rkb_answers){.line = on_line, .number = on_number, .whole = on_whole,
+                                             .context = watcher};
     watcher->timer = evtimer_new(base, on_timer, watcher);
     watcher->connection = new_connection(base, watcher, options);
     if (watcher->timer == NULL || watcher->connection == NULL) {

@@ -25,6 +25,8 @@ enum rkb_question {
     RKB_ASK_LIMITS,             /* CONFIG GET client-output-buffer-limit; O(number of settings) */
     RKB_ASK_DIRECTORY,          /* CONFIG GET dir; likewise */
     RKB_ASK_CUTS,               /* INFO stats; O(1) */
+    RKB_ASK_CHANNELS,           /* PUBSUB CHANNELS; O(number of channels somebody is subscribed to by their names) */
+    RKB_ASK_LISTENERS,          /* PUBSUB NUMSUB; O(number of channels asked for) */
     RKB_ASK_OURS,               /* CLIENT LIST ID, of one or two; O(1) */
     RKB_ASK_OTHERS,             /* the same */
     RKB_ASK_SUBSCRIBED,         /* CLIENT LIST TYPE pubsub; O(N), a line for each that is subscribed */
@@ -52,6 +54,8 @@ struct rkb_watcher_events {
     /* A line of a list of clients, and any other: the name or the value of a setting, a field of INFO. Lent. */
     void (*client)(void *context, enum rkb_question question, const struct rkb_client *client);
     void (*line)(void *context, enum rkb_question question, struct rkb_slice line);
+    /* An integer in a list; NULL: nothing is asked that has any. */
+    void (*number)(void *context, enum rkb_question question, long long integer);
     /* refused: NULL, or what Redis said instead. */
     void (*answered)(void *context, enum rkb_question question, const struct rkb_error *refused);
     void (*lost)(void *context, const struct rkb_error *error);
@@ -65,6 +69,10 @@ void rkb_watcher_rename(struct rkb_watcher *watcher, const char *name);
 void rkb_watcher_start(struct rkb_watcher *watcher);
 /* ids: for the questions by number, one or two that are not 0. Does nothing unless ready. */
 void rkb_watcher_ask(struct rkb_watcher *watcher, enum rkb_question question, const uint64_t ids[2]);
+/* The same with names behind the command: at most RKB_WATCHER_NAMES. */
+#define RKB_WATCHER_NAMES 100
+void rkb_watcher_ask_names(struct rkb_watcher *watcher, enum rkb_question question, const struct rkb_slice *names,
+                           int count);
 bool rkb_watcher_ready(const struct rkb_watcher *watcher);
 /* Something that was asked is not answered yet. */
 bool rkb_watcher_busy(const struct rkb_watcher *watcher);

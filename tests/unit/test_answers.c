@@ -39,9 +39,16 @@ static void on_whole(void *context, enum rkb_reply kind, struct rkb_slice text, 
     note(seen, kinds[kind]);
 }
 
+static void on_number(void *context, long long integer)
+{
+    struct seen *seen = context;
+    rkb_buffer_format(&seen->log, "#%lld ", integer);
+    note(seen, "number");
+}
+
 static void begin(struct seen *seen)
 {
-    seen->answers = (struct rkb_answers){.line = on_line, .whole = on_whole, .context = seen};
+    seen->answers = (struct rkb_answers){.line = on_line, .number = on_number, .whole = on_whole, .context = seen};
 }
 
 /* What is called for these bytes, in portions of that size. */
@@ -80,7 +87,8 @@ static void each_kind_however_cut(void **state)
         {"$8\r\na:1\r\nb:2\r\n", "a:1|b:2|string  0\n"},
         {"*2\r\n$3\r\ndir\r\n$4\r\n/tmp\r\n:1\r\n", "dir|/tmp|string  0\ninteger  1\n"},
         {"*0\r\n*-1\r\n", "string  0\nnil  0\n"},
-        {"*2\r\n*1\r\n:1\r\n$1\r\na\r\n", "a|string  0\n"},
+        {"*2\r\n*1\r\n:1\r\n$1\r\na\r\n", "#1 a|string  0\n"},
+        {"*4\r\n$1\r\na\r\n:3\r\n$1\r\nb\r\n:0\r\n", "a|#3 b|#0 string  0\n"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         for (size_t portion = 1; portion <= 9; portion += 2)
@@ -121,6 +129,7 @@ static void stops_and_begins_anew(void **state)
     (void)state;
     assert_string_equal(fed("$5\r\na\nb\nc\r\n+OK\r\n", 100, "b"), "a|b|");
     assert_string_equal(fed("+A\r\n+B\r\n", 100, "status"), "status A 0\n");
+    assert_string_equal(fed("*1\r\n:5\r\n", 100, "number"), "#5 ");
     struct seen seen = {0};
     struct rkb_error error;
     begin(&seen);

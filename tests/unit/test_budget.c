@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/budget.h"
+#include "redis/budget.h"
 
 #define SECOND INT64_C(1000000)
 #define MIB (INT64_C(1) << 20)

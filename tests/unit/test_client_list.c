@@ -28,12 +28,16 @@ static void lines_of_several_versions(void **state)
     assert_int_equal(seven.memory, 269658);
     assert_true(rkb_slice_equal(seven.name, rkb_slice_text("rkbridge:shop")));
     assert_true(rkb_slice_equal(seven.address, rkb_slice_text("127.0.0.1:38960")));
+    assert_int_equal(seven.channels, 2);
+    assert_int_equal(seven.patterns, 1);
+    assert_true(rkb_slice_equal(seven.user, rkb_slice_text("default")));
     struct rkb_client five = client_of("id=3 addr=/tmp/redis.sock:0 fd=8 name= age=1 idle=0 flags=N db=0 "
                                        "sub=0 omem=0 cmd=client");
     assert_int_equal(five.id, 3);
     assert_int_equal(five.name.size, 0);
     assert_int_equal(five.output_buffer, 0);
     assert_int_equal(five.memory, -1);
+    assert_int_equal(five.patterns, -1);
     struct rkb_client odd = client_of("id=9 idle=x omem= name");
     assert_int_equal(odd.idle_seconds, -1);
     assert_int_equal(odd.output_buffer, -1);

@@ -59,6 +59,13 @@ static void on_line(void *context, enum rkb_question question, struct rkb_slice 
     note(test, "line");
 }
 
+static void on_number(void *context, enum rkb_question question, long long integer)
+{
+    struct test *test = context;
+    rkb_buffer_format(&test->log, "%s: number %lld\n", rkb_question_text(question), integer);
+    note(test, "number");
+}
+
 static void on_answered(void *context, enum rkb_question question, const struct rkb_error *refused)
 {
     struct test *test = context;
@@ -99,7 +106,8 @@ static int end(void **state)
 
 static void begin(struct test *test)
 {
-    static const struct rkb_watcher_events events = {on_ready, on_client, on_line, on_answered, on_lost};
+    static const struct rkb_watcher_events events = {.ready = on_ready, .client = on_client, .line = on_line,
+                                                     .number = on_number, .answered = on_answered, .lost = on_lost};
     const struct rkb_watcher_options options = {
         .url = &test->url, .deadline_us = test->deadline_us, .backoff_min_us = 1000, .backoff_max_us = 4000,
         .sys = &rkb_sys_posix};
@@ -137,6 +145,8 @@ static const struct fake_script scripts[] = {
     {"CLIENT LIST ID 1 2", "$0\r\n\r\n"},
     {"CLIENT LIST TYPE pubsub", "$21\r\nid=1 omem=2\nid=3\nodd\n\r\n"},
     {"CLIENT LIST TYPE normal", "-ERR unknown client type 'normal'\r\n"},
+    {"PUBSUB CHANNELS", "*2\r\n$1\r\na\r\n$3\r\nb c\r\n"},
+    {"PUBSUB NUMSUB a b c", "*4\r\n$1\r\na\r\n:2\r\n$3\r\nb c\r\n:0\r\n"},
     {"INFO stats", "$14\r\n# Stats\r\na:1\r\n\r\n"},
     {NULL, NULL},
 };
@@ -144,6 +154,7 @@ static const struct fake_script scripts[] = {
 static void each_question_and_its_answer(void **state)
 {
     struct test *test = *state;
+    const struct rkb_slice names[] = {rkb_slice_text("a"), rkb_slice_text("b c")};
     for (int one_byte = 0; one_byte < 2; one_byte++) {
         fake_redis_rules(test->fake)->scripts = scripts;
         fake_redis_rules(test->fake)->one_byte = one_byte;
@@ -155,7 +166,10 @@ static void each_question_and_its_answer(void **state)
         for (enum rkb_question question = 0; question < RKB_QUESTIONS; question++) {
             const uint64_t ids[2] = {question == RKB_ASK_OURS ? 42 : 1, question == RKB_ASK_OURS ? 0 : 2};
             bool by_id = question == RKB_ASK_OURS || question == RKB_ASK_OTHERS;
-            rkb_watcher_ask(test->watcher, question, by_id ? ids : NULL);
+            if (question == RKB_ASK_LISTENERS)
+                rkb_watcher_ask_names(test->watcher, question, names, 2);
+            else
+                rkb_watcher_ask(test->watcher, question, by_id ? ids : NULL);
         }
         assert_true(rkb_watcher_busy(test->watcher));
         until(test, "CLIENT LIST TYPE normal answered");
@@ -171,6 +185,14 @@ static void each_question_and_its_answer(void **state)
             "INFO stats: # Stats\n"
             "INFO stats: a:1\n"
             "INFO stats answered\n"
+            "PUBSUB CHANNELS: a\n"
+            "PUBSUB CHANNELS: b c\n"
+            "PUBSUB CHANNELS answered\n"
+            "PUBSUB NUMSUB: a\n"
+            "PUBSUB NUMSUB: number 2\n"
+            "PUBSUB NUMSUB: b c\n"
+            "PUBSUB NUMSUB: number 0\n"
+            "PUBSUB NUMSUB answered\n"
             "CLIENT LIST ID: client 42 holds 17\n"
             "CLIENT LIST ID answered\n"
             "CLIENT LIST ID answered\n"

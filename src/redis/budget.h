@@ -4,8 +4,8 @@
  * Redis closes a subscriber whose output buffer passes the hard limit, or stays above the soft one for soft_seconds.
  * The buffer grows by what is published to us less what we read. Never: reads a clock, logs. Negative: unknown.
  */
-#ifndef RKB_DAEMON_BUDGET_H
-#define RKB_DAEMON_BUDGET_H
+#ifndef RKB_REDIS_BUDGET_H
+#define RKB_REDIS_BUDGET_H
 
 #include "redis/client_list.h"
 

@@ -1,5 +1,5 @@
 /* budget -- see budget.h. */
-#include "daemon/budget.h"
+#include "redis/budget.h"
 
 #define NEAR_SECONDS 1.0                /* a budget below this, while the buffer grows, is an alarm ... */
 #define FAR_SECONDS 2.0                 /* ... that ends above this */
