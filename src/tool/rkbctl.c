@@ -13,6 +13,7 @@ static void usage(FILE *out)
     const struct rkb_command *rows = rkb_commands(&count);
     fprintf(out, "usage: rkbctl [-s SOCKET] COMMAND ...\n"
                  "       rkbctl journal list|verify|dump DIR\n"
+                 "       rkbctl discover [--for 1m] [--write FILE] URL\n"
                  "       rkbctl --help | --version\n"
                  "\n"
                  "  -s, --socket SOCKET    rkbridge's control socket; else RKBRIDGE_SOCKET, else\n"
@@ -24,6 +25,8 @@ static void usage(FILE *out)
     fprintf(out, "\n"
                  "Offline:\n"
                  "  journal list|verify|dump DIR   what a journal holds, whether it is sound, its records\n"
+                 "  discover URL                   listens to all channels of a Redis for a minute: what goes over\n"
+                 "                                 them, who listens; with --write FILE a config from it\n"
                  "\n"
                  "Exit: 0 OK; 1 refused; 64 wrong use; 69 no rkbridge answers. "
                  "`status` also by its verdict: 0 OK, 1 WARN, 2 BAD.\n");
@@ -43,6 +46,8 @@ static int run(const char *path, int argc, char **argv)
     }
     if (strcmp(argv[0], "journal") == 0)
         return rkb_tool_journal(argc, argv, stdout, stderr);
+    if (strcmp(argv[0], "discover") == 0)
+        return rkb_tool_discover(argc, argv, stdout, stderr);
     return rkb_tool_ask(path, argc, argv, stdout, stderr);
 }
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #define RKB_EXIT_USAGE 64           /* wrong use */
-#define RKB_EXIT_UNREACHABLE 69     /* no rkbridge answers */
+#define RKB_EXIT_UNREACHABLE 69     /* no rkbridge answers; no Redis does */
 
 /*
  * Asks the rkbridge that listens at path: the words as one command. The answer without its last line goes to out.
@@ -17,5 +17,8 @@ int rkb_tool_ask(const char *path, int argc, char **argv, FILE *out, FILE *err);
 
 /* `journal list|verify|dump DIR`: a journal offline; argv[0] is "journal". */
 int rkb_tool_journal(int argc, char **argv, FILE *out, FILE *err);
+
+/* `discover URL`: listens to a Redis, tells what is there, writes a config; argv[0] is "discover". */
+int rkb_tool_discover(int argc, char **argv, FILE *out, FILE *err);
 
 #endif
