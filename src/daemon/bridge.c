@@ -23,6 +23,7 @@ struct bridge {
     struct rkb_store store;
     struct rkb_relay relay;
     struct rkb_shipper *shipper;
+    struct rkb_shipper_route *shipper_routes;       /* by route number */
     struct rkb_topics *topics;
     struct rkb_view *view;
     struct rkb_control *control;
@@ -164,6 +165,20 @@ static bool open_store(struct bridge *bridge, struct rkb_error *error)
     return opened;
 }
 
+/* What the shipper has to know of the config's routes; those that only the journal knows are left empty. */
+static bool list_routes(struct bridge *bridge, struct rkb_error *error)
+{
+    const struct rkb_relay *relay = &bridge->relay;
+    bridge->shipper_routes = calloc(relay->tally_count + 1, sizeof *bridge->shipper_routes);
+    if (bridge->shipper_routes == NULL)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for %u routes", relay->tally_count);
+    for (size_t i = 0; i < bridge->config->route_count; i++) {
+        const struct rkb_relay_route *route = &relay->routes[i];
+        bridge->shipper_routes[route->number] = (struct rkb_shipper_route){route->config->source, route->dead_topic};
+    }
+    return true;
+}
+
 static bool open_shipper(struct bridge *bridge, const struct rkb_properties *properties, struct rkb_error *error)
 {
     struct rkb_shipper_options options = {
@@ -176,6 +191,7 @@ static bool open_shipper(struct bridge *bridge, const struct rkb_properties *pro
         .exit_on_disk_error = bridge->config->journal.on_disk_error == RKB_DISK_ERROR_EXIT,
         .route_limit = bridge->relay.tally_count,
         .topic_limit = rkb_dictionary_count(bridge->store.dictionary, RKB_NAME_TOPIC),
+        .routes = bridge->shipper_routes,
         .dead = bridge->store.dead,
         .refuse_after_us = bridge->config->kafka.refuse_after,
         .watchdog_us = bridge->config->kafka.watchdog,
@@ -258,7 +274,8 @@ static bool open_all(struct bridge *bridge, const struct rkb_properties *propert
     if (bridge->base == NULL || bridge->loop_fd < 0)
         return rkb_fail_errno(error, "cannot make the event loop");
     return open_store(bridge, error) && open_relay(bridge, error)
-        && open_topics(bridge, properties, embedded, error) && open_shipper(bridge, properties, error)
+        && open_topics(bridge, properties, embedded, error) && list_routes(bridge, error)
+        && open_shipper(bridge, properties, error)
         && rkb_topics_start(bridge->topics, on_topic_ready, bridge, error)
         && open_control(bridge, bootstrap_servers, error)
         && (add_events(bridge) || rkb_fail(error, RKB_NO_MEMORY, "cannot add the loop's events"));
@@ -285,6 +302,7 @@ static void close_all(struct bridge *bridge)
     rkb_topics_free(bridge->topics);        /* it wakes the shipper */
     if (bridge->shipper != NULL)
         rkb_shipper_free(bridge->shipper);
+    free(bridge->shipper_routes);
     rkb_view_free(bridge->view);
     rkb_relay_free(&bridge->relay);
     rkb_store_close(&bridge->store, bridge->clean);

@@ -38,6 +38,7 @@ struct rkb_flight {
     int64_t sent_us;                            /* monotonic */
     uint32_t route, topic, bytes;
     bool alone;                                 /* with the producer for records that go alone */
+    bool dead;                                  /* as a dead letter */
 };
 
 struct rkb_lane {
@@ -64,6 +65,10 @@ struct rkb_lane {
     int64_t refused_us;         /* monotonic: since when nothing but refusals came back; 0: no */
     int64_t retry_us, retry_wait_us;
     char why[200];              /* the refusal in words; "" while there is none */
+    const char *aside_code;     /* what it holds was refused for good, with this code, and goes as a dead letter */
+    char aside_why[200];        /* the reason */
+    bool letters;               /* dead letters went to its topic */
+    int64_t shut_us;            /* until then its topic takes no dead letters: they go to the file; 0: it may */
     uint32_t largest_taken, smallest_refused;   /* sizes of records; 0: none yet */
     size_t refused_bytes;       /* of the records of one batch that came back as too large; 0: none */
     size_t most_bytes;          /* in flight, so that no batch is over the topic's limit; 0: no bound of its own */

@@ -1,8 +1,8 @@
 /*
  * reject -- see reject.h.
  *
- * Promise: what is rejected is in the ring, or counted as dropped; a flood of it is at most one line a second and route.
- * Never: logs anything of a payload; allocates.
+ * Promise: what is rejected is in the ring, or counted as dropped; a flood of it is at most one line a second and
+ * route. Never: logs anything of a payload; allocates.
  */
 #include "daemon/reject.h"
 
@@ -32,7 +32,8 @@ static void say(const struct rkb_relay_source *source, const struct rkb_relay_ro
 }
 
 /* False when the ring has no room. */
-static bool write_letter(struct rkb_relay *relay, const struct rkb_letter *letter, struct rkb_record *record, size_t size)
+static bool write_letter(struct rkb_relay *relay, const struct rkb_letter *letter, const struct rkb_record *record,
+                         size_t size)
 {
     uint8_t *at = rkb_ring_reserve(relay->ring, size, RKB_RELAY_KEEP);
     if (at == NULL)

@@ -121,7 +121,7 @@ static int64_t oldest_us(struct rkb_shipper *shipper)
 {
     uint64_t low = rkb_acks_low(rkb_journal_acks(shipper->options.journal));
     int64_t oldest = shipper->holding ? shipper->held.time_us : 0;
-    for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++)
+    for (uint32_t topic = 0; topic <= shipper->lanes.topic_limit; topic++)
         oldest = earlier(oldest, topic_times(shipper->figures)[topic]);
     if (oldest == 0 && low < rkb_journal_next(shipper->options.journal))
         oldest = lowest_open_us(shipper, low);
@@ -135,13 +135,13 @@ static void fill_topics(struct rkb_shipper *shipper)
     const struct rkb_dictionary *names = rkb_journal_dictionary(shipper->options.journal);
     figures->refused[0] = '\0';
     figures->topics_waiting = shipper->lanes.troubled;
-    for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++) {
+    for (uint32_t topic = 0; topic <= shipper->lanes.topic_limit; topic++) {
         const struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, topic);
         topic_times(figures)[topic] = rkb_lane_oldest_us(lane);
         if (lane->why[0] == '\0' || figures->refused[0] != '\0')
             continue;
-        snprintf(figures->refused, sizeof figures->refused, "topic %s does not take a record of route %s: %s",
-                 rkb_dictionary_name(names, RKB_NAME_TOPIC, topic),
+        snprintf(figures->refused, sizeof figures->refused, "%s%s does not take a record of route %s: %s",
+                 topic > 0 ? "topic " : "", rkb_shipper_topic(shipper, lane),
                  rkb_dictionary_name(names, RKB_NAME_ROUTE, lane->held.route), lane->why);
     }
 }
@@ -178,14 +178,17 @@ static void note_low(struct rkb_shipper *shipper, uint32_t topic, uint64_t low)
     rkb_ring_note_topic_low(shipper->options.ring, topic, low);
 }
 
-/* Marks and gaps are topic 0's: the line settles them as it passes. */
+/* Marks and gaps are topic 0's: the line settles them as it passes. So are dead letters for the file, its lane's. */
 static void note_lows(struct rkb_shipper *shipper)
 {
     struct rkb_lanes *lanes = &shipper->lanes;
     uint64_t line = rkb_shipper_line(shipper);
-    if (lanes->used <= 1 || atomic_load(&shipper->failed))      /* a cursor that met damage stands behind it */
+    const struct rkb_lane *file = rkb_lanes_at(lanes, 0);
+    if (atomic_load(&shipper->failed))      /* a cursor that met damage stands behind it */
         return;
-    note_low(shipper, 0, line);
+    if (lanes->used <= 1 && !file->behind)
+        return;
+    note_low(shipper, 0, rkb_lane_low(file, line));
     for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
         const struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
         if (lane->sent_end > 0)

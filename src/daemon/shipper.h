@@ -23,6 +23,12 @@
 
 struct rkb_shipper;
 
+/* What the config says of a route, for the dead letters of what Kafka refuses. */
+struct rkb_shipper_route {
+    const char *source;                 /* NULL: not known */
+    uint32_t dead_topic;                /* the number of its topic for dead letters; 0: they go to the file */
+};
+
 struct rkb_shipper_options {
     struct rkb_ring *ring;
     struct rkb_journal *journal;        /* the shipper's from start to join */
@@ -32,6 +38,7 @@ struct rkb_shipper_options {
     int64_t sync_us;                    /* RKB_SYNC_NONE, RKB_SYNC_ALWAYS or an interval */
     bool exit_on_disk_error;            /* a write or sync that fails ends the shipper; else see journal/degrade.c */
     uint32_t route_limit, topic_limit;  /* route numbers are 1..route_limit, topic numbers 1..topic_limit */
+    const struct rkb_shipper_route *routes;     /* by route number, route_limit + 1 of them, lent until free */
     struct rkb_dead *dead;              /* the shipper's from start to join */
     int64_t refuse_after_us;            /* so long a topic may refuse for want of a right, then it is set aside */
     int64_t watchdog_us;                /* a producer that reports nothing for so long is made anew; 0: never */
@@ -42,7 +49,8 @@ struct rkb_shipper_options {
 
 /* Per route, all written by the shipper. */
 struct rkb_shipped_route {
-    uint64_t delivered, dead_lettered;
+    uint64_t delivered;
+    uint64_t dead_lettered;             /* acknowledged by a topic for dead letters, or in the file */
     uint64_t settled;                   /* counted on its own, wherever a message leaves the line */
 };
 

@@ -40,10 +40,11 @@ static void delivered(struct rkb_shipper *shipper, struct rkb_lane *lane, const 
 {
     struct rkb_shipped_route *route = &shipper->figures->routes[flight->route];
     rkb_shipper_settle(shipper, flight->sequence);
-    route->delivered++;
+    *(flight->dead ? &route->dead_lettered : &route->delivered) += 1;
     route->settled++;
     shipper->figures->settled_bytes += flight->bytes;
-    rkb_latency_add(&shipper->figures->latency, shipper->real_us - flight->time_us);
+    if (!flight->dead)
+        rkb_latency_add(&shipper->figures->latency, shipper->real_us - flight->time_us);
     rkb_shipper_taken(shipper, lane, flight);
     *(flight->alone ? &shipper->alone_wait_us : &shipper->rebuild_wait_us) = 0;
     if (!shipper->troubled)

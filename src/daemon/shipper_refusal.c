@@ -8,7 +8,7 @@
  *
  * Kafka refuses a batch for one record in it, so an error says something about a record only when that went alone.
  * Promise: what may pass (topic missing, not authorised yet, leaders away) is waited for; nothing of a lane overtakes
- * what it waits for; a record that is set aside is in the dead-letter file first. Never: holds another lane up.
+ * what it waits for. Never: holds another lane up; sets a record aside that may pass.
  */
 #include "daemon/shipper_state.h"
 
@@ -21,8 +21,7 @@ static const char *route_name(const struct rkb_shipper *shipper, uint32_t route)
     return rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_ROUTE, route);
 }
 
-/* Errors that no waiting mends: they are about the record itself. */
-static bool is_for_good(rd_kafka_resp_err_t error)
+bool rkb_shipper_is_for_good(rd_kafka_resp_err_t error)
 {
     static const rd_kafka_resp_err_t errors[] = {
         RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,    RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
@@ -49,7 +48,7 @@ static bool is_right(rd_kafka_resp_err_t error)
 
 /* ---- waiting ---- */
 
-static void wait(struct rkb_shipper *shipper, struct rkb_lane *lane, const char *why)
+void rkb_shipper_wait(struct rkb_shipper *shipper, struct rkb_lane *lane, const char *why)
 {
     lane->retry_wait_us = rkb_shipper_longer(lane->retry_wait_us);
     lane->retry_us = shipper->now_us + lane->retry_wait_us;
@@ -57,45 +56,21 @@ static void wait(struct rkb_shipper *shipper, struct rkb_lane *lane, const char 
     rkb_lane_enter(&shipper->lanes, lane, RKB_LANE_WAITING);
     shipper->changed = true;
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "record_refused",
-            "topic %s does not take a record of route %s: %s; it stays in the journal, the topic waits for it and the "
-            "others do not, trying again in %lld ms", rkb_shipper_topic(shipper, lane),
+            "%s%s does not take a record of route %s: %s; it stays in the journal, the topic waits for it and the "
+            "others do not, trying again in %lld ms", rkb_lanes_topic(&shipper->lanes, lane) > 0 ? "topic " : "",
+            rkb_shipper_topic(shipper, lane),
             route_name(shipper, lane->held.route), lane->why, (long long)lane->retry_wait_us / 1000);
 }
 
-static void forget_refusal(struct rkb_lane *lane)
+void rkb_shipper_takes_again(struct rkb_shipper *shipper, struct rkb_lane *lane)
 {
+    if (lane->why[0] == '\0')
+        return;
+    rkb_log(shipper->options.log, RKB_LOG_INFO, "kafka", "delivering", "%s%s takes records again",
+            rkb_lanes_topic(&shipper->lanes, lane) > 0 ? "topic " : "", rkb_shipper_topic(shipper, lane));
     lane->refusal = RD_KAFKA_RESP_ERR_NO_ERROR;
     lane->refused_us = lane->retry_wait_us = 0;
     lane->why[0] = '\0';
-}
-
-/* ---- dead letters ---- */
-
-bool rkb_shipper_dead_letter(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record,
-                             const char *code, const char *reason)
-{
-    struct rkb_shipped_route *route = &shipper->figures->routes[record->route];
-    const char *topic = rkb_shipper_topic(shipper, lane), *name = route_name(shipper, record->route);
-    struct rkb_error error;
-    if (!rkb_dead_append(shipper->options.dead, record, name, topic, code, reason, shipper->real_us, &error)) {
-        if (!lane->behind)
-            rkb_lane_fall_behind(&shipper->lanes, lane, shipper->options.journal, record->sequence, record->time_us);
-        lane->held.route = record->route;
-        wait(shipper, lane, error.text);
-        return false;
-    }
-    rkb_dead_figures(shipper->options.dead, &shipper->figures->dead);
-    rkb_journal_reserve(shipper->options.journal, shipper->figures->dead.bytes);
-    rkb_shipper_settle(shipper, record->sequence);
-    lane->next = record->sequence + 1;
-    route->dead_lettered++;
-    route->settled++;
-    shipper->figures->settled_bytes += rkb_record_size(record->key.size, record->headers.size, record->value.size);
-    shipper->changed = true;
-    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "dead_lettered",
-            "record %llu of route %s for topic %s is set aside in the dead-letter file: %s",
-            (unsigned long long)record->sequence, name, topic, reason);
-    return true;
 }
 
 /* ---- among others ---- */
@@ -114,6 +89,8 @@ void rkb_shipper_refused(struct rkb_shipper *shipper, struct rkb_lane *lane, uin
 {
     if (is_size(error))
         lane->refused_bytes += bytes;
+    if (lane->letters)
+        rkb_shipper_shut(shipper, rkb_lanes_topic(&shipper->lanes, lane), error);
     lane->refusal = error;
     if (lane->sent_end > lane->alone_end)
         lane->alone_end = lane->sent_end;
@@ -136,6 +113,13 @@ void rkb_shipper_refused_alone(struct rkb_shipper *shipper, struct rkb_lane *lan
     const struct rkb_record *record = &lane->held;
     char why[160];
     snprintf(why, sizeof why, "%s (%s)", rd_kafka_err2str(error), rd_kafka_err2name(error));
+    if (lane->aside_code != NULL || (record->flags & RKB_FLAG_DEAD) != 0) {
+        lane->next = record->sequence;
+        if (is_size(error) && lane->aside_code == NULL)
+            learn_size(lane, (uint32_t)rkb_record_size(record->key.size, record->headers.size, record->value.size));
+        rkb_shipper_letter_refused(shipper, lane, error, why);
+        return;
+    }
     if (lane->refused_us == 0 || lane->refusal != error)
         lane->refused_us = shipper->now_us;
     lane->refusal = error;
@@ -143,14 +127,18 @@ void rkb_shipper_refused_alone(struct rkb_shipper *shipper, struct rkb_lane *lan
     bool late = is_right(error) && shipper->now_us - lane->refused_us >= shipper->options.refuse_after_us;
     if (is_size(error))
         learn_size(lane, (uint32_t)rkb_record_size(record->key.size, record->headers.size, record->value.size));
-    if (!is_for_good(error) && !late)
-        wait(shipper, lane, why);
-    else if (rkb_shipper_dead_letter(shipper, lane, record, rd_kafka_err2name(error), why))
+    if (!rkb_shipper_is_for_good(error) && !late)
+        rkb_shipper_wait(shipper, lane, why);
+    else if (rkb_shipper_set_aside(shipper, lane, record, true, rd_kafka_err2name(error), why))
         lane->holding = false;
 }
 
 void rkb_shipper_taken(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_flight *flight)
 {
+    if (lane->aside_code != NULL) {
+        rkb_shipper_letter_taken(shipper, lane);
+        return;
+    }
     lane->moves = true;
     if (flight->bytes > lane->largest_taken)
         lane->largest_taken = flight->bytes;
@@ -159,11 +147,8 @@ void rkb_shipper_taken(struct rkb_shipper *shipper, struct rkb_lane *lane, const
     lane->watch_us = 0;
     if (flight->alone)
         lane->holding = false;
-    if (lane->why[0] != '\0' && (flight->alone || lane->state == RKB_LANE_FLOWING)) {
-        rkb_log(shipper->options.log, RKB_LOG_INFO, "kafka", "delivering", "topic %s takes records again",
-                rkb_shipper_topic(shipper, lane));
-        forget_refusal(lane);
-    }
+    if (flight->alone || lane->state == RKB_LANE_FLOWING)
+        rkb_shipper_takes_again(shipper, lane);
 }
 
 /* Each record that came back was taken alone: it was the batch that was too large for the topic. */
@@ -201,6 +186,8 @@ bool rkb_shipper_send_alone(struct rkb_shipper *shipper, struct rkb_lane *lane)
 {
     if (!may_go_alone(shipper, lane))
         return false;
+    if (lane->aside_code != NULL)
+        return rkb_shipper_send_letter(shipper, lane);
     if (!lane->holding && !rkb_shipper_lane_next(shipper, lane)) {
         if (!lane->behind)
             leave_alone(shipper, lane);
@@ -211,6 +198,10 @@ bool rkb_shipper_send_alone(struct rkb_shipper *shipper, struct rkb_lane *lane)
     if (record->sequence >= lane->alone_end && !rkb_lane_suspects(lane, bytes)) {
         leave_alone(shipper, lane);
         return true;
+    }
+    if (rkb_shipper_is_for_file(shipper, record)) {
+        lane->holding = !rkb_shipper_file_letter(shipper, lane, record);
+        return !lane->holding;
     }
     struct rkb_producer *producer = rkb_shipper_alone(shipper);
     if (producer == NULL)

@@ -27,8 +27,10 @@ uint64_t rkb_shipper_line(const struct rkb_shipper *shipper)
 
 const char *rkb_shipper_topic(const struct rkb_shipper *shipper, const struct rkb_lane *lane)
 {
-    return rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_TOPIC,
-                               rkb_lanes_topic(&shipper->lanes, lane));
+    uint32_t topic = rkb_lanes_topic(&shipper->lanes, lane);
+    if (topic == 0)
+        return "the dead-letter file";
+    return rkb_dictionary_name(rkb_journal_dictionary(shipper->options.journal), RKB_NAME_TOPIC, topic);
 }
 
 static void cannot_read(struct rkb_shipper *shipper, const struct rkb_error *error)
@@ -70,6 +72,8 @@ enum rkb_offer rkb_shipper_put(struct rkb_shipper *shipper, struct rkb_producer 
         flight->topic = record->topic;
         flight->bytes = (uint32_t)bytes;
         flight->alone = producer == shipper->alone;
+        flight->dead = (record->flags & RKB_FLAG_DEAD) != 0;
+        lane->letters = lane->letters || flight->dead;
         rkb_flight_keep(&shipper->lanes, flight, shipper->now_us);
         return RKB_TAKEN;
     case RKB_SENT_QUEUE_FULL:
@@ -77,8 +81,8 @@ enum rkb_offer rkb_shipper_put(struct rkb_shipper *shipper, struct rkb_producer 
         return RKB_QUEUE_FULL;
     case RKB_SENT_TOO_LARGE:
     case RKB_SENT_INVALID:
-        return rkb_shipper_dead_letter(shipper, lane, record,
-                                       sent == RKB_SENT_INVALID ? "INVALID_RECORD" : "MSG_SIZE_TOO_LARGE", error.text)
+        return rkb_shipper_set_aside(shipper, lane, record, producer == shipper->alone,
+                                     sent == RKB_SENT_INVALID ? "INVALID_RECORD" : "MSG_SIZE_TOO_LARGE", error.text)
                    ? RKB_TAKEN : RKB_LATER;
     case RKB_SENT_REFUSED:
         break;
@@ -103,7 +107,11 @@ static enum rkb_offer offer(struct rkb_shipper *shipper, struct rkb_lane *lane, 
                             struct rkb_segment *segment)
 {
     size_t bytes = rkb_record_size(record->key.size, record->headers.size, record->value.size);
-    if (lane->state != RKB_LANE_FLOWING || !is_ready(shipper, lane))
+    if (lane->state != RKB_LANE_FLOWING)
+        return RKB_LATER;
+    if (rkb_shipper_is_for_file(shipper, record))
+        return rkb_shipper_file_letter(shipper, lane, record) ? RKB_TAKEN : RKB_LATER;
+    if (!is_ready(shipper, lane))
         return RKB_LATER;
     if (shipper->producer == NULL)
         return RKB_QUEUE_FULL;
@@ -160,7 +168,7 @@ static bool send_all_behind(struct rkb_shipper *shipper)
     struct rkb_lanes *lanes = &shipper->lanes;
     bool sent = false;
     uint32_t left = lanes->behind;
-    for (uint32_t topic = 1; topic <= lanes->topic_limit && left > 0; topic++) {
+    for (uint32_t topic = 0; topic <= lanes->topic_limit && left > 0; topic++) {
         struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
         if (!lane->behind)
             continue;
@@ -194,7 +202,8 @@ static bool worth_waiting_for(const struct rkb_shipper *shipper, const struct rk
 static bool is_known(struct rkb_shipper *shipper, const struct rkb_record *record)
 {
     struct rkb_error error;
-    if (record->route > 0 && record->route <= shipper->options.route_limit && record->topic > 0
+    bool has_topic = record->topic > 0 || (record->flags & RKB_FLAG_DEAD) != 0;
+    if (record->route > 0 && record->route <= shipper->options.route_limit && has_topic
         && record->topic <= shipper->options.topic_limit)
         return true;
     rkb_fail(&error, RKB_DAMAGED, "journal: record %llu is of route %u and topic %u, which the journal does not name",
@@ -261,8 +270,9 @@ static bool next_open(struct rkb_shipper *shipper)
 
 /*
  * A trickle is collected while what went before is on its way, for as long as that usually takes in the quickest topic
- * and half as long again, so that a slow topic does not set the pace of a quick one: librdkafka has one request in flight per partition, and while the next one is due its broker thread does not
- * sleep (2.0.2); and so all partitions' batches go at the same time. What stands still is not waited for.
+ * and half as long again, so that a slow topic does not set the pace of a quick one: librdkafka has one request in
+ * flight per partition, and while the next one is due its broker thread does not sleep (2.0.2); and so all partitions'
+ * batches go at the same time. What stands still is not waited for.
  */
 bool rkb_shipper_collects(const struct rkb_shipper *shipper)
 {
@@ -310,7 +320,7 @@ void rkb_shipper_regroup(struct rkb_shipper *shipper)
 {
     struct rkb_lanes *lanes = &shipper->lanes;
     uint64_t lowest = rkb_shipper_line(shipper);
-    for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
+    for (uint32_t topic = 0; topic <= lanes->topic_limit; topic++) {
         struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
         if (!lane->behind || lane->state != RKB_LANE_FLOWING || lane->returned != RKB_NOTHING_RETURNED)
             continue;

@@ -5,6 +5,7 @@
  *     shipper_keep.c     from the ring to the journal, sync, checkpoint
  *     shipper_send.c     from the journal to Kafka: the line, and the cursors of lanes that fell behind
  *     shipper_refusal.c  what Kafka does not take: alone, again later, or a dead letter
+ *     shipper_dead.c     dead letters: to a topic, or into the file
  *     shipper_mend.c     the producers: making, watching, replacing them
  */
 #ifndef RKB_DAEMON_SHIPPER_STATE_H
@@ -73,7 +74,7 @@ int64_t rkb_shipper_longer(int64_t wait_us);
 void rkb_shipper_settle(struct rkb_shipper *shipper, uint64_t sequence);
 
 /* shipper_send.c */
-/* The topic's name of a lane. */
+/* The topic's name of a lane; that of 0 is no topic but the file of dead letters. */
 const char *rkb_shipper_topic(const struct rkb_shipper *shipper, const struct rkb_lane *lane);
 /* The line goes on from the lowest open record. */
 void rkb_shipper_from_checkpoint(struct rkb_shipper *shipper);
@@ -99,15 +100,47 @@ void rkb_shipper_refused(struct rkb_shipper *shipper, struct rkb_lane *lane, uin
                          rd_kafka_resp_err_t error);
 /* The one that went alone came back. */
 void rkb_shipper_refused_alone(struct rkb_shipper *shipper, struct rkb_lane *lane, rd_kafka_resp_err_t error);
-/* Refused for good before it was sent; false when the dead-letter file cannot take it now. */
-bool rkb_shipper_dead_letter(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record,
-                             const char *code, const char *reason);
+/* Errors that no waiting mends: they are about the record itself. */
+bool rkb_shipper_is_for_good(rd_kafka_resp_err_t error);
+/* The lane waits, longer each time, and says why. */
+void rkb_shipper_wait(struct rkb_shipper *shipper, struct rkb_lane *lane, const char *why);
+/* Says so, where it was said that it does not. */
+void rkb_shipper_takes_again(struct rkb_shipper *shipper, struct rkb_lane *lane);
 /* Kafka took a record of this lane. */
 void rkb_shipper_taken(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_flight *flight);
 /* One turn of a lane that is behind and not flowing; true when something was sent or settled. */
 bool rkb_shipper_send_alone(struct rkb_shipper *shipper, struct rkb_lane *lane);
 /* From now on this lane's records go alone up to this one. */
 void rkb_shipper_single_out(struct rkb_shipper *shipper, struct rkb_lane *lane, uint64_t sequence);
+
+/* shipper_dead.c */
+/*
+ * What Kafka refused for good, into the file as a dead letter, and settled. False when that cannot take it now: then
+ * its lane waits.
+ */
+bool rkb_shipper_dead_letter(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record,
+                             const char *code, const char *reason);
+/* The same for a record that is a dead letter. */
+bool rkb_shipper_file_letter(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record);
+/* A dead letter whose topic is none, or takes none now. */
+bool rkb_shipper_is_for_file(const struct rkb_shipper *shipper, const struct rkb_record *record);
+/*
+ * Refused for good, before it was sent (by the producer for records that go alone, or by the line's) or when it went
+ * alone. True: it is in the file. Else it goes to its route's topic for dead letters in its lane's next turns, or
+ * waits.
+ * `code` is a constant.
+ */
+bool rkb_shipper_set_aside(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record,
+                           bool alone, const char *code, const char *reason);
+/* One turn of a lane that holds a record that was set aside (aside_code); true when it was sent or settled. */
+bool rkb_shipper_send_letter(struct rkb_shipper *shipper, struct rkb_lane *lane);
+/* A dead letter that went alone came back: what was set aside, or one that its lane brought. */
+void rkb_shipper_letter_refused(struct rkb_shipper *shipper, struct rkb_lane *lane, rd_kafka_resp_err_t error,
+                                const char *why);
+/* What was set aside was acknowledged. */
+void rkb_shipper_letter_taken(struct rkb_shipper *shipper, struct rkb_lane *lane);
+/* This topic refused a dead letter: where that is the topic's own matter it takes none for a while. */
+void rkb_shipper_shut(struct rkb_shipper *shipper, uint32_t topic, rd_kafka_resp_err_t error);
 
 /* shipper_mend.c */
 bool rkb_shipper_make_producer(struct rkb_shipper *shipper, struct rkb_error *error) RKB_MUST_CHECK;

@@ -363,8 +363,9 @@ static void tell_hidden(struct rkb_topics *topics, struct topic *topic)
     rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_hidden",
             "we are not authorised to see it, so neither to write to it: give the user of kafka.properties the "
             "operations Describe and Write (kafka-acls.sh --add --allow-principal User:NAME --operation Describe "
-            "--operation Write --topic TOPIC); %s the route %s %s", topic->letters ? "dead letters of" : "what comes by",
-            topic->route->name, topic->letters ? "go to the file meanwhile" : "waits in the journal");
+            "--operation Write --topic TOPIC); %s the route %s %s",
+            topic->letters ? "dead letters of" : "what comes by", topic->route->name,
+            topic->letters ? "go to the file meanwhile" : "waits in the journal");
 }
 
 /* It is there: how it was found. */

@@ -34,6 +34,7 @@ struct rkb_dead {
     size_t number_count, number_capacity;
     bool unsynced;              /* something may not be on disk yet */
     bool sync_failed;
+    uint32_t version;           /* of the file there is */
     bool ragged;                /* behind what counts an unfinished write may lie */
     char path[PATH_MAX];
 };
@@ -139,6 +140,10 @@ static bool read_letters(struct rkb_dead *dead, const uint8_t *data, size_t size
     enum rkb_parse parse;
     if (!rkb_aside_head("dead letters", dead->path, data, size, dead->id, &dead->salt, error))
         return false;
+    struct rkb_segment_head head;
+    if (!rkb_segment_head_parse(data, size, &head, error))
+        return false;
+    dead->version = head.version;
     dead->size = RKB_SEGMENT_HEADER;
     while ((parse = rkb_dead_next(data, size, dead->salt, &dead->size, &letter, &message, &why)) == RKB_PARSE_RECORD) {
         if (!room_for_one(dead, error))
@@ -186,6 +191,7 @@ static bool make_file(struct rkb_dead *dead, struct rkb_error *error)
     if (!put_in_place(dead, bytes, sizeof bytes, error))
         return false;
     dead->salt = head.salt;
+    dead->version = head.version;
     return true;
 }
 
@@ -204,17 +210,26 @@ static bool reads_back(const struct rkb_dead *dead, const uint8_t *data, struct 
 /*
  * After a failed sync the file is not trusted: what was to be synced may count as clean by now. What still reads back
  * goes into a new one. Where not all does, nothing more is promised: the next start sets the file aside, and the
- * messages, which no checkpoint has passed, come again.
+ * messages, which no checkpoint has passed, come again. A file of an older version becomes one of this version so, before
+ * a letter of this version goes into it.
  */
 static bool write_anew(struct rkb_dead *dead, struct rkb_error *error)
 {
-    void *data = mmap(NULL, dead->size, PROT_READ, MAP_SHARED, dead->fd, 0);
+    struct rkb_segment_head head;
+    void *data = mmap(NULL, dead->size, PROT_READ | PROT_WRITE, MAP_PRIVATE, dead->fd, 0);
     if (data == MAP_FAILED)
         return rkb_fail_errno(error, "dead letters: cannot map %s", dead->path);
-    bool done = reads_back(dead, data, error) && put_in_place(dead, data, dead->size, error);
+    bool done = reads_back(dead, data, error) && rkb_segment_head_parse(data, dead->size, &head, error);
+    if (done) {
+        head.version = RKB_FORMAT_VERSION;
+        rkb_segment_head_write(data, &head);
+    }
+    done = done && put_in_place(dead, data, dead->size, error);
     munmap(data, dead->size);
-    if (done)
+    if (done) {
         dead->sync_failed = dead->unsynced = dead->ragged = false;
+        dead->version = RKB_FORMAT_VERSION;
+    }
     return done;
 }
 
@@ -377,7 +392,8 @@ bool rkb_dead_append(struct rkb_dead *dead, const struct rkb_record *record, con
 {
     if (knows(dead, record->sequence))
         return true;
-    if (!room_for_one(dead, error) || (dead->sync_failed && !write_anew(dead, error)))
+    bool older = dead->fd >= 0 && dead->version < RKB_FORMAT_VERSION;
+    if (!room_for_one(dead, error) || ((dead->sync_failed || older) && !write_anew(dead, error)))
         return false;
     struct rkb_buffer json = {0};
     write_reason(&json, record->sequence, route, topic, code, reason, now_us);

@@ -1,12 +1,14 @@
 /*
- * dead -- the dead letters: messages that Kafka refused for good, as they stood, each with the reason.
+ * dead -- the file of dead letters: messages that failed a check or that Kafka refused for good, each with the reason,
+ * where there is no topic for them or it does not take them.
  *
  * A file in the journal's own format, `dead-letters` in the journal's directory: a segment header, then for each dead
- * letter a record of kind RKB_DEAD, whose value is one line of JSON, and the message's own record, its salt exchanged:
+ * letter a record of kind RKB_DEAD, whose value is one line of JSON, and the message's record, with the flag
+ * RKB_FLAG_DEAD and the headers that its topic would get (those of version 1 had none, and were the record as it stood):
  *
  *     {"sequence":7,"time":"2026-01-02T03:04:05.678Z","route":"..","topic":"..","code":"..","reason":".."}
  *
- * time is that of the refusal; the rest of what there is to know is in the message's record. The names stand in the
+ * time is that of the refusal; topic where it was meant to go; the rest of what there is to know is in the message's record. The names stand in the
  * JSON, so no dictionary is needed. Appended by the shipper; nobody makes it smaller but the operator, who moves it
  * away while no bridge runs. One thread.
  */

@@ -321,7 +321,8 @@ enum rkb_sent rkb_producer_send(struct rkb_producer *producer, const struct rkb_
     *code = rd_kafka_producev(
         producer->rk, RD_KAFKA_V_RKT(record->topic), RD_KAFKA_V_VALUE(place(record->value), record->value.size),
         RD_KAFKA_V_KEY(record->has_key ? place(record->key) : NULL, record->key.size), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_TIMESTAMP(record->time_ms), RD_KAFKA_V_OPAQUE(record->opaque), RD_KAFKA_V_END);
+        RD_KAFKA_V_TIMESTAMP(record->time_ms), RD_KAFKA_V_MSGFLAGS(record->copy ? RD_KAFKA_MSG_F_COPY : 0),
+        RD_KAFKA_V_OPAQUE(record->opaque), RD_KAFKA_V_END);
     if (*code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         producer->open++;
         return RKB_SENT;

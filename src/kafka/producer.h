@@ -55,8 +55,9 @@ rd_kafka_topic_t *rkb_producer_topic(struct rkb_producer *producer, uint32_t slo
 struct rkb_outgoing {
     rd_kafka_topic_t *topic;
     bool has_key;
-    /* value must stay where it is until delivered; an empty one is sent as empty, not null */
+    /* value must stay where it is until delivered, unless `copy`; an empty one is sent as empty, not null */
     struct rkb_slice key, value;
+    bool copy;
     /* u16 name length, u32 value length (little-endian), name, value; header_count times */
     struct rkb_slice headers;
     uint16_t header_count;

@@ -97,17 +97,17 @@ static void set_position(json_t *object, const struct rkb_dump *dump, const stru
     json_object_set_new(object, "count", json_integer(record->count));
 }
 
-/* What its flags say. */
+/* What its flags say, where they say something. */
 static void set_flags(json_t *object, const struct rkb_record *record)
 {
     static const char *const forms[] = {"", "raw", "event", "flat", "merge", "cloudevents", "cloudevents-json"};
     unsigned form = record->flags & RKB_FLAG_FORM;
-    json_object_set_new(object, "dead", json_boolean((record->flags & RKB_FLAG_DEAD) != 0));
-    json_object_set_new(object, "key_is_channel", json_boolean((record->flags & RKB_FLAG_CHANNEL) != 0));
+    if ((record->flags & RKB_FLAG_DEAD) != 0)
+        json_object_set_new(object, "dead", json_true());
+    if ((record->flags & RKB_FLAG_CHANNEL) != 0)
+        json_object_set_new(object, "key_is_channel", json_true());
     if (form != RKB_FORM_UNKNOWN && form < sizeof forms / sizeof forms[0])
         json_object_set_new(object, "form", json_string(forms[form]));
-    else
-        json_object_set_new(object, "form", json_null());
 }
 
 /* All but the names of route and topic. */
@@ -129,7 +129,8 @@ static void add_content(json_t *object, const struct rkb_dump *dump, const struc
 static void add_message(json_t *object, const struct rkb_dump *dump, const struct rkb_record *record)
 {
     set_name(object, dump, "route", RKB_NAME_ROUTE, record->route);
-    set_name(object, dump, "topic", RKB_NAME_TOPIC, record->topic);
+    if (record->topic > 0)
+        set_name(object, dump, "topic", RKB_NAME_TOPIC, record->topic);
     add_content(object, dump, record);
 }
 

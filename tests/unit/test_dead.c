@@ -554,9 +554,46 @@ static void sync_waits_only_for_what_is_not_there_yet(void **state)
     rkb_dead_close(dead);
 }
 
+/* A file of version 1 reads, and is of this version as soon as a letter of this version is in it. */
+static void an_older_file_becomes_one_of_now(void **state)
+{
+    size_t size;
+    struct rkb_segment_head head;
+    char *path = join(*state, "dead-letters");
+    struct rkb_dead *dead = must_open(*state);
+    append(dead, 7);
+    rkb_dead_close(dead);
+    uint8_t *bytes = read_whole(path, &size);
+    assert_true(rkb_segment_head_parse(bytes, size, &head, NULL));
+    assert_int_equal(head.version, RKB_FORMAT_VERSION);
+    head.version = 1;
+    rkb_segment_head_write(bytes, &head);
+    write_whole(path, bytes, size);
+    free(bytes);
+
+    dead = must_open(*state);
+    assert_int_equal(count_of(dead), 1);
+    bytes = read_whole(path, &size);
+    assert_true(rkb_segment_head_parse(bytes, size, &head, NULL));
+    assert_int_equal(head.version, 1);          /* it was only read */
+    free(bytes);
+    append(dead, 9);
+    append(dead, 11);
+    rkb_dead_close(dead);
+    bytes = read_whole(path, &size);
+    assert_true(rkb_segment_head_parse(bytes, size, &head, NULL));
+    assert_int_equal(head.version, RKB_FORMAT_VERSION);
+    free(bytes);
+    dead = must_open(*state);
+    assert_int_equal(count_of(dead), 3);
+    rkb_dead_close(dead);
+    free(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        in_directory(an_older_file_becomes_one_of_now),
         in_directory(letters_are_kept_as_they_stood),
         in_directory(there_is_no_file_before_the_first_letter),
         in_directory(the_same_number_is_there_once),

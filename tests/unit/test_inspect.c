@@ -315,6 +315,27 @@ static void dead_letters_are_shown_with_their_reasons(void **state)
     free(path);
 }
 
+/* What a message's flags say is shown where they say something. */
+static void dump_shows_flags(void **state)
+{
+    struct batch batch = {0};
+    struct rkb_journal *journal = open_journal(*state, 8 * MIB, SEGMENT, NULL);
+    batch_name(&batch, RKB_NAME_ROUTE, "users");
+    add_record(&batch, &(struct rkb_record){.kind = RKB_MESSAGE, .flags = RKB_FLAG_DEAD | RKB_FLAG_CHANNEL | 1,
+                                            .sequence = 1, .time_us = 1795380667124000, .epoch = 9, .count = 1,
+                                            .route = 1, .has_key = true, .key = rkb_slice_text("c"),
+                                            .value = rkb_slice_text("x")});
+    append_batch(journal, &batch);
+    rkb_journal_close(journal);
+    batch_free(&batch);
+    struct result result = run("dump", NULL, *state);
+    assert_json(line_of(result.out, 1), "{\"sequence\":1,\"settled\":false,\"kind\":\"message\","
+                                        "\"time\":\"2026-11-22T20:51:07.124Z\",\"route\":\"users\",\"epoch\":9,"
+                                        "\"count\":1,\"dead\":true,\"key_is_channel\":true,\"form\":\"raw\","
+                                        "\"key\":\"c\",\"headers\":[],\"value\":\"x\"}");
+    free_result(&result);
+}
+
 /* Of a topic's records, those below its low are settled, though the checkpoint's low stands before them. */
 static void a_topics_low_is_shown(void **state)
 {
@@ -355,7 +376,7 @@ static void a_newer_segment_is_told(void **state)
     char *path = join(*state, "00000000000000000001.seg");
     uint8_t *bytes = read_whole(path, &size);
     assert_true(rkb_segment_head_parse(bytes, size, &head, &error));
-    head.version = 2;
+    head.version = RKB_FORMAT_VERSION + 1;
     rkb_segment_head_write(bytes, &head);
     write_whole(path, bytes, size);
     expect("verify", NULL, *state, 73, "by a newer rkbridge");
@@ -420,6 +441,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         in_directory(list_shows_segments_and_checkpoint),
         in_directory(dump_writes_one_object_a_line),
+        in_directory(dump_shows_flags),
         in_directory(verify_tells_sound_from_damaged),
         in_directory(what_was_given_up_is_no_damage),
         in_directory(dead_letters_are_shown_with_their_reasons),
