@@ -37,13 +37,20 @@ static int count_step(pcre2_callout_block *block, void *data)
     return search->steps > search->most ? PCRE2_ERROR_CALLOUT : 0;
 }
 
-static bool compile(struct rkb_regex *regex, struct rkb_slice pattern, size_t *at, struct rkb_error *error)
+static uint32_t options_of(enum rkb_regex_dialect dialect)
+{
+    uint32_t options = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT;
+    uint32_t script = PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_BSUX | PCRE2_MATCH_UNSET_BACKREF | PCRE2_ALLOW_EMPTY_CLASS;
+    return dialect == RKB_REGEX_ECMA ? options | script : options;
+}
+
+static bool compile(struct rkb_regex *regex, enum rkb_regex_dialect dialect, struct rkb_slice pattern, size_t *at,
+                    struct rkb_error *error)
 {
     int code = 0;
     PCRE2_SIZE offset = 0;
     PCRE2_SPTR text = pattern.size > 0 ? pattern.data : (PCRE2_SPTR)"";
-    uint32_t options = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT;
-    regex->code = pcre2_compile(text, pattern.size, options, &code, &offset, NULL);
+    regex->code = pcre2_compile(text, pattern.size, options_of(dialect), &code, &offset, NULL);
     if (regex->code != NULL)
         return true;
     PCRE2_UCHAR words[160];
@@ -68,13 +75,19 @@ static bool make_room(struct rkb_regex *regex, struct rkb_error *error)
 
 struct rkb_regex *rkb_regex_compile(struct rkb_slice pattern, size_t *at, struct rkb_error *error)
 {
+    return rkb_regex_compile_as(RKB_REGEX_PERL, pattern, at, error);
+}
+
+struct rkb_regex *rkb_regex_compile_as(enum rkb_regex_dialect dialect, struct rkb_slice pattern, size_t *at,
+                                       struct rkb_error *error)
+{
     *at = 0;
     struct rkb_regex *regex = calloc(1, sizeof *regex);
     if (regex == NULL) {
         rkb_fail(error, RKB_NO_MEMORY, "no memory for a pattern");
         return NULL;
     }
-    if (compile(regex, pattern, at, error) && make_room(regex, error))
+    if (compile(regex, dialect, pattern, at, error) && make_room(regex, error))
         return regex;
     rkb_regex_free(regex);
     return NULL;
@@ -92,13 +105,20 @@ void rkb_regex_free(struct rkb_regex *regex)
 
 enum rkb_regex_result rkb_regex_match(const struct rkb_regex *regex, struct rkb_slice text)
 {
+    uint64_t steps = RKB_REGEX_STEPS + (uint64_t)text.size * RKB_REGEX_STEPS_PER_BYTE;
+    return rkb_regex_match_within(regex, text, &steps);
+}
+
+enum rkb_regex_result rkb_regex_match_within(const struct rkb_regex *regex, struct rkb_slice text, uint64_t *steps)
+{
     struct search search = {
-        .most = RKB_REGEX_STEPS + (uint64_t)text.size * RKB_REGEX_STEPS_PER_BYTE,
+        .most = *steps,
         .per_item = 1 + (regex->refers_back ? text.size / 256 : 0),
     };
     pcre2_set_callout(regex->limits, count_step, &search);
     PCRE2_SPTR data = text.size > 0 ? text.data : (PCRE2_SPTR)"";
     int result = pcre2_match(regex->code, data, text.size, 0, 0, regex->data, regex->limits);
+    *steps -= search.steps < *steps ? search.steps : *steps;
     if (result >= 0)
         return RKB_REGEX_MATCH;
     bool not_utf8 = result <= PCRE2_ERROR_UTF8_ERR1 && result >= PCRE2_ERROR_UTF8_ERR21;

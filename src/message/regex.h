@@ -26,9 +26,19 @@ struct rkb_regex;
 
 /* NULL and *error (RKB_USAGE, RKB_NO_MEMORY) where it is no pattern; *at is the offset where reading it stopped. */
 struct rkb_regex *rkb_regex_compile(struct rkb_slice pattern, size_t *at, struct rkb_error *error);
+/*
+ * The same, as PCRE2 has it, or nearer to ECMA 262: `$` is the very end, never before a last newline; \u0041 is A;
+ * [] matches nothing; a group that took no part matches the empty text.
+ */
+enum rkb_regex_dialect { RKB_REGEX_PERL, RKB_REGEX_ECMA };
+struct rkb_regex *rkb_regex_compile_as(enum rkb_regex_dialect dialect, struct rkb_slice pattern, size_t *at,
+                                       struct rkb_error *error);
 void rkb_regex_free(struct rkb_regex *regex);
 
 /* Whether the pattern matches anywhere in the text. Allocates only where it must keep more than any search before. */
 enum rkb_regex_result rkb_regex_match(const struct rkb_regex *regex, struct rkb_slice text);
+
+/* The same with *steps left, for many searches that together must end in time; takes what it used from *steps. */
+enum rkb_regex_result rkb_regex_match_within(const struct rkb_regex *regex, struct rkb_slice text, uint64_t *steps);
 
 #endif

@@ -56,6 +56,43 @@ static void matches_are_searched_for_anywhere(void **state)
     }
 }
 
+static void as_scripts_have_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *text;
+        bool perl, ecma;
+    } cases[] = {
+        {"^[0-9]+$", "12\n", true, false}, {"^[0-9]+$", "12", true, true}, {"^(?:(a)|b)\\1$", "b", false, true},
+        {"^(a|b)\\1$", "bb", true, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t at;
+        struct rkb_error error;
+        struct rkb_slice text = rkb_slice_text(cases[i].text);
+        struct rkb_regex *ecma = rkb_regex_compile_as(RKB_REGEX_ECMA, rkb_slice_text(cases[i].pattern), &at, &error);
+        assert_non_null(ecma);
+        assert_int_equal(rkb_regex_match(ecma, text) == RKB_REGEX_MATCH, cases[i].ecma);
+        assert_int_equal(match(rkb_slice_text(cases[i].pattern), text) == RKB_REGEX_MATCH, cases[i].perl);
+        rkb_regex_free(ecma);
+    }
+}
+
+static void many_searches_share_what_they_may_take(void **state)
+{
+    (void)state;
+    struct rkb_regex *regex = compile(SLICE("^(a|b)+$"));
+    uint64_t steps = 1000, before = steps;
+    assert_int_equal(rkb_regex_match_within(regex, SLICE("abab"), &steps), RKB_REGEX_MATCH);
+    assert_true(steps < before && steps > 900);
+    int searches = 0;
+    while (rkb_regex_match_within(regex, SLICE("abab"), &steps) == RKB_REGEX_MATCH && searches < 1000)
+        searches++;
+    assert_in_range(searches, 10, 999);
+    assert_int_equal(rkb_regex_match_within(regex, SLICE("abab"), &steps), RKB_REGEX_LIMIT);
+    rkb_regex_free(regex);
+}
+
 static void a_text_that_is_not_utf8_is_matched_by_nothing(void **state)
 {
     (void)state;
@@ -175,6 +212,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matches_are_searched_for_anywhere),
+        cmocka_unit_test(as_scripts_have_it),
+        cmocka_unit_test(many_searches_share_what_they_may_take),
         cmocka_unit_test(a_text_that_is_not_utf8_is_matched_by_nothing),
         cmocka_unit_test(a_nul_is_a_byte_like_others),
         cmocka_unit_test(no_data_is_an_empty_text),
