@@ -11,6 +11,9 @@
 void rkb_check_settings(struct rkb_reading *reading);
 /* routes, and that every source has one. */
 void rkb_check_routes(struct rkb_reading *reading);
+/* A route's checks; adds to pointers what they look at. */
+void rkb_check_rules(struct rkb_reading *reading, const struct rkb_section *section,
+                     const struct rkb_config_route *route, struct rkb_pointers *pointers);
 /* Warns of keys that leave partitions unused. For a config without mistakes. */
 void rkb_check_keys(struct rkb_reading *reading);
 

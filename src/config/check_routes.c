@@ -276,6 +276,17 @@ static void check_claims(struct rkb_reading *reading)
     free(claims.list);
 }
 
+static void check_rules(struct rkb_reading *reading, const struct rkb_section *section,
+                        const struct rkb_config_route *route)
+{
+    struct rkb_pointers *pointers = rkb_pointers_new();
+    if (pointers != NULL)
+        rkb_check_rules(reading, section, route, pointers);
+    else
+        reading->findings.failed = true;
+    rkb_pointers_free(pointers);
+}
+
 static void check_route(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_route *route)
 {
     check_route_source(reading, section, route);
@@ -286,6 +297,7 @@ static void check_route(struct rkb_reading *reading, const struct rkb_section *s
     check_dead_letter(reading, section, route);
     check_envelope_or_value(reading, section, route);
     check_templates(reading, section, route);
+    check_rules(reading, section, route);
 }
 
 /* A source without a route would connect for nothing; most likely a route is missing or names another. */

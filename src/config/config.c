@@ -12,6 +12,7 @@
 #include "config/secret.h"
 #include "config/values.h"
 #include "config/walk.h"
+#include "message/judge.h"
 
 static void free_reading(struct rkb_reading *reading)
 {
@@ -100,5 +101,16 @@ struct rkb_tls_options rkb_config_tls(const struct rkb_config_source *source)
         .key_password_file = source->tls.key_password_file,
         .server_name = source->tls.server_name,
         .unverified = source->tls.verify == 0,
+    };
+}
+
+struct rkb_judge_spec rkb_config_checks(const struct rkb_config_route *route)
+{
+    return (struct rkb_judge_spec){
+        .require = (enum rkb_require)route->require,
+        .expects = route->expect.list,
+        .expect_count = route->expect.count,
+        .filters = route->filter.list,
+        .filter_count = route->filter.count,
     };
 }

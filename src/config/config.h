@@ -17,6 +17,7 @@
 #include "base/units.h"
 #include "config/settings.h"
 #include "kafka/client.h"
+#include "message/filter.h"
 #include "message/template.h"
 #include "redis/tls.h"
 #include "redis/url.h"
@@ -29,6 +30,18 @@ struct rkb_texts {
 struct rkb_properties {
     struct rkb_property *list;
     char **files;               /* beside list: where a value was read from, or NULL; NULL itself: no value was */
+    size_t count;
+};
+
+struct rkb_judge_spec;          /* message/judge.h */
+
+struct rkb_expects {
+    struct rkb_expect_spec *list;
+    size_t count;
+};
+
+struct rkb_filters {
+    struct rkb_filter_spec *list;
     size_t count;
 };
 
@@ -57,6 +70,9 @@ struct rkb_config_route {
     int64_t partitions, replication;            /* of the topic, -1: the broker's default */
     struct rkb_properties topic_config;
     int payload;                                /* enum rkb_payload_kind */
+    int require;                                /* enum rkb_require */
+    struct rkb_expects expect;
+    struct rkb_filters filter;
 };
 
 enum rkb_start { RKB_START_LENIENT, RKB_START_STRICT };
@@ -125,6 +141,8 @@ struct rkb_tls_options rkb_config_tls(const struct rkb_config_source *source);
  */
 bool rkb_properties_read(const struct rkb_properties *from, struct rkb_properties *out,
                          struct rkb_error *error) RKB_MUST_CHECK;
+/* The route's checks, for rkb_judge_compile; its texts are the route's. */
+struct rkb_judge_spec rkb_config_checks(const struct rkb_config_route *route);
 /* Frees a list and overwrites its values. */
 void rkb_properties_free(struct rkb_properties *properties);
 /* Makes the control socket's directory (0755) where it is missing. The journal makes its own. */

@@ -7,6 +7,8 @@
 
 #include "config/expand.h"
 
+/* A bound for what aliases can make of a small file. */
+#define MOST_STEPS 100000
 /* Room for a value from the start: growing would leave a copy of a secret behind. */
 #define EXPECTED 2048
 
@@ -23,6 +25,20 @@ const yaml_node_t *rkb_reading_item(struct rkb_reading *reading, const yaml_node
     if (list->type != YAML_SEQUENCE_NODE)
         return list;
     return rkb_yaml_node(&reading->yaml, list->data.sequence.items.start[i]);
+}
+
+bool rkb_reading_step(struct rkb_reading *reading, const yaml_node_t *node)
+{
+    if (++reading->steps == MOST_STEPS)
+        rkb_findings_add(&reading->findings, rkb_yaml_place(node),
+                         "more than %d names and list items, aliases followed", MOST_STEPS);
+    return reading->steps < MOST_STEPS;
+}
+
+struct rkb_place rkb_reading_place_in(const struct rkb_reading *reading, const yaml_node_t *scalar, size_t offset)
+{
+    size_t written = rkb_expand_origin(rkb_yaml_text(scalar), scalar->data.scalar.length, offset);
+    return rkb_yaml_place_in(&reading->yaml, scalar, written);
 }
 
 struct rkb_place rkb_reading_top(struct rkb_reading *reading, const char *name)
@@ -93,8 +109,7 @@ void rkb_reading_mistake_at(struct rkb_reading *reading, const struct rkb_sectio
         rkb_reading_mistake(reading, section, path, "%s", text);
         return;
     }
-    size_t written = rkb_expand_origin(rkb_yaml_text(node), node->data.scalar.length, offset);
-    rkb_findings_add(&reading->findings, rkb_yaml_place_in(&reading->yaml, node, written), "%s%s: %s", section->shown,
+    rkb_findings_add(&reading->findings, rkb_reading_place_in(reading, node, offset), "%s%s: %s", section->shown,
                      last_part(section, path), text);
 }
 

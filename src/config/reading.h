@@ -29,6 +29,10 @@ struct rkb_reading {
 const yaml_node_t *rkb_reading_node(const struct rkb_section *section, const char *path);
 /* The part of a list that became its text number i: the list itself where it is one scalar. */
 const yaml_node_t *rkb_reading_item(struct rkb_reading *reading, const yaml_node_t *list, size_t i);
+/* Counts one more name or list item; false, and a mistake the first time, where aliases have made too many of them. */
+bool rkb_reading_step(struct rkb_reading *reading, const yaml_node_t *node);
+/* Where the byte at `offset` of a scalar's text, ${NAME} replaced, is written. */
+struct rkb_place rkb_reading_place_in(const struct rkb_reading *reading, const yaml_node_t *scalar, size_t offset);
 /* The place of a name at the top of the file ("journal"), or the start of the file. */
 struct rkb_place rkb_reading_top(struct rkb_reading *reading, const char *name);
 /* The section's name; for everything else the name at the top of the row's path. */

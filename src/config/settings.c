@@ -35,6 +35,7 @@ static const char *const ring_words[] = {"none", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
 static const char *const envelope_words[] = {"event", "raw", NULL};
+static const char *const require_words[] = {"any", "json", "object", NULL};
 static const char *const payload_words[] = {"auto", "json", "text", "base64", NULL};
 
 const struct rkb_setting rkb_settings[] = {
@@ -185,6 +186,14 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "routes.*.payload", .type = RKB_SETTING_WORD, .offset = ROUTE(payload), .initial = "auto",
      .words = payload_words,
      .help = "How {{payload}} is written: auto takes the first of json, text, base64 that fits."},
+    {.path = "routes.*.filter", .type = RKB_SETTING_FILTER, .offset = ROUTE(filter),
+     .help = "Which messages are wanted: conditions of at (a JSON Pointer) and one of equals, glob, exists; "
+             "the rest is counted as filtered."},
+    {.path = "routes.*.require", .type = RKB_SETTING_WORD, .offset = ROUTE(require), .initial = "any",
+     .words = require_words, .help = "What a payload must be; what is not is a dead letter."},
+    {.path = "routes.*.expect", .type = RKB_SETTING_EXPECT, .offset = ROUTE(expect),
+     .help = "What must hold in a payload: rules of at (a JSON Pointer) and type, min, max, min_length, max_length, "
+             "enum, pattern, optional; where one does not, it is a dead letter."},
 };
 
 const size_t rkb_setting_count = sizeof rkb_settings / sizeof rkb_settings[0];

@@ -27,6 +27,8 @@ enum rkb_setting_type {
     RKB_SETTING_NUMBER,         /* int64_t; its one word, where there is one, is -1 */
     RKB_SETTING_LIST,           /* struct rkb_texts: one scalar or a sequence of scalars */
     RKB_SETTING_MAP,            /* struct rkb_properties: a mapping of names to scalars */
+    RKB_SETTING_EXPECT,         /* struct rkb_expects: a rule, or a list of them */
+    RKB_SETTING_FILTER,         /* struct rkb_filters: a condition, or a list of them */
     RKB_SETTING_PROPERTIES      /* struct rkb_properties: librdkafka's, NAME_file from a file */
 };
 

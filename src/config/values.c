@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "base/vault.h"
+#include "config/rules.h"
 
 static void *member(const struct rkb_setting *row, void *base)
 {
@@ -39,6 +40,7 @@ void rkb_value_describe(const struct rkb_setting *row, char *out, size_t size)
         [RKB_SETTING_SYNC] = "a duration", [RKB_SETTING_MODE] = "permissions in octal", [RKB_SETTING_WORD] = "a word",
         [RKB_SETTING_LIST] = "a list", [RKB_SETTING_NUMBER] = "a whole number",
         [RKB_SETTING_MAP] = "a mapping of names to text",
+        [RKB_SETTING_EXPECT] = "a rule or a list of rules", [RKB_SETTING_FILTER] = "a condition or a list of them",
         [RKB_SETTING_PROPERTIES] = "a mapping of librdkafka's properties",
     };
     bool only_words = row->type == RKB_SETTING_WORD || (row->type == RKB_SETTING_TEXT && row->words != NULL);
@@ -267,6 +269,8 @@ bool rkb_value_set(const struct rkb_setting *row, const char *text, void *base, 
         return set_number(row, text, at, error);
     case RKB_SETTING_LIST:
     case RKB_SETTING_MAP:
+    case RKB_SETTING_EXPECT:
+    case RKB_SETTING_FILTER:
     case RKB_SETTING_PROPERTIES:
         break;
     }
@@ -311,6 +315,12 @@ void rkb_value_free(const struct rkb_setting *row, void *base)
     case RKB_SETTING_MAP:
     case RKB_SETTING_PROPERTIES:
         rkb_properties_free(at);
+        break;
+    case RKB_SETTING_EXPECT:
+        rkb_expects_free(at);
+        break;
+    case RKB_SETTING_FILTER:
+        rkb_filters_free(at);
         break;
     case RKB_SETTING_SIZE:
     case RKB_SETTING_SHARE:

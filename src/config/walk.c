@@ -7,10 +7,10 @@
 #include "base/vault.h"
 #include "config/nearest.h"
 #include "config/properties.h"
+#include "config/rules.h"
 #include "config/values.h"
 
-/* Bounds for what aliases can make of a small file. */
-#define MOST_STEPS 100000
+/* A bound for what is compared name by name. */
 #define MOST_NAMES 10000
 
 /* Where the settings of one mapping belong. */
@@ -29,14 +29,6 @@ static bool starts_with(const char *text, const char *start)
 static bool row_of(const struct rkb_setting *row, const char *kind)
 {
     return *kind == '\0' ? strchr(row->path, '*') == NULL : starts_with(row->path, kind);
-}
-
-static bool take_step(struct rkb_reading *reading, const yaml_node_t *node)
-{
-    if (++reading->steps == MOST_STEPS)
-        rkb_findings_add(&reading->findings, rkb_yaml_place(node),
-                         "more than %d names and list items, aliases followed", MOST_STEPS);
-    return reading->steps < MOST_STEPS;
 }
 
 static void set_defaults(struct rkb_reading *reading, const char *kind, void *base)
@@ -76,7 +68,7 @@ static bool read_item(struct rkb_reading *reading, const yaml_node_t *node, cons
     if (!rkb_value_add_text(texts, text == NULL ? "" : text))
         reading->findings.failed = true;
     free(text);
-    return take_step(reading, node) && !reading->findings.failed;
+    return rkb_reading_step(reading, node) && !reading->findings.failed;
 }
 
 static void read_list(struct rkb_reading *reading, const yaml_node_t *node, const char *shown, struct rkb_texts *texts)
@@ -162,7 +154,7 @@ static void read_names(struct rkb_reading *reading, const yaml_node_t *mapping, 
     }
     for (ptrdiff_t i = 0; i < count; i++) {
         const yaml_node_t *key = rkb_yaml_node(&reading->yaml, pairs[i].key);
-        if (!take_step(reading, key))
+        if (!rkb_reading_step(reading, key))
             return;
         const char *name = read_name(reading, pairs, i, inside);
         if (name != NULL)
@@ -199,6 +191,46 @@ static void read_map(struct rkb_reading *reading, const struct scope *scope, con
     read_names(reading, node, &(struct scope){inside, scope->section, map}, inside, read_pair);
 }
 
+static void read_rule_part(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *key,
+                           const char *name, const yaml_node_t *value)
+{
+    (void)reading;
+    rkb_rule_part(scope->base, key, name, value);
+}
+
+/* One mapping; `rules` is the list of its kind. */
+static void read_rule(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *node,
+                      const char *shown, bool is_filter, void *rules)
+{
+    char inside[170];
+    struct rkb_rule rule;
+    snprintf(inside, sizeof inside, "%s.", shown);
+    if (rkb_yaml_nothing(node))
+        rkb_findings_add(&reading->findings, rkb_yaml_place(node), "%s: nothing where a mapping is wanted", shown);
+    if (!expect_mapping(reading, node, shown))
+        return;
+    rkb_rule_begin(&rule, reading, node, shown, is_filter);
+    read_names(reading, node, &(struct scope){"", scope->section, &rule}, inside, read_rule_part);
+    rkb_rule_end(&rule, rules, rules);
+}
+
+/* One rule, or a list of them. */
+static void read_rules(struct rkb_reading *reading, const struct scope *scope, const yaml_node_t *node,
+                       const char *shown, bool is_filter, void *rules)
+{
+    if (node->type != YAML_SEQUENCE_NODE) {
+        read_rule(reading, scope, node, shown, is_filter, rules);
+        return;
+    }
+    const yaml_node_item_t *item = node->data.sequence.items.start;
+    for (; item < node->data.sequence.items.top; item++) {
+        const yaml_node_t *each = rkb_yaml_node(&reading->yaml, *item);
+        if (!rkb_reading_step(reading, each))
+            return;
+        read_rule(reading, scope, each, shown, is_filter, rules);
+    }
+}
+
 static void read_setting(struct rkb_reading *reading, const struct scope *scope, const struct rkb_setting *row,
                          const yaml_node_t *node, const char *shown)
 {
@@ -206,6 +238,8 @@ static void read_setting(struct rkb_reading *reading, const struct scope *scope,
     void *at = (char *)scope->base + row->offset;
     if (row->type == RKB_SETTING_LIST)
         read_list(reading, node, shown, at);
+    else if (row->type == RKB_SETTING_EXPECT || row->type == RKB_SETTING_FILTER)
+        read_rules(reading, scope, node, shown, row->type == RKB_SETTING_FILTER, at);
     else if (row->type != RKB_SETTING_PROPERTIES && row->type != RKB_SETTING_MAP)
         read_scalar(reading, row, node, shown, scope->base);
     else if (!expect_mapping(reading, node, shown))

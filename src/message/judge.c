@@ -65,7 +65,7 @@ bool rkb_judge_needs_json(const struct rkb_judge *judge)
 
 static void set_aside(struct rkb_verdict *verdict, const char *code)
 {
-    verdict->kind = RKB_DEAD;
+    verdict->kind = RKB_REJECTED;
     verdict->code = code;
 }
 

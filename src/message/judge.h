@@ -4,7 +4,7 @@
  *     filter --no--> FILTERED
  *       | yes
  *     require --> expect --> schema --all hold--> PASS
- *       +-----------+----------+--one does not--> DEAD, with its code and a reason
+ *       +-----------+----------+--one does not--> REJECTED, with its code and a reason
  *
  * Loop thread, or a tool: a judge has room to work in, and judges one message at a time.
  */
@@ -47,7 +47,7 @@ struct rkb_judge_facts {
     const struct rkb_slice *found;      /* by the pointers given at compile; not looked at where it is no JSON */
 };
 
-/* Of verdict it writes kind, and code and reason for RKB_DEAD. */
+/* Of verdict it writes kind, and code and reason for RKB_REJECTED. */
 void rkb_judge(const struct rkb_judge *judge, const struct rkb_judge_facts *facts, struct rkb_verdict *verdict);
 
 #endif

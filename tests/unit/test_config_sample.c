@@ -61,6 +61,7 @@ static void sample_passes(void **state)
     assert_int_equal(config->route_count, 2);
     assert_string_equal(config->routes[0].topic, "user_activity");
     assert_string_equal(config->routes[1].channels.texts[0], "product_inventory_updates");
+    assert_int_equal(config->routes[1].expect.count, 2);
     rkb_config_free(config);
     free(text);
 }
@@ -92,6 +93,8 @@ static bool same_value(const struct rkb_setting *row, const void *a, const void 
         return memcmp(x, y, sizeof(int)) == 0;
     case RKB_SETTING_LIST:
     case RKB_SETTING_MAP:
+    case RKB_SETTING_EXPECT:
+    case RKB_SETTING_FILTER:
     case RKB_SETTING_PROPERTIES:
         return true;
     }

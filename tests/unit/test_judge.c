@@ -38,7 +38,7 @@ static struct rkb_verdict judge(const struct rkb_judge_spec *spec, const char *p
 static void check_dead(const struct rkb_judge_spec *spec, const char *payload, const char *code, const char *reason)
 {
     struct rkb_verdict verdict = judge(spec, payload);
-    assert_int_equal(verdict.kind, RKB_DEAD);
+    assert_int_equal(verdict.kind, RKB_REJECTED);
     assert_string_equal(verdict.code, code);
     assert_string_equal(verdict.reason, reason);
 }
@@ -104,7 +104,7 @@ static void one_judge_serves_many_messages(void **state)
         struct rkb_judge_facts facts = {payload, rkb_pointers_find(pointers, payload, RKB_JSON_DEPTH, found), found};
         struct rkb_verdict verdict;
         rkb_judge(made, &facts, &verdict);
-        assert_int_equal(verdict.kind, good ? RKB_PASS : RKB_DEAD);
+        assert_int_equal(verdict.kind, good ? RKB_PASS : RKB_REJECTED);
     }
     rkb_judge_free(made);
     rkb_pointers_free(pointers);
