@@ -61,12 +61,12 @@ static bool is_high_half(const uint8_t *digits)
     return is_half(digits, '8', '9') || is_half(digits, 'a', 'b');
 }
 
-/* The size of the escape at `at`: of both, where two make one character. */
-static size_t escape_size(const uint8_t *at, const uint8_t *end)
+/* The size of the escape at `at`: of both, where two make one character. At the end stands the string's quote. */
+static size_t escape_size(const uint8_t *at)
 {
     if (at[1] != 'u')
         return 2;
-    bool pair = is_high_half(at + 2) && end - at >= 12 && at[6] == '\\' && at[7] == 'u' && is_half(at + 8, 'c', 'f');
+    bool pair = is_high_half(at + 2) && at[6] == '\\' && at[7] == 'u' && is_half(at + 8, 'c', 'f');
     return pair ? 12 : 6;
 }
 
@@ -77,7 +77,7 @@ size_t rkb_json_characters(struct rkb_slice string)
     size_t count = 0;
     while (at < end) {
         count += starts_character(*at);
-        at += *at == '\\' ? escape_size(at, end) : 1;
+        at += *at == '\\' ? escape_size(at) : 1;
     }
     return count;
 }

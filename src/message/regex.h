@@ -1,8 +1,9 @@
 /*
  * regex -- a PCRE2 pattern, searched for in a text, in bounded time and memory whatever pattern and text are.
  *
- * Patterns are UTF-8 and match characters; nothing is anchored that does not say so. A text that is not UTF-8 is matched
- * by no pattern. One match at a time: the loop thread, or a tool.
+ * Patterns are UTF-8 and match characters; nothing is anchored that does not say so, and `$` is the very end: it does
+ * not match before a last newline, as it does elsewhere, for these patterns are guards. A text that is not UTF-8 is
+ * matched by no pattern. One match at a time: the loop thread, or a tool.
  */
 #ifndef RKB_MESSAGE_REGEX_H
 #define RKB_MESSAGE_REGEX_H
@@ -27,8 +28,7 @@ struct rkb_regex;
 /* NULL and *error (RKB_USAGE, RKB_NO_MEMORY) where it is no pattern; *at is the offset where reading it stopped. */
 struct rkb_regex *rkb_regex_compile(struct rkb_slice pattern, size_t *at, struct rkb_error *error);
 /*
- * The same, as PCRE2 has it, or nearer to ECMA 262: `$` is the very end, never before a last newline; \u0041 is A;
- * [] matches nothing; a group that took no part matches the empty text.
+ * The same, as PCRE2 has it, or nearer to ECMA 262: \u0041 is A; [] matches nothing; a group that took no part matches the empty text.
  */
 enum rkb_regex_dialect { RKB_REGEX_PERL, RKB_REGEX_ECMA };
 struct rkb_regex *rkb_regex_compile_as(enum rkb_regex_dialect dialect, struct rkb_slice pattern, size_t *at,

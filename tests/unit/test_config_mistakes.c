@@ -197,6 +197,10 @@ static void aliases_that_grow(void **state)
                            "routes:\n",
                            "  r%zu: {source: a, topic: t, channels: *list}\n", 5000, "",
                            "more than 100000 names and list items, aliases followed\n");
+    assert_mistake_of_many("x: &list [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a]\n"
+                           "routes:\n",
+                           "  r%zu: {source: a, topic: t, filter: *list, expect: {at: /a, enum: *list}}\n", 1300, "",
+                           "more than 100000 names and list items, aliases followed\n");
     assert_mistake(BYTES("routes: &r\n  a: *r\nredis: &s [*s]\n"),
                    "1:1: journal.directory: required, and missing\n"
                    "1:1: kafka.properties: bootstrap.servers is required, and missing\n"

@@ -153,6 +153,7 @@ static void patterns(void **state)
     CHECK(spec, {"{\"product_code\":\"ABC-12\"}", NULL}, {"{\"product_code\":\"\\u0041BC\\u002d12\"}", NULL},
           {"{\"product_code\":\"ABC-\"}", "/product_code: does not match pattern ^[A-Z]{3}-[0-9]+$"},
           {"{\"product_code\":\"ABC-1\\u0000\"}", "/product_code: does not match pattern ^[A-Z]{3}-[0-9]+$"},
+          {"{\"product_code\":\"ABC-12\\n\"}", "/product_code: does not match pattern ^[A-Z]{3}-[0-9]+$"},
           {"{\"product_code\":12}", "/product_code: no string, as pattern wants one"});
     struct rkb_expect_spec anywhere = {AT("/a"), .pattern = TEXT("b")};
     CHECK(anywhere, {"{\"a\":\"abc\"}", NULL}, {"{\"a\":\"\"}", "/a: does not match pattern b"});

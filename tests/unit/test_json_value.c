@@ -148,6 +148,22 @@ static void room_is_kept_and_used_again(void **state)
     rkb_buffer_free(&room);
 }
 
+static void room_grows_with_the_string(void **state)
+{
+    (void)state;
+    struct rkb_buffer room = {0}, text = {0};
+    struct rkb_slice content;
+    rkb_buffer_text(&text, "\"\\n");
+    for (int i = 0; i < 10000; i++)
+        rkb_buffer_text(&text, "x");
+    rkb_buffer_text(&text, "\"");
+    assert_true(rkb_json_content(rkb_slice(text.data, text.size), &room, &content));
+    assert_int_equal(content.size, 10001);
+    assert_int_equal(content.data[10000], 'x');
+    rkb_buffer_free(&room);
+    rkb_buffer_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +173,7 @@ int main(void)
         cmocka_unit_test(elements_are_those_of_the_array_alone),
         cmocka_unit_test(equality_is_by_value),
         cmocka_unit_test(room_is_kept_and_used_again),
+        cmocka_unit_test(room_grows_with_the_string),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,7 +63,7 @@ static void as_scripts_have_it(void **state)
         const char *pattern, *text;
         bool perl, ecma;
     } cases[] = {
-        {"^[0-9]+$", "12\n", true, false}, {"^[0-9]+$", "12", true, true}, {"^(?:(a)|b)\\1$", "b", false, true},
+        {"^[0-9]+$", "12\n", false, false}, {"^[0-9]+$", "12", true, true}, {"^(?:(a)|b)\\1$", "b", false, true},
         {"^(a|b)\\1$", "bb", true, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
