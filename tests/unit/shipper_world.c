@@ -62,8 +62,9 @@ static void fresh_kafka(struct world *world)
     rd_kafka_mock_broker_set_up(rkb_mock_cluster(mock), 1);
     rd_kafka_mock_broker_set_rtt(rkb_mock_cluster(mock), 1, 0);
     count++;
-    for (int i = 0; i < 2; i++) {
-        snprintf(world->topics[i], sizeof world->topics[i], "%s-%d", i == 0 ? "first" : "second", count);
+    for (int i = 0; i < 3; i++) {
+        static const char *const names[] = {"first", "second", "letters"};
+        snprintf(world->topics[i], sizeof world->topics[i], "%s-%d", names[i], count);
         if (!rkb_mock_topic(mock, world->topics[i], 1, &error))
             fail_msg("%s", error.text);
     }
@@ -168,6 +169,14 @@ void world_put(struct world *world, size_t count)
     }
 }
 
+void world_put_record(struct world *world, struct rkb_record record)
+{
+    record.sequence = world->next;
+    record.time_us = 1700000000000000 + (int64_t)record.sequence * 1000;
+    assert_true(put(world, &record));
+    world->next++;
+}
+
 void world_put_of_size(struct world *world, size_t size)
 {
     static const uint8_t value[40000];
@@ -205,6 +214,7 @@ static void put_names(struct world *world)
         {RKB_NAME_ROUTE, "first"}, {RKB_NAME_ROUTE, "second"}, {RKB_NAME_TOPIC, world->topics[0]},
         {RKB_NAME_TOPIC, world->topics[1]},
         {RKB_NAME_SOURCE, "legacy"},
+        {RKB_NAME_TOPIC, world->topics[2]},
     };
     struct rkb_dictionary *dictionary = rkb_dictionary_new();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -261,13 +271,16 @@ void world_start(struct world *world)
         {"topic.metadata.refresh.interval.ms", "1000"},
     };
     size_t count = sizeof ours / sizeof ours[0];
+    for (size_t i = 1; i < 3; i++)
+        world->routes[i] = (struct rkb_shipper_route){"legacy", world->letters ? 3 : 0};
     memcpy(world->all_properties, ours, sizeof ours);
     for (size_t i = 0; i < LOOSE_PROPERTIES && world->properties[i].name != NULL; i++)
         world->all_properties[count++] = world->properties[i];
     world->given = (struct rkb_properties){.list = world->all_properties, .count = count};
     struct rkb_shipper_options options = {
         .ring = world->ring, .journal = world->journal, .ledger = world->ledger, .properties = &world->given,
-        .sync_us = world->sync_us, .route_limit = 2, .topic_limit = 2, .dead = world->dead,
+        .sync_us = world->sync_us, .route_limit = 2, .topic_limit = world->letters ? 3 : 2, .routes = world->routes,
+        .dead = world->dead,
         .exit_on_disk_error = !world->degrade, .refuse_after_us = world->refuse_after_us,
         .watchdog_us = world->watchdog_us, .loop_fd = world->loop_fd, .sys = &shipper_sys,
     };
@@ -510,6 +523,12 @@ void world_read_back(struct world *world, struct arrived *arrived)
         arrived->highest = 0;
         arrived->total += kafka_read(reader, world->topics[arrived->route - 1], 0, see, arrived);
     }
+}
+
+size_t world_read_letters(struct world *world, void (*visit)(void *context, const rd_kafka_message_t *message),
+                          void *context)
+{
+    return kafka_read(reader, world->topics[2], 0, visit, context);
 }
 
 void expect_arrived(struct world *world, uint64_t first, uint64_t last, bool again)

@@ -3,8 +3,8 @@
  * tests share.
  *
  * Messages are made from their sequence numbers, so that a wrong one shows. Numbers divisible by 3 go by route 2 to
- * topic "b", the others by route 1 to topic "a". A test that waits longer than 30 s has failed; nothing is measured by
- * time.
+ * topic "b", the others by route 1 to topic "a"; a third topic is for dead letters, where a test wants them there. A
+ * test that waits longer than 30 s has failed; nothing is measured by time.
  */
 #ifndef TEST_SHIPPER_WORLD_H
 #define TEST_SHIPPER_WORLD_H
@@ -29,7 +29,9 @@ struct world {
     struct rkb_dead *dead;
     struct rkb_recovery recovery;
     struct rkb_mock *mock;          /* one for all tests of a program: to end one takes a second */
-    char topics[2][24];
+    char topics[3][24];             /* the third is for dead letters, and asked for only with `letters` */
+    bool letters;                   /* the routes' dead letters go to the third topic; else to the file */
+    struct rkb_shipper_route routes[3];
     struct rkb_shipper *shipper;
     int loop_fd;
     uint64_t next;                  /* the sequence number of the next record put */
@@ -80,6 +82,8 @@ void world_turn_until(struct world *world, bool (*done)(struct world *world, uin
 
 /* Into the ring. False when it has no room. */
 bool world_try(struct world *world);
+/* Any other record, with its number and time; nobody is woken. */
+void world_put_record(struct world *world, struct rkb_record record);
 /* `count` messages, each waiting for room; the shipper is woken. */
 void world_put(struct world *world, size_t count);
 /* One for the first topic, with a value of at most 40,000 bytes; nobody is woken. */
@@ -123,6 +127,9 @@ struct arrived {
 };
 /* Each record with the bytes it should have, first occurrences in order. */
 void world_read_back(struct world *world, struct arrived *arrived);
+/* What stands in the topic for dead letters; returns how many. */
+size_t world_read_letters(struct world *world, void (*visit)(void *context, const rd_kafka_message_t *message),
+                          void *context);
 /* Messages first..last once each, or (`again`) at least once; `total` of them if not 0. */
 void expect_arrived(struct world *world, uint64_t first, uint64_t last, bool again);
 
