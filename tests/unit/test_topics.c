@@ -278,6 +278,30 @@ static void hidden(void **state)
     free(lines);
 }
 
+/* A topic for dead letters is looked for like a route's; what is missing is not waited for where nobody makes it. */
+static void topics_for_dead_letters(void **state)
+{
+    (void)state;
+    struct world *world = world_new("", "a: {source: legacy, channels: a, topic: one, dead_letter: letters}, "
+                                        "b: {source: legacy, channels: b, topic: two, dead_letter: letters}");
+    make_topic(world, "one", 4);
+    make_topic(world, "two", 4);
+    make_missing(world, "letters");
+    start(world);
+    wait_missing(world, 1);
+    wait_told(world, "event=topic_missing");
+    assert_false(rkb_topics_absent(world->topics, "letters"));      /* the brokers may make it: it is not known */
+    make_error(world, "letters", RD_KAFKA_RESP_ERR_NO_ERROR);
+    wait_missing(world, 0);
+    assert_false(rkb_topics_absent(world->topics, "of no route"));
+    assert_false(rkb_topics_absent(NULL, "letters"));
+    char *lines = world_end(world);
+    expect_told(lines, "event=topic_missing", 1,
+                "topic[letters]: Kafka has no such topic, to which the route a writes its dead letters; unless");
+    expect_told(lines, "its dead letters go to the file", 1, "event=topic_found");
+    free(lines);
+}
+
 static void kafka_away(void **state)
 {
     (void)state;
@@ -348,6 +372,7 @@ int main(void)
         cmocka_unit_test(there_is_ready_at_once_and_told_nothing),
         cmocka_unit_test(not_created),
         cmocka_unit_test(hidden),
+        cmocka_unit_test(topics_for_dead_letters),
         cmocka_unit_test(kafka_away),
         cmocka_unit_test(ends_while_it_waits),
         cmocka_unit_test(embedded),

@@ -1,0 +1,107 @@
+"""What Kafka refuses for good goes to the route's topic for dead letters, as it arrived; where that does not take it, to the file."""
+
+import json
+import random
+
+import pytest
+
+from bridge import route
+from delivery import assert_delivered, decode_raw
+from test_refusals import set_limit
+from waiting import wait_for
+
+LIMIT = 5000
+
+
+def large(number):
+    """A payload over the limit that compression does not make smaller, with bytes that are no text."""
+    return b"%d:" % number + random.Random(number).randbytes(3 * LIMIT)
+
+
+@pytest.fixture
+def routes(make_topic, kafka):
+    """`small` takes little and has a topic for dead letters, `plain` takes as little and has none."""
+    made = {"small": make_topic(), "plain": make_topic(), "letters": make_topic("letters")}
+    for name in ("small", "plain"):
+        set_limit(kafka, made[name], LIMIT)
+    return made
+
+
+def settings(topics, letters=None):
+    return {"small": route(topics["small"], patterns=["s*"], envelope="raw", dead_letter=letters or topics["letters"]),
+            "plain": route(topics["plain"], channels=["p"], envelope="raw")}
+
+
+def filed(made):
+    """The letters in the file, as rkbctl shows them."""
+    code, out, err = made.rkbctl("journal", "dump", str(made.journal))
+    assert code == 0, err
+    return [one for one in map(json.loads, out.splitlines()) if one["kind"] == "dead_letter"]
+
+
+def headers_of(letter):
+    return {header["name"]: header.get("value") for header in letter["headers"]}
+
+
+def check_letter(record, topic, payload):
+    assert record.key == b"s1" and record.value == payload
+    said = {name: record.header(f"rkb-{name}").decode() for name in ("error-code", "error", "route", "source", "channel", "pattern", "topic")}
+    assert "too large" in said.pop("error").lower()
+    assert said == {"error-code": "MSG_SIZE_TOO_LARGE", "route": "small", "source": "legacy", "channel": "s1", "pattern": "s*",
+                    "topic": topic}
+    assert record.header("rkb-form") is None and len(record.header("rkb-id")) == 36
+    assert record.header("rkb-position") and record.header("rkb-time") <= record.header("rkb-error-time")
+
+
+def test_too_large_for_its_topic(routes, bridge, publisher, redis, read):
+    """One in fifty is too large: in the topic for dead letters, in their order, the others delivered in theirs; the route
+    without such a topic has them in the file, with the same headers."""
+    made = bridge(settings(routes))
+    client = redis.client()
+    for number in range(6):
+        publisher.publish("s1", "p", count=50)
+        client.publish("s1", large(number))
+        client.publish("p", large(100 + number))
+    made.wait_totals(60, received=612, pending=0)
+    books = made.stats()["routes"]
+    assert books["small"]["dead_lettered"] == books["plain"]["dead_lettered"] == 6
+    assert books["small"]["delivered"] == books["plain"]["delivered"] == 300
+    assert_delivered(publisher.sent, [decode_raw(record) for topic in ("small", "plain") for record in read(routes[topic])])
+    letters = read(routes["letters"])
+    assert [record.value for record in letters] == [large(number) for number in range(6)]
+    for number, record in enumerate(letters):
+        check_letter(record, routes["small"], large(number))
+    in_file = filed(made)
+    assert [headers_of(one)["rkb-topic"] for one in in_file] == [routes["plain"]] * 6
+    assert set(headers_of(in_file[0])) == {name for name, _ in letters[0].headers} - {"rkb-pattern"}
+
+
+def test_a_missing_topic(routes, bridge, publisher, redis, read):
+    """The topic for dead letters is missing and nobody makes it: the file, without delay, and the line goes on."""
+    made = bridge(settings(routes, letters=f"missing.{random.randrange(10**9)}"))
+    wait_for("the missing topic to be told", lambda: "event=topic_missing" in made.stderr())
+    for number in range(3):
+        redis.client().publish("s1", large(number))
+        publisher.publish("s1", count=50)
+    made.wait_totals(20, received=153, pending=0)
+    assert made.stats()["routes"]["small"]["dead_lettered"] == 3
+    assert_delivered(publisher.sent, [decode_raw(record) for record in read(routes["small"])])
+    assert [headers_of(one)["rkb-error-code"] for one in filed(made)] == ["MSG_SIZE_TOO_LARGE"] * 3
+
+
+def test_a_kill_in_between(routes, bridge, publisher, redis, read):
+    """Killed while letters and records go: each comes at least once, under one UUID, and the books of both lives balance."""
+    made = bridge(settings(routes))
+    client = redis.client()
+    for number in range(40):
+        publisher.publish("s1", count=20)
+        client.publish("s1", large(number))
+    wait_for("some letters", lambda: made.totals()["dead_lettered"] >= 3)
+    made.kill()
+    made.start()
+    made.drained(60)
+    letters = read(routes["letters"])
+    firsts = list(dict.fromkeys(record.value for record in letters))
+    assert firsts == [large(number) for number in range(40)]
+    assert len({(record.value, record.header("rkb-id")) for record in letters}) == 40
+    assert_delivered(publisher.sent, [decode_raw(record) for record in read(routes["small"])])
