@@ -16,15 +16,18 @@
 static struct rkb_template *compile(const char *text)
 {
     struct rkb_error error;
-    struct rkb_template_scope scope = {0};
+    struct rkb_template_scope scope = {.pointers = rkb_pointers_new(), .captures = RKB_CAPTURES};
     size_t at;
-    return rkb_template_compile(RKB_TEMPLATE_PLAIN, rkb_slice_text(text), &scope, &at, &error);
+    struct rkb_template *key = scope.pointers == NULL ? NULL : rkb_template_compile(
+        RKB_TEMPLATE_PLAIN, rkb_slice_text(text), &scope, &at, &error);
+    rkb_pointers_free(scope.pointers);
+    return key;
 }
 
 /* How many keys the route has at most. What has no key goes to all partitions. */
 static int64_t keys_of_route(const struct rkb_config_route *route)
 {
-    if (route->key == NULL || route->key[0] == '\0')
+    if (route->key == NULL || route->key[0] == '\0' || strcmp(route->key, "none") == 0)
         return MANY;
     struct rkb_template *key = compile(route->key);
     int64_t count = MANY;

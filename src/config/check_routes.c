@@ -4,9 +4,11 @@
 
 #include "config/check.h"
 #include "config/nearest.h"
+#include "config/named_file.h"
 #include "config/properties.h"
+#include "config/route_rules.h"
 #include "config/values.h"
-#include "message/envelope.h"
+#include "message/presets.h"
 
 /* Control channels begin with this; they never match a route. */
 static const char control_prefix[] = "__rkbridge:";
@@ -59,14 +61,12 @@ static bool is_topic_name(const char *name)
     return rkb_value_is_name(name, 249) && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
+/* A template's name is made for each message; what it may be is looked at then. */
 static void check_topic(struct rkb_reading *reading, const struct rkb_section *section, const char *topic)
 {
-    if (topic == NULL)
+    if (topic == NULL || strstr(topic, "{{") != NULL)
         return;
-    if (strstr(topic, "{{") != NULL)
-        rkb_reading_mistake(reading, section, "routes.*.topic",
-                            "templates in topics are not in this version; a constant name is");
-    else if (!is_topic_name(topic))
+    if (!is_topic_name(topic))
         rkb_reading_mistake(reading, section, "routes.*.topic",
                             "no name for a Kafka topic, which is 1 to 249 of A-Z a-z 0-9 . _ -");
 }
@@ -91,28 +91,61 @@ static void check_dead_letter(struct rkb_reading *reading, const struct rkb_sect
     }
 }
 
+#define MOST_TEMPLATE (1u << 20)
+
+/* Its text becomes the route's value. */
+static void read_value_file(struct rkb_reading *reading, const struct rkb_section *section,
+                            struct rkb_config_route *route)
+{
+    size_t size;
+    char *text = rkb_named_file_read(reading, section, "routes.*.value_file", route->value_file, MOST_TEMPLATE, &size);
+    if (text != NULL && strlen(text) != size) {
+        rkb_reading_mistake(reading, section, "routes.*.value_file", "a NUL byte in the file");
+        free(text);
+        text = NULL;
+    }
+    free(route->value);
+    route->value = text;
+}
+
+/* One that is given where nothing uses it is a misunderstanding. */
+static void check_used(struct rkb_reading *reading, const struct rkb_section *section, const char *path, bool used,
+                       const char *with)
+{
+    if (!used && rkb_reading_node(section, path) != NULL)
+        rkb_reading_mistake(reading, section, path, "has no effect here; only envelopes %s use it", with);
+}
+
 /* Leaves one of envelope and value; the other is NULL from here on. */
 static void check_envelope_or_value(struct rkb_reading *reading, const struct rkb_section *section,
                                     struct rkb_config_route *route)
 {
+    bool has_file = rkb_reading_node(section, "routes.*.value_file") != NULL;
     bool has_value = rkb_reading_node(section, "routes.*.value") != NULL;
     bool has_envelope = rkb_reading_node(section, "routes.*.envelope") != NULL;
     if (has_value && has_envelope)
         rkb_reading_mistake(reading, section, "routes.*.value", "envelope and value are both given; keep one");
-    if (has_value) {
+    if (has_file && (has_value || has_envelope))
+        rkb_reading_mistake(reading, section, "routes.*.value_file", "given beside envelope or value; keep one");
+    if (has_file && route->value_file != NULL)
+        read_value_file(reading, section, route);
+    if (has_value || has_file) {
         free(route->envelope);
         route->envelope = NULL;
     }
-    bool is_event = route->envelope != NULL && strcmp(route->envelope, "event") == 0;
-    if (!is_event && rkb_reading_node(section, "routes.*.payload_name") != NULL)
-        rkb_reading_mistake(reading, section, "routes.*.payload_name",
-                            "has no effect here; only the envelope event uses it");
+    const struct rkb_preset *preset = route->envelope == NULL ? NULL : rkb_preset_find(route->envelope);
+    check_used(reading, section, "routes.*.payload_name", preset != NULL && preset->uses_payload_name,
+               "with the payload as a member");
+    check_used(reading, section, "routes.*.name", preset != NULL && preset->uses_name,
+               "with a name in them");
 }
 
-static struct rkb_name_forms forms(const char *name)
+static void check_headers(struct rkb_reading *reading, const struct rkb_section *section,
+                          const struct rkb_config_route *route)
 {
-    struct rkb_slice text = rkb_slice_text(name == NULL ? "" : name);
-    return (struct rkb_name_forms){text, text};     /* names of ours need no escaping in JSON */
+    if (route->headers.count > RKB_ROUTE_HEADERS)
+        rkb_reading_mistake(reading, section, "routes.*.headers", "%zu headers; a route may have %d",
+                            route->headers.count, RKB_ROUTE_HEADERS);
 }
 
 static const char *path_of_field(enum rkb_envelope_field field)
@@ -122,46 +155,83 @@ static const char *path_of_field(enum rkb_envelope_field field)
         return "routes.*.envelope";
     case RKB_FIELD_VALUE:
         return "routes.*.value";
-    case RKB_FIELD_KEY:
-        return "routes.*.key";
+    case RKB_FIELD_NAME:
+        return "routes.*.name";
     case RKB_FIELD_PAYLOAD_NAME:
         return "routes.*.payload_name";
+    case RKB_FIELD_KEY:
+        return "routes.*.key";
+    case RKB_FIELD_TOPIC:
+        return "routes.*.topic";
+    case RKB_FIELD_HEADER:
+        return "routes.*.headers";
     }
     return "routes.*.envelope";
 }
 
-/* Something right in place of a field that is wrong, so that the other fields are looked at too. */
-static void replace_field(struct rkb_envelope_spec *spec, enum rkb_envelope_field field)
+static void add_mistake(struct rkb_reading *reading, const struct rkb_section *section,
+                        const struct rkb_config_route *route, const struct rkb_envelope_mistake *mistake,
+                        const char *header, const char *text)
 {
-    if (field == RKB_FIELD_KEY)
-        spec->key = NULL;
-    else if (field == RKB_FIELD_PAYLOAD_NAME)
-        spec->payload_name = NULL;
+    if (mistake->field == RKB_FIELD_VALUE && route->value_file != NULL)
+        rkb_named_file_mistake(reading, section, "routes.*.value_file", route->value_file,
+                               rkb_slice_text(route->value), mistake->at, text);
+    else if (mistake->field == RKB_FIELD_HEADER)
+        rkb_reading_map_mistake(reading, section, "routes.*.headers", header, mistake->at, text);
     else
-        *spec = (struct rkb_envelope_spec){.preset = "raw", .key = spec->key, .scope = spec->scope};
+        rkb_reading_mistake_at(reading, section, path_of_field(mistake->field), mistake->at, text);
 }
 
-/* An empty key or value of a mistaken scalar is not looked at: its mistake is known. */
+/* Something right in place of what is wrong, so that the rest is looked at too. */
+static void replace_field(struct rkb_route_rules *rules, const struct rkb_envelope_mistake *mistake)
+{
+    struct rkb_envelope_spec *spec = &rules->spec.envelope;
+    switch (mistake->field) {
+    case RKB_FIELD_KEY:
+        spec->key = NULL;
+        break;
+    case RKB_FIELD_NAME:
+        spec->name = NULL;
+        break;
+    case RKB_FIELD_PAYLOAD_NAME:
+        spec->payload_name = NULL;
+        break;
+    case RKB_FIELD_TOPIC:
+        spec->topic = NULL;
+        break;
+    case RKB_FIELD_HEADER:
+        memmove(&rules->headers[mistake->header], &rules->headers[mistake->header + 1],
+                (spec->header_count - mistake->header - 1) * sizeof rules->headers[0]);
+        spec->header_count--;
+        break;
+    case RKB_FIELD_ENVELOPE:
+    case RKB_FIELD_VALUE:
+        spec->preset = "raw";
+        spec->value = NULL;
+        break;
+    }
+}
+
+/* An empty key or value of a mistaken scalar is not looked at: its mistake is known. The checks are looked at alone. */
 static void check_templates(struct rkb_reading *reading, const struct rkb_section *section,
                             const struct rkb_config_route *route)
 {
-    bool value_lost = route->value == NULL && route->envelope == NULL;
-    struct rkb_envelope_spec spec = {
-        .preset = value_lost ? "raw" : route->envelope, .value = route->value, .key = route->key,
-        .payload_name = route->envelope == NULL ? NULL : route->payload_name,
-        .payload = (enum rkb_payload_kind)route->payload,
-        .scope = {forms(route->name), forms(route->source), forms(reading->config->instance)}};
-    for (int fields = 0; fields < 4; fields++) {
-        struct rkb_error error;
-        enum rkb_envelope_field field = RKB_FIELD_ENVELOPE;
-        size_t at = 0;
-        struct rkb_envelope *envelope = rkb_envelope_compile(&spec, &field, &at, &error);
-        if (envelope != NULL) {
-            rkb_envelope_free(envelope);
+    struct rkb_slice instance = rkb_slice_text(reading->config->instance == NULL ? "" : reading->config->instance);
+    struct rkb_route_rules rules;
+    struct rkb_envelope_mistake mistake;
+    struct rkb_error error;
+    struct rkb_rules *compiled;
+    rkb_route_rules(route, (struct rkb_name_forms){instance, instance}, &rules);
+    rules.spec.checks = (struct rkb_judge_spec){0};
+    if (route->value == NULL && route->envelope == NULL)
+        rules.spec.envelope.preset = "raw";
+    for (int fields = 0; fields < 8 + RKB_ROUTE_HEADERS; fields++) {
+        if ((compiled = rkb_rules_compile(&rules.spec, &mistake, &error)) != NULL) {
+            rkb_rules_free(compiled);
             return;
         }
-        rkb_reading_mistake_at(reading, section, path_of_field(field), at, error.text);
-        replace_field(&spec, field);
+        add_mistake(reading, section, route, &mistake, rules.headers[mistake.header].name, error.text);
+        replace_field(&rules, &mistake);
     }
 }
 
@@ -287,6 +357,24 @@ static void check_rules(struct rkb_reading *reading, const struct rkb_section *s
     rkb_pointers_free(pointers);
 }
 
+/* What is right by itself may be too much together. */
+static void check_together(struct rkb_reading *reading, const struct rkb_section *section,
+                           const struct rkb_config_route *route)
+{
+    struct rkb_slice instance = rkb_slice_text(reading->config->instance == NULL ? "" : reading->config->instance);
+    struct rkb_route_rules rules;
+    struct rkb_envelope_mistake mistake;
+    struct rkb_error error;
+    if (reading->findings.count > 0)
+        return;
+    rkb_route_rules(route, (struct rkb_name_forms){instance, instance}, &rules);
+    struct rkb_rules *compiled = rkb_rules_compile(&rules.spec, &mistake, &error);
+    if (compiled == NULL)
+        rkb_findings_add(&reading->findings, rkb_yaml_place(section->name), "routes.%.64s: templates and checks: %s",
+                         route->name, error.text);
+    rkb_rules_free(compiled);
+}
+
 static void check_route(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_route *route)
 {
     check_route_source(reading, section, route);
@@ -296,8 +384,10 @@ static void check_route(struct rkb_reading *reading, const struct rkb_section *s
     check_topic(reading, section, route->topic);
     check_dead_letter(reading, section, route);
     check_envelope_or_value(reading, section, route);
+    check_headers(reading, section, route);
     check_templates(reading, section, route);
     check_rules(reading, section, route);
+    check_together(reading, section, route);
 }
 
 /* A source without a route would connect for nothing; most likely a route is missing or names another. */

@@ -23,7 +23,8 @@ static void free_reading(struct rkb_reading *reading)
 
 struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_mistakes *mistakes)
 {
-    struct rkb_reading reading = {.config = calloc(1, sizeof *reading.config), .embedded = embedded};
+    struct rkb_reading reading = {
+        .config = calloc(1, sizeof *reading.config), .path = path, .embedded = embedded};
     *mistakes = (struct rkb_mistakes){0};
     if (reading.config == NULL) {
         reading.findings.failed = true;

@@ -17,8 +17,7 @@
 #include "base/units.h"
 #include "config/settings.h"
 #include "kafka/client.h"
-#include "message/filter.h"
-#include "message/template.h"
+#include "message/rules.h"
 #include "redis/tls.h"
 #include "redis/url.h"
 
@@ -67,6 +66,11 @@ struct rkb_config_route {
     /* envelope NULL where value is given, and the other way round */
     char *topic, *key, *envelope, *value, *payload_name;
     char *dead_letter;                          /* topic of its dead letters; NULL: they go to the file */
+    char *value_file, *name_template;           /* value holds what value_file holds */
+    struct rkb_properties headers;
+    int rkb_headers;                            /* 0: no, 1: yes */
+    int missing;                                /* enum rkb_missing */
+    int64_t max_depth;
     int64_t partitions, replication;            /* of the topic, -1: the broker's default */
     struct rkb_properties topic_config;
     int payload;                                /* enum rkb_payload_kind */

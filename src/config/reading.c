@@ -113,6 +113,32 @@ void rkb_reading_mistake_at(struct rkb_reading *reading, const struct rkb_sectio
                      last_part(section, path), text);
 }
 
+static const yaml_node_t *find_in_map(struct rkb_reading *reading, const yaml_node_t *map, const char *name)
+{
+    if (map == NULL || map->type != YAML_MAPPING_NODE)
+        return NULL;
+    for (const yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = rkb_yaml_node(&reading->yaml, pair->key);
+        const yaml_node_t *value = rkb_yaml_node(&reading->yaml, pair->value);
+        if (key->type == YAML_SCALAR_NODE && strcmp(rkb_yaml_text(key), name) == 0)
+            return value->type == YAML_SCALAR_NODE ? value : NULL;
+    }
+    return NULL;
+}
+
+void rkb_reading_map_mistake(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
+                             const char *name, size_t offset, const char *text)
+{
+    const yaml_node_t *node = find_in_map(reading, rkb_reading_node(section, path), name);
+    if (node == NULL) {
+        rkb_reading_mistake(reading, section, path, "%.64s: %s", name, text);
+        return;
+    }
+    size_t written = rkb_expand_origin(rkb_yaml_text(node), node->data.scalar.length, offset);
+    rkb_findings_add(&reading->findings, rkb_yaml_place_in(&reading->yaml, node, written), "%s%s.%.64s: %s",
+                     section->shown, last_part(section, path), name, text);
+}
+
 static void add_bad_piece(struct rkb_reading *reading, const yaml_node_t *node, const struct rkb_piece *piece,
                           const char *shown)
 {

@@ -20,6 +20,7 @@ struct rkb_reading {
     struct rkb_yaml yaml;
     struct rkb_findings findings, warnings;
     struct rkb_config *config;
+    const char *path;                               /* of the file */
     bool embedded;
     struct rkb_section global, *sources, *routes;   /* beside config->sources and config->routes */
     size_t steps;                                   /* names and list items read, aliases followed */
@@ -50,6 +51,10 @@ void rkb_reading_warning(struct rkb_reading *reading, const struct rkb_section *
 /* A mistake, placed at the byte `offset` of the setting's text after ${NAME} was replaced. */
 void rkb_reading_mistake_at(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
                             size_t offset, const char *text);
+
+/* The same for the text that a setting with names has under this one. */
+void rkb_reading_map_mistake(struct rkb_reading *reading, const struct rkb_section *section, const char *path,
+                             const char *name, size_t offset, const char *text);
 
 /*
  * What of a name may be said that no table knows: a piece of a secret may have come to stand in its place, as in

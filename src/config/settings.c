@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "message/json.h"
 
 #define US(n) ((int64_t)(n))
 #define MS(n) (US(n) * 1000)
@@ -36,6 +37,7 @@ static const char *const level_words[] = {"error", "warn", "info", "debug", NULL
 static const char *const format_words[] = {"text", "json", NULL};
 static const char *const envelope_words[] = {"event", "raw", NULL};
 static const char *const require_words[] = {"any", "json", "object", NULL};
+static const char *const missing_words[] = {"null", "drop", "dead_letter", NULL};
 static const char *const payload_words[] = {"auto", "json", "text", "base64", NULL};
 
 const struct rkb_setting rkb_settings[] = {
@@ -162,7 +164,7 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "routes.*.patterns", .type = RKB_SETTING_LIST, .offset = ROUTE(patterns),
      .help = "Patterns of channels, by Redis's glob rules; "
              "an exact channel wins over a pattern, an earlier one over a later."},
-    {.path = "routes.*.topic", .type = RKB_SETTING_TEXT, .offset = ROUTE(topic), .required = true,
+    {.path = "routes.*.topic", .type = RKB_SETTING_TEMPLATE, .offset = ROUTE(topic), .required = true,
      .help = "The Kafka topic."},
     {.path = "routes.*.dead_letter", .type = RKB_SETTING_TEXT, .offset = ROUTE(dead_letter),
      .help = "The Kafka topic of its dead letters; without it they go to the file of dead letters."},
@@ -176,16 +178,33 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "routes.*.topic_config", .type = RKB_SETTING_MAP, .offset = ROUTE(topic_config),
      .help = "Kafka's settings of the topic where rkbridge creates it, as retention.ms: 604800000."},
     {.path = "routes.*.key", .type = RKB_SETTING_TEMPLATE, .offset = ROUTE(key), .initial = "{{channel}}",
-     .help = "Template of the record's key; \"\" for none, which gives up order."},
+     .help = "Template of the record's key; none for records without one, which gives up order. A key of which a "
+             "slot finds nothing is none."},
     {.path = "routes.*.envelope", .type = RKB_SETTING_TEXT, .offset = ROUTE(envelope), .initial = "event",
      .words = envelope_words, .help = "A ready-made value template; or value, never both."},
     {.path = "routes.*.value", .type = RKB_SETTING_TEMPLATE, .offset = ROUTE(value),
      .help = "Template of the record's value, a JSON document; or envelope, never both."},
+    {.path = "routes.*.value_file", .type = RKB_SETTING_FILE, .offset = ROUTE(value_file),
+     .help = "File with such a template; its name may be relative to the config file's directory."},
+    {.path = "routes.*.name", .type = RKB_SETTING_TEMPLATE, .offset = ROUTE(name_template), .initial = "{{channel}}",
+     .help = "Template of what an envelope with a name in it calls the message."},
     {.path = "routes.*.payload_name", .type = RKB_SETTING_TEXT, .offset = ROUTE(payload_name), .initial = "payload",
-     .help = "What the envelope event calls the payload."},
+     .help = "What an envelope with the payload as a member calls it."},
     {.path = "routes.*.payload", .type = RKB_SETTING_WORD, .offset = ROUTE(payload), .initial = "auto",
      .words = payload_words,
-     .help = "How {{payload}} is written: auto takes the first of json, text, base64 that fits."},
+     .help = "What payloads are: auto takes the first of json, text, base64 that fits; with json or text, what is not "
+             "so becomes a dead letter."},
+    {.path = "routes.*.max_depth", .type = RKB_SETTING_NUMBER, .offset = ROUTE(max_depth), .initial = "512",
+     .least = 1, .most = RKB_JSON_DEPTH, .help = "A payload nested deeper than this does not count as JSON."},
+    {.path = "routes.*.missing", .type = RKB_SETTING_WORD, .offset = ROUTE(missing), .initial = "null",
+     .words = missing_words,
+     .help = "What becomes of a message in which a JSON Pointer of the route's templates finds nothing: null in its "
+             "place, dropped and counted, or a dead letter."},
+    {.path = "routes.*.headers", .type = RKB_SETTING_MAP, .offset = ROUTE(headers),
+     .help = "Headers of the record: names, each with a template; one of which a slot finds nothing is left out."},
+    {.path = "routes.*.rkb_headers", .type = RKB_SETTING_WORD, .offset = ROUTE(rkb_headers), .initial = "no",
+     .words = yes_words,
+     .help = "yes: the headers rkb-id, rkb-channel, rkb-pattern, rkb-source, rkb-position, rkb-time, rkb-encoding."},
     {.path = "routes.*.filter", .type = RKB_SETTING_FILTER, .offset = ROUTE(filter),
      .help = "Which messages are wanted: conditions of at (a JSON Pointer) and one of equals, glob, exists; "
              "the rest is counted as filtered."},

@@ -16,6 +16,7 @@ enum rkb_setting_type {
     RKB_SETTING_TEXT,           /* char *; one of words, where there are any */
     RKB_SETTING_TEMPLATE,       /* char *, compiled when all is read */
     RKB_SETTING_PATH,           /* char *, absolute; words: what may stand there instead */
+    RKB_SETTING_FILE,           /* char *, read with the config: absolute, or from the config file's directory */
     RKB_SETTING_URL,            /* char *, a Redis url */
     RKB_SETTING_LISTEN,         /* char *, host:port; a numeric IPv4, an IPv6 in brackets or localhost */
     RKB_SETTING_SIZE,           /* uint64_t, bytes */

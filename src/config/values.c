@@ -35,6 +35,7 @@ void rkb_value_describe(const struct rkb_setting *row, char *out, size_t size)
 {
     static const char *const nouns[] = {
         [RKB_SETTING_TEXT] = "text", [RKB_SETTING_TEMPLATE] = "a template", [RKB_SETTING_PATH] = "an absolute path",
+        [RKB_SETTING_FILE] = "a file",
         [RKB_SETTING_URL] = "a url", [RKB_SETTING_LISTEN] = "host:port", [RKB_SETTING_SIZE] = "a size",
         [RKB_SETTING_SHARE] = "a size or a percentage", [RKB_SETTING_DURATION] = "a duration",
         [RKB_SETTING_SYNC] = "a duration", [RKB_SETTING_MODE] = "permissions in octal", [RKB_SETTING_WORD] = "a word",
@@ -247,6 +248,7 @@ bool rkb_value_set(const struct rkb_setting *row, const char *text, void *base, 
             return false;
         return set_text(row, text, at, error);
     case RKB_SETTING_TEMPLATE:
+    case RKB_SETTING_FILE:
     case RKB_SETTING_URL:
         return set_text(row, text, at, error);
     case RKB_SETTING_PATH:
@@ -305,6 +307,7 @@ void rkb_value_free(const struct rkb_setting *row, void *base)
     case RKB_SETTING_TEXT:
     case RKB_SETTING_TEMPLATE:
     case RKB_SETTING_PATH:
+    case RKB_SETTING_FILE:
     case RKB_SETTING_URL:
     case RKB_SETTING_LISTEN:
         drop_text(row, at);

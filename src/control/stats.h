@@ -32,7 +32,8 @@ struct rkb_books {
 #define RKB_DROP_REASONS(X) \
     X(journal_full, "the journal was at its limit and the ring was full") \
     X(too_large, "the payload was over max_message_size, or the record would not fit a segment or half the ring") \
-    X(no_memory, "there was no memory to take it")
+    X(no_memory, "there was no memory to take it") \
+    X(missing, "a JSON Pointer of the route's templates found nothing, and missing is drop")
 
 enum rkb_drop_reason {
 #define RKB_ENUM(name, help) RKB_DROP_##name,

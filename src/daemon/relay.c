@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "daemon/refused.h"
+#include "daemon/reject.h"
 #include "daemon/watch.h"
 
 #define MARK_US 1000000
@@ -153,10 +154,10 @@ void rkb_relay_drop(struct rkb_relay_source *source, const struct rkb_relay_rout
                     int64_t time_us)
 {
     source->relay->tallies[route->number].dropped[reason]++;
-    if (reason != RKB_DROP_journal_full)
-        place_in_gap(source, reason, time_us);
-    else if (!source->dropping)
+    if (reason == RKB_DROP_journal_full && !source->dropping)
         start_dropping(source, time_us);
+    else if (reason != RKB_DROP_journal_full && reason != RKB_DROP_missing)     /* that is what was asked for */
+        place_in_gap(source, reason, time_us);
 }
 
 static void stop_dropping(struct rkb_relay_source *source)
@@ -203,7 +204,7 @@ static bool wrap(struct rkb_relay *relay, const struct rkb_relay_route *route, c
     if (at == NULL)
         return false;
     rkb_record_begin(at, &record);
-    rkb_envelope_render(route->envelope, facts, sizes, at + RKB_RECORD_HEADER);
+    rkb_envelope_render(rkb_rules_envelope(route->rules), facts, sizes, at + RKB_RECORD_HEADER);
     rkb_record_seal(at, rkb_ring_salt(relay->ring));
     rkb_ring_commit(relay->ring, size);
     relay->next_sequence++;
@@ -221,13 +222,30 @@ void rkb_relay_drop_record(struct rkb_relay_source *source, const struct rkb_rel
     rkb_relay_drop(source, route, RKB_DROP_too_large, time_us);
 }
 
+/* A message that passed its route's rules becomes a record. */
+static void take(struct rkb_relay_source *source, const struct rkb_relay_route *route, const struct rkb_facts *facts,
+                 int64_t time_us)
+{
+    struct rkb_relay *relay = source->relay;
+    struct rkb_envelope_sizes sizes;
+    rkb_envelope_measure(rkb_rules_envelope(route->rules), facts, &sizes);
+    size_t size = rkb_record_size(sizes.key, sizes.headers, sizes.value);
+    if (size > relay->record_limit)
+        rkb_relay_drop_record(source, route, size, time_us);
+    else if (wrap(relay, route, facts, &sizes, &source->stream, time_us))
+        relay->tallies[route->number].appended++;
+    else
+        rkb_relay_drop(source, route, RKB_DROP_journal_full, time_us);
+}
+
 static void receive(struct rkb_relay_source *source, const struct rkb_subscription *subscription, uint32_t copy,
                     const struct rkb_channel *channel, struct rkb_slice payload, int64_t time_us)
 {
-    struct rkb_relay *relay = source->relay;
     const struct rkb_relay_route *route = subscription->route;
-    struct rkb_tally *tally = &relay->tallies[route->number];
-    struct rkb_facts facts = {.channel = channel->name, .payload = payload};
+    struct rkb_tally *tally = &source->relay->tallies[route->number];
+    struct rkb_facts facts = {.channel = channel->name, .captures = channel->captures, .payload = payload};
+    struct rkb_slice found[RKB_POINTERS_LIMIT];
+    struct rkb_verdict verdict;
     char position[RKB_POSITION_TEXT], digits[24];
     uint8_t uuid[16];
     tally->received++;
@@ -239,21 +257,26 @@ static void receive(struct rkb_relay_source *source, const struct rkb_subscripti
     }
     if (subscription->is_pattern)
         facts.pattern = subscription->name;
-    facts.encoding = rkb_payload_encoding(rkb_envelope_payload(route->envelope), payload);
+    rkb_rules_apply(route->rules, &facts, found, &verdict);
     rkb_uuid_text(facts.uuid, uuid);
-    if (rkb_envelope_uses_position(route->envelope)) {
+    if (rkb_envelope_uses_position(rkb_rules_envelope(route->rules))) {
         facts.position = rkb_slice(position, rkb_position_text(position, &source->stream));
         fill_times(&facts, time_us, digits);
     }
-    struct rkb_envelope_sizes sizes;
-    rkb_envelope_measure(route->envelope, &facts, &sizes);
-    size_t size = rkb_record_size(sizes.key, sizes.headers, sizes.value);
-    if (size > relay->record_limit)
-        rkb_relay_drop_record(source, route, size, time_us);
-    else if (wrap(relay, route, &facts, &sizes, &source->stream, time_us))
-        tally->appended++;
-    else
-        rkb_relay_drop(source, route, RKB_DROP_journal_full, time_us);
+    switch (verdict.kind) {
+    case RKB_PASS:
+        take(source, route, &facts, time_us);
+        break;
+    case RKB_FILTERED:
+        tally->filtered++;
+        break;
+    case RKB_DROPPED:
+        rkb_relay_drop(source, route, RKB_DROP_missing, time_us);
+        break;
+    case RKB_REJECTED:
+        rkb_relay_reject(source, route, &facts, verdict.code, verdict.reason, time_us);
+        break;
+    }
 }
 
 /* The number of this copy on its subscription since the mark; cuts a mark before the numbers run out. */

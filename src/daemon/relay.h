@@ -18,16 +18,15 @@
 #include "config/config.h"
 #include "daemon/shipper.h"
 #include "daemon/store.h"
-#include "message/envelope.h"
-#include "message/json_string.h"
 #include "message/route.h"
+#include "message/rules.h"
 #include "redis/subscriber.h"
 
 struct rkb_watch;
 
 /* What the loop counts for one route; the shipper counts the rest. By route number. */
 struct rkb_tally {
-    uint64_t received, recovered, appended;
+    uint64_t received, recovered, appended, filtered;
     uint64_t dropped[RKB_DROP_REASON_COUNT];
     int64_t rejected_us;                /* a dead letter was last told of; since then not of so many: */
     uint64_t rejected_unsaid;
@@ -44,7 +43,7 @@ struct rkb_relay_run {
 
 struct rkb_relay_route {
     const struct rkb_config_route *config;
-    struct rkb_envelope *envelope;
+    struct rkb_rules *rules;
     uint32_t number, topic;
     uint32_t dead_topic;                /* where its dead letters go; 0: to the file */
     uint8_t flags;                      /* of its records: RKB_FLAG_CHANNEL, RKB_FLAG_FORM */

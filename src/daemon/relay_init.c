@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/route_rules.h"
 #include "daemon/relay.h"
 #include "daemon/watch.h"
-#include "message/inverse.h"
+#include "message/json_string.h"
 
 #define CACHE_BYTES (8u << 20)          /* of channels per source */
 
@@ -45,44 +46,27 @@ static uint32_t number_of(struct rkb_relay *relay, enum rkb_name class, const ch
     return number;
 }
 
-static struct rkb_name_forms forms_of(const char *name)
-{
-    /*
-     * Names from the config are plain ASCII words: their JSON form is themselves. The instance is escaped by the
-     * caller.
-     */
-    return (struct rkb_name_forms){rkb_slice_text(name), rkb_slice_text(name)};
-}
-
 /* What the record's flags tell of every message of this route. */
-static uint8_t flags_of(const struct rkb_config_route *config)
+static uint8_t flags_of(const struct rkb_relay_route *route)
 {
-    enum rkb_form form = RKB_FORM_UNKNOWN;
-    if (config->envelope != NULL)
-        form = strcmp(config->envelope, "raw") == 0 ? RKB_FORM_RAW : RKB_FORM_EVENT;
-    return (uint8_t)(form | (config->key != NULL && strcmp(config->key, "{{channel}}") == 0 ? RKB_FLAG_CHANNEL : 0));
+    enum rkb_form form = rkb_envelope_form(rkb_rules_envelope(route->rules));
+    bool by_channel = route->config->key != NULL && strcmp(route->config->key, "{{channel}}") == 0;
+    return (uint8_t)(form | (by_channel ? RKB_FLAG_CHANNEL : 0));
 }
 
 static bool init_route(struct rkb_relay *relay, struct rkb_relay_route *route, const struct rkb_config_route *config,
                        struct rkb_name_forms instance, struct rkb_error *error)
 {
-    struct rkb_envelope_spec spec = {
-        .preset = config->envelope,
-        .value = config->value,
-        .key = config->key,
-        .payload_name = config->payload_name,
-        .payload = (enum rkb_payload_kind)config->payload,
-        .scope = {.route = forms_of(config->name), .source = forms_of(config->source), .instance = instance},
-    };
-    enum rkb_envelope_field field;
-    size_t at;
+    struct rkb_route_rules rules;
+    struct rkb_envelope_mistake mistake;
+    rkb_route_rules(config, instance, &rules);
     route->config = config;
-    route->envelope = rkb_envelope_compile(&spec, &field, &at, error);
-    if (route->envelope == NULL)
+    route->rules = rkb_rules_compile(&rules.spec, &mistake, error);
+    if (route->rules == NULL)
         return false;
     route->number = number_of(relay, RKB_NAME_ROUTE, config->name, error);
     route->topic = route->number ? number_of(relay, RKB_NAME_TOPIC, config->topic, error) : 0;
-    route->flags = flags_of(config);
+    route->flags = flags_of(route);
     if (route->topic == 0 || config->dead_letter == NULL)
         return route->topic != 0;
     route->dead_topic = number_of(relay, RKB_NAME_TOPIC, config->dead_letter, error);
@@ -126,11 +110,13 @@ static bool add_subscriptions(struct rkb_relay_source *source, struct rkb_relay_
                               const struct rkb_texts *names,
                               bool is_pattern, struct rkb_error *error)
 {
+    size_t captures = rkb_envelope_captures(rkb_rules_envelope(route->rules));
     for (size_t i = 0; i < names->count; i++) {
         struct rkb_slice name = rkb_slice_text(names->texts[i]);
         if (!rkb_router_add(source->router, is_pattern, name, route, error)
             || !rkb_subscriber_add(source->subscriber, is_pattern, name, error))
             return false;
+        rkb_router_find(source->router, is_pattern, name)->captures = captures;
     }
     return true;
 }
@@ -334,10 +320,8 @@ void rkb_relay_free(struct rkb_relay *relay)
         if (source->router != NULL)
             rkb_router_free(source->router);
     }
-    for (size_t i = 0; relay->routes != NULL && i < relay->options.config->route_count; i++) {
-        if (relay->routes[i].envelope != NULL)
-            rkb_envelope_free(relay->routes[i].envelope);
-    }
+    for (size_t i = 0; relay->routes != NULL && i < relay->options.config->route_count; i++)
+        rkb_rules_free(relay->routes[i].rules);
     free(relay->sources);
     free(relay->routes);
     free(relay->tallies);

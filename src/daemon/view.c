@@ -118,6 +118,7 @@ static void fill_route(struct rkb_view *view, struct rkb_route_snapshot *route, 
     const struct rkb_shipped_route *done = &shipped->routes[number];
     route->books = (struct rkb_books){
         .received = tally->received,
+        .filtered = tally->filtered,
         .recovered = tally->recovered,
         .delivered = done->delivered,
         .dead_lettered = done->dead_lettered,

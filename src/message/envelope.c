@@ -1,144 +1,224 @@
 /*
  * envelope -- see envelope.h.
  *
- * A preset is a text for the template compiler and nothing more; `raw` alone has a value no text can say, and headers.
  * Promise: measure and render walk the same templates, so a record fills exactly the room reserved for it.
  */
 #include "message/envelope.h"
 
 #include <stdlib.h>
 
-#include "message/json_string.h"
+#include "message/presets.h"
 #include "message/utf8.h"
 
+enum { HEADER_PREFIX = 2 + 4 };
+
 struct header {
-    const char *name;
-    const char *value;          /* a plain template */
-    bool only_for_pattern;
+    char *name;
+    size_t name_size;
+    struct rkb_template *value;
+    bool not_for_json;
 };
-
-static const struct header raw_headers[] = {
-    {"rkb-id", "{{uuid}}", false},
-    {"rkb-channel", "{{channel}}", false},
-    {"rkb-pattern", "{{pattern}}", true},
-    {"rkb-source", "{{source}}", false},
-    {"rkb-position", "{{position}}", false},
-    {"rkb-time", "{{time}}", false},
-    {"rkb-encoding", "{{encoding}}", false},
-};
-
-enum { HEADERS = sizeof raw_headers / sizeof raw_headers[0], HEADER_PREFIX = 2 + 4 };
 
 struct rkb_envelope {
-    enum rkb_payload_kind payload;
+    enum rkb_form form;
     struct rkb_template *value;
-    struct rkb_template *key;                   /* NULL: no key */
-    struct rkb_template *headers[HEADERS];      /* all NULL but for raw */
+    struct rkb_template *key;       /* NULL: no key */
+    struct rkb_template *topic;     /* NULL: constant */
+    struct header *headers;
+    size_t header_count;
+    bool uses_position;
+    size_t captures;
 };
 
-/* Where a mistake is told. */
-struct place {
-    enum rkb_envelope_field *field;
-    size_t *at;
+/* What compiling shares: where it takes from, and where a mistake is told. */
+struct compiling {
+    struct rkb_envelope *envelope;
+    const struct rkb_envelope_spec *spec;
+    const struct rkb_preset *preset;    /* NULL: a value of its own */
+    struct rkb_envelope_mistake *mistake;
     struct rkb_error *error;
 };
 
-static bool refuse(const struct place *place, enum rkb_envelope_field field, const char *text)
+static bool refuse(const struct compiling *compiling, enum rkb_envelope_field field, const char *text)
 {
-    *place->field = field;
-    *place->at = 0;
-    return rkb_fail(place->error, RKB_USAGE, "%s", text);
+    *compiling->mistake = (struct rkb_envelope_mistake){.field = field};
+    return rkb_fail(compiling->error, RKB_USAGE, "%s", text);
 }
 
-static bool compile(struct rkb_template **out, const struct place *place, enum rkb_envelope_field field,
-                    enum rkb_template_kind kind, struct rkb_slice text, const struct rkb_template_scope *scope)
+static bool no_memory(const struct compiling *compiling)
 {
-    *out = rkb_template_compile(kind, text, scope, place->at, place->error);
-    if (*out == NULL)
-        *place->field = field;
-    return *out != NULL;
+    return rkb_fail(compiling->error, RKB_NO_MEMORY, "no memory for an envelope");
 }
 
-/* Adds a name to the text of a JSON template so that it means itself: escaped, each {{ doubled. */
-static void add_name(struct rkb_buffer *text, struct rkb_slice name)
+/* One template, and what the whole envelope needs for it. */
+static bool compile(const struct compiling *compiling, struct rkb_template **out, enum rkb_envelope_field field,
+                    enum rkb_template_kind kind, struct rkb_slice text)
 {
-    struct rkb_buffer escaped = {0};
-    size_t size = rkb_json_escaped_size(name);
-    uint8_t *room = rkb_buffer_reserve(&escaped, size);
-    text->failed = text->failed || room == NULL;
-    if (room != NULL)
-        rkb_json_escape(room, name);
-    for (size_t i = 0; room != NULL && i < size;) {
-        bool braces = size - i >= 2 && room[i] == '{' && room[i + 1] == '{';
-        rkb_buffer_add(text, braces ? (const void *)"{{{{" : room + i, braces ? 4 : 1);
-        i += braces ? 2 : 1;
+    struct rkb_envelope *envelope = compiling->envelope;
+    *out = rkb_template_compile(kind, text, &compiling->spec->scope, &compiling->mistake->at, compiling->error);
+    if (*out == NULL) {
+        compiling->mistake->field = field;
+        return false;
     }
-    rkb_buffer_free(&escaped);
+    size_t captures = rkb_template_captures(*out);
+    envelope->captures = captures > envelope->captures ? captures : envelope->captures;
+    envelope->uses_position = envelope->uses_position || rkb_template_uses_position(*out);
+    return true;
 }
 
-static bool compile_event(struct rkb_envelope *envelope, const struct rkb_envelope_spec *spec,
-                          const struct place *place)
+static bool compile_plain(const struct compiling *compiling, struct rkb_template **out, enum rkb_envelope_field field,
+                          const char *text)
 {
-    struct rkb_slice name = rkb_slice_text(spec->payload_name == NULL ? "payload" : spec->payload_name);
-    if (name.size == 0 || !rkb_utf8_valid(name))
-        return refuse(place, RKB_FIELD_PAYLOAD_NAME, "the name of the payload must be UTF-8 and not empty");
-    if (rkb_slice_equal(name, rkb_slice_text("id")))
-        return refuse(place, RKB_FIELD_PAYLOAD_NAME,
-                      "the payload cannot be named \"id\": that is the UUID's name in this envelope");
+    return compile(compiling, out, field, RKB_TEMPLATE_PLAIN, rkb_slice_text(text));
+}
+
+/* Whether `name` is one of the words. */
+static bool is_one_of(const char *words, const char *name)
+{
+    size_t size = strlen(name);
+    for (const char *at = words; at != NULL && *at != '\0'; at += strcspn(at, " "), at += *at == ' ')
+        if (strcspn(at, " ") == size && strncmp(at, name, size) == 0)
+            return true;
+    return false;
+}
+
+static bool compile_preset(const struct compiling *compiling)
+{
+    const struct rkb_envelope_spec *spec = compiling->spec;
+    struct rkb_envelope *envelope = compiling->envelope;
+    struct rkb_preset_names names = {spec->name == NULL ? "{{channel}}" : spec->name,
+                                     spec->payload_name == NULL ? "payload" : spec->payload_name};
+    struct rkb_template *name;
     struct rkb_buffer text = {0};
-    rkb_buffer_text(&text, "{\"name\": \"{{channel}}\", \"data\": {\"id\": \"{{uuid}}\", \"");
-    add_name(&text, name);
-    rkb_buffer_text(&text, "\": \"{{payload}}\"}}");
-    bool good = text.failed ? rkb_fail(place->error, RKB_NO_MEMORY, "no memory for an envelope")
-                            : compile(&envelope->value, place, RKB_FIELD_ENVELOPE, RKB_TEMPLATE_JSON,
-                                      rkb_slice(text.data, text.size), &spec->scope);
+    envelope->form = compiling->preset->form;
+    if (names.payload_name[0] == '\0' || !rkb_utf8_valid(rkb_slice_text(names.payload_name)))
+        return refuse(compiling, RKB_FIELD_PAYLOAD_NAME, "the name of the payload must be UTF-8 and not empty");
+    if (is_one_of(compiling->preset->taken, names.payload_name))
+        return refuse(compiling, RKB_FIELD_PAYLOAD_NAME,
+                      "the payload cannot have this name: the envelope has a member of this name itself");
+    /* Alone first, so that a mistake in it is told where it stands. */
+    if (!compile_plain(compiling, &name, RKB_FIELD_NAME, names.name))
+        return false;
+    rkb_template_free(name);
+    if (compiling->preset->value == NULL) {
+        envelope->value = rkb_template_bytes(compiling->error);
+        return envelope->value != NULL;
+    }
+    compiling->preset->value(&text, &names);
+    bool good = text.failed ? no_memory(compiling)
+                            : compile(compiling, &envelope->value, RKB_FIELD_ENVELOPE, RKB_TEMPLATE_JSON,
+                                      rkb_slice(text.data, text.size));
     rkb_buffer_free(&text);
     return good;
 }
 
-static bool compile_raw(struct rkb_envelope *envelope, const struct rkb_envelope_spec *spec, const struct place *place)
+static bool compile_value(struct compiling *compiling)
 {
-    envelope->value = rkb_template_bytes(place->error);
-    for (size_t i = 0; envelope->value != NULL && i < HEADERS; i++)
-        if (!compile(&envelope->headers[i], place, RKB_FIELD_ENVELOPE, RKB_TEMPLATE_PLAIN,
-                     rkb_slice_text(raw_headers[i].value), &spec->scope))
-            return false;
-    return envelope->value != NULL;
-}
-
-static bool compile_value(struct rkb_envelope *envelope, const struct rkb_envelope_spec *spec,
-                          const struct place *place)
-{
+    const struct rkb_envelope_spec *spec = compiling->spec;
     if (spec->value != NULL)
-        return compile(&envelope->value, place, RKB_FIELD_VALUE, RKB_TEMPLATE_JSON, rkb_slice_text(spec->value),
-                       &spec->scope);
-    if (spec->preset != NULL && strcmp(spec->preset, "event") == 0)
-        return compile_event(envelope, spec, place);
-    if (spec->preset != NULL && strcmp(spec->preset, "raw") == 0)
-        return compile_raw(envelope, spec, place);
-    return refuse(place, RKB_FIELD_ENVELOPE, "no such envelope; there are event and raw, or give a value");
+        return compile(compiling, &compiling->envelope->value, RKB_FIELD_VALUE, RKB_TEMPLATE_JSON,
+                       rkb_slice_text(spec->value));
+    compiling->preset = spec->preset == NULL ? NULL : rkb_preset_find(spec->preset);
+    if (compiling->preset != NULL)
+        return compile_preset(compiling);
+    *compiling->mistake = (struct rkb_envelope_mistake){.field = RKB_FIELD_ENVELOPE};
+    return rkb_fail(compiling->error, RKB_USAGE, "no such envelope; there are %s, or give a value", rkb_preset_names);
 }
 
-struct rkb_envelope *rkb_envelope_compile(const struct rkb_envelope_spec *spec, enum rkb_envelope_field *field,
-                                          size_t *at, struct rkb_error *error)
+static bool add_header(const struct compiling *compiling, const char *name, const char *value, bool not_for_json)
 {
-    const struct place place = {field, at, error};
-    *field = RKB_FIELD_ENVELOPE;
-    *at = 0;
-    struct rkb_envelope *envelope = calloc(1, sizeof *envelope);
-    if (envelope == NULL) {
-        rkb_fail(error, RKB_NO_MEMORY, "no memory for an envelope");
+    struct rkb_envelope *envelope = compiling->envelope;
+    struct header *more = realloc(envelope->headers, (envelope->header_count + 1) * sizeof *more);
+    if (more == NULL)
+        return no_memory(compiling);
+    envelope->headers = more;
+    struct header *header = &more[envelope->header_count];
+    *header = (struct header){.name = strdup(name), .name_size = strlen(name), .not_for_json = not_for_json};
+    envelope->header_count++;
+    if (header->name == NULL)
+        return no_memory(compiling);
+    return compile_plain(compiling, &header->value, RKB_FIELD_HEADER, value);
+}
+
+static bool has_name(const struct rkb_envelope *envelope, const char *name)
+{
+    for (size_t i = 0; i < envelope->header_count; i++)
+        if (strcmp(envelope->headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* A list that ends with a name of NULL; what is there already stands for it. */
+static bool add_headers(const struct compiling *compiling, const struct rkb_preset_header *headers)
+{
+    for (; headers->name != NULL; headers++)
+        if (!has_name(compiling->envelope, headers->name)
+            && !add_header(compiling, headers->name, headers->value, headers->not_for_json))
+            return false;
+    return true;
+}
+
+/* The route's own come last, and may not take the place of others. */
+static bool compile_headers(const struct compiling *compiling)
+{
+    const struct rkb_envelope_spec *spec = compiling->spec;
+    const struct rkb_preset *preset = compiling->preset;
+    if ((spec->rkb_headers || (preset != NULL && preset->rkb_headers))
+        && !add_headers(compiling, rkb_preset_rkb_headers))
+        return false;
+    if (preset != NULL && !add_headers(compiling, preset->headers))
+        return false;
+    for (size_t i = 0; i < spec->header_count; i++) {
+        compiling->mistake->header = i;
+        compiling->mistake->at = 0;
+        bool taken = has_name(compiling->envelope, spec->headers[i].name);
+        if (taken || strncmp(spec->headers[i].name, "rkb-", 4) == 0) {
+            compiling->mistake->field = RKB_FIELD_HEADER;
+            return rkb_fail(compiling->error, RKB_USAGE,
+                            taken ? "this envelope has a header of this name itself; choose another name"
+                                  : "headers that begin with rkb- are rkbridge's own; choose another name");
+        }
+        if (!add_header(compiling, spec->headers[i].name, spec->headers[i].value, false))
+            return false;
+    }
+    return true;
+}
+
+static bool compile_topic(const struct compiling *compiling)
+{
+    struct rkb_envelope *envelope = compiling->envelope;
+    if (compiling->spec->topic == NULL)
+        return true;
+    if (!compile_plain(compiling, &envelope->topic, RKB_FIELD_TOPIC, compiling->spec->topic))
+        return false;
+    if (rkb_template_constant(envelope->topic)) {
+        rkb_template_free(envelope->topic);
+        envelope->topic = NULL;
+    }
+    return true;
+}
+
+static bool compile_key(const struct compiling *compiling)
+{
+    const char *key = compiling->spec->key;
+    bool none = key == NULL || key[0] == '\0' || strcmp(key, "none") == 0;
+    return none || compile_plain(compiling, &compiling->envelope->key, RKB_FIELD_KEY, key);
+}
+
+struct rkb_envelope *rkb_envelope_compile(const struct rkb_envelope_spec *spec, struct rkb_envelope_mistake *mistake,
+                                          struct rkb_error *error)
+{
+    struct compiling compiling = {calloc(1, sizeof *compiling.envelope), spec, NULL, mistake, error};
+    *mistake = (struct rkb_envelope_mistake){.field = RKB_FIELD_ENVELOPE};
+    if (compiling.envelope == NULL) {
+        no_memory(&compiling);
         return NULL;
     }
-    envelope->payload = spec->payload;
-    bool wants_key = spec->key != NULL && spec->key[0] != '\0';
-    if (!compile_value(envelope, spec, &place)
-        || (wants_key && !compile(&envelope->key, &place, RKB_FIELD_KEY, RKB_TEMPLATE_PLAIN,
-                                  rkb_slice_text(spec->key), &spec->scope))) {
-        rkb_envelope_free(envelope);
-        return NULL;
-    }
-    return envelope;
+    if (compile_value(&compiling) && compile_key(&compiling) && compile_topic(&compiling)
+        && compile_headers(&compiling))
+        return compiling.envelope;
+    rkb_envelope_free(compiling.envelope);
+    return NULL;
 }
 
 void rkb_envelope_free(struct rkb_envelope *envelope)
@@ -147,43 +227,55 @@ void rkb_envelope_free(struct rkb_envelope *envelope)
         return;
     rkb_template_free(envelope->value);
     rkb_template_free(envelope->key);
-    for (size_t i = 0; i < HEADERS; i++)
-        rkb_template_free(envelope->headers[i]);
+    rkb_template_free(envelope->topic);
+    for (size_t i = 0; i < envelope->header_count; i++) {
+        free(envelope->headers[i].name);
+        rkb_template_free(envelope->headers[i].value);
+    }
+    free(envelope->headers);
     free(envelope);
 }
 
-enum rkb_payload_kind rkb_envelope_payload(const struct rkb_envelope *envelope)
+enum rkb_form rkb_envelope_form(const struct rkb_envelope *envelope)
 {
-    return envelope->payload;
+    return envelope->form;
+}
+
+const struct rkb_template *rkb_envelope_topic(const struct rkb_envelope *envelope)
+{
+    return envelope->topic;
 }
 
 bool rkb_envelope_uses_position(const struct rkb_envelope *envelope)
 {
-    bool uses = rkb_template_uses_position(envelope->value)
-                || (envelope->key != NULL && rkb_template_uses_position(envelope->key));
-    for (size_t i = 0; i < HEADERS && !uses; i++)
-        uses = envelope->headers[i] != NULL && rkb_template_uses_position(envelope->headers[i]);
-    return uses;
+    return envelope->uses_position;
 }
 
-/* Whether this message gets header number i. */
-static bool has_header(const struct rkb_envelope *envelope, size_t i, const struct rkb_facts *facts)
+size_t rkb_envelope_captures(const struct rkb_envelope *envelope)
 {
-    return envelope->headers[i] != NULL && !(raw_headers[i].only_for_pattern && facts->pattern.plain.size == 0);
+    return envelope->captures;
+}
+
+/* Whether this message gets this header. */
+static bool gets_header(const struct header *header, const struct rkb_facts *facts)
+{
+    return !(header->not_for_json && facts->encoding == RKB_ENCODING_JSON) && rkb_template_whole(header->value, facts);
 }
 
 void rkb_envelope_measure(const struct rkb_envelope *envelope, const struct rkb_facts *facts,
                           struct rkb_envelope_sizes *sizes)
 {
-    sizes->key = envelope->key == NULL ? 0 : rkb_template_size(envelope->key, facts);
+    bool keyed = envelope->key != NULL && rkb_template_whole(envelope->key, facts);
+    sizes->key = keyed ? rkb_template_size(envelope->key, facts) : 0;
     sizes->has_key = sizes->key > 0;
     sizes->value = rkb_template_size(envelope->value, facts);
     sizes->headers = 0;
     sizes->header_count = 0;
-    for (size_t i = 0; i < HEADERS; i++) {
-        if (!has_header(envelope, i, facts))
+    for (size_t i = 0; i < envelope->header_count; i++) {
+        const struct header *header = &envelope->headers[i];
+        if (!gets_header(header, facts))
             continue;
-        sizes->headers += HEADER_PREFIX + strlen(raw_headers[i].name) + rkb_template_size(envelope->headers[i], facts);
+        sizes->headers += HEADER_PREFIX + header->name_size + rkb_template_size(header->value, facts);
         sizes->header_count++;
     }
 }
@@ -195,15 +287,13 @@ static uint8_t *put_integer(uint8_t *out, size_t value, size_t width)
     return out;
 }
 
-static uint8_t *put_header(uint8_t *out, const char *name, const struct rkb_template *template,
-                           const struct rkb_facts *facts)
+static uint8_t *put_header(uint8_t *out, const struct header *header, const struct rkb_facts *facts)
 {
-    size_t name_size = strlen(name);
-    uint8_t *value = out + HEADER_PREFIX + name_size;
-    uint8_t *end = rkb_template_render(template, facts, value);
-    out = put_integer(out, name_size, 2);
+    uint8_t *value = out + HEADER_PREFIX + header->name_size;
+    uint8_t *end = rkb_template_render(header->value, facts, value);
+    out = put_integer(out, header->name_size, 2);
     out = put_integer(out, (size_t)(end - value), 4);
-    memcpy(out, name, name_size);
+    memcpy(out, header->name, header->name_size);
     return end;
 }
 
@@ -212,9 +302,8 @@ uint8_t *rkb_envelope_render(const struct rkb_envelope *envelope, const struct r
 {
     if (sizes->has_key)
         out = rkb_template_render(envelope->key, facts, out);
-    if (sizes->header_count > 0)
-        for (size_t i = 0; i < HEADERS; i++)
-            if (has_header(envelope, i, facts))
-                out = put_header(out, raw_headers[i].name, envelope->headers[i], facts);
+    for (size_t i = 0; i < envelope->header_count && sizes->header_count > 0; i++)
+        if (gets_header(&envelope->headers[i], facts))
+            out = put_header(out, &envelope->headers[i], facts);
     return rkb_template_render(envelope->value, facts, out);
 }

@@ -70,27 +70,81 @@ static size_t skip_stars(struct rkb_slice pattern, size_t at)
     return at;
 }
 
-bool rkb_glob_match(struct rkb_slice pattern, struct rkb_slice text)
+/* What the stars took, while matching. */
+struct captures {
+    struct rkb_slice *list;
+    size_t limit, count;        /* count: stars met so far; the last of them is the one that may take more */
+};
+
+/* Stars side by side: all but the last take nothing. */
+static void meet_stars(struct captures *captures, size_t stars, struct rkb_slice at)
+{
+    for (size_t i = 0; i < stars; i++, captures->count++)
+        if (captures->count < captures->limit)
+            captures->list[captures->count] = at;
+}
+
+static void last_star_took(struct captures *captures, size_t behind, size_t size)
+{
+    captures->count = behind;
+    if (behind <= captures->limit && behind > 0)
+        captures->list[behind - 1].size = size;
+}
+
+static bool match(struct rkb_slice pattern, struct rkb_slice text, struct captures *captures)
 {
     if (text.size == 0)
         return pattern.size == 0;
     size_t in_pattern = 0, in_text = 0;
-    size_t behind_star = SIZE_MAX, star_end = 0;    /* where to go on when the last `*` takes one more */
+    /* Where to go on when the last `*` takes one more; where it begins and ends in the text. */
+    size_t behind_star = SIZE_MAX, star_start = 0, star_end = 0, stars = 0;
     while (in_text < text.size) {
         if (in_pattern < pattern.size && pattern.data[in_pattern] == '*') {
-            in_pattern = behind_star = skip_stars(pattern, in_pattern);
-            star_end = in_text;
-            if (in_pattern == pattern.size)
+            behind_star = skip_stars(pattern, in_pattern);
+            meet_stars(captures, behind_star - in_pattern, rkb_slice(text.data + in_text, 0));
+            stars = captures->count;
+            in_pattern = behind_star;
+            star_start = star_end = in_text;
+            if (in_pattern == pattern.size) {
+                last_star_took(captures, stars, text.size - star_start);
                 return true;
+            }
         }
         if (in_pattern < pattern.size && match_one(pattern, &in_pattern, text.data[in_text])) {
             in_text++;
         } else if (behind_star != SIZE_MAX) {
             in_pattern = behind_star;
             in_text = ++star_end;
+            last_star_took(captures, stars, star_end - star_start);
         } else {
             return false;
         }
     }
-    return skip_stars(pattern, in_pattern) == pattern.size;
+    size_t end = skip_stars(pattern, in_pattern);
+    meet_stars(captures, end - in_pattern, rkb_slice(text.data + text.size, 0));
+    return end == pattern.size;
+}
+
+bool rkb_glob_match(struct rkb_slice pattern, struct rkb_slice text)
+{
+    return match(pattern, text, &(struct captures){NULL, 0, 0});
+}
+
+bool rkb_glob_captures(struct rkb_slice pattern, struct rkb_slice text, struct rkb_slice *captures, size_t limit)
+{
+    return match(pattern, text, &(struct captures){captures, limit, 0});
+}
+
+size_t rkb_glob_stars(struct rkb_slice pattern)
+{
+    size_t stars = 0;
+    for (size_t at = 0; at < pattern.size;) {
+        if (pattern.data[at] == '*') {
+            stars++;
+            at++;
+        } else {
+            match_one(pattern, &at, 0);
+        }
+    }
+    return stars;
 }

@@ -12,4 +12,12 @@
 
 bool rkb_glob_match(struct rkb_slice pattern, struct rkb_slice text);
 
+/* How many `*` a pattern has that stand for any bytes: not those in a class or behind a `\`. */
+size_t rkb_glob_stars(struct rkb_slice pattern);
+/*
+ * Matches, and gives what each of the first `limit` of them took, as slices of text. Each takes as little as it can,
+ * from left to right. Without a match nothing is said.
+ */
+bool rkb_glob_captures(struct rkb_slice pattern, struct rkb_slice text, struct rkb_slice *captures, size_t limit);
+
 #endif

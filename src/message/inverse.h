@@ -8,17 +8,7 @@
 #define RKB_MESSAGE_INVERSE_H
 
 #include "base/bytes.h"
-
-/* What made a record's value. The numbers stand in journals: they never change, and fit 4 bits. */
-enum rkb_form {
-    RKB_FORM_UNKNOWN = 0,
-    RKB_FORM_RAW = 1,
-    RKB_FORM_EVENT = 2,
-    RKB_FORM_FLAT = 3,
-    RKB_FORM_MERGE = 4,
-    RKB_FORM_CLOUDEVENTS = 5,
-    RKB_FORM_CLOUDEVENTS_JSON = 6,
-};
+#include "message/form.h"
 
 /* Adds the payload to the buffer. False, with nothing added, where this form has no inverse or memory ran out. */
 bool rkb_inverse(enum rkb_form form, struct rkb_slice value, struct rkb_slice headers, struct rkb_buffer *payload);

@@ -29,6 +29,7 @@ struct node {
 struct rkb_pointers {
     struct node root;
     size_t count;
+    char *texts[RKB_POINTERS_LIMIT];
 };
 
 struct search {
@@ -58,8 +59,11 @@ static void free_children(struct node *node)
 
 void rkb_pointers_free(struct rkb_pointers *pointers)
 {
-    if (pointers != NULL)
-        free_children(&pointers->root);
+    if (pointers == NULL)
+        return;
+    free_children(&pointers->root);
+    for (size_t i = 0; i < pointers->count; i++)
+        free(pointers->texts[i]);
     free(pointers);
 }
 
@@ -139,6 +143,19 @@ static struct node *walk_down(struct node *node, struct rkb_slice text, uint8_t 
     return node;
 }
 
+static bool give_place(struct rkb_pointers *pointers, struct node *node, struct rkb_slice text)
+{
+    char *copy = malloc(text.size + 1);
+    if (copy == NULL)
+        return false;
+    if (text.size > 0)
+        memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    node->place = pointers->count;
+    pointers->texts[pointers->count++] = copy;
+    return true;
+}
+
 bool rkb_pointers_add(struct rkb_pointers *pointers, struct rkb_slice text, size_t *place, struct rkb_error *error)
 {
     if (text.size > 0 && text.data[0] != '/')
@@ -152,10 +169,15 @@ bool rkb_pointers_add(struct rkb_pointers *pointers, struct rkb_slice text, size
         return false;
     if (node->place == NONE && pointers->count == RKB_POINTERS_LIMIT)
         return rkb_fail(error, RKB_USAGE, "more than %d JSON Pointers in one route", RKB_POINTERS_LIMIT);
-    if (node->place == NONE)
-        node->place = pointers->count++;
+    if (node->place == NONE && !give_place(pointers, node, text))
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for a JSON Pointer");
     *place = node->place;
     return true;
+}
+
+const char *rkb_pointers_text(const struct rkb_pointers *pointers, size_t place)
+{
+    return pointers->texts[place];
 }
 
 size_t rkb_pointers_count(const struct rkb_pointers *pointers)

@@ -29,6 +29,8 @@ void rkb_pointers_free(struct rkb_pointers *pointers);
 bool rkb_pointers_add(struct rkb_pointers *pointers, struct rkb_slice text, size_t *place,
                       struct rkb_error *error) RKB_MUST_CHECK;
 size_t rkb_pointers_count(const struct rkb_pointers *pointers);
+/* The pointer whose value has this place, as it was written. */
+const char *rkb_pointers_text(const struct rkb_pointers *pointers, size_t place);
 /*
  * True if the bytes are one JSON text, nested at most `depth` deep. Then found[place] is the text of each value as it
  * stands, a string with its quotes; without data where there is none. Otherwise nothing is found. found: as many as

@@ -210,21 +210,51 @@ static const struct rkb_channel *find_cached(const struct rkb_router *router, ui
     return NULL;
 }
 
+/* How many captures of its channels a winner wants; 0 where there is none. */
+static size_t wanted_captures(const struct rkb_subscription *winner)
+{
+    size_t wanted = winner == NULL || !winner->is_pattern ? 0 : winner->captures;
+    return wanted < RKB_CAPTURES ? wanted : RKB_CAPTURES;
+}
+
+/* A channel with its winner and what that captured, its forms behind it. NULL when memory ran out. */
+static struct rkb_channel *make_channel(const struct rkb_router *router, struct rkb_slice name, size_t *bytes)
+{
+    struct rkb_subscription *winner = rkb_router_winner(router, name);
+    struct rkb_slice captures[RKB_CAPTURES] = {{NULL, 0}};
+    size_t wanted = wanted_captures(winner), escaped = rkb_json_escaped_size(name);
+    *bytes = sizeof(struct rkb_channel) + wanted * sizeof(struct rkb_name_forms) + name.size + escaped;
+    if (wanted > 0)
+        rkb_glob_captures(winner->name.plain, name, captures, wanted);
+    for (size_t i = 0; i < wanted; i++)
+        *bytes += captures[i].size + rkb_json_escaped_size(captures[i]);
+    struct rkb_channel *channel = malloc(*bytes);
+    if (channel == NULL)
+        return NULL;
+    *channel = (struct rkb_channel){.winner = winner, .capture_count = wanted};
+    uint8_t *room = (uint8_t *)&channel->captures[wanted];
+    channel->name = write_forms(room, name, escaped);
+    room += name.size + escaped;
+    for (size_t i = 0; i < wanted; i++) {
+        escaped = rkb_json_escaped_size(captures[i]);
+        channel->captures[i] = write_forms(room, captures[i], escaped);
+        room += captures[i].size + escaped;
+    }
+    return channel;
+}
+
 /* A channel costs its own bytes and, the table being at most half full and doubled when it is, up to four slots. */
 static const struct rkb_channel *add_cached(struct rkb_router *router, uint64_t hash, struct rkb_slice name)
 {
-    size_t escaped = rkb_json_escaped_size(name);
-    size_t bytes = sizeof(struct rkb_channel) + name.size + escaped;
+    size_t bytes;
+    struct rkb_channel *channel = make_channel(router, name, &bytes);
     size_t cost = bytes + 4 * sizeof(struct slot);
     if (router->cache.count > 0 && cost > router->cache_limit - router->cache_bytes)
         empty_cache(router);
-    struct rkb_channel *channel = malloc(bytes);
     if (channel == NULL || !grow(&router->cache)) {
         free(channel);
         return NULL;
     }
-    channel->name = write_forms((uint8_t *)(channel + 1), name, escaped);
-    channel->winner = rkb_router_winner(router, channel->name.plain);
     put(&router->cache, hash, channel);
     router->cache.count++;
     /* One that is too large on its own fills the cache, so that the next one empties it. */

@@ -17,6 +17,7 @@ struct rkb_subscription {
     bool confirmed;
     struct rkb_name_forms name;     /* the channel or pattern, with its JSON form */
     void *route;                    /* the caller's */
+    size_t captures;                /* how many of a channel's captures are wanted; the caller's to set */
     uint64_t copies_epoch;          /* epoch of the mark that `copies` counts from */
     uint32_t copies;                /* copies seen on this subscription since that mark, losing ones too */
 };
@@ -25,6 +26,8 @@ struct rkb_subscription {
 struct rkb_channel {
     struct rkb_name_forms name;
     struct rkb_subscription *winner;    /* NULL: no confirmed subscription matches */
+    size_t capture_count;
+    struct rkb_name_forms captures[];   /* what each `*` of the winner matched, as many as it wants */
 };
 
 struct rkb_router;

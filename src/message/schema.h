@@ -1,9 +1,9 @@
 /*
  * schema -- JSON Schema draft-07 (the validation vocabulary), compiled once at start, checked per message.
  *
- * Whatever has an effect in a schema is either done or refused at compile time with its place: `format`, a $ref to another
- * document, an unknown keyword. Nothing is ignored. doc/json-schema.md says what is taken, and the rules for numbers
- * (exact, whatever their size), duplicate keys (the last counts), strings (lengths in code points).
+ * Whatever has an effect in a schema is either done or refused at compile time with its place: `format`, a $ref to
+ * another document, an unknown keyword. Nothing is ignored. doc/json-schema.md says what is taken, and the rules for
+ * numbers (exact, whatever their size), duplicate keys (the last counts), strings (lengths in code points).
  */
 #ifndef RKB_MESSAGE_SCHEMA_H
 #define RKB_MESSAGE_SCHEMA_H
@@ -32,12 +32,12 @@ void rkb_schema_room_free(struct rkb_schema_room *room);
 #define RKB_SCHEMA_REASON 200
 
 /*
- * Whether json (found valid by rkb_json_valid before) is what the schema asks for. Where not, reason (NUL-terminated, cut
- * at RKB_SCHEMA_REASON or size) names place and keyword: "/items/3/price: minimum (#/definitions/price/minimum)". It holds
- * no value of the payload, and of its keys only those that stand in the schema; any other reads `*`. The work is bounded:
- * a payload that is too large or too deep to check, or would take too long, fails with a reason that says so.
+ * Whether json (found valid by rkb_json_valid before) is what the schema asks for. Where not, reason (NUL-terminated,
+ * cut at RKB_SCHEMA_REASON or size) names place and keyword: "/items/3/price: minimum 0 (#/definitions/price/minimum)".
+ * It holds no value of the payload, and of its keys only those that stand in the schema; any other reads `*`. The work
+ * is bounded: a payload that is too large or too deep to check, or would take too long, fails with a reason that says so.
  */
-bool rkb_schema_check(const struct rkb_schema *schema, struct rkb_schema_room *room, struct rkb_slice json, char *reason,
-                      size_t size);
+bool rkb_schema_check(const struct rkb_schema *schema, struct rkb_schema_room *room, struct rkb_slice json,
+                      char *reason, size_t size);
 
 #endif

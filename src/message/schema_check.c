@@ -268,8 +268,8 @@ void rkb_schema_room_free(struct rkb_schema_room *room)
     free(room);
 }
 
-bool rkb_schema_check(const struct rkb_schema *schema, struct rkb_schema_room *room, struct rkb_slice json, char *reason,
-                      size_t size)
+bool rkb_schema_check(const struct rkb_schema *schema, struct rkb_schema_room *room, struct rkb_slice json,
+                      char *reason, size_t size)
 {
     switch (rkb_document_read(&room->document, json)) {
     case RKB_DOCUMENT_READ:

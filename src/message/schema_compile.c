@@ -252,8 +252,8 @@ static void refuse_loops(struct rkb_compiler *compiler)
         }
     }
     if (loop != NULL)
-        rkb_compiler_mistake(compiler, loop->key, "this leads back to itself about the same value, or through more than "
-                             "%d schemas: a check would not end", IN_PLACE_DEPTH);
+        rkb_compiler_mistake(compiler, loop->key, "this leads back to itself about the same value, or through more "
+                             "than %d schemas: a check would not end", IN_PLACE_DEPTH);
     free(height);
 }
 

@@ -45,8 +45,8 @@ bool rkb_compiler_mistake_about(struct rkb_compiler *compiler, uint32_t key, con
 bool rkb_compiler_no_memory(struct rkb_compiler *compiler);
 
 /*
- * A link from the node that is compiled, by the keyword `key`, to the schema at `value`, whose node is made if it is not
- * there yet. RKB_NONE where that is no schema (a mistake, noted).
+ * A link from the node that is compiled, by the keyword `key`, to the schema at `value`, whose node is made if it is
+ * not there yet. RKB_NONE where that is no schema (a mistake, noted).
  */
 uint32_t rkb_compiler_link(struct rkb_compiler *compiler, uint32_t key, uint32_t value, bool in_place);
 /* The same for each of the values in a list that is not empty: the first link, the others follow. *count: how many. */

@@ -1,9 +1,9 @@
 /*
- * schema_keywords -- the keywords of draft-07, one row each: what it is about, how its operand is read, how it is checked.
+ * schema_keywords -- the keywords of draft-07, one row each: what it is about, how its operand is read and checked.
  *
- * A keyword without a row is a mistake; so is an operand that the draft does not allow. What the draft lets stand without
- * effect (`then` without `if`, `additionalItems` without a list of items) is read all the same, so that no keyword of it
- * goes unread.
+ * A keyword without a row is a mistake; so is an operand that the draft does not allow. What the draft lets stand
+ * without effect (`then` without `if`, `additionalItems` without a list of items) is read all the same, so that no
+ * keyword in it goes unread.
  */
 #include <stdlib.h>
 
@@ -286,7 +286,7 @@ static bool compile_dialect(struct rkb_compiler *compiler, struct rkb_rule *rule
         (rkb_slice_equal(text, rkb_slice_text("http://json-schema.org/draft-07/schema#")) ||
          rkb_slice_equal(text, rkb_slice_text("http://json-schema.org/draft-07/schema"))))
         return false;
-    return rkb_compiler_mistake(compiler, rule->key + 1, "rkbridge reads draft-07 only: after making the schema one, say "
+    return rkb_compiler_mistake(compiler, rule->key + 1, "rkbridge reads draft-07 only: make the schema one, and say "
                                 "\"http://json-schema.org/draft-07/schema#\" here");
 }
 
@@ -303,9 +303,9 @@ static bool refuse_content(struct rkb_compiler *compiler, struct rkb_rule *rule)
 
 static bool refuse_later_draft(struct rkb_compiler *compiler, struct rkb_rule *rule)
 {
-    return rkb_compiler_mistake(compiler, rule->key, "this keyword is of another draft: in draft-07 write definitions for "
-                                "$defs, dependencies for dependentRequired and dependentSchemas, \"$id\": \"#name\" for "
-                                "$anchor; the others have no counterpart");
+    return rkb_compiler_mistake(compiler, rule->key, "this keyword is of a later draft: in draft-07 write definitions "
+                                "for $defs, dependencies for dependentRequired and dependentSchemas, a list as items "
+                                "for prefixItems, \"$id\": \"#name\" for $anchor; the others have no counterpart");
 }
 
 static const struct keyword keywords[] = {

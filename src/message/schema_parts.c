@@ -185,7 +185,8 @@ bool rkb_check_members(struct rkb_check *check, const struct rkb_rule *rule, uin
 }
 
 /* A dependency on names: all of them must be there. */
-static bool has_names(struct rkb_check *check, const struct rkb_dependency *dependency, uint32_t object)
+static bool has_names(struct rkb_check *check, const struct rkb_rule *rule, const struct rkb_dependency *dependency,
+                      uint32_t object)
 {
     const struct rkb_value *known = check->schema->document.values;
     uint32_t list = dependency->key + 1;
@@ -194,7 +195,7 @@ static bool has_names(struct rkb_check *check, const struct rkb_dependency *depe
             return false;
         struct rkb_slice name = rkb_value_text(&known[at]);
         if (rkb_values_member(check->values, object, name, known[at].hash) == 0)
-            return rkb_check_fail(check, dependency->key, at, object);
+            return rkb_check_fail(check, rule->key, at, object);
     }
     return true;
 }
@@ -210,7 +211,7 @@ bool rkb_check_dependencies(struct rkb_check *check, const struct rkb_rule *rule
         if (rkb_values_member(check->values, object, rkb_value_text(key), key->hash) == 0)
             continue;
         bool holds = dependency->link != RKB_NONE ? check_link(check, dependency->link, object)
-                                                  : has_names(check, dependency, object);
+                                                  : has_names(check, rule, dependency, object);
         if (!holds)
             return false;
     }

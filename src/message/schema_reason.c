@@ -3,8 +3,8 @@
  *
  *     /items/3/price: minimum 0 (#/properties/items/items/properties/price/minimum)
  *
- * Of the payload it names array indexes, and of its keys only those that the schema's text has; others read `*`. What is
- * too long is cut, and ends in "...".
+ * Of the payload it names array indexes, and of its keys only those that the schema's text has; others read `*`. What
+ * is too long is cut, and ends in "...".
  */
 #include <stdio.h>
 

@@ -146,8 +146,8 @@ static uint32_t find_target(struct rkb_compiler *compiler, uint32_t value, struc
     const struct rkb_id *id = find_id(compiler, uri, pointer ? (struct rkb_slice){0} : fragment);
     uint32_t target = RKB_NONE;
     if (id == NULL && !(pointer && uri.size == 0)) {
-        rkb_compiler_mistake(compiler, value, "this $ref leads to no schema in this file: other documents are not read; "
-                             "put the schema under definitions and write \"#/definitions/NAME\"");
+        rkb_compiler_mistake(compiler, value, "this $ref leads to no schema in this file, and others are not read: put "
+                             "the schema under definitions and write \"#/definitions/NAME\"");
         return RKB_NONE;
     }
     uint32_t start = id != NULL ? id->value : 0;

@@ -1,4 +1,4 @@
-/* schema_uri -- see schema_uri.h. Promises to take any bytes: what is no URI resolves to something that names nothing. */
+/* schema_uri -- see schema_uri.h. Promises to take any bytes: what is no URI resolves to what names nothing. */
 #include "message/schema_uri.h"
 
 #include "message/scan.h"

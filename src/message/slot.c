@@ -8,90 +8,99 @@
  *     payload            bytes or base64    JSON, "text", "base64"   escaped text, or base64
  *     payload_text       bytes or base64    "text" or "base64"       escaped text, or base64
  *     payload_base64     base64             "base64"                 base64
+ *     payload:/pointer
+ *       a string         what it means      "as it stands"           as it stands
+ *       other values     as they stand      as they stand            as they stand, escaped
+ *       null, nothing    nothing            null                     nothing
  *
  * Never allocates. What comes out in a JSON context is valid JSON whatever the payload is: bytes that are not JSON are
- * never copied unescaped, which is why facts->encoding must be what rkb_payload_encoding said.
+ * never copied unescaped, which is why facts->encoding must be what rkb_payload_read said.
  */
 #include "message/slot.h"
 
 #include "message/base64.h"
-#include "message/json.h"
 #include "message/json_string.h"
 #include "message/utf8.h"
 
-enum rkb_encoding rkb_payload_encoding(enum rkb_payload_kind kind, struct rkb_slice payload)
+static struct rkb_piece nothing(enum rkb_context context)
 {
-    if (kind == RKB_PAYLOAD_BASE64)
-        return RKB_ENCODING_BASE64;
-    if (kind != RKB_PAYLOAD_TEXT && rkb_json_valid(payload, NULL))
-        return RKB_ENCODING_JSON;
-    return rkb_utf8_valid(payload) ? RKB_ENCODING_TEXT : RKB_ENCODING_BASE64;
+    return (struct rkb_piece){
+        .bytes = rkb_slice("null", context == RKB_CONTEXT_VALUE ? 4 : 0), .manner = RKB_MANNER_COPY, .nothing = true};
 }
 
 /* ASCII that needs no escaping. */
 static struct rkb_piece word(const void *data, size_t size, enum rkb_context context)
 {
-    return (struct rkb_piece){rkb_slice(data, size), RKB_MANNER_COPY, context == RKB_CONTEXT_VALUE};
+    return (struct rkb_piece){
+        .bytes = rkb_slice(data, size), .manner = RKB_MANNER_COPY, .quoted = context == RKB_CONTEXT_VALUE};
 }
 
 static struct rkb_piece name(const struct rkb_name_forms *forms, enum rkb_context context)
 {
-    return (struct rkb_piece){
-        context == RKB_CONTEXT_PLAIN ? forms->plain : forms->json, RKB_MANNER_COPY, context == RKB_CONTEXT_VALUE};
+    return (struct rkb_piece){.bytes = context == RKB_CONTEXT_PLAIN ? forms->plain : forms->json,
+                              .manner = RKB_MANNER_COPY,
+                              .quoted = context == RKB_CONTEXT_VALUE};
 }
 
 static struct rkb_piece text_of(struct rkb_slice text, enum rkb_context context)
 {
-    return (struct rkb_piece){
-        text, context == RKB_CONTEXT_PLAIN ? RKB_MANNER_COPY : RKB_MANNER_ESCAPE, context == RKB_CONTEXT_VALUE};
+    return (struct rkb_piece){.bytes = text,
+                              .manner = context == RKB_CONTEXT_PLAIN ? RKB_MANNER_COPY : RKB_MANNER_ESCAPE,
+                              .quoted = context == RKB_CONTEXT_VALUE};
 }
 
 static struct rkb_piece base64_of(struct rkb_slice bytes, enum rkb_context context)
 {
-    return (struct rkb_piece){bytes, RKB_MANNER_BASE64, context == RKB_CONTEXT_VALUE};
+    return (struct rkb_piece){
+        .bytes = bytes, .manner = RKB_MANNER_BASE64, .quoted = context == RKB_CONTEXT_VALUE};
 }
 
-static struct rkb_piece uuid(const struct rkb_facts *facts, enum rkb_context context)
+static struct rkb_piece uuid(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
 {
+    (void)argument;
     return word(facts->uuid, sizeof facts->uuid, context);
 }
 
-static struct rkb_piece channel(const struct rkb_facts *facts, enum rkb_context context)
+static struct rkb_piece channel(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
 {
+    (void)argument;
     return name(&facts->channel, context);
 }
 
-static struct rkb_piece pattern(const struct rkb_facts *facts, enum rkb_context context)
+static struct rkb_piece pattern(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
 {
-    if (facts->pattern.plain.size == 0 && context == RKB_CONTEXT_VALUE)
-        return (struct rkb_piece){rkb_slice("null", 4), RKB_MANNER_COPY, false};
-    return name(&facts->pattern, context);
+    (void)argument;
+    return facts->pattern.plain.size == 0 ? nothing(context) : name(&facts->pattern, context);
 }
 
-static struct rkb_piece payload(const struct rkb_facts *facts, enum rkb_context context)
+static struct rkb_piece payload(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
 {
+    (void)argument;
     if (facts->encoding == RKB_ENCODING_BASE64)
         return base64_of(facts->payload, context);
     if (facts->encoding == RKB_ENCODING_JSON && context == RKB_CONTEXT_VALUE)
-        return (struct rkb_piece){facts->payload, RKB_MANNER_COPY, false};
+        return (struct rkb_piece){.bytes = facts->payload, .manner = RKB_MANNER_COPY};
     return text_of(facts->payload, context);
 }
 
-static struct rkb_piece payload_text(const struct rkb_facts *facts, enum rkb_context context)
+static struct rkb_piece payload_text(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
 {
+    (void)argument;
     /* base64 may be what the route asked for; the payload can still be text. */
     if (facts->encoding == RKB_ENCODING_BASE64 && !rkb_utf8_valid(facts->payload))
         return base64_of(facts->payload, context);
     return text_of(facts->payload, context);
 }
 
-static struct rkb_piece payload_base64(const struct rkb_facts *facts, enum rkb_context context)
+static struct rkb_piece payload_base64(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
 {
+    (void)argument;
     return base64_of(facts->payload, context);
 }
 
-static struct rkb_piece encoding(const struct rkb_facts *facts, enum rkb_context context)
+static struct rkb_piece encoding(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
 {
+    (void)argument;
     static const struct {
         const char *text;
         size_t size;
@@ -103,42 +112,69 @@ static struct rkb_piece encoding(const struct rkb_facts *facts, enum rkb_context
     return word(words[facts->encoding].text, words[facts->encoding].size, context);
 }
 
-static struct rkb_piece time_text(const struct rkb_facts *facts, enum rkb_context context)
+static struct rkb_piece time_text(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
 {
+    (void)argument;
     return word(facts->time, sizeof facts->time, context);
 }
 
-static struct rkb_piece time_ms(const struct rkb_facts *facts, enum rkb_context context)
+static struct rkb_piece time_ms(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
 {
+    (void)argument;
     (void)context;      /* a number is written the same everywhere */
-    return (struct rkb_piece){facts->time_ms, RKB_MANNER_COPY, false};
+    return (struct rkb_piece){.bytes = facts->time_ms, .manner = RKB_MANNER_COPY};
 }
 
-static struct rkb_piece position(const struct rkb_facts *facts, enum rkb_context context)
+static struct rkb_piece position(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
 {
+    (void)argument;
     return word(facts->position.data, facts->position.size, context);
 }
 
-static struct rkb_piece bytes(const struct rkb_facts *facts, enum rkb_context context)
+static struct rkb_piece bytes(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
 {
+    (void)argument;
     (void)context;
-    return (struct rkb_piece){facts->payload, RKB_MANNER_COPY, false};
+    return (struct rkb_piece){.bytes = facts->payload, .manner = RKB_MANNER_COPY};
+}
+
+static struct rkb_piece capture(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
+{
+    return name(&facts->captures[argument], context);
+}
+
+/* Found in what is JSON, so that the inside of a string is good inside of another. */
+static struct rkb_piece pointer(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
+{
+    struct rkb_slice found = facts->found[argument];
+    if (found.data == NULL || (found.data[0] == 'n' && context != RKB_CONTEXT_VALUE))
+        return nothing(context);
+    if (context == RKB_CONTEXT_VALUE)
+        return (struct rkb_piece){.bytes = found, .manner = RKB_MANNER_COPY};
+    bool string = found.data[0] == '"';
+    if (string)
+        found = rkb_slice(found.data + 1, found.size - 2);
+    if (context == RKB_CONTEXT_PLAIN)
+        return (struct rkb_piece){.bytes = found, .manner = string ? RKB_MANNER_UNESCAPE : RKB_MANNER_COPY};
+    return (struct rkb_piece){.bytes = found, .manner = string ? RKB_MANNER_COPY : RKB_MANNER_ESCAPE};
 }
 
 static const struct rkb_slot slots[] = {
-    {"uuid", uuid, false, false},
-    {"channel", channel, true, false},
-    {"pattern", pattern, true, false},
-    {"payload", payload, false, false},
-    {"payload_text", payload_text, false, false},
-    {"payload_base64", payload_base64, false, false},
-    {"encoding", encoding, false, false},
-    {"time", time_text, false, true},
-    {"time_ms", time_ms, false, true},
-    {"position", position, false, true},
+    {.name = "uuid", .piece = uuid},
+    {.name = "channel", .piece = channel, .per_channel = true},
+    {.name = "pattern", .piece = pattern, .per_channel = true, .optional = true},
+    {.name = "payload", .piece = payload},
+    {.name = "payload_text", .piece = payload_text},
+    {.name = "payload_base64", .piece = payload_base64},
+    {.name = "encoding", .piece = encoding},
+    {.name = "time", .piece = time_text, .position = true},
+    {.name = "time_ms", .piece = time_ms, .position = true},
+    {.name = "position", .piece = position, .position = true},
 };
 
-const struct rkb_slot rkb_slot_bytes = {"", bytes, false, false};
+const struct rkb_slot rkb_slot_bytes = {.piece = bytes};
+const struct rkb_slot rkb_slot_capture = {.piece = capture, .per_channel = true};
+const struct rkb_slot rkb_slot_pointer = {.piece = pointer, .optional = true};
 
 const struct rkb_slot *rkb_slot_find(struct rkb_slice wanted)
 {
@@ -159,8 +195,8 @@ const struct rkb_name_forms *rkb_slot_fixed(struct rkb_slice wanted, const struc
 
 const char *rkb_slot_names(void)
 {
-    return "uuid, channel, pattern, payload, payload_text, payload_base64, encoding, time, time_ms, position, "
-           "route, source, instance";
+    return "uuid, channel, pattern, 1 (what a * of the pattern matched), payload, payload:/a/b (a JSON Pointer), "
+           "payload_text, payload_base64, encoding, time, time_ms, position, route, source, instance";
 }
 
 size_t rkb_piece_size(const struct rkb_piece *piece)
@@ -171,6 +207,8 @@ size_t rkb_piece_size(const struct rkb_piece *piece)
         return quotes + piece->bytes.size;
     case RKB_MANNER_ESCAPE:
         return quotes + rkb_json_escaped_size(piece->bytes);
+    case RKB_MANNER_UNESCAPE:
+        return rkb_json_unescaped_size(piece->bytes);
     case RKB_MANNER_BASE64:
         return quotes + rkb_base64_size(piece->bytes.size);
     }
@@ -194,6 +232,9 @@ uint8_t *rkb_piece_write(const struct rkb_piece *piece, uint8_t *out)
         break;
     case RKB_MANNER_ESCAPE:
         out = rkb_json_escape(out, piece->bytes);
+        break;
+    case RKB_MANNER_UNESCAPE:
+        out = rkb_json_unescape(out, piece->bytes);
         break;
     case RKB_MANNER_BASE64:
         out = rkb_base64_encode(out, piece->bytes);

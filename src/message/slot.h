@@ -11,19 +11,22 @@
 /* Where a slot stands decides how its value is written. */
 enum rkb_context { RKB_CONTEXT_PLAIN, RKB_CONTEXT_VALUE, RKB_CONTEXT_STRING };
 
-enum rkb_manner { RKB_MANNER_COPY, RKB_MANNER_ESCAPE, RKB_MANNER_BASE64 };
+/* UNESCAPE: the inside of a JSON string, as what it means. */
+enum rkb_manner { RKB_MANNER_COPY, RKB_MANNER_ESCAPE, RKB_MANNER_UNESCAPE, RKB_MANNER_BASE64 };
 
 struct rkb_piece {
     struct rkb_slice bytes;
     enum rkb_manner manner;
     bool quoted;
+    bool nothing;           /* there is no such thing in this message */
 };
 
 struct rkb_slot {
     const char *name;
-    struct rkb_piece (*piece)(const struct rkb_facts *facts, enum rkb_context context);
+    struct rkb_piece (*piece)(const struct rkb_facts *facts, enum rkb_context context, size_t argument);
     bool per_channel;       /* its value is the same for all messages of one channel by one subscription */
     bool position;          /* needs facts->position, time or time_ms */
+    bool optional;          /* may find nothing */
 };
 
 /* NULL where there is no slot of that name. */
@@ -33,6 +36,8 @@ const struct rkb_slot *rkb_slot_find(struct rkb_slice name);
  * where the name is none of these.
  */
 const struct rkb_name_forms *rkb_slot_fixed(struct rkb_slice name, const struct rkb_template_scope *scope);
+/* {{1}}, {{2}}: argument is the number less 1. {{payload:/a}}: argument is the pointer's place in facts->found. */
+extern const struct rkb_slot rkb_slot_capture, rkb_slot_pointer;
 /* All names that a template may use, "uuid, channel, ...". */
 const char *rkb_slot_names(void);
 /* The payload byte for byte in every context. Not nameable: it would break a JSON template. */

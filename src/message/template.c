@@ -17,11 +17,13 @@
 #include <stdlib.h>
 
 #include "message/json.h"
+#include "message/json_string.h"
 #include "message/slot.h"
 
 struct part {
     size_t start, size;             /* of the literal, in literals */
     const struct rkb_slot *slot;    /* NULL behind the last literal */
+    size_t argument;                /* of a capture or a pointer: see slot.h */
     enum rkb_context context;
 };
 
@@ -46,9 +48,10 @@ static void add_literal(struct compiler *compiler, const void *data, size_t size
 }
 
 /* Closes the literal that grows and puts the slot behind it. */
-static void add_part(struct compiler *compiler, const struct rkb_slot *slot, enum rkb_context context)
+static void add_part(struct compiler *compiler, const struct rkb_slot *slot, size_t argument, enum rkb_context context)
 {
-    struct part part = {compiler->literal_start, compiler->literals.size - compiler->literal_start, slot, context};
+    struct part part = {compiler->literal_start, compiler->literals.size - compiler->literal_start, slot, argument,
+                        context};
     rkb_buffer_add(&compiler->parts, &part, sizeof part);
     compiler->literal_start = compiler->literals.size;
 }
@@ -93,15 +96,6 @@ static bool read_slot(struct rkb_slice text, size_t start, struct rkb_slice *nam
     return false;
 }
 
-/* Names that mean something, but not yet. */
-static bool is_reserved(struct rkb_slice name)
-{
-    size_t digits = 0;
-    while (digits < name.size && name.data[digits] >= '0' && name.data[digits] <= '9')
-        digits++;
-    return (digits > 0 && digits == name.size) || begins(name, 0, "payload:");
-}
-
 static bool refuse_slot(struct compiler *compiler, struct rkb_slice name)
 {
     char shown[48] = "";
@@ -109,20 +103,66 @@ static bool refuse_slot(struct compiler *compiler, struct rkb_slice name)
         shown[i] = name.data[i] >= 0x20 && name.data[i] < 0x7F ? (char)name.data[i] : '?';
     if (name.size == 0)
         return rkb_fail(compiler->error, RKB_USAGE, "an empty slot {{}}; there are %s", rkb_slot_names());
-    if (is_reserved(name))
-        return rkb_fail(compiler->error, RKB_USAGE, "the slot {{%s}} is not available in this version; there are %s",
-                        shown, rkb_slot_names());
     return rkb_fail(compiler->error, RKB_USAGE, "no slot {{%s}}; there are %s", shown, rkb_slot_names());
+}
+
+/* {{1}}: at most as many as each pattern of the route has. */
+static bool add_capture(struct compiler *compiler, struct rkb_slice name, enum rkb_context context)
+{
+    const struct rkb_template_scope *scope = compiler->scope;
+    size_t number = 0;
+    for (size_t i = 0; i < name.size && number <= RKB_CAPTURES; i++)
+        number = 10 * number + (name.data[i] - (size_t)'0');
+    if (number > RKB_CAPTURES)
+        return rkb_fail(compiler->error, RKB_USAGE, "captures are {{1}} to {{%d}}", RKB_CAPTURES);
+    if (number == 0)
+        return rkb_fail(compiler->error, RKB_USAGE, "captures begin with {{1}}");
+    if (number > scope->captures)
+        return rkb_fail(compiler->error, RKB_USAGE, "{{%zu}} is what the %zu. * of a pattern matched, and %.100s has %zu",
+                        number, number, scope->captures_of == NULL ? "this route" : scope->captures_of, scope->captures);
+    add_part(compiler, &rkb_slot_capture, number - 1, context);
+    return true;
+}
+
+/* {{payload:/user/id}}; in a JSON template it stands in a string, and is written as strings are. */
+static bool add_pointer(struct compiler *compiler, struct rkb_slice text, enum rkb_context context)
+{
+    struct rkb_buffer plain = {0};
+    size_t place;
+    if (context != RKB_CONTEXT_PLAIN) {
+        uint8_t *room = rkb_buffer_reserve(&plain, text.size + 1);
+        if (room == NULL)
+            return rkb_fail(compiler->error, RKB_NO_MEMORY, "no memory for a template");
+        text = rkb_slice(room, (size_t)(rkb_json_unescape(room, text) - room));
+    }
+    bool added = rkb_pointers_add(compiler->scope->pointers, text, &place, compiler->error);
+    rkb_buffer_free(&plain);
+    if (added)
+        add_part(compiler, &rkb_slot_pointer, place, context);
+    return added;
+}
+
+static bool is_number(struct rkb_slice name)
+{
+    size_t digits = 0;
+    while (digits < name.size && name.data[digits] >= '0' && name.data[digits] <= '9')
+        digits++;
+    return digits > 0 && digits == name.size;
 }
 
 static bool add_slot(struct compiler *compiler, struct rkb_slice name, enum rkb_context context)
 {
+    static const char pointer[] = "payload:";
     const struct rkb_name_forms *fixed = rkb_slot_fixed(name, compiler->scope);
     const struct rkb_slot *slot = fixed == NULL ? rkb_slot_find(name) : NULL;
+    if (is_number(name))
+        return add_capture(compiler, name, context);
+    if (begins(name, 0, pointer))
+        return add_pointer(compiler, rkb_slice(name.data + strlen(pointer), name.size - strlen(pointer)), context);
     if (fixed != NULL)
         add_fixed(compiler, fixed, context);
     else if (slot != NULL)
-        add_part(compiler, slot, context);
+        add_part(compiler, slot, 0, context);
     return fixed != NULL || slot != NULL || refuse_slot(compiler, name);
 }
 
@@ -209,7 +249,7 @@ static bool compile_json(struct compiler *compiler)
 /* Takes what the compiler has made; NULL when memory ran out on the way. */
 static struct rkb_template *finish(struct compiler *compiler)
 {
-    add_part(compiler, NULL, RKB_CONTEXT_PLAIN);
+    add_part(compiler, NULL, 0, RKB_CONTEXT_PLAIN);
     struct rkb_template *template = calloc(1, sizeof *template);
     if (template == NULL || compiler->parts.failed || compiler->literals.failed) {
         free(template);
@@ -240,7 +280,7 @@ struct rkb_template *rkb_template_compile(enum rkb_template_kind kind, struct rk
 struct rkb_template *rkb_template_bytes(struct rkb_error *error)
 {
     struct compiler compiler = {.error = error};
-    add_part(&compiler, &rkb_slot_bytes, RKB_CONTEXT_PLAIN);
+    add_part(&compiler, &rkb_slot_bytes, 0, RKB_CONTEXT_PLAIN);
     struct rkb_template *template = finish(&compiler);
     rkb_buffer_free(&compiler.parts);
     rkb_buffer_free(&compiler.literals);
@@ -260,7 +300,7 @@ size_t rkb_template_size(const struct rkb_template *template, const struct rkb_f
 {
     size_t size = template->literal_size;
     for (const struct part *part = template->parts; part->slot != NULL; part++) {
-        struct rkb_piece piece = part->slot->piece(facts, part->context);
+        struct rkb_piece piece = part->slot->piece(facts, part->context, part->argument);
         size += rkb_piece_size(&piece);
     }
     return size;
@@ -274,9 +314,17 @@ uint8_t *rkb_template_render(const struct rkb_template *template, const struct r
         out += part->size;
         if (part->slot == NULL)
             return out;
-        struct rkb_piece piece = part->slot->piece(facts, part->context);
+        struct rkb_piece piece = part->slot->piece(facts, part->context, part->argument);
         out = rkb_piece_write(&piece, out);
     }
+}
+
+bool rkb_template_whole(const struct rkb_template *template, const struct rkb_facts *facts)
+{
+    for (const struct part *part = template->parts; part->slot != NULL; part++)
+        if (part->slot->optional && part->slot->piece(facts, part->context, part->argument).nothing)
+            return false;
+    return true;
 }
 
 bool rkb_template_per_channel(const struct rkb_template *template)
@@ -298,4 +346,13 @@ bool rkb_template_uses_position(const struct rkb_template *template)
         if (part->slot->position)
             return true;
     return false;
+}
+
+size_t rkb_template_captures(const struct rkb_template *template)
+{
+    size_t captures = 0;
+    for (const struct part *part = template->parts; part->slot != NULL; part++)
+        if (part->slot == &rkb_slot_capture && part->argument >= captures)
+            captures = part->argument + 1;
+    return captures;
 }

@@ -4,25 +4,21 @@
  *     text --compile--> [literal][slot][literal]... --measure--> size --render--> bytes in the ring
  *
  * Three contexts decide how a slot's value is written: plain (keys, topics, headers), a JSON value (a string of a JSON
- * template that is just one slot), inside a JSON string (escaped). `{{{{` is a literal `{{`. Slots are
- * rows of one table; pointers and captures (`{{payload:/a}}`, `{{1}}`) will be rows with an argument.
+ * template that is just one slot), inside a JSON string (escaped). `{{{{` is a literal `{{`.
+ *
+ * Some slots may find nothing in a message: a JSON Pointer, {{pattern}} of an exact channel. In a JSON template that
+ * is null, or no text inside a string; a plain template is then not whole, and what it was for is left out.
  */
 #ifndef RKB_MESSAGE_TEMPLATE_H
 #define RKB_MESSAGE_TEMPLATE_H
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "message/pointer.h"
 #include "message/position.h"
 #include "message/uuid.h"
 
 enum rkb_encoding { RKB_ENCODING_JSON, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64 };
-/*
- * What a route's `payload` setting says. A payload that does not fit json or text takes the
- * next that does, as with auto.
- */
-enum rkb_payload_kind { RKB_PAYLOAD_AUTO, RKB_PAYLOAD_JSON, RKB_PAYLOAD_TEXT, RKB_PAYLOAD_BASE64 };
-
-enum rkb_encoding rkb_payload_encoding(enum rkb_payload_kind kind, struct rkb_slice payload);
 
 /* A name that appears in many messages, with its JSON form made once. */
 struct rkb_name_forms {
@@ -30,11 +26,16 @@ struct rkb_name_forms {
     struct rkb_slice json;      /* escaped, without quotes */
 };
 
+/* {{1}} to {{16}}. */
+#define RKB_CAPTURES 16
+
 /* All that a template can say about one message. Everything is lent. */
 struct rkb_facts {
-    struct rkb_name_forms channel, pattern;         /* pattern empty for an exact subscription (JSON value: null) */
+    struct rkb_name_forms channel, pattern;         /* pattern empty for an exact subscription */
+    const struct rkb_name_forms *captures;          /* as many as the templates' scope had */
     struct rkb_slice payload;
     enum rkb_encoding encoding;
+    const struct rkb_slice *found;                  /* what rkb_pointers_find found with the scope's pointers */
     char uuid[RKB_UUID_TEXT];
     char time[24];                                  /* RFC 3339 */
     struct rkb_slice time_ms;                       /* decimal digits (JSON value: a number) */
@@ -44,6 +45,9 @@ struct rkb_facts {
 /* What is fixed when a template is compiled; route, source and instance become literals. */
 struct rkb_template_scope {
     struct rkb_name_forms route, source, instance;
+    struct rkb_pointers *pointers;      /* where the template's JSON Pointers are added */
+    size_t captures;                    /* {{1}} to this */
+    const char *captures_of;            /* the channel or pattern that has no more than these; for words */
 };
 
 enum rkb_template_kind { RKB_TEMPLATE_PLAIN, RKB_TEMPLATE_JSON };
@@ -52,7 +56,8 @@ struct rkb_template;
 
 /*
  * Compiles. NULL and *error (RKB_USAGE) with *at = offset of the mistake in text: unknown slot, unclosed {{, a JSON
- * template that is not JSON. White space between the tokens of a JSON template is dropped. Nothing of scope is kept.
+ * template that is not JSON, a capture there is not. White space between the tokens of a JSON template is dropped.
+ * Nothing of scope is kept.
  */
 struct rkb_template *rkb_template_compile(enum rkb_template_kind kind, struct rkb_slice text,
                                           const struct rkb_template_scope *scope, size_t *at, struct rkb_error *error);
@@ -66,12 +71,16 @@ void rkb_template_free(struct rkb_template *template);
  */
 size_t rkb_template_size(const struct rkb_template *template, const struct rkb_facts *facts);
 uint8_t *rkb_template_render(const struct rkb_template *template, const struct rkb_facts *facts, uint8_t *out);
+/* False when a slot of a plain template finds nothing in this message, or JSON's null. */
+bool rkb_template_whole(const struct rkb_template *template, const struct rkb_facts *facts);
 
-/* True if the template has no slots, or only {{channel}} and {{pattern}}: its result may be kept per channel. */
+/* True if the template has no slots, or only {{channel}}, {{pattern}} and captures: it is the same for a channel. */
 bool rkb_template_per_channel(const struct rkb_template *template);
 /* True if it has no slots at all. */
 bool rkb_template_constant(const struct rkb_template *template);
 /* True if a slot of it needs facts->time (or time_ms, or position): the relay fills only what is asked for. */
 bool rkb_template_uses_position(const struct rkb_template *template);
+/* The highest {{n}} in it; 0: none. */
+size_t rkb_template_captures(const struct rkb_template *template);
 
 #endif

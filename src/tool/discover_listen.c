@@ -26,6 +26,7 @@
 #define SLOW_US SECONDS(2)              /* never having read all there was for so long is too slow */
 #define ANSWER_US SECONDS(3)            /* a small question unanswered for so long: Redis has other worries */
 #define DEADLINE_US SECONDS(5)
+#define LEAVE_US SECONDS(1)
 #define HARD_PART 4                     /* of the hard limit, and 2 of the soft one, is near enough */
 #define SOFT_PART 2
 #define HELD_BYTES (UINT64_C(1) << 20)  /* a longer payload is counted, not held */
@@ -34,7 +35,7 @@
 
 static const struct rkb_output_limits default_limits = {32 << 20, 8 << 20, 60};
 
-enum phase { ASKING, SUBSCRIBING, LISTENING, ASKING_LAST, ENDED };
+enum phase { ASKING, SUBSCRIBING, LISTENING, LEAVING, ASKING_LAST, ENDED };
 
 struct listening {
     const struct rkb_listen_options *options;
@@ -50,7 +51,6 @@ struct listening {
     uint64_t id;                        /* the subscribed connection's */
     int64_t buffer;                     /* as the list says it, on its way */
     int64_t asked_us;                   /* monotonic; 0: nothing is open */
-    bool can_ask_buffer;
     uint64_t read;                      /* bytes, at the last tick */
     int64_t caught_up_us, behind_us;    /* realtime; monotonic: since when behind, 0: not */
     int64_t second_us;                  /* monotonic: when the present second began */
@@ -68,28 +68,45 @@ static void finish(struct listening *listening)
 
 static void ask_listeners(struct listening *listening);
 
-/* Leaves the subscription at once; what is left to ask is asked. */
+/* Closes the subscription at once; what is left to ask is asked. */
 static void end(struct listening *listening, enum rkb_listen_end how, const struct rkb_error *why)
 {
     if (listening->phase >= ASKING_LAST)
         return;
-    bool listened = listening->phase == LISTENING;
+    bool listened = listening->phase == LISTENING || listening->phase == LEAVING;
     struct rkb_heard *heard = listening->heard;
     const struct timeval time = {DEADLINE_US / SECONDS(1), 0};
     heard->end = how;
     if (why != NULL)
         heard->why = *why;
-    if (listened)
+    if (listening->phase == LISTENING)
         heard->listened_us = listening->options->sys->monotonic_us() - listening->since_us;
+    if (listening->in_second > heard->peak)         /* of less than a second */
+        heard->peak = listening->in_second;
     event_del(listening->tick);
     rkb_subscriber_free(listening->subscriber);
     listening->subscriber = NULL;
     listening->phase = ASKING_LAST;
     event_add(listening->deadline, &time);
-    if (listened && rkb_watcher_ready(listening->watcher))
+    if (listened && how != RKB_END_BUSY && rkb_watcher_ready(listening->watcher))
         ask_listeners(listening);
     else
         finish(listening);
+}
+
+/* Without danger: what Redis has sent already is read first. */
+static void leave(struct listening *listening, enum rkb_listen_end how)
+{
+    if (listening->phase != LISTENING) {
+        end(listening, how, NULL);
+        return;
+    }
+    listening->heard->end = how;
+    listening->heard->listened_us = listening->options->sys->monotonic_us() - listening->since_us;
+    listening->phase = LEAVING;
+    event_del(listening->tick);
+    event_del(listening->deadline);
+    rkb_subscriber_stop(listening->subscriber, LEAVE_US);
 }
 
 static void end_with(struct listening *listening, enum rkb_listen_end how, enum rkb_code code, const char *text)
@@ -164,6 +181,7 @@ static void on_stream(void *context, int64_t time_us)
     struct listening *listening = context;
     rkb_subscriber_figures(listening->subscriber, &figures);
     listening->id = figures.id;
+    listening->heard->buffer_refused = listening->id == 0;
 }
 
 static void on_confirmed(void *context, bool is_pattern, struct rkb_slice name, bool on)
@@ -186,7 +204,8 @@ static void on_batch(void *context)
 
 static void on_stopped(void *context)
 {
-    (void)context;
+    struct listening *listening = context;
+    end(listening, listening->heard->end, NULL);
 }
 
 static void on_refused(void *context, bool is_pattern, struct rkb_slice name, enum rkb_lack lack,
@@ -203,6 +222,15 @@ static void on_refused(void *context, bool is_pattern, struct rkb_slice name, en
     end(listening, RKB_END_REFUSED, &why);
 }
 
+static void ask_buffer(struct listening *listening, int64_t now_us)
+{
+    if (listening->heard->buffer_refused || listening->id == 0 || rkb_watcher_busy(listening->watcher))
+        return;
+    listening->buffer = -1;
+    listening->asked_us = now_us;
+    rkb_watcher_ask(listening->watcher, RKB_ASK_OURS, (const uint64_t[2]){listening->id, 0});
+}
+
 static void on_subscribed(void *context, int64_t time_us, size_t refused)
 {
     struct listening *listening = context;
@@ -215,6 +243,7 @@ static void on_subscribed(void *context, int64_t time_us, size_t refused)
     listening->since_us = listening->second_us = listening->options->sys->monotonic_us();
     event_add(listening->tick, &time);
     event_add(listening->deadline, &all);
+    ask_buffer(listening, listening->since_us);
 }
 
 static void on_subscriber_lost(void *context, const struct rkb_error *error, bool was_stream, int64_t caught_up_us,
@@ -274,7 +303,6 @@ static void look_at_buffer(struct listening *listening, int64_t now_us)
     rkb_budget_sample(&listening->budget, now_us, listening->buffer, figures.bytes_total);
     if (listening->buffer < 0)
         return;
-    heard->buffer_known = true;
     if (listening->buffer > heard->buffer_most)
         heard->buffer_most = listening->buffer;
     bool near = (limits->hard > 0 && (uint64_t)listening->buffer > limits->hard / HARD_PART) ||
@@ -302,15 +330,6 @@ static bool is_slow(struct listening *listening, int64_t now_us)
     else if (listening->behind_us == 0)
         listening->behind_us = now_us;
     return behind && now_us - listening->behind_us >= SLOW_US;
-}
-
-static void ask_buffer(struct listening *listening, int64_t now_us)
-{
-    if (!listening->can_ask_buffer || listening->id == 0 || rkb_watcher_busy(listening->watcher))
-        return;
-    listening->buffer = -1;
-    listening->asked_us = now_us;
-    rkb_watcher_ask(listening->watcher, RKB_ASK_OURS, (const uint64_t[2]){listening->id, 0});
 }
 
 static void note_peak(struct listening *listening, int64_t now_us)
@@ -460,7 +479,7 @@ static void on_answered(void *context, enum rkb_question question, const struct 
             finish(listening);
     } else if (listening->phase == LISTENING && question == RKB_ASK_OURS) {
         listening->asked_us = 0;
-        listening->can_ask_buffer = refused == NULL;
+        heard->buffer_refused = refused != NULL;
         look_at_buffer(listening, listening->options->sys->monotonic_us());
     }
 }
@@ -470,10 +489,10 @@ static void on_watcher_lost(void *context, const struct rkb_error *error)
     struct listening *listening = context;
     if (listening->phase == ASKING_LAST)
         finish(listening);
+    else if (listening->phase < LISTENING)
+        end(listening, RKB_END_UNREACHABLE, error);
     else if (listening->phase == LISTENING)
         end(listening, RKB_END_LOST, error);
-    else
-        end(listening, RKB_END_UNREACHABLE, error);
 }
 
 /* ---- the whole ---- */
@@ -486,7 +505,7 @@ static void on_signal(evutil_socket_t number, short what, void *context)
     if (listening->phase == ASKING_LAST)
         finish(listening);
     else
-        end(listening, RKB_END_SIGNAL, NULL);
+        leave(listening, RKB_END_SIGNAL);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *context)
@@ -495,7 +514,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
     (void)what;
     struct listening *listening = context;
     if (listening->phase == LISTENING)
-        end(listening, RKB_END_TIME, NULL);
+        leave(listening, RKB_END_TIME);
     else
         finish(listening);
 }
@@ -539,7 +558,7 @@ static void close_all(struct listening *listening)
 
 void rkb_listen(const struct rkb_listen_options *options, struct rkb_heard *heard)
 {
-    struct listening listening = {.options = options, .heard = heard, .can_ask_buffer = true};
+    struct listening listening = {.options = options, .heard = heard};
     *heard = (struct rkb_heard){.end = RKB_END_UNREACHABLE, .buffer_most = -1, .subscribed_channels = -1,
                                 .subscribed_patterns = -1};
     signal(SIGPIPE, SIG_IGN);

@@ -1,9 +1,9 @@
 /*
  * discover_listen -- listens to every channel of a Redis for a while, and leaves before it could do harm.
  *
- *     asking (limits, who is there) --> subscribed to * --> time is up, a signal, danger, lost --> asking (who listens
- *        |                                                                                             to what) --> end
- *        +--> refused, unreachable --> end
+ *     asking (limits, who is there) --> subscribed to * --time is up, a signal--> leaving --> asking (who listens
+ *        |                                    |                                             ^    to what) --> end
+ *        +--> refused, unreachable --> end    +--danger, lost-------------------------------+
  *
  * Danger is: what Redis holds for us nears the limit at which it would cut us off, we read more slowly than is
  * published, or Redis no longer answers a small question in time. Promise: it then closes its subscription at once,
@@ -53,9 +53,9 @@ struct rkb_heard {
     uint64_t messages, bytes, peak;     /* peak: messages in the fullest second */
     struct rkb_channels *channels;
     struct rkb_fields *fields;
-    bool limits_known, buffer_known;
+    bool limits_known, buffer_refused;  /* buffer_refused: Redis does not tell how much it holds for us */
     struct rkb_output_limits limits;    /* Redis's defaults where they are not known */
-    int64_t buffer_most;                /* bytes that Redis held for us; -1: unknown */
+    int64_t buffer_most;                /* bytes that Redis held for us; -1: unknown, or not asked yet */
     struct rkb_listener listeners[RKB_LISTENERS_KEPT];
     size_t listener_count, listeners_more;
     bool listeners_known, channels_known;   /* by CLIENT LIST; by PUBSUB */

@@ -179,16 +179,23 @@ static void add_literal(struct rkb_name_group *group, struct rkb_slice text)
     group->literal += text.size;
 }
 
-/* What all tokens of this place are; `*` alone would take what is no id, where nothing else of the pattern holds. */
-static const char *star_of(const struct name *names, size_t count, size_t place)
+/* What takes only such ids; NULL: there is nothing narrower than `*`. */
+static const char *narrow(struct rkb_slice id)
 {
-    bool numbers = true, uuids = true;
-    for (size_t i = 0; i < count; i++) {
-        numbers = numbers && is_number(token_of(&names[i], place));
-        uuids = uuids && is_uuid(token_of(&names[i], place));
-    }
     static const char uuid[] = "????????" "-" "????" "-" "????" "-" "????" "-" "????????????";     /* no trigraphs */
-    return numbers ? "[0-9]*" : uuids ? uuid : NULL;
+    return is_number(id) ? "[0-9]*" : is_uuid(id) ? uuid : NULL;
+}
+
+/* Which of them the tokens are, place by place. */
+static int by_kinds(const void *x, const void *y)
+{
+    const struct name *a = x, *b = y;
+    for (size_t i = 0; i < a->count; i++) {
+        const char *one = narrow(token_of(a, i)), *other = narrow(token_of(b, i));
+        if (one != other)
+            return one == NULL || (other != NULL && strcmp(one, other) < 0) ? -1 : 1;
+    }
+    return 0;
 }
 
 static bool has_word(const struct name *name, uint32_t stars)
@@ -220,28 +227,48 @@ static void emit_singles(struct grouping *grouping, const struct name *names, si
     }
 }
 
-/* All of the names alike but for the places whose bits are set. */
-static void emit(struct grouping *grouping, const struct name *names, size_t count, uint32_t stars)
+static void emit_pattern(struct grouping *grouping, const struct name *names, size_t count, uint32_t stars,
+                         bool has_words)
 {
-    bool firm = has_word(names, stars);
-    for (size_t i = 0; i < names->count && !firm; i++)
-        firm = (stars >> i & 1) != 0 && star_of(names, count, i) != NULL;
-    if (count == 1 || !firm) {
-        emit_singles(grouping, names, count);
-        return;
-    }
     struct rkb_name_group *group = new_group(grouping, names, count);
-    bool has_words = has_word(names, stars);
     for (size_t i = 0; i < names->count; i++) {
-        const char *narrow = has_words ? NULL : star_of(names, count, i);
+        const char *ids = has_words ? NULL : narrow(token_of(names, i));
         if ((stars >> i & 1) == 0)
             add_literal(group, token_of(names, i));
         else
-            rkb_buffer_text(&group->text, narrow != NULL ? narrow : "*");
+            rkb_buffer_text(&group->text, ids != NULL ? ids : "*");
         if (i + 1 < names->count)
             add_literal(group, rkb_slice(names->text.data + names->tokens[i].end, 1));
     }
     grouping->failed = grouping->failed || group->text.failed;
+}
+
+/* Without a word, `*` would take what is no id: a pattern for each kind of ids, and none where nothing holds it. */
+static void emit_ids(struct grouping *grouping, struct name *names, size_t count, uint32_t stars)
+{
+    qsort(names, count, sizeof *names, by_kinds);
+    for (size_t from = 0, end; from < count; from = end) {
+        bool firm = false;
+        for (end = from + 1; end < count && by_kinds(&names[from], &names[end]) == 0;)
+            end++;
+        for (size_t i = 0; i < names->count; i++)
+            firm = firm || narrow(token_of(&names[from], i)) != NULL;
+        if (firm && end - from > 1)
+            emit_pattern(grouping, names + from, end - from, stars, false);
+        else
+            emit_singles(grouping, names + from, end - from);
+    }
+}
+
+/* All of the names alike but for the places whose bits are set. */
+static void emit(struct grouping *grouping, struct name *names, size_t count, uint32_t stars)
+{
+    if (count == 1)
+        emit_singles(grouping, names, count);
+    else if (has_word(names, stars))
+        emit_pattern(grouping, names, count, stars, true);
+    else
+        emit_ids(grouping, names, count, stars);
 }
 
 /* ---- the walk ---- */

@@ -164,10 +164,10 @@ static void add_summary(const struct rkb_discovery *discovery, struct rkb_buffer
                       heard->messages, rkb_discover_rate(heard, heard->messages), heard->peak, bytes);
     rkb_format_size(limit, sizeof limit, heard->limits.hard > 0 ? heard->limits.hard : heard->limits.soft);
     rkb_format_size(held, sizeof held, heard->buffer_most > 0 ? (uint64_t)heard->buffer_most : 0);
-    if (!heard->buffer_known)
+    if (heard->buffer_refused)
         rkb_buffer_text(out, "How much Redis held for us is unknown: it refused CLIENT LIST ID (Redis 6.2 and newer "
                              "have it;\nan ACL needs +client|list), so only our own reading was watched.\n");
-    else if (heard->limits.hard + heard->limits.soft > 0)
+    else if (heard->buffer_most >= 0 && heard->limits.hard + heard->limits.soft > 0)
         rkb_buffer_format(out, "Redis held %s for us at most; it cuts a subscriber off at %s%s.\n", held, limit,
                           heard->limits_known ? "" : " (its default: CONFIG GET was refused)");
 }

@@ -78,6 +78,7 @@ static bool same_value(const struct rkb_setting *row, const void *a, const void 
     case RKB_SETTING_TEXT:
     case RKB_SETTING_TEMPLATE:
     case RKB_SETTING_PATH:
+    case RKB_SETTING_FILE:
     case RKB_SETTING_URL:
     case RKB_SETTING_LISTEN:
         return same_text(x, y);

@@ -11,6 +11,7 @@
 
 #include "message/envelope.h"
 #include "message/json.h"
+#include "message/utf8.h"
 
 static struct rkb_name_forms forms(const char *text)
 {
@@ -19,7 +20,14 @@ static struct rkb_name_forms forms(const char *text)
 
 static struct rkb_envelope_spec test_spec(const char *preset)
 {
-    return (struct rkb_envelope_spec){.preset = preset, .scope = {forms("users"), forms("legacy"), forms("bridge-1")}};
+    return (struct rkb_envelope_spec){
+        .preset = preset, .scope = {.route = forms("users"), .source = forms("legacy"), .instance = forms("bridge-1")}};
+}
+
+static enum rkb_encoding encoding_of(struct rkb_slice payload)
+{
+    return rkb_json_valid(payload, NULL) ? RKB_ENCODING_JSON
+                                         : rkb_utf8_valid(payload) ? RKB_ENCODING_TEXT : RKB_ENCODING_BASE64;
 }
 
 static struct rkb_facts test_facts(const char *payload, const char *pattern)
@@ -28,7 +36,7 @@ static struct rkb_facts test_facts(const char *payload, const char *pattern)
         .channel = forms("user_created"),
         .pattern = forms(pattern),
         .payload = rkb_slice_text(payload),
-        .encoding = rkb_payload_encoding(RKB_PAYLOAD_AUTO, rkb_slice_text(payload)),
+        .encoding = encoding_of(rkb_slice_text(payload)),
         .time_ms = rkb_slice_text("1790000000123"),
         .position = rkb_slice_text("00112233445566778899aabbccddeeff:42"),
     };
@@ -39,10 +47,9 @@ static struct rkb_facts test_facts(const char *payload, const char *pattern)
 
 static struct rkb_envelope *compile(const struct rkb_envelope_spec *spec)
 {
-    enum rkb_envelope_field field;
-    size_t at;
+    struct rkb_envelope_mistake mistake;
     struct rkb_error error = {.text = ""};
-    struct rkb_envelope *envelope = rkb_envelope_compile(spec, &field, &at, &error);
+    struct rkb_envelope *envelope = rkb_envelope_compile(spec, &mistake, &error);
     if (envelope == NULL)
         fail_msg("%s", error.text);
     return envelope;
@@ -78,6 +85,19 @@ static void check_value(const struct rkb_envelope_spec *spec, const struct rkb_f
     rkb_envelope_free(envelope);
 }
 
+static void check_headers(struct rkb_slice headers, const char *const (*expected)[2], size_t count)
+{
+    struct rkb_reader reader = rkb_reader(headers.data, headers.size);
+    for (size_t i = 0; i < count; i++) {
+        uint16_t name_size = rkb_read_u16(&reader);
+        uint32_t value_size = rkb_read_u32(&reader);
+        assert_true(rkb_slice_equal(rkb_read_slice(&reader, name_size), rkb_slice_text(expected[i][0])));
+        assert_true(rkb_slice_equal(rkb_read_slice(&reader, value_size), rkb_slice_text(expected[i][1])));
+    }
+    assert_false(reader.failed);
+    assert_int_equal(reader.at, reader.size);
+}
+
 static void the_event_preset(void **state)
 {
     (void)state;
@@ -98,9 +118,14 @@ static void the_event_preset(void **state)
     struct rkb_envelope *envelope = compile(&spec);
     struct rendered rendered = render(envelope, &facts);
     assert_false(rendered.sizes.has_key);
+    assert_int_equal(rendered.sizes.header_count, 1);       /* the value does not tell it from JSON's "" */
+    check_headers(rendered.headers, (const char *const[][2]){{"rkb-encoding", "text"}}, 1);
+    assert_false(rkb_envelope_uses_position(envelope));
+    free(rendered.bytes);
+    facts = test_facts("\"\"", "");
+    rendered = render(envelope, &facts);
     assert_int_equal(rendered.sizes.header_count, 0);
     assert_int_equal(rendered.sizes.headers, 0);
-    assert_false(rkb_envelope_uses_position(envelope));
     free(rendered.bytes);
     rkb_envelope_free(envelope);
 }
@@ -122,19 +147,6 @@ static void the_payloads_name_means_itself(void **state)
                  names[i][1]);
         check_value(&spec, &facts, expected);
     }
-}
-
-static void check_headers(struct rkb_slice headers, const char *const (*expected)[2], size_t count)
-{
-    struct rkb_reader reader = rkb_reader(headers.data, headers.size);
-    for (size_t i = 0; i < count; i++) {
-        uint16_t name_size = rkb_read_u16(&reader);
-        uint32_t value_size = rkb_read_u32(&reader);
-        assert_true(rkb_slice_equal(rkb_read_slice(&reader, name_size), rkb_slice_text(expected[i][0])));
-        assert_true(rkb_slice_equal(rkb_read_slice(&reader, value_size), rkb_slice_text(expected[i][1])));
-    }
-    assert_false(reader.failed);
-    assert_int_equal(reader.at, reader.size);
 }
 
 static void the_raw_preset(void **state)
@@ -179,9 +191,8 @@ static void a_value_of_ones_own(void **state)
     spec.value = "{ \"from\": \"{{source}}/{{route}}/{{instance}}\", \"body\": \"{{payload}}\", \"at\": "
                  "\"{{time_ms}}\" }";
     check_value(&spec, &facts, "{\"from\":\"legacy/users/bridge-1\",\"body\":[1],\"at\":1790000000123}");
-    spec.payload = RKB_PAYLOAD_TEXT;
     struct rkb_envelope *envelope = compile(&spec);
-    assert_int_equal(rkb_envelope_payload(envelope), RKB_PAYLOAD_TEXT);
+    assert_int_equal(rkb_envelope_form(envelope), RKB_FORM_UNKNOWN);
     assert_true(rkb_envelope_uses_position(envelope));
     rkb_envelope_free(envelope);
 }
@@ -193,7 +204,7 @@ static void keys(void **state)
         const char *key, *pattern, *expected;
         bool position;
     } cases[] = {
-        {NULL, "", NULL, false}, {"", "", NULL, false}, {"{{pattern}}", "", NULL, false},
+        {NULL, "", NULL, false}, {"", "", NULL, false}, {"none", "u*", NULL, false}, {"x{{pattern}}", "", NULL, false}, {"{{pattern}}", "", NULL, false},
         {"{{pattern}}", "u*", "u*", false}, {"fixed", "", "fixed", false},
         {"{{channel}}-{{encoding}}", "", "user_created-json", false},
         {"{{position}}", "", "00112233445566778899aabbccddeeff:42", true},
@@ -223,28 +234,27 @@ static void the_setting_at_fault_is_told(void **state)
         size_t at;
         const char *says;
     } cases[] = {
-        {"nope", NULL, NULL, NULL, RKB_FIELD_ENVELOPE, 0, "event and raw"},
-        {NULL, NULL, NULL, NULL, RKB_FIELD_ENVELOPE, 0, "event and raw"},
+        {"nope", NULL, NULL, NULL, RKB_FIELD_ENVELOPE, 0, "event, raw"},
+        {NULL, NULL, NULL, NULL, RKB_FIELD_ENVELOPE, 0, "event, raw"},
         {NULL, "{\"a\": x}", NULL, NULL, RKB_FIELD_VALUE, 6, "not JSON"},
         {NULL, "[\"{{x}}\"]", NULL, NULL, RKB_FIELD_VALUE, 2, "{{x}}"},
         {"event", NULL, "ab{{x}}", NULL, RKB_FIELD_KEY, 2, "{{x}}"},
         {"raw", NULL, "{{", NULL, RKB_FIELD_KEY, 0, "without"},
         {"event", NULL, NULL, "", RKB_FIELD_PAYLOAD_NAME, 0, "not empty"},
         {"event", NULL, NULL, "a\xFF", RKB_FIELD_PAYLOAD_NAME, 0, "UTF-8"},
-        {"event", NULL, NULL, "id", RKB_FIELD_PAYLOAD_NAME, 0, "\"id\""},
+        {"event", NULL, NULL, "id", RKB_FIELD_PAYLOAD_NAME, 0, "cannot have this name"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct rkb_envelope_spec spec = test_spec(cases[i].preset);
         spec.value = cases[i].value;
         spec.key = cases[i].key;
         spec.payload_name = cases[i].payload_name;
-        enum rkb_envelope_field field = RKB_FIELD_ENVELOPE;
-        size_t at = SIZE_MAX;
+        struct rkb_envelope_mistake mistake;
         struct rkb_error error = {.code = RKB_OK};
-        assert_null(rkb_envelope_compile(&spec, &field, &at, &error));
+        assert_null(rkb_envelope_compile(&spec, &mistake, &error));
         assert_int_equal(error.code, RKB_USAGE);
-        assert_int_equal(field, cases[i].field);
-        assert_int_equal(at, cases[i].at);
+        assert_int_equal(mistake.field, cases[i].field);
+        assert_int_equal(mistake.at, cases[i].at);
         assert_non_null(strstr(error.text, cases[i].says));
     }
 }

@@ -92,14 +92,23 @@ static size_t judge_class_end(const char *pattern, size_t size, size_t at)
     return at;
 }
 
-static bool judge(const char *pattern, size_t size, const uint8_t *text, size_t left)
+/* What each star of a pattern took, the shortest first. */
+struct judged {
+    size_t taken[16], stars;
+};
+
+static bool judge(const char *pattern, size_t size, const uint8_t *text, size_t left, struct judged *judged)
 {
     if (size == 0)
         return left == 0;
     if (pattern[0] == '*') {
-        for (size_t take = 0; take <= left; take++)
-            if (judge(pattern + 1, size - 1, text + take, left - take))
+        size_t star = judged->stars++;
+        for (size_t take = 0; take <= left; take++) {
+            judged->taken[star] = take;
+            judged->stars = star + 1;
+            if (judge(pattern + 1, size - 1, text + take, left - take, judged))
                 return true;
+        }
         return false;
     }
     if (left == 0)
@@ -117,13 +126,28 @@ static bool judge(const char *pattern, size_t size, const uint8_t *text, size_t 
     } else {
         fits = pattern[0] == '?' || (uint8_t)pattern[0] == text[0];
     }
-    return fits && judge(pattern + used, size - used, text + 1, left - 1);
+    return fits && judge(pattern + used, size - used, text + 1, left - 1, judged);
 }
 
 static uint32_t next_random(uint64_t *seed)
 {
     *seed = *seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
     return (uint32_t)(*seed >> 33);
+}
+
+static void check_captures(struct rkb_slice pattern, struct rkb_slice text, const struct judged *judged)
+{
+    struct rkb_slice captures[10];
+    assert_int_equal(rkb_glob_stars(pattern), judged->stars);
+    for (size_t limit = 0; limit <= judged->stars; limit++) {
+        assert_true(rkb_glob_captures(pattern, text, captures, limit));
+        for (size_t i = 0; i < limit; i++)
+            if (captures[i].size != judged->taken[i] || captures[i].data < text.data
+                || captures[i].data + captures[i].size > text.data + text.size)
+                fail_msg("pattern %.*s, text %.*s: star %zu took %zu, not %zu", (int)pattern.size,
+                         (const char *)pattern.data, (int)text.size, (const char *)text.data, i + 1, captures[i].size,
+                         judged->taken[i]);
+    }
 }
 
 static void random_patterns_are_judged_right(void **state)
@@ -141,14 +165,38 @@ static void random_patterns_are_judged_right(void **state)
             pattern[i] = in_patterns[next_random(&seed) % (sizeof in_patterns - 1)];
         for (size_t i = 0; i < length; i++)
             text[i] = (uint8_t)in_texts[next_random(&seed) % (sizeof in_texts - 1)];
-        bool expected = judge(pattern, size, text, length);
+        struct judged judged = {.stars = 0};
+        bool expected = judge(pattern, size, text, length, &judged);
         if (rkb_glob_match(rkb_slice(pattern, size), rkb_slice(text, length)) != expected)
             fail_msg("pattern %.*s, text %.*s", (int)size, pattern, (int)length, (const char *)text);
         matches += expected;
+        if (expected)
+            check_captures(rkb_slice(pattern, size), rkb_slice(text, length), &judged);
         free(pattern);
         free(text);
     }
     assert_true(matches > 10000);
+}
+
+static void what_stars_take(void **state)
+{
+    static const struct {
+        const char *pattern, *text, *taken[3];
+    } cases[] = {
+        {"user.*.*", "user.7.name", {"7", "name"}}, {"user.*.*", "user.7.x.y", {"7", "x.y"}}, {"*", "all", {"all"}},
+        {"a*b*", "axbyb", {"x", "yb"}}, {"**x", "abx", {"", "ab"}}, {"a*", "a", {""}}, {"[*]*\\**", "*a*b", {"a", "b"}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rkb_slice captures[3];
+        size_t stars = rkb_glob_stars(rkb_slice_text(cases[i].pattern));
+        assert_true(rkb_glob_captures(rkb_slice_text(cases[i].pattern), rkb_slice_text(cases[i].text), captures, 3));
+        for (size_t j = 0; j < 3; j++) {
+            assert_int_equal(cases[i].taken[j] != NULL, j < stars);
+            if (j < stars)
+                assert_true(rkb_slice_equal(captures[j], rkb_slice_text(cases[i].taken[j])));
+        }
+    }
 }
 
 /* Redis does not let even `*` match an empty channel name; a plain matcher would. */
@@ -183,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_of_a_real_server),
         cmocka_unit_test(random_patterns_are_judged_right),
+        cmocka_unit_test(what_stars_take),
         cmocka_unit_test(an_empty_name_matches_only_the_empty_pattern),
         cmocka_unit_test(many_stars_end_soon),
     };

@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "message/json.h"
+#include "message/payload.h"
 #include "message/template.h"
 
 static struct rkb_name_forms forms(const char *plain, const char *json)
@@ -23,8 +24,19 @@ static struct rkb_name_forms forms(const char *plain, const char *json)
 
 static struct rkb_template_scope test_scope(void)
 {
-    return (struct rkb_template_scope){forms("my \"route\"", "my \\\"route\\\""), forms("legacy", "legacy"),
-        forms("a\\b", "a\\\\b")};
+    return (struct rkb_template_scope){.route = forms("my \"route\"", "my \\\"route\\\""),
+                                       .source = forms("legacy", "legacy"),
+                                       .instance = forms("a\\b", "a\\\\b")};
+}
+
+static enum rkb_encoding encoding_of(enum rkb_payload_kind kind, struct rkb_slice payload)
+{
+    struct rkb_payload read;
+    struct rkb_verdict verdict;
+    struct rkb_pointers *none = rkb_pointers_new();
+    rkb_payload_read(kind, none, RKB_JSON_DEPTH, false, payload, NULL, &read, &verdict);
+    rkb_pointers_free(none);
+    return read.encoding;
 }
 
 static struct rkb_facts test_facts(struct rkb_slice payload, enum rkb_payload_kind kind)
@@ -33,7 +45,7 @@ static struct rkb_facts test_facts(struct rkb_slice payload, enum rkb_payload_ki
         .channel = forms("user:\"1\"", "user:\\\"1\\\""),
         .pattern = forms("user:*\n", "user:*\\n"),
         .payload = payload,
-        .encoding = rkb_payload_encoding(kind, payload),
+        .encoding = encoding_of(kind, payload),
         .time_ms = rkb_slice_text("1790000000123"),
         .position = rkb_slice_text("00112233445566778899aabbccddeeff:42"),
     };
@@ -75,28 +87,6 @@ static void check(enum rkb_template_kind kind, const char *text, const struct rk
         fail_msg("%s gives %.*s, not %s", text, (int)got.size, (const char *)got.data, expected);
     free_slice(got);
     rkb_template_free(template);
-}
-
-static void encodings(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *payload;
-        enum rkb_encoding of[4];        /* auto, json, text, base64 */
-    } cases[] = {
-        {"{\"a\":1}", {RKB_ENCODING_JSON, RKB_ENCODING_JSON, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64}},
-        {" 1e400 ", {RKB_ENCODING_JSON, RKB_ENCODING_JSON, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64}},
-        {"hello", {RKB_ENCODING_TEXT, RKB_ENCODING_TEXT, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64}},
-        {"", {RKB_ENCODING_TEXT, RKB_ENCODING_TEXT, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64}},
-        {"\xEF\xBB\xBF{}", {RKB_ENCODING_TEXT, RKB_ENCODING_TEXT, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64}},
-        {"\"\xFF\"", {RKB_ENCODING_BASE64, RKB_ENCODING_BASE64, RKB_ENCODING_BASE64, RKB_ENCODING_BASE64}},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        for (int kind = 0; kind < 4; kind++)
-            assert_int_equal(rkb_payload_encoding((enum rkb_payload_kind)kind, rkb_slice_text(cases[i].payload)),
-                             cases[i].of[kind]);
-    assert_int_equal(rkb_payload_encoding(RKB_PAYLOAD_AUTO, rkb_slice("a\0b", 3)), RKB_ENCODING_TEXT);
-    assert_int_equal(rkb_payload_encoding(RKB_PAYLOAD_AUTO, rkb_slice(NULL, 0)), RKB_ENCODING_TEXT);
 }
 
 static void every_slot_in_every_context(void **state)
@@ -218,9 +208,9 @@ static void mistakes_are_told_with_their_place(void **state)
         {RKB_TEMPLATE_PLAIN, "a{{uuid}", 1, "without }}"}, {RKB_TEMPLATE_PLAIN, "{{}}", 0, "empty slot"},
         {RKB_TEMPLATE_PLAIN, "{{  }}", 0, "empty slot"},
         {RKB_TEMPLATE_PLAIN, "{{{uuid}}}", 0, "{{{uuid}}"},
-        {RKB_TEMPLATE_PLAIN, "{{payload:/a}}", 0, "not available in this version"},
-        {RKB_TEMPLATE_PLAIN, "x{{1}}", 1, "not available in this version"},
-        {RKB_TEMPLATE_PLAIN, "{{12}}", 0, "not available in this version"},
+        {RKB_TEMPLATE_PLAIN, "{{payload:a}}", 0, "begins with /"}, {RKB_TEMPLATE_PLAIN, "{{payload:/~2}}", 0, "~0"},
+        {RKB_TEMPLATE_PLAIN, "x{{3}}", 1, "user.*.* has 2"}, {RKB_TEMPLATE_PLAIN, "{{0}}", 0, "begin with {{1}}"},
+        {RKB_TEMPLATE_PLAIN, "{{17}}", 0, "{{1}} to {{16}}"}, {RKB_TEMPLATE_PLAIN, "{{99999999999999999999}}", 0, "{{16}}"},
         {RKB_TEMPLATE_PLAIN, "{{1a}}", 0, "no slot {{1a}}"}, {RKB_TEMPLATE_PLAIN, "{{bad\nname}}", 0, "{{bad?name}}"},
         {RKB_TEMPLATE_PLAIN, "{{uuid}", 0, "without }}"},
         {RKB_TEMPLATE_JSON, "", 0, "not JSON"}, {RKB_TEMPLATE_JSON, "{\"a\": {{payload}}}", 7, "not JSON"},
@@ -228,10 +218,13 @@ static void mistakes_are_told_with_their_place(void **state)
         {RKB_TEMPLATE_JSON, "[\"{{nope}}\"]", 2, "{{nope}}"},
         {RKB_TEMPLATE_JSON, "{\"{{nope}}\":1}", 2, "{{nope}}"},
         {RKB_TEMPLATE_JSON, "[\"a{{uuid\", \"}}\"]", 3, "without }}"},
-        {RKB_TEMPLATE_JSON, "\"{{payload:/user/id}}\"", 1, "not available in this version"},
+        {RKB_TEMPLATE_JSON, "\"{{payload:user/id}}\"", 1, "begins with /"},
         {RKB_TEMPLATE_JSON, "\"{{uuid}} {{}}\"", 10, "empty slot"}, {RKB_TEMPLATE_JSON, "\"\xFF\"", 1, "not JSON"},
     };
     struct rkb_template_scope scope = test_scope();
+    scope.pointers = rkb_pointers_new();
+    scope.captures = 2;
+    scope.captures_of = "user.*.*";
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct rkb_error error = {.code = RKB_OK};
         size_t at = SIZE_MAX;
@@ -241,6 +234,57 @@ static void mistakes_are_told_with_their_place(void **state)
                                                                                        cases[i].says) == NULL)
             fail_msg("%s: at %zu: %s", cases[i].text, at, template != NULL ? "accepted" : error.text);
         assert_null(strchr(error.text, '\n'));
+    }
+    rkb_pointers_free(scope.pointers);
+}
+
+/* A payload, a slot with an argument, and what becomes of it in each context; plain NULL: nothing. */
+static void pointers_and_captures_in_every_context(void **state)
+{
+    static const struct {
+        const char *slot, *plain, *value, *inside;
+    } rows[] = {
+        {"payload:/s", "a\"b\xC3\xA9\n", "\"a\\\"b\\u00e9\\n\"", "a\\\"b\\u00e9\\n"},
+        {"payload:/n", "1e400", "1e400", "1e400"}, {"payload:/o", "{\"x\": \"y\"}", "{\"x\": \"y\"}", "{\\\"x\\\": \\\"y\\\"}"},
+        {"payload:/t", "true", "true", "true"}, {"payload:/e", "", "\"\"", ""}, {"payload:/z", NULL, "null", ""},
+        {"payload:/none", NULL, "null", ""}, {"payload:/q\\\"q", "7", "7", "7"},
+        {"1", "a\"", "\"a\\\"\"", "a\\\""}, {"2", "b", "\"b\"", "b"}, {" 1 ", "a\"", "\"a\\\"\"", "a\\\""},
+    };
+    static const char payload[] = "{\"s\": \"a\\\"b\\u00e9\\n\", \"n\": 1e400, \"o\": {\"x\": \"y\"}, \"t\": true, \"e\": \"\", "
+                                  "\"z\": null, \"q\\\"q\": 7}";
+    const struct rkb_name_forms captures[] = {forms("a\"", "a\\\""), forms("b", "b")};
+    struct rkb_template_scope scope = test_scope();
+    (void)state;
+    scope.captures = 2;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[64], wanted[64];
+        struct rkb_slice found[RKB_POINTERS_LIMIT];
+        struct rkb_error error;
+        struct rkb_facts facts = test_facts(rkb_slice_text(payload), RKB_PAYLOAD_AUTO);
+        facts.captures = captures;
+        facts.found = found;
+        scope.pointers = rkb_pointers_new();
+        /* In a plain template the pointer stands as it is meant, in JSON as strings are written. */
+        snprintf(text, sizeof text, "<{{%s}}>", strcmp(rows[i].slot, "payload:/q\\\"q") == 0 ? "payload:/q\"q" : rows[i].slot);
+        struct rkb_template *plain = rkb_template_compile(RKB_TEMPLATE_PLAIN, rkb_slice_text(text), &scope, NULL, &error);
+        snprintf(text, sizeof text, "[\"{{%s}}\",\"<{{%s}}>\"]", rows[i].slot, rows[i].slot);
+        struct rkb_template *json = rkb_template_compile(RKB_TEMPLATE_JSON, rkb_slice_text(text), &scope, NULL, &error);
+        assert_true(rkb_pointers_find(scope.pointers, facts.payload, RKB_JSON_DEPTH, found));
+        struct rkb_slice got = render(json, &facts);
+        snprintf(wanted, sizeof wanted, "[%s,\"<%s>\"]", rows[i].value, rows[i].inside);
+        if (!rkb_slice_equal(got, rkb_slice_text(wanted)))
+            fail_msg("%s gives %.*s, not %s", text, (int)got.size, (const char *)got.data, wanted);
+        free_slice(got);
+        got = render(plain, &facts);
+        assert_int_equal(rkb_template_whole(plain, &facts), rows[i].plain != NULL);
+        snprintf(wanted, sizeof wanted, "<%s>", rows[i].plain == NULL ? "" : rows[i].plain);
+        assert_true(rkb_slice_equal(got, rkb_slice_text(wanted)));
+        free_slice(got);
+        assert_int_equal(rkb_template_captures(plain), rows[i].slot[0] == '2' ? 2 : rows[i].slot[0] == 'p' ? 0 : 1);
+        assert_int_equal(rkb_template_per_channel(plain), rows[i].slot[0] != 'p');
+        rkb_template_free(plain);
+        rkb_template_free(json);
+        rkb_pointers_free(scope.pointers);
     }
 }
 
@@ -388,12 +432,12 @@ static void text_comes_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(encodings),
         cmocka_unit_test(every_slot_in_every_context),
         cmocka_unit_test(the_payload_by_its_encoding),
         cmocka_unit_test(no_pattern_is_null_or_nothing),
         cmocka_unit_test(braces_and_literals),
         cmocka_unit_test(mistakes_are_told_with_their_place),
+        cmocka_unit_test(pointers_and_captures_in_every_context),
         cmocka_unit_test(what_a_template_needs),
         cmocka_unit_test(nothing_of_text_or_scope_is_kept),
         cmocka_unit_test(the_template_of_bytes_is_the_payload),

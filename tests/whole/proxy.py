@@ -3,6 +3,7 @@
     client --> [ port ] --> target        pass   bytes go both ways
                                           cut    all connections end now (reset); new ones pass
                                           stall  connections stay, not one byte moves, until pass
+                                          slow   bytes go both ways, a portion every so often
                                           refuse all connections end, new ones are refused, until pass
 """
 
@@ -10,6 +11,7 @@ import selectors
 import socket
 import struct
 import threading
+import time
 
 from broker import free_port
 
@@ -39,6 +41,7 @@ class Proxy:
         self._connections = set()       # every open socket
         self._flowing = threading.Event()
         self._flowing.set()
+        self._pause = 0.0
         self._listener = None
         self._listen()
 
@@ -92,6 +95,7 @@ class Proxy:
                         if not data:
                             return
                         pair.other(key.fileobj).sendall(data)
+                        time.sleep(self._pause)
             except (OSError, ValueError, KeyError):
                 return
             finally:
@@ -111,6 +115,10 @@ class Proxy:
     def stall(self):
         self._flowing.clear()
 
+    def slow(self, pause):
+        """From now on a connection carries 64 KiB in each `pause` seconds, at most."""
+        self._pause = pause
+
     def refuse(self):
         if self._listener:
             self._listener.shutdown(socket.SHUT_RDWR)   # wakes who waits in accept, and no more connections at once
@@ -122,6 +130,7 @@ class Proxy:
     def go_on(self):
         """Whatever was broken: bytes pass again."""
         self._flowing.set()
+        self._pause = 0.0
         if not self._listener:
             self._listen()
 

@@ -1,0 +1,47 @@
+/*
+ * presets -- the envelopes that have a name: templates that are ready to use.
+ *
+ *     event   {"name": "<name>", "data": {"id": "{{uuid}}", "<payload_name>": "{{payload}}"}}
+ *     raw     the payload byte for byte; rkb_headers always
+ *
+ * Where the value alone does not tell what the payload was (text hello and JSON "hello" look alike in event), the
+ * header rkb-encoding does: it is there whenever the payload was not JSON.
+ */
+#ifndef RKB_MESSAGE_PRESETS_H
+#define RKB_MESSAGE_PRESETS_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "message/form.h"
+
+struct rkb_preset_header {
+    const char *name;
+    const char *value;          /* a plain template */
+    bool not_for_json;          /* only where the payload is no JSON */
+};
+
+/* What a preset's text is made of. */
+struct rkb_preset_names {
+    const char *name;           /* a plain template */
+    const char *payload_name;
+};
+
+struct rkb_preset {
+    const char *name;
+    enum rkb_form form;
+    /* Writes the text of the value's JSON template; NULL: the value is the payload byte for byte. */
+    void (*value)(struct rkb_buffer *text, const struct rkb_preset_names *names);
+    bool rkb_headers;                           /* always */
+    const struct rkb_preset_header *headers;    /* its own; ends with a name of NULL */
+    const char *taken;                          /* a member of its own beside the payload, by a space each; NULL */
+    bool uses_name, uses_payload_name;
+};
+
+/* NULL where there is none of that name. */
+const struct rkb_preset *rkb_preset_find(const char *name);
+/* What `rkb_headers: yes` adds; ends with a name of NULL. */
+extern const struct rkb_preset_header rkb_preset_rkb_headers[];
+/* Their names, "event, raw". */
+extern const char rkb_preset_names[];
+
+#endif
