@@ -30,6 +30,7 @@
 #define HARD_PART 4                     /* of the hard limit, and 2 of the soft one, is near enough */
 #define SOFT_PART 2
 #define HELD_BYTES (UINT64_C(1) << 20)  /* a longer payload is counted, not held */
+#define NEAR_SECONDS 0.5                /* to the cut, if we stood still: likewise */
 #define CHANNELS_ASKED 10000            /* more than so many, and PUBSUB CHANNELS would cost Redis too much */
 #define CLIENT_NAME "rkbctl-discover"   /* not a name that a bridge would take for another bridge */
 
@@ -253,7 +254,13 @@ static void on_subscriber_lost(void *context, const struct rkb_error *error, boo
     (void)caught_up_us;
     (void)retry_us;
     struct listening *listening = context;
-    end(listening, listening->phase == LISTENING ? RKB_END_LOST : RKB_END_UNREACHABLE, error);
+    struct rkb_subscriber_figures figures;
+    struct rkb_error why = *error;
+    rkb_subscriber_figures(listening->subscriber, &figures);
+    if (listening->phase == LISTENING && figures.broke_off)
+        rkb_fail(&why, RKB_CLOSED, "%.300s: it has probably cut us off, as more was published at once than it holds for "
+                                   "a subscriber", error->text);
+    end(listening, listening->phase == LISTENING ? RKB_END_LOST : RKB_END_UNREACHABLE, &why);
 }
 
 static bool give_password(void *context, char *out, size_t size, struct rkb_error *error)
@@ -305,15 +312,21 @@ static void look_at_buffer(struct listening *listening, int64_t now_us)
         return;
     if (listening->buffer > heard->buffer_most)
         heard->buffer_most = listening->buffer;
+    double seconds = rkb_budget_seconds(&listening->budget, now_us);
+    bool fast = seconds >= 0 && seconds < NEAR_SECONDS;
     bool near = (limits->hard > 0 && (uint64_t)listening->buffer > limits->hard / HARD_PART) ||
                 (limits->soft > 0 && (uint64_t)listening->buffer > limits->soft / SOFT_PART);
-    if (!near && !rkb_budget_alarm(&listening->budget, now_us))
+    if (!near && !fast && !rkb_budget_alarm(&listening->budget, now_us))
         return;
     struct rkb_error why;
-    rkb_format_size(held, sizeof held, (uint64_t)listening->buffer);
+    rkb_format_size(held, sizeof held, near ? (uint64_t)listening->buffer : (uint64_t)listening->budget.rate);
     rkb_format_size(limit, sizeof limit, limits->hard > 0 ? limits->hard : limits->soft);
-    rkb_fail(&why, RKB_FULL, "Redis held %s for us, and would have cut us off at %s: more is published than this "
-                             "machine or the way to it takes", held, limit);
+    if (!near)
+        rkb_fail(&why, RKB_FULL, "%s a second are published, and Redis cuts a subscriber off at %s: it could come to "
+                                 "that in a moment", held, limit);
+    else
+        rkb_fail(&why, RKB_FULL, "Redis held %s for us, and would have cut us off at %s: more is published than this "
+                                 "machine or the way to it takes", held, limit);
     end(listening, RKB_END_BUFFER, &why);
 }
 

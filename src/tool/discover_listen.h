@@ -5,9 +5,10 @@
  *        |                                    |                                             ^    to what) --> end
  *        +--> refused, unreachable --> end    +--danger, lost-------------------------------+
  *
- * Danger is: what Redis holds for us nears the limit at which it would cut us off, we read more slowly than is
- * published, or Redis no longer answers a small question in time. Promise: it then closes its subscription at once,
- * which frees what Redis holds. Never: publishes, writes, keeps a payload.
+ * Danger is: what Redis holds for us nears the limit at which it would cut us off, or could be there in half a second;
+ * we read more slowly than is published; or Redis no longer answers a small question in time. Promise: it then closes
+ * its subscription at once, which frees what Redis holds. What is published all at once, within a quarter of a second,
+ * nobody sees coming: then it is cut off, and says so. Never: publishes, writes, keeps a payload.
  */
 #ifndef RKB_TOOL_DISCOVER_LISTEN_H
 #define RKB_TOOL_DISCOVER_LISTEN_H
