@@ -1,7 +1,9 @@
 """The stories of contrib/examples, as their READMEs tell them: their configs, publishers and consumers as they stand."""
 
+import json
 import os
 import pathlib
+import runpy
 import signal
 import sqlite3
 import subprocess
@@ -10,10 +12,16 @@ import sys
 import pytest
 from confluent_kafka.admin import AdminClient
 
+import java
+from bridge import BUILD, route
 from consumer import QUIET
+from delivery import UUID7
 from waiting import wait_for
 
-EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "contrib" / "examples"
+TOP = pathlib.Path(__file__).resolve().parents[2]
+EXAMPLES = TOP / "contrib" / "examples"
+ENVELOPES = ["event", "raw"]
+SANITIZED = b"__asan_init" in (BUILD / "rkbridge").read_bytes()
 
 
 class Story:
@@ -21,6 +29,7 @@ class Story:
 
     def __init__(self, name, directory, environment):
         self.source = EXAMPLES / name
+        self.config = (self.source / "rkbridge.yaml").read_text()
         self.directory = directory
         self.environment = environment
         self.running = []
@@ -61,13 +70,13 @@ def story(make_bridge, redis, kafka, tmp_path):
     """Starts the bridge of an example with its own config; gives its Story, in which `bridge` is that bridge."""
     stories, topics = [], []
 
-    def make(name, *creates, changed=lambda text: text):
+    def make(name, *creates):
         topics.extend(creates)
         environment = {"REDIS": redis.url(), "KAFKA": kafka.bootstrap}
         one = make_bridge({}, environment=environment)
         one.environment["DIR"] = str(one.short)
-        one.write_config(changed((EXAMPLES / name / "rkbridge.yaml").read_text()))
         stories.append(Story(name, tmp_path, environment))
+        one.write_config(stories[-1].config)
         stories[-1].bridge = one.start()
         return stories[-1]
 
@@ -107,3 +116,76 @@ def test_user_created(story):
     this.start("consumer.py", "again")
     wait_for("the users that are new", lambda: set(created(64, 83)) <= set(users("accounts")))
     assert users("accounts") == created(1, 83) and users("newsletter") == created(1, 63)
+
+
+def test_inventory(story, read):
+    """200,000 updates, and a tenth of that under sanitizers."""
+    count = 20000 if SANITIZED else 200000
+    this = story("inventory", "product_inventory", "product_inventory.dead")
+    update = runpy.run_path(str(this.source / "publish.py"))["update"]
+    wanted = [update(number) for number in range(count)]
+    new_codes = [one for one in wanted if one["product_code"].startswith("WXYZ-")]
+    negative = [one for one in wanted if one["inventory_count"] < 0]
+    good = [one for one in wanted if one["inventory_count"] >= 0 and not one["product_code"].startswith("WXYZ-")]
+
+    this.start("consumer.py", "shop")
+    this.run("publish.py", count)
+    stats = this.bridge.wait_totals(received=count, pending=0)
+    assert stats["totals"]["delivered"] == len(good) and stats["totals"]["dead_lettered"] == len(new_codes) + len(negative)
+    assert per_product(read("product_inventory")) == by_product(good)
+    dead = [(json.loads(record.value), record.header("rkb-error-code"), record.header("rkb-error").decode())
+            for record in read("product_inventory.dead")]
+    assert [one for one, code, _ in dead if code == b"expect"] == sorted(new_codes + negative, key=lambda one: one["update"])
+    for one, _, reason in dead:
+        assert ("/inventory_count" if one in negative else "/product_code") in reason
+
+    expected = {code: (updates[-1]["inventory_count"], len(updates)) for code, updates in by_product(good).items()}
+    wait_for("the shop's inventory", lambda: expected == {
+        code: tuple(rest) for code, *rest in this.rows("shop", "SELECT product_code, inventory_count, updates FROM inventory")})
+
+
+def by_product(updates):
+    found = {}
+    for one in updates:
+        found.setdefault(one["product_code"], []).append(one)
+    return found
+
+
+def per_product(records):
+    """What the records carried, in their order, each id counted once."""
+    names, seen, found = ("product_code", "inventory_count", "update"), set(), []
+    for record in records:
+        document = json.loads(record.value)
+        if document["id"] not in seen:
+            seen.add(document["id"])
+            found.append({name: document[name] for name in names})
+        assert record.key == document["product_code"].encode()
+    return by_product(found)
+
+
+def test_every_envelope_is_read_in_python_and_java(bridge, redis, kafka, make_topic, read):
+    """By what contrib/examples/read says of it."""
+    payload = {"id": 7, "email": "h\u00e9@example.com", "share": 0.5}
+    topics = {envelope: make_topic(envelope) for envelope in ENVELOPES}
+    one = bridge({envelope: route(topic, channels=["from." + envelope], envelope=envelope) for envelope, topic in topics.items()})
+    with redis.client() as client:
+        for envelope in topics:
+            client.publish("from." + envelope, json.dumps(payload))
+    one.wait_totals(received=len(topics), pending=0)
+    readers = runpy.run_path(str(EXAMPLES / "read" / "records.py"))
+    printed = java.run(EXAMPLES / "read" / "Records.java", kafka.bootstrap, *[f"{name}={topic}" for name, topic in topics.items()])
+    for (envelope, topic), line in zip(topics.items(), printed.splitlines(), strict=True):
+        [record] = read(topic)
+        headers = [dict(record.headers)] if envelope in ("raw", "cloudevents") else []
+        uuid, name, seen = readers[envelope.replace("-", "_")](record.value, *headers)
+        assert line.split("\t")[:3] == [envelope, uuid, name] and name == "from." + envelope and UUID7.match(uuid)
+        shown = line.split("\t")[3]
+        javas = json.loads(shown if not headers else bytes.fromhex(shown))
+        for document in (json.loads(seen) if headers else seen, javas):
+            assert {key: document[key] for key in payload} == payload and (envelope == "merge" or document == payload)
+
+
+@pytest.mark.parametrize("path", ["user_created/UserCreatedConsumer.java", "inventory/InventoryConsumer.java"])
+def test_java_consumers_compile(path):
+    with pytest.raises(AssertionError, match="usage: [A-Za-z]+Consumer BOOTSTRAP GROUP JDBC_URL"):
+        java.run(EXAMPLES / path)

@@ -4,6 +4,8 @@ itself, and each key's records stay in one partition."""
 import collections
 import random
 
+import pytest
+
 import java
 from bridge import route
 
@@ -44,9 +46,11 @@ def test_java_puts_each_key_into_the_same_partition(bridge, redis, kafka, make_t
     assert partition_of(read(ours)) == expected
 
 
-def test_what_has_no_key_goes_to_all_partitions(bridge, redis, make_topic, read):
+@pytest.mark.parametrize("key", ["none", "{{payload:/id}}"], ids=["none", "a pointer that finds nothing"])
+def test_what_has_no_key_goes_to_all_partitions(bridge, redis, make_topic, read, key):
+    """An empty key would have one partition, as every other has; it is no key."""
     topic = make_topic(partitions=PARTITIONS)
-    one = bridge({"all": route(topic, channels=["c"], envelope="raw", key="")})
+    one = bridge({"all": route(topic, channels=["c"], envelope="raw", key=key)})
     for n in range(20):     # librdkafka takes another partition for what has no key every 10 ms
         publish(redis, [b"c"] * 5)
         one.wait_totals(received=5 * (n + 1), pending=0)
