@@ -1,5 +1,6 @@
 /*
- * discover -- `rkbctl discover URL`: what goes over a Redis's channels, and a config for it, without a config or a Kafka.
+ * discover -- `rkbctl discover URL`: what goes over a Redis's channels, and a config for it; needs neither config nor
+ * Kafka.
  *
  *     command line --> listen (discover_listen) --> plan (discover_plan) --> report, and with --write a config
  *
@@ -163,7 +164,8 @@ static bool may_write(const struct arguments *arguments, struct rkb_error *error
 {
     if (arguments->file == NULL || arguments->force || access(arguments->file, F_OK) != 0)
         return true;
-    return rkb_fail(error, RKB_USAGE, "%.300s is there already, and is not written over; --force does", arguments->file);
+    return rkb_fail(error, RKB_USAGE, "%.300s is there already, and is not written over; --force does",
+                    arguments->file);
 }
 
 static bool write_all(int fd, const struct rkb_buffer *text)
@@ -248,8 +250,8 @@ static int discover(const struct arguments *arguments, FILE *out, FILE *err)
     struct rkb_discovery discovery = {.options = &arguments->listen, .heard = &heard, .plan = &plan,
                                       .started_us = rkb_sys_posix.realtime_us()};
     if (arguments->url.password[0] != '\0')
-        complain(err, 0, "the password in the URL can be seen by everybody on this machine; better --password-file FILE, "
-                         "or " PASSWORD_VARIABLE, "");
+        complain(err, 0, "the password in the URL can be seen by everybody on this machine; better "
+                         "--password-file FILE, or " PASSWORD_VARIABLE, "");
     rkb_listen(&arguments->listen, &heard);
     int code = RKB_EXIT_UNREACHABLE;
     if (heard.end == RKB_END_UNREACHABLE || heard.end == RKB_END_REFUSED)

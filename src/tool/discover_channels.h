@@ -52,7 +52,7 @@ void rkb_channels_on_move(struct rkb_channels *channels, rkb_channels_moved *mov
 uint32_t rkb_channels_number(struct rkb_channels *channels, struct rkb_slice name);
 /* Counts a message; number: as above, of a moment ago. */
 void rkb_channels_count(struct rkb_channels *channels, uint32_t number, uint64_t size);
-/* Whether a payload of it is to be looked into: the first few, then some over time; fewer of each, the more there are. */
+/* Whether a payload of it is to be looked into: the first few, then some over time; fewer where there are many. */
 bool rkb_channels_look(struct rkb_channels *channels, uint32_t number, int64_t now_us, int64_t pause_us);
 
 /* Numbers go from 0 to size - 1; those of patterns come first. Lent until the next message. */

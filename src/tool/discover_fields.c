@@ -325,7 +325,8 @@ static bool is_likely(struct tally *tally, struct rkb_slice pointer, size_t look
     int said = speaks(pointer);
     size_t least = said > 0 ? 2 : LEAST_DISTINCT;
     tally->score = said * 1000 + (int)(tally->values * 100 / tally->payloads);
-    return said >= 0 && looked >= LEAST_LOOKED && tally->payloads * 100 >= looked * LEAST_PRESENT && tally->values >= least;
+    return said >= 0 && looked >= LEAST_LOOKED && tally->payloads * 100 >= looked * LEAST_PRESENT &&
+           tally->values >= least;
 }
 
 static struct rkb_slice pointer_text(const struct rkb_fields *fields, uint32_t pointer)

@@ -258,8 +258,8 @@ static void on_subscriber_lost(void *context, const struct rkb_error *error, boo
     struct rkb_error why = *error;
     rkb_subscriber_figures(listening->subscriber, &figures);
     if (listening->phase == LISTENING && figures.broke_off)
-        rkb_fail(&why, RKB_CLOSED, "%.300s: it has probably cut us off, as more was published at once than it holds for "
-                                   "a subscriber", error->text);
+        rkb_fail(&why, RKB_CLOSED, "%.300s: it has probably cut us off, as more was published at once than it holds "
+                                   "for a subscriber", error->text);
     end(listening, listening->phase == LISTENING ? RKB_END_LOST : RKB_END_UNREACHABLE, &why);
 }
 

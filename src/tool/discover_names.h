@@ -6,7 +6,7 @@
  *     user.*.created   user.*.deleted   stock_low
  *
  * Promise: each name belongs to exactly one group, whose pattern matches it by Redis's glob rules; a group of one is
- * the name itself; no pattern is all `*`. A pattern may match names of other groups as well: who reads the plan says so.
+ * the name itself; no pattern is all `*`. A pattern may match names of other groups too: whoever uses it says so.
  */
 #ifndef RKB_TOOL_DISCOVER_NAMES_H
 #define RKB_TOOL_DISCOVER_NAMES_H

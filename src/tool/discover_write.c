@@ -102,8 +102,8 @@ static void add_head(const struct rkb_discovery *discovery, struct rkb_buffer *o
     rkb_format_duration(time, sizeof time, heard->listened_us / 1000 * 1000);
     rkb_buffer_format(out, "# Written by `rkbctl discover`, which listened to all channels for %s from %s on%s%s:\n",
                       time, when, ending != NULL ? "; " : "", ending != NULL ? ending : "");
-    rkb_buffer_format(out, "# %" PRIu64 " messages, %.1f a second. What nobody published in that time is not here.\n#\n",
-                      heard->messages, rkb_discover_rate(heard, heard->messages));
+    rkb_buffer_format(out, "# %" PRIu64 " messages, %.1f a second. What nobody published in that time is not here.\n"
+                           "#\n", heard->messages, rkb_discover_rate(heard, heard->messages));
     rkb_buffer_text(out, "# All of it is a proposal: read each route, choose its topic and key, and check it, as the\n"
                          "# user that will run it, with    rkbridge --check -c FILE\n"
                          "# rkbridge.yaml(5) explains each setting.\n\n");
@@ -206,7 +206,8 @@ static void add_form(const struct rkb_group *group, struct rkb_buffer *out)
     if (forms[RKB_FORM_BINARY] > 0)
         rkb_buffer_text(out, "    envelope: raw         # binary payloads: byte for byte, the rest in headers\n");
     else
-        rkb_buffer_format(out, "    envelope: event       # {\"name\": ..., \"data\": {\"id\": ..., \"%s\": <payload>}}\n"
+        rkb_buffer_format(out, "    envelope: event       "
+                               "# {\"name\": ..., \"data\": {\"id\": ..., \"%s\": <payload>}}\n"
                                "    payload_name: %s\n", group->payload_name, group->payload_name);
 }
 
@@ -267,7 +268,7 @@ bool rkb_discover_config(const struct rkb_discovery *discovery, struct rkb_buffe
             add_route(discovery, plan->order[i], out);
     add_left_out(plan, out);
     if (others->messages > 0)
-        rkb_buffer_format(out, "# Not looked at: %" PRIu64 " messages on channels beyond the first %d, or with names over "
-                               "%d bytes.\n", others->messages, RKB_CHANNELS_MOST, RKB_CHANNEL_NAME_MOST);
+        rkb_buffer_format(out, "# Not looked at: %" PRIu64 " messages on channels beyond the first %d, or with names "
+                               "over %d bytes.\n", others->messages, RKB_CHANNELS_MOST, RKB_CHANNEL_NAME_MOST);
     return true;
 }

@@ -98,7 +98,8 @@ static void few_words_stay_alone(void **state)
     add(names, "order_deleted");
     add(names, "food.fabaceae");        /* hexadecimal letters, but words */
     add(names, "food.deadbeef");
-    check(names, "food.deadbeef 1\nfood.fabaceae 1\norder_created 1\norder_deleted 1\nuser_created 1\nuser_deleted 1\n");
+    check(names, "food.deadbeef 1\nfood.fabaceae 1\n"
+                 "order_created 1\norder_deleted 1\nuser_created 1\nuser_deleted 1\n");
 }
 
 static void many_words_with_the_same_behind_them(void **state)

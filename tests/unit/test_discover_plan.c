@@ -182,7 +182,8 @@ static const struct rkb_slice nasty[] = {
     BYTES("\xc2\xa0space"), BYTES("\xe2\x80\xa8line"), BYTES("\xe2\x80\xaeright"), BYTES("\xef\xbb\xbf" "bom"),
     BYTES("\xef\xbf\xbe"), BYTES("\xef\xbf\xbd"), BYTES("\xee\x80\x80private"), BYTES("id"), BYTES("."), BYTES(".."),
     BYTES("---"), BYTES("..."), BYTES("User_Created"), BYTES("user_created"), BYTES("user.created"),
-    BYTES("user-created"), BYTES("stock_low"), BYTES("STOCK_low"), BYTES("<<"), BYTES("a: b"), BYTES("a #b"), BYTES(",x]}"),
+    BYTES("user-created"), BYTES("stock_low"), BYTES("STOCK_low"), BYTES("<<"), BYTES("a: b"), BYTES("a #b"),
+    BYTES(",x]}"),
 };
 static const struct rkb_slice impossible[] = {
     BYTES("bad\xff" "utf"), BYTES("nul\0x"), BYTES("\xed\xa0\x80"), BYTES("__rkbridge:group"),
@@ -295,7 +296,8 @@ static void a_loss_is_said(void **state)
     narrow->taken_by = (size_t)(group(&found, "*.abcd") - found.plan.groups);
     narrow->lost = 3;
     char *whole = written(&found);
-    assert_non_null(strstr(whole, "  # 3 of its channels match the route abcd as well, which comes first and gets them.\n"));
+    assert_non_null(strstr(whole, "  # 3 of its channels match the route abcd as well, which comes first "
+                                  "and gets them.\n"));
     free(whole);
     end(&found);
 }

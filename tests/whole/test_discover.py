@@ -1,6 +1,7 @@
 """rkbctl discover: what it finds on a real Redis, the config it writes, and that it leaves before Redis cuts it off."""
 
 import json
+import pathlib
 import re
 import signal
 import subprocess
@@ -9,6 +10,8 @@ import threading
 import pytest
 
 from bridge import BUILD, REPORT
+from broker import free_port
+from certificates import Certificates
 from waiting import wait_for
 
 NASTY = [b'quote"\'', b"new\nline: x", b"*?[]\\", b"${HOME}", b"# not a comment", "café".encode(), b"n" * 300]
@@ -143,6 +146,42 @@ def test_password_and_what_an_acl_refuses(discover, make_redis, tmp_path):
     server.kill()
     code, out, err = discover(server).ended()
     assert code == 69 and "refused" in err.lower()
+
+
+def test_the_user_of_the_manual_page(discover, make_redis):
+    page = (pathlib.Path(__file__).resolve().parents[2] / "doc" / "rkbctl.1").read_text()
+    rights = re.search(r"ACL SETUSER (look .*)", page).group(1).replace(">secret", f">{SECRET}")
+    server = make_redis(users=[rights])
+    one = discover(server, "--json", "--for", "1s", url=server.url("look"), environment={"RKBRIDGE_REDIS_PASSWORD": SECRET})
+    with server.client(client_name="mailer") as client, client.pubsub() as mailer:
+        one.listening()
+        mailer.subscribe("a")
+        client.publish("a", "x")
+        code, out, err = one.ended()
+    found = json.loads(out)
+    assert code == 0 and found["clients_known"] and found["output_buffer_limit_known"], out + err
+    assert found["output_buffer_most"] is not None and found["groups"][0]["listeners"] == 1
+
+
+def test_tls(discover, make_redis, tmp_path):
+    """A CA of one's own is believed, and no other; both are in the config."""
+    made = Certificates(tmp_path / "certificates")
+    made.ca("ca")
+    made.make("server", "ca")
+    port = free_port()
+    server = make_redis(settings=[f"tls-port {port}", f"tls-cert-file {made.crt('server')}", f"tls-key-file {made.key('server')}",
+                                  f"tls-ca-cert-file {made.crt('ca')}", "tls-auth-clients no"])
+    path = tmp_path / "rkbridge.yaml"
+    url = f"rediss://127.0.0.1:{port}"
+    one = discover(server, "--tls-ca-file", made.crt("ca"), "--write", path, url=url).listening()
+    with server.client() as client:
+        client.publish("a", "x")
+    code, out, err = one.interrupt()
+    assert code == 0 and re.search(r"^a  ", out, re.M), out + err
+    assert f'tls_ca_file: "{made.crt("ca")}"' in path.read_text()
+    check(path)
+    code, out, err = discover(server, url=url).ended()
+    assert code == 69 and "certificate" in err
 
 
 def test_a_lost_connection(discover, redis, make_proxy, tmp_path):
