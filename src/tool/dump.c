@@ -27,7 +27,7 @@ static const char *kind_name(enum rkb_kind kind)
     return "";
 }
 
-static void set_bytes(json_t *object, const char *member, struct rkb_slice bytes)
+void rkb_dump_bytes(struct json_t *object, const char *member, struct rkb_slice bytes)
 {
     json_t *text = bytes.size == 0 ? json_string("") : json_stringn((const char *)bytes.data, bytes.size);
     if (text != NULL) {
@@ -74,8 +74,8 @@ static json_t *headers_of(const struct rkb_record *record)
     struct rkb_slice name, value;
     while (rkb_headers_next(&area, &name, &value)) {
         json_t *header = json_object();
-        set_bytes(header, "name", name);
-        set_bytes(header, "value", value);
+        rkb_dump_bytes(header, "name", name);
+        rkb_dump_bytes(header, "value", value);
         json_array_append_new(headers, header);
     }
     return headers;
@@ -116,12 +116,12 @@ static void add_content(json_t *object, const struct rkb_dump *dump, const struc
     set_position(object, dump, record);
     set_flags(object, record);
     if (record->has_key)
-        set_bytes(object, "key", record->key);
+        rkb_dump_bytes(object, "key", record->key);
     else
         json_object_set_new(object, "key", json_null());
     json_object_set_new(object, "headers", headers_of(record));
     if (dump->values)
-        set_bytes(object, "value", record->value);
+        rkb_dump_bytes(object, "value", record->value);
     else
         json_object_set_new(object, "value_size", json_integer((json_int_t)record->value.size));
 }
@@ -139,7 +139,7 @@ static void add_mark(json_t *object, struct rkb_dump *dump, const struct rkb_rec
     struct rkb_mark mark;
     set_name(object, dump, "source", RKB_NAME_SOURCE, record->route);
     if (!rkb_mark_parse(record->value, &mark, NULL)) {
-        set_bytes(object, "value", record->value);
+        rkb_dump_bytes(object, "value", record->value);
         return;
     }
     set_hex(object, "mark", mark.random);
@@ -159,7 +159,7 @@ static void add_gap(json_t *object, const struct rkb_dump *dump, const struct rk
     if (gap != NULL)
         json_object_set_new(object, "gap", gap);
     else
-        set_bytes(object, "value", record->value);
+        rkb_dump_bytes(object, "value", record->value);
 }
 
 static void add_name(json_t *object, const struct rkb_record *record)
@@ -170,7 +170,7 @@ static void add_name(json_t *object, const struct rkb_record *record)
     uint32_t number = rkb_read_u32(&reader);
     json_object_set_new(object, "class", json_string(class <= RKB_NAME_SOURCE ? classes[class] : ""));
     json_object_set_new(object, "number", json_integer(number));
-    set_bytes(object, "name", rkb_read_slice(&reader, reader.size - reader.at));
+    rkb_dump_bytes(object, "name", rkb_read_slice(&reader, reader.size - reader.at));
 }
 
 static void write_line(const struct rkb_dump *dump, json_t *object)

@@ -10,6 +10,11 @@
 
 #define RKB_DUMP_MARKS 256
 
+struct json_t;
+
+/* The member of this name: a string where the bytes are UTF-8, else NAME_base64. */
+void rkb_dump_bytes(struct json_t *object, const char *member, struct rkb_slice bytes);
+
 struct rkb_dump {
     FILE *out;
     const struct rkb_inspection *inspection;

@@ -13,6 +13,7 @@ static void usage(FILE *out)
     const struct rkb_command *rows = rkb_commands(&count);
     fprintf(out, "usage: rkbctl [-s SOCKET] COMMAND ...\n"
                  "       rkbctl journal list|verify|dump DIR\n"
+                 "       rkbctl dead list|show ... -c FILE\n"
                  "       rkbctl discover [--for 1m] [--write FILE] URL\n"
                  "       rkbctl --help | --version\n"
                  "\n"
@@ -25,6 +26,7 @@ static void usage(FILE *out)
     fprintf(out, "\n"
                  "Offline:\n"
                  "  journal list|verify|dump DIR   what a journal holds, whether it is sound, its records\n"
+                 "  dead list|show ID -c FILE      dead letters, in the file and in the topics of a config\n"
                  "  discover URL                   listens to all channels of a Redis for a minute: what goes over\n"
                  "                                 them, who listens; with --write FILE a config from it\n"
                  "\n"
@@ -46,6 +48,8 @@ static int run(const char *path, int argc, char **argv)
     }
     if (strcmp(argv[0], "journal") == 0)
         return rkb_tool_journal(argc, argv, stdout, stderr);
+    if (strcmp(argv[0], "dead") == 0)
+        return rkb_tool_dead(argc, argv, stdout, stderr);
     if (strcmp(argv[0], "discover") == 0)
         return rkb_tool_discover(argc, argv, stdout, stderr);
     return rkb_tool_ask(path, argc, argv, stdout, stderr);

@@ -19,7 +19,7 @@ check journal 'journal|base'
 check kafka 'kafka|base'
 check control 'control|base'
 check config 'config|base|redis|message|kafka'
-check tool 'tool|base|redis|message|journal|control|config'
+check tool 'tool|base|redis|message|journal|kafka|control|config'
 for stage in */; do
     case $stage in
     base/ | redis/ | message/ | journal/ | kafka/ | control/ | config/ | daemon/ | tool/) ;;

@@ -1,5 +1,7 @@
 """What Kafka refuses for good goes to the route's topic for dead letters, as it arrived; where that does not take it, to the file."""
 
+import base64
+import itertools
 import json
 import random
 
@@ -105,3 +107,24 @@ def test_a_kill_in_between(routes, bridge, publisher, redis, read):
     assert firsts == [large(number) for number in range(40)]
     assert len({(record.value, record.header("rkb-id")) for record in letters}) == 40
     assert_delivered(publisher.sent, [decode_raw(record) for record in read(routes["small"])])
+
+
+def test_rkbctl_dead(routes, bridge, redis):
+    """list and show read both, the topic and the file, while the bridge runs; a letter is found by its id and by its place."""
+    made = bridge(settings(routes))
+    for channel in ("s1", "p"):
+        redis.client().publish(channel, large(7))
+    made.wait_totals(20, received=2, pending=0)
+    code, out, err = made.rkbctl("dead", "list", "--json", "-c", str(made.config_path))
+    assert code == 0 and err == "", err
+    letters = [json.loads(line) for line in out.splitlines()]
+    assert [one["place"].rsplit("/", 1)[0] for one in letters] == ["file", routes["letters"] + "/0"]
+    assert {one["code"] for one in letters} == {"MSG_SIZE_TOO_LARGE"} and "value" not in letters[0]
+    code, out, _ = made.rkbctl("dead", "list", "--route", "small", "-c", str(made.config_path))
+    assert code == 0 and len(out.splitlines()) == 2 and letters[1]["id"] in out
+    for one, by in itertools.product(letters, ("id", "place")):
+        code, out, err = made.rkbctl("dead", "show", "--json", "-c", str(made.config_path), one[by])
+        shown = json.loads(out)
+        assert code == 0 and shown["place"] == one["place"] and base64.b64decode(shown["value_base64"]) == large(7)
+    code, out, err = made.rkbctl("dead", "show", "-c", str(made.config_path), "nothing")
+    assert code == 1 and out == "" and "no dead letter" in err
