@@ -28,7 +28,8 @@ struct rkb_regex;
 /* NULL and *error (RKB_USAGE, RKB_NO_MEMORY) where it is no pattern; *at is the offset where reading it stopped. */
 struct rkb_regex *rkb_regex_compile(struct rkb_slice pattern, size_t *at, struct rkb_error *error);
 /*
- * The same, as PCRE2 has it, or nearer to ECMA 262: \u0041 is A; [] matches nothing; a group that took no part matches the empty text.
+ * The same, as PCRE2 has it, or nearer to ECMA 262: \u0041 is A; [] matches nothing; a group that took no part matches
+ * the empty text.
  */
 enum rkb_regex_dialect { RKB_REGEX_PERL, RKB_REGEX_ECMA };
 struct rkb_regex *rkb_regex_compile_as(enum rkb_regex_dialect dialect, struct rkb_slice pattern, size_t *at,

@@ -72,6 +72,7 @@ static void of_keys_that_stand_twice_the_last_counts(void **state)
     assert_true(holds(schema, "{'a': {'a': 1}, '\\u0061': '', 'a': 1}"));
     assert_true(holds("{'const': {'a': 1}}", "{'a': 2, 'a': 1}"));
     assert_false(holds("{'const': {'a': 2}}", "{'a': 2, 'a': 1}"));
+    assert_true(holds("{'const': {'a': 1, 'b': 2, 'c': 3}}", "{'c': 9, 'b': 2, 'a': 1, 'c': 3}"));
     assert_true(holds("{'propertyNames': {'maxLength': 1}, 'minProperties': 1}", "{'a': 2, 'a': 1}"));
     assert_false(holds("{'minProperties': 2}", "{'a': 2, 'a': 1}"));
     assert_false(holds("{'uniqueItems': true}", "[{'a': 2, 'a': 1}, {'a': 1}]"));
@@ -153,6 +154,17 @@ static void deep_payloads(void **state)
     json.size--;
     gives_up("{'allOf': [{'allOf': [{'allOf': [{'allOf': [{'properties': {'a': {'$ref': '#'}}}]}]}]}]}", &json,
              "payload and schema together are nested too deep to check");
+    char reason[RKB_SCHEMA_REASON];
+    struct rkb_schema *schema = compile("true");
+    struct rkb_schema_room *room = make_room();
+    json.size = 0;
+    repeat(&json, "[", RKB_JSON_DEPTH + 1);
+    repeat(&json, "]", RKB_JSON_DEPTH + 1);
+    assert_false(check(schema, room, rkb_slice(json.data, json.size), reason));
+    assert_string_equal(reason, "not JSON");
+    assert_true(check(schema, room, rkb_slice(json.data + 1, json.size - 2), reason));
+    rkb_schema_room_free(room);
+    rkb_schema_free(schema);
     rkb_buffer_free(&json);
 }
 
