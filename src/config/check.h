@@ -11,6 +11,8 @@
 void rkb_check_settings(struct rkb_reading *reading);
 /* routes, and that every source has one. */
 void rkb_check_routes(struct rkb_reading *reading);
+/* Reads and compiles a route's schema; what is wrong with it is told with the place in its file. */
+void rkb_check_schema(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_route *route);
 /* A route's checks; adds to pointers what they look at. */
 void rkb_check_rules(struct rkb_reading *reading, const struct rkb_section *section,
                      const struct rkb_config_route *route, struct rkb_pointers *pointers);

@@ -386,6 +386,7 @@ static void check_route(struct rkb_reading *reading, const struct rkb_section *s
     check_envelope_or_value(reading, section, route);
     check_headers(reading, section, route);
     check_templates(reading, section, route);
+    rkb_check_schema(reading, section, route);
     check_rules(reading, section, route);
     check_together(reading, section, route);
 }

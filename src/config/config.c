@@ -67,6 +67,7 @@ void rkb_config_free(struct rkb_config *config)
     for (size_t i = 0; i < config->route_count; i++) {
         free_settings("routes.*.", &config->routes[i]);
         free(config->routes[i].name);
+        free(config->routes[i].schema_text);
     }
     free_settings("", config);
     free(config->sources);
@@ -113,5 +114,6 @@ struct rkb_judge_spec rkb_config_checks(const struct rkb_config_route *route)
         .expect_count = route->expect.count,
         .filters = route->filter.list,
         .filter_count = route->filter.count,
+        .schema = rkb_slice(route->schema_text, route->schema_size),
     };
 }

@@ -77,6 +77,8 @@ struct rkb_config_route {
     int require;                                /* enum rkb_require */
     struct rkb_expects expect;
     struct rkb_filters filter;
+    char *schema, *schema_text;                 /* the file's name, and what it holds; NULL: none */
+    size_t schema_size;
 };
 
 enum rkb_start { RKB_START_LENIENT, RKB_START_STRICT };

@@ -213,6 +213,8 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "routes.*.expect", .type = RKB_SETTING_EXPECT, .offset = ROUTE(expect),
      .help = "What must hold in a payload: rules of at (a JSON Pointer) and type, min, max, min_length, max_length, "
              "enum, pattern, optional; where one does not, it is a dead letter."},
+    {.path = "routes.*.schema", .type = RKB_SETTING_FILE, .offset = ROUTE(schema),
+     .help = "A file with a JSON Schema (draft-07) that payloads must fit; what does not is a dead letter."},
 };
 
 const size_t rkb_setting_count = sizeof rkb_settings / sizeof rkb_settings[0];

@@ -10,8 +10,31 @@ struct rkb_judge {
     enum rkb_require require;
     struct rkb_filter *filter;      /* NULL: none */
     struct rkb_expect *expect;
+    struct rkb_schema *schema;
+    struct rkb_schema_room *schema_room;
     struct rkb_buffer *room;        /* for strings with escapes */
 };
+
+/* The first mistake is the error. */
+static void take_mistake(void *context, size_t line, size_t column, const char *text)
+{
+    struct rkb_error *error = context;
+    if (error != NULL && error->code == RKB_OK)
+        rkb_fail(error, RKB_USAGE, "the schema, %zu:%zu: %.400s", line, column, text);
+}
+
+static bool compile_schema(struct rkb_judge *judge, struct rkb_slice text, struct rkb_error *error)
+{
+    if (text.data == NULL)
+        return true;
+    if (error != NULL)
+        error->code = RKB_OK;
+    judge->schema = rkb_schema_compile(text, take_mistake, error);
+    if (judge->schema == NULL)
+        return false;
+    judge->schema_room = rkb_schema_room_new();
+    return judge->schema_room != NULL || rkb_fail(error, RKB_NO_MEMORY, "no memory for a schema");
+}
 
 static bool compile(struct rkb_judge *judge, const struct rkb_judge_spec *spec, struct rkb_pointers *pointers,
                     struct rkb_error *error)
@@ -26,14 +49,16 @@ static bool compile(struct rkb_judge *judge, const struct rkb_judge_spec *spec, 
         return false;
     if (spec->expect_count > 0)
         judge->expect = rkb_expect_compile(spec->expects, spec->expect_count, pointers, error);
-    return spec->expect_count == 0 || judge->expect != NULL;
+    if (spec->expect_count > 0 && judge->expect == NULL)
+        return false;
+    return compile_schema(judge, spec->schema, error);
 }
 
 bool rkb_judge_compile(const struct rkb_judge_spec *spec, struct rkb_pointers *pointers, struct rkb_judge **out,
                        struct rkb_error *error)
 {
     *out = NULL;
-    if (spec->require == RKB_REQUIRE_ANY && spec->expect_count + spec->filter_count == 0)
+    if (spec->require == RKB_REQUIRE_ANY && spec->expect_count + spec->filter_count == 0 && spec->schema.data == NULL)
         return true;
     struct rkb_judge *judge = calloc(1, sizeof *judge);
     if (judge == NULL)
@@ -52,6 +77,8 @@ void rkb_judge_free(struct rkb_judge *judge)
         return;
     rkb_filter_free(judge->filter);
     rkb_expect_free(judge->expect);
+    rkb_schema_free(judge->schema);
+    rkb_schema_room_free(judge->schema_room);
     if (judge->room != NULL)
         rkb_buffer_free(judge->room);
     free(judge->room);
@@ -85,6 +112,17 @@ static bool meets_requirement(const struct rkb_judge *judge, const struct rkb_ju
     return met;
 }
 
+static bool fits_schema(const struct rkb_judge *judge, const struct rkb_judge_facts *facts, struct rkb_verdict *verdict)
+{
+    if (judge->schema == NULL)
+        return true;
+    if (facts->is_json)
+        return rkb_schema_check(judge->schema, judge->schema_room, facts->payload, verdict->reason,
+                                sizeof verdict->reason);
+    snprintf(verdict->reason, sizeof verdict->reason, "not JSON");
+    return false;
+}
+
 void rkb_judge(const struct rkb_judge *judge, const struct rkb_judge_facts *facts, struct rkb_verdict *verdict)
 {
     const struct rkb_slice *found = facts->is_json ? facts->found : NULL;
@@ -98,4 +136,6 @@ void rkb_judge(const struct rkb_judge *judge, const struct rkb_judge_facts *fact
     else if (judge->expect != NULL &&
              !rkb_expect_holds(judge->expect, found, judge->room, verdict->reason, sizeof verdict->reason))
         set_aside(verdict, "expect");
+    else if (!fits_schema(judge, facts, verdict))
+        set_aside(verdict, "schema");
 }

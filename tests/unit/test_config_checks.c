@@ -131,6 +131,42 @@ static void the_judge_takes_what_was_read(void **state)
     rkb_config_free(config);
 }
 
+#define PRICED "{\"properties\": {\"price\": {\"minimum\": 0}}}"
+
+static void a_schema_is_read_with_the_config(void **state)
+{
+    (void)state;
+    files_add(&files, "priced.json", PRICED, strlen(PRICED));
+    char *absolute = replaced_directory(&files, "    schema: '@/priced.json'\n");
+    const char *const names[] = {"    schema: priced.json\n", absolute};
+    for (size_t i = 0; i < 2; i++) {
+        struct rkb_config *config = read_route(names[i]);
+        assert_int_equal(judge(&config->routes[0], "{\"price\":0}"), RKB_PASS);
+        assert_int_equal(judge(&config->routes[0], "{\"price\":-1}"), RKB_REJECTED);
+        rkb_config_free(config);
+    }
+    free(absolute);
+    files_remove(&files, "priced.json");
+}
+
+static void a_mistake_in_a_schema_has_its_place(void **state)
+{
+    (void)state;
+    static const char bad[] = "{\n  \"minimum\": true,\n  \"formatt\": 1\n}";
+    struct rkb_mistakes mistakes;
+    files_add(&files, "bad.json", bad, strlen(bad));
+    write_completed(&files, "routes:\n  a:\n    source: legacy\n    channels: [x]\n    topic: t\n    schema: bad.json\n"
+                            "  b:\n    source: legacy\n    channels: [y]\n    topic: t\n    schema: none.json\n");
+    assert_null(rkb_config_read(files.config, false, &mistakes));
+    const char *text = (const char *)mistakes.text.data;
+    assert_int_equal(mistakes.count, 3);
+    assert_non_null(strstr(text, ":6:13: routes.a.schema: bad.json:2:14: "));
+    assert_non_null(strstr(text, ":6:13: routes.a.schema: bad.json:3:3: "));
+    assert_non_null(strstr(text, ":11:13: routes.b.schema: "));
+    rkb_mistakes_free(&mistakes);
+    files_remove(&files, "bad.json");
+}
+
 /* `count` rules, each with a pointer of its own. */
 static struct rkb_config *read_many(size_t count, struct rkb_mistakes *mistakes)
 {
@@ -165,6 +201,8 @@ int main(void)
         cmocka_unit_test(one_rule_needs_no_list),
         cmocka_unit_test(every_kind_of_filter),
         cmocka_unit_test(the_judge_takes_what_was_read),
+        cmocka_unit_test(a_schema_is_read_with_the_config),
+        cmocka_unit_test(a_mistake_in_a_schema_has_its_place),
         cmocka_unit_test(pointers_have_their_limit),
     };
     return cmocka_run_group_tests(tests, make_files, drop_files);

@@ -88,6 +88,26 @@ static void filter_comes_before_all_else(void **state)
     check_dead(&spec, "[]", "expect", "/n: not there");
 }
 
+#define PRICED "{\"properties\": {\"price\": {\"minimum\": 0}}, \"required\": [\"price\"]}"
+
+static void schema_comes_last(void **state)
+{
+    (void)state;
+    struct rkb_judge_spec spec = {.expects = &not_negative, .expect_count = 1, .schema = rkb_slice_text(PRICED)};
+    assert_int_equal(judge(&spec, " {\"n\":1,\"price\":0.5} ").kind, RKB_PASS);
+    check_dead(&spec, "{\"n\":-1,\"price\":-1}", "expect", "/n: below min 0");
+    struct rkb_verdict verdict = judge(&spec, "{\"n\":1,\"price\":-1}");
+    assert_int_equal(verdict.kind, RKB_REJECTED);
+    assert_string_equal(verdict.code, "schema");
+    assert_non_null(strstr(verdict.reason, "/price: minimum"));
+    spec = (struct rkb_judge_spec){.schema = rkb_slice_text(PRICED), .filters = &no_tests, .filter_count = 1};
+    check_dead(&spec, "no json", "schema", "not JSON");
+    assert_int_equal(judge(&spec, "{\"test\":1}").kind, RKB_FILTERED);
+    spec = (struct rkb_judge_spec){.schema = rkb_slice_text(PRICED)};
+    assert_int_equal(judge(&spec, "{\"price\":1e400}").kind, RKB_PASS);
+    assert_int_equal(judge(&spec, "{}").kind, RKB_REJECTED);
+}
+
 static void one_judge_serves_many_messages(void **state)
 {
     (void)state;
@@ -121,6 +141,11 @@ static void what_cannot_be_compiled_leaves_nothing(void **state)
     assert_false(rkb_judge_compile(&spec, pointers, &made, &error));
     assert_null(made);
     assert_int_equal(error.code, RKB_USAGE);
+    spec = (struct rkb_judge_spec){.schema = rkb_slice_text("{\n \"minimum\": true}")};
+    assert_false(rkb_judge_compile(&spec, pointers, &made, &error));
+    assert_null(made);
+    assert_int_equal(error.code, RKB_USAGE);
+    assert_non_null(strstr(error.text, "the schema, 2:13: "));
     rkb_pointers_free(pointers);
 }
 
@@ -130,6 +155,7 @@ int main(void)
         cmocka_unit_test(nothing_checked_is_no_judge),
         cmocka_unit_test(require),
         cmocka_unit_test(filter_comes_before_all_else),
+        cmocka_unit_test(schema_comes_last),
         cmocka_unit_test(one_judge_serves_many_messages),
         cmocka_unit_test(what_cannot_be_compiled_leaves_nothing),
     };
