@@ -1,13 +1,14 @@
 /*
  * check_keys -- warns of keys that leave partitions unused; see check.h.
  *
- * A topic's keys are told from the config where a key is constant, or follows from the channel and no route of the
- * topic has patterns. Fewer keys than partitions, and a part of these is never written to, however many consumers
- * there are.
+ * How many keys a topic can have is told from the config where a key is constant, or follows from the channel and it
+ * is known how many channels come to the topic: those that are listed, or, where the topic's name is made of the
+ * channel's, one. Fewer keys than partitions, and a part of these is never written to, however many consumers there are.
  */
 #include <string.h>
 
 #include "config/check.h"
+#include "message/glob.h"
 #include "message/template.h"
 
 /* More than any topic has partitions. */
@@ -24,7 +25,26 @@ static struct rkb_template *compile(const char *text)
     return key;
 }
 
-/* How many keys the route has at most. What has no key goes to all partitions. */
+/* Whether all that the pattern leaves open is in {{1}}. */
+static bool open_in_one(const char *pattern)
+{
+    return rkb_glob_stars(rkb_slice_text(pattern)) == 1 && strpbrk(pattern, "?[") == NULL;
+}
+
+/* How many channels of the route come to one topic at most. */
+static int64_t channels_of_topic(const struct rkb_config_route *route)
+{
+    if (strstr(route->topic, "{{channel}}") != NULL)
+        return 1;
+    if (strstr(route->topic, "{{") == NULL)
+        return route->patterns.count == 0 ? (int64_t)route->channels.count : MANY;
+    for (size_t i = 0; i < route->patterns.count; i++)
+        if (strstr(route->topic, "{{1}}") == NULL || !open_in_one(route->patterns.texts[i]))
+            return MANY;
+    return (int64_t)(route->channels.count + route->patterns.count);
+}
+
+/* How many keys the route has in one topic at most. What has no key goes to all partitions. */
 static int64_t keys_of_route(const struct rkb_config_route *route)
 {
     if (route->key == NULL || route->key[0] == '\0' || strcmp(route->key, "none") == 0)
@@ -33,8 +53,8 @@ static int64_t keys_of_route(const struct rkb_config_route *route)
     int64_t count = MANY;
     if (key != NULL && rkb_template_constant(key))
         count = 1;
-    else if (key != NULL && rkb_template_per_channel(key) && route->patterns.count == 0)
-        count = (int64_t)route->channels.count;
+    else if (key != NULL && rkb_template_per_channel(key))
+        count = channels_of_topic(route);
     rkb_template_free(key);
     return count;
 }
@@ -79,7 +99,7 @@ void rkb_check_keys(struct rkb_reading *reading)
     const struct rkb_config *config = reading->config;
     for (size_t i = 0; i < config->route_count; i++) {
         const struct rkb_config_route *route = &config->routes[i];
-        if (strstr(route->topic, "{{") != NULL || !first_of_topic(config, i))
+        if (!first_of_topic(config, i))
             continue;
         int64_t partitions = partitions_of_topic(config, route), keys = keys_of_topic(config, route);
         if (keys < partitions)
