@@ -3,6 +3,7 @@
  *
  *     text --> document --> nodes, one after another, each making those it leads to --> $refs followed --> no loops?
  *
+ * The text is read by our own reader and not by jansson, which has no places, rounds numbers and folds repeated keys.
  * Promises that everything in the text with an effect has become a rule or a mistake. Never recurses, so that no schema
  * is too deep for the stack. (A check does recurse, and counts.)
  */

@@ -1,7 +1,7 @@
 /*
  * schema_parts -- the rules about arrays and objects: they hold parts of a value against other nodes of the schema.
  *
- * Each walks over the parts once; a member whose key stands there again, further on, is passed over.
+ * Each walks over the parts once; the value of a key that stands there again, further on, is passed over.
  */
 #include <stdlib.h>
 
@@ -160,7 +160,8 @@ static bool fail_required(struct rkb_check *check, const struct rkb_members *mem
     uint32_t list = members->required_key + 1, at = list + 1;
     for (; known[at].next < known[list].next; at = known[at].next) {
         struct rkb_slice name = rkb_value_text(&known[at]);
-        if (rkb_values_member(check->values, object, name, rkb_key_hash(name)) == 0)
+        if (!rkb_check_spend(check, check->values[object].count) ||
+            rkb_values_member(check->values, object, name, rkb_key_hash(name)) == 0)
             break;
     }
     return rkb_check_fail(check, members->required_key, at, object);
@@ -218,12 +219,12 @@ bool rkb_check_dependencies(struct rkb_check *check, const struct rkb_rule *rule
     return true;
 }
 
-/* Each key is held against the schema as a string. */
+/* Each key is held against the schema as a string; of two that are the same, both. */
 bool rkb_check_property_names(struct rkb_check *check, const struct rkb_rule *rule, uint32_t object)
 {
     const struct rkb_value *values = check->values;
     for (uint32_t key = object + 1; key < values[object].next; key = values[key + 1].next)
-        if (!values[key].shadowed && !check_link(check, rule->link, key))
+        if (!check_link(check, rule->link, key))
             return false;
     return true;
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -190,7 +191,7 @@ static void what_would_take_for_ever_is_given_up(void **state)
     rkb_buffer_text(&json, "[0");
     repeat(&json, ",0", RKB_DOCUMENT_VALUES - 1);
     rkb_buffer_text(&json, "]");
-    gives_up("{}", &json, "more values than a schema is checked against");
+    gives_up("{}", &json, "more values, or more keys that look alike, than a schema is checked against");
     rkb_buffer_free(&json);
 }
 
@@ -205,6 +206,44 @@ static void a_pattern_that_takes_for_ever_is_given_up(void **state)
              "/a: pattern ^(a+)+$ takes too long to search for (#/properties/a/pattern)");
     gives_up("{'properties': {'a': {'not': {'pattern': '^(a+)+$'}}}}", &json,
              "/a: pattern ^(a+)+$ takes too long to search for (#/properties/a/not/pattern)");
+    gives_up("{'properties': {'a': {'anyOf': [{'pattern': '^(a+)+$'}, false]}}}", &json,
+             "/a: pattern ^(a+)+$ takes too long to search for (#/properties/a/anyOf/0/pattern)");
+    rkb_buffer_free(&json);
+}
+
+/* Keys whose hashes end alike stand in one heap of the table: comparing each with all before it must not stall us. */
+static void keys_that_look_alike_are_bounded(void **state)
+{
+    (void)state;
+    struct rkb_buffer json = {0};
+    char key[16];
+    rkb_buffer_text(&json, "{");
+    for (unsigned i = 0, found = 0; found < 1000; i++) {
+        int size = snprintf(key, sizeof key, "%u", i);
+        if (rkb_key_hash(rkb_slice(key, (size_t)size)) % 2048 == 7)
+            rkb_buffer_format(&json, "%s'%s': 1", found++ > 0 ? ", " : "", key);
+    }
+    rkb_buffer_text(&json, "}");
+    gives_up("true", &json, "more values, or more keys that look alike, than a schema is checked against");
+    rkb_buffer_free(&json);
+}
+
+/* Looking for the one of many required names that is not there. */
+static void a_long_list_of_required_names_is_bounded(void **state)
+{
+    (void)state;
+    struct rkb_buffer schema = {0}, json = {0};
+    rkb_buffer_text(&schema, "{'minProperties': 0, 'if': {'minProperties': 1}, 'then': {'required': ['k0'");
+    rkb_buffer_text(&json, "{'k0': 0");
+    for (int i = 1; i < 2000; i++) {
+        rkb_buffer_format(&schema, ", 'k%d'", i);
+        rkb_buffer_format(&json, ", 'k%d': 0", i);
+    }
+    rkb_buffer_text(&schema, ", 'last']}}");
+    rkb_buffer_add(&schema, "", 1);
+    rkb_buffer_text(&json, "}");
+    gives_up((const char *)schema.data, &json, "the schema takes too long to check against this payload");
+    rkb_buffer_free(&schema);
     rkb_buffer_free(&json);
 }
 
@@ -290,6 +329,8 @@ int main(void)
         cmocka_unit_test(deep_payloads),
         cmocka_unit_test(what_would_take_for_ever_is_given_up),
         cmocka_unit_test(a_pattern_that_takes_for_ever_is_given_up),
+        cmocka_unit_test(keys_that_look_alike_are_bounded),
+        cmocka_unit_test(a_long_list_of_required_names_is_bounded),
         cmocka_unit_test(many_long_twins_are_bounded),
         cmocka_unit_test(any_bytes_are_safe),
         cmocka_unit_test(any_schema_is_safe),
