@@ -120,7 +120,7 @@ static bool write_up(const struct rkb_shipper *shipper, const struct rkb_record 
     rkb_format_time(time, record->time_us);
     rkb_format_time(now, shipper->real_us);
     derive_id(shipper, record, id);
-    if (!rkb_inverse_id(record->headers, &says.of[RKB_LETTER_ID]))
+    if (!rkb_inverse_id(form, record->value, record->headers, &says.of[RKB_LETTER_ID]))
         says.of[RKB_LETTER_ID] = rkb_slice(id, sizeof id);
     if (says.of[RKB_LETTER_CHANNEL].data == NULL && record->has_key && (record->flags & RKB_FLAG_CHANNEL) != 0)
         says.of[RKB_LETTER_CHANNEL] = record->key;

@@ -13,7 +13,10 @@
 /* Adds the payload to the buffer. False, with nothing added, where this form has no inverse or memory ran out. */
 bool rkb_inverse(enum rkb_form form, struct rkb_slice value, struct rkb_slice headers, struct rkb_buffer *payload);
 
-/* The UUID's text, lent from the record's headers (rkb-id, else ce_id). False where they do not tell. */
-bool rkb_inverse_id(struct rkb_slice headers, struct rkb_slice *id);
+/*
+ * The UUID's text, lent from the record: its headers (rkb-id, else ce_id), else where this form has it in the value.
+ * False where it does not tell.
+ */
+bool rkb_inverse_id(enum rkb_form form, struct rkb_slice value, struct rkb_slice headers, struct rkb_slice *id);
 
 #endif

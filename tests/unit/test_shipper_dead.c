@@ -106,6 +106,7 @@ struct found {
     char value[80], key[40], of[RKB_LETTER_HEADERS][100], others[100];
     bool has[RKB_LETTER_HEADERS];
     char code[40], reason[100], topic[40];      /* in the file: what the line of JSON says */
+    size_t headers;
     uint8_t flags;
     uint64_t sequence;
 };
@@ -137,6 +138,7 @@ static struct found *add_found(struct pile *pile, struct rkb_slice key, struct r
     struct rkb_reader area = rkb_reader(headers.data, headers.size);
     struct rkb_slice name, content;
     while (rkb_headers_next(&area, &name, &content)) {
+        found->headers++;
         if (rkb_letter_names(name))
             continue;
         size_t used = strlen(found->others);
@@ -542,6 +544,37 @@ static void test_as_it_stood(void **state)
     assert_in_range(id[22], '4', '7');
 }
 
+/*
+ * Headers that the letter has itself come once; what stands behind the headers that Kafka gets is known and not sent; the
+ * key is the channel where the record says so; the UUID is where its form has it.
+ */
+static void test_what_the_record_tells(void **state)
+{
+    static const char own[] = "\x06\0\x03\0\0\0rkb-idown" "\1\0\2\0\0\0nvv" "\x0b\0\2\0\0\0rkb-patternp*";
+    static const char value[] = "{\"name\":\"c\",\"data\":{\"id\":\"018bcfe5-6801-7000-8001-0123456789ab\"}}";
+    struct world *world = *state;
+    begin(world);
+    world_put_record(world, (struct rkb_record){
+        .kind = RKB_MESSAGE, .flags = RKB_FLAG_CHANNEL, .header_count = 2, .route = 1, .topic = 1, .has_key = true,
+        .key = rkb_slice_text("chan"), .value = rkb_slice_text(value), .headers = rkb_slice(own, sizeof own - 1)});
+    refuse_next(world, 2, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    settle_all(world);
+    world_put_record(world, (struct rkb_record){
+        .kind = RKB_MESSAGE, .flags = 2, .header_count = 0, .route = 1, .topic = 1, .value = rkb_slice_text(value)});
+    refuse_next(world, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    settle_all(world);
+    expect_books(world, 0, 2);
+    const struct pile *pile = in_topic(world);
+    assert_int_equal(pile->count, 2);
+    const struct found *found = &pile->letters[0];
+    assert_string_equal(found->of[RKB_LETTER_ID], "own");
+    assert_string_equal(found->of[RKB_LETTER_CHANNEL], "chan");
+    assert_string_equal(found->of[RKB_LETTER_PATTERN], "p*");
+    assert_string_equal(found->others, "n=vv;");
+    assert_int_equal(found->headers, 12);       /* all of a letter's but the position, and its own */
+    assert_string_equal(pile->letters[1].of[RKB_LETTER_ID], "018bcfe5-6801-7000-8001-0123456789ab");
+}
+
 /* The topic does not take that one either: the file has it, with the same headers. */
 static void test_in_the_file_after_all(void **state)
 {
@@ -684,6 +717,7 @@ int main(void)
         in_world(test_in_its_place),
         in_world(test_its_lane_waits),
         in_world(test_as_it_stood),
+        in_world(test_what_the_record_tells),
         in_world(test_in_the_file_after_all),
         in_world(test_only_a_file),
         in_world(test_larger_than_is_sent),
