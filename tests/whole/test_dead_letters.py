@@ -12,12 +12,12 @@ from delivery import assert_delivered, decode_raw
 from test_refusals import set_limit
 from waiting import wait_for
 
-LIMIT = 5000
+LIMIT = 50000
 
 
 def large(number):
     """A payload over the limit that compression does not make smaller, with bytes that are no text."""
-    return b"%d:" % number + random.Random(number).randbytes(3 * LIMIT)
+    return b"%d:" % number + random.Random(number).randbytes(LIMIT + 10000)
 
 
 @pytest.fixture
@@ -107,6 +107,32 @@ def test_a_kill_in_between(routes, bridge, publisher, redis, read):
     assert firsts == [large(number) for number in range(40)]
     assert len({(record.value, record.header("rkb-id")) for record in letters}) == 40
     assert_delivered(publisher.sent, [decode_raw(record) for record in read(routes["small"])])
+
+
+def test_what_fails_a_check(routes, make_topic, bridge, publisher, redis, read):
+    """To the topic as it arrived, or to the file; over a kill too. The good ones go on, in order."""
+    checked = {name: route(make_topic(), channels=[name[0]], envelope="raw", require="object", **more)
+               for name, more in {"told": {"dead_letter": routes["letters"]}, "filed": {}}.items()}
+    made = bridge(checked)
+    client = redis.client()
+    bad = [b"\xff\x00no JSON %d" % number for number in range(30)]
+    for payload in bad:
+        publisher.publish("t", "f", count=5)
+        client.publish("t", payload)
+        client.publish("f", payload)
+    made.wait_totals(received=360)
+    made.kill()
+    made.start()
+    made.drained(60)
+    letters = read(routes["letters"])
+    assert list(dict.fromkeys(record.value for record in letters)) == bad and all(record.key == b"t" for record in letters)
+    said = {name: letters[0].header(f"rkb-{name}") for name in ("error-code", "route", "source", "channel", "pattern", "topic", "form")}
+    assert said == {"error-code": b"require", "route": b"told", "source": b"legacy", "channel": b"t", "pattern": None,
+                    "topic": None, "form": None}
+    in_file = filed(made)
+    assert [base64.b64decode(one["value_base64"]) for one in in_file] == bad
+    assert {(one["code"], one["route"], one["key"]) for one in in_file} == {("require", "filed", "f")}
+    assert_delivered(publisher.sent, [decode_raw(record) for one in checked.values() for record in read(one["topic"])])
 
 
 def test_rkbctl_dead(routes, bridge, redis):
