@@ -102,8 +102,6 @@ static void add_pointer(struct line *line, const struct rkb_value *values, uint3
         } else {
             add_text(line, "*");
         }
-        if (value->key && child == target)
-            return;
         at = value->key ? child + 1 : child;
     }
 }
