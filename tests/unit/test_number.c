@@ -146,6 +146,7 @@ static void multiples(void **state)
     assert_false(divides("1e5", "1e4"));
     assert_true(divides("3", "3e400"));
     assert_false(divides("3", "1e400"));
+    assert_false(divides("3", "1e999999999999999999"));         /* and soon: not by so many steps */
     assert_true(divides("576460752303423488", "1e59"));         /* 2^59 goes into 10^59, not into 10^58 */
     assert_false(divides("576460752303423488", "1e58"));
     assert_true(divides("576460752303423488", "1e400"));
