@@ -17,7 +17,7 @@
     X(recovered, "messages that were waiting in ring and journal at start") \
     X(delivered, "records Kafka acknowledged") \
     X(covered, "messages another instance shipped") \
-    X(dead_lettered, "records set aside because Kafka refused them for good") \
+    X(dead_lettered, "messages set aside: they failed a check, or Kafka refused them for good") \
     X(filtered, "messages a filter took out") \
     X(echoed, "our own reverse messages come back") \
     X(dropped, "messages given up, by reason below") \

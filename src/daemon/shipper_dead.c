@@ -369,7 +369,9 @@ void rkb_shipper_letter_refused(struct rkb_shipper *shipper, struct rkb_lane *la
 {
     bool in_place = lane->aside_code != NULL;
     if (is_away(error)) {
-        rkb_shipper_wait(shipper, lane, why);
+        char words[200];
+        snprintf(words, sizeof words, "%s%.170s", in_place ? "as a dead letter: " : "", why);
+        rkb_shipper_wait(shipper, lane, words);
         return;
     }
     rkb_shipper_shut(shipper, in_place ? letters_topic(shipper, &lane->held) : lane->held.topic, error);

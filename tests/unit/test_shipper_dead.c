@@ -363,6 +363,7 @@ static void test_a_topic_that_refuses(void **state)
     const struct rkb_lane *lane = rkb_lanes_at(&world->shipper->lanes, LETTERS);
     assert_true(lane->shut_us > world->hand_us);
     assert_string_equal(lane->why, "");
+    assert_null(world->shipper->alone);         /* it was not asked a second time */
     put_letter(world, LETTERS, "second");
     rkb_shipper_take(world->shipper);
     world_turn(world);
