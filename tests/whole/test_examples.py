@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import runpy
 import signal
 import sqlite3
@@ -21,6 +22,7 @@ from waiting import wait_for
 TOP = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = TOP / "contrib" / "examples"
 ENVELOPES = ["event", "raw"]
+QUOTED = re.compile(r"^<!-- (contrib/examples/\S+) -->\n```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SANITIZED = b"__asan_init" in (BUILD / "rkbridge").read_bytes()
 
 
@@ -189,3 +191,11 @@ def test_every_envelope_is_read_in_python_and_java(bridge, redis, kafka, make_to
 def test_java_consumers_compile(path):
     with pytest.raises(AssertionError, match="usage: [A-Za-z]+Consumer BOOTSTRAP GROUP JDBC_URL"):
         java.run(EXAMPLES / path)
+
+
+def test_what_a_document_quotes_stands_in_the_example():
+    text = (TOP / "doc" / "consumers.md").read_text()
+    quoted = QUOTED.findall(text)
+    assert len(quoted) == len(re.findall("^```(?:python|ruby|java)$", text, re.MULTILINE)) >= 9
+    for path, lines in quoted:
+        assert "\n" + lines in "\n" + (TOP / path).read_text(), f"doc/consumers.md quotes {path} wrongly: {lines}"
