@@ -1,7 +1,8 @@
 /*
  * expect -- what must hold of values in a payload: rules of a pointer and of type, range, length, enum or pattern.
  *
- * A payload of which one does not hold is a dead letter. The reason names pointer and rule, never a value of the payload.
+ * A payload of which one does not hold is a dead letter. The reason names pointer and rule, never a value of the
+ * payload.
  */
 #ifndef RKB_MESSAGE_EXPECT_H
 #define RKB_MESSAGE_EXPECT_H

@@ -31,8 +31,8 @@ struct rkb_judge_spec {
 struct rkb_judge;
 
 /*
- * *out is NULL where nothing is checked. Adds to pointers what the checks look at. The texts of expects and filters must
- * outlive it. False and *error: RKB_USAGE, RKB_NO_MEMORY.
+ * *out is NULL where nothing is checked. Adds to pointers what the checks look at. The texts of expects and filters
+ * must outlive it, that of the schema not. False and *error: RKB_USAGE, RKB_NO_MEMORY.
  */
 bool rkb_judge_compile(const struct rkb_judge_spec *spec, struct rkb_pointers *pointers, struct rkb_judge **out,
                        struct rkb_error *error) RKB_MUST_CHECK;

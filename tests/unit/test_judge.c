@@ -108,6 +108,22 @@ static void schema_comes_last(void **state)
     assert_int_equal(judge(&spec, "{}").kind, RKB_REJECTED);
 }
 
+/* What is nested deeper than the route allows is no JSON for it, whatever a schema would say. */
+static void what_counts_as_json_is_told_by_the_facts(void **state)
+{
+    (void)state;
+    struct rkb_judge_spec spec = {.schema = rkb_slice_text(PRICED)};
+    struct rkb_pointers *pointers = rkb_pointers_new();
+    struct rkb_judge *made;
+    struct rkb_verdict verdict;
+    assert_true(rkb_judge_compile(&spec, pointers, &made, NULL));
+    rkb_judge(made, &(struct rkb_judge_facts){.payload = rkb_slice_text("{\"price\":1}")}, &verdict);
+    assert_int_equal(verdict.kind, RKB_REJECTED);
+    assert_string_equal(verdict.reason, "not JSON");
+    rkb_judge_free(made);
+    rkb_pointers_free(pointers);
+}
+
 static void one_judge_serves_many_messages(void **state)
 {
     (void)state;
@@ -141,7 +157,7 @@ static void what_cannot_be_compiled_leaves_nothing(void **state)
     assert_false(rkb_judge_compile(&spec, pointers, &made, &error));
     assert_null(made);
     assert_int_equal(error.code, RKB_USAGE);
-    spec = (struct rkb_judge_spec){.schema = rkb_slice_text("{\n \"minimum\": true}")};
+    spec = (struct rkb_judge_spec){.schema = rkb_slice_text("{\n \"minimum\": true,\n \"maxLength\": -1}")};
     assert_false(rkb_judge_compile(&spec, pointers, &made, &error));
     assert_null(made);
     assert_int_equal(error.code, RKB_USAGE);
@@ -156,6 +172,7 @@ int main(void)
         cmocka_unit_test(require),
         cmocka_unit_test(filter_comes_before_all_else),
         cmocka_unit_test(schema_comes_last),
+        cmocka_unit_test(what_counts_as_json_is_told_by_the_facts),
         cmocka_unit_test(one_judge_serves_many_messages),
         cmocka_unit_test(what_cannot_be_compiled_leaves_nothing),
     };

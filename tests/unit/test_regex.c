@@ -130,7 +130,8 @@ static void what_is_no_pattern_says_why_and_where(void **state)
     } cases[] = {
         {SLICE("^[A-Z"), 5, "missing terminating ]"}, {SLICE("a(b"), 3, "parenthes"},
         {SLICE("ab)c"), 2, "parenthes"}, {SLICE("*a"), 0, "quantifier"}, {SLICE("a{2,1}"), 5, "out of order"},
-        {SLICE("a\\"), 2, "end of pattern"}, {SLICE("a\xFFx"), 1, "UTF-8"}, {SLICE("(?<n>a)\\k<m>"), 10, "non-existent"},
+        {SLICE("a\\"), 2, "end of pattern"}, {SLICE("a\xFFx"), 1, "UTF-8"},
+        {SLICE("(?<n>a)\\k<m>"), 10, "non-existent"},
         {SLICE("a\\Cb"), 3, "\\C"}, {SLICE("(?:a{65535}){65535}"), 19, "too large"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
