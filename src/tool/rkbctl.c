@@ -14,6 +14,7 @@ static void usage(FILE *out)
     fprintf(out, "usage: rkbctl [-s SOCKET] COMMAND ...\n"
                  "       rkbctl journal list|verify|dump DIR\n"
                  "       rkbctl dead list|show ... -c FILE\n"
+                 "       rkbctl render -c FILE CHANNEL < PAYLOAD\n"
                  "       rkbctl discover [--for 1m] [--write FILE] URL\n"
                  "       rkbctl --help | --version\n"
                  "\n"
@@ -27,11 +28,14 @@ static void usage(FILE *out)
                  "Offline:\n"
                  "  journal list|verify|dump DIR   what a journal holds, whether it is sound, its records\n"
                  "  dead list|show ID -c FILE      dead letters, in the file and in the topics of a config\n"
+                 "  render -c FILE CHANNEL         what a message on this channel would become by a config\n"
                  "  discover URL                   listens to all channels of a Redis for a minute: what goes over\n"
                  "                                 them, who listens; with --write FILE a config from it\n"
                  "\n"
                  "Exit: 0 OK; 1 refused; 64 wrong use; 69 no rkbridge answers. "
-                 "`status` also by its verdict: 0 OK, 1 WARN, 2 BAD.\n");
+                 "`status` also by its verdict: 0 OK, 1 WARN, 2 BAD;\n"
+                 "`render` by what comes of the message: 0 a record, 3 no route takes it, 4 a dead letter,\n"
+                 "5 filtered, 6 dropped.\n");
 }
 
 static const char *default_socket(void)
@@ -52,6 +56,8 @@ static int run(const char *path, int argc, char **argv)
         return rkb_tool_dead(argc, argv, stdout, stderr);
     if (strcmp(argv[0], "discover") == 0)
         return rkb_tool_discover(argc, argv, stdout, stderr);
+    if (strcmp(argv[0], "render") == 0)
+        return rkb_tool_render(argc, argv, stdout, stderr);
     return rkb_tool_ask(path, argc, argv, stdout, stderr);
 }
 

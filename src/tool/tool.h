@@ -24,4 +24,7 @@ int rkb_tool_discover(int argc, char **argv, FILE *out, FILE *err);
 /* `dead list|show`: dead letters, of the file and of the topics of a config; argv[0] is "dead". */
 int rkb_tool_dead(int argc, char **argv, FILE *out, FILE *err);
 
+/* `render CHANNEL`: what a message would become by a config, without any server; argv[0] is "render". */
+int rkb_tool_render(int argc, char **argv, FILE *out, FILE *err);
+
 #endif
