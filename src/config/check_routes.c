@@ -113,7 +113,7 @@ static void check_used(struct rkb_reading *reading, const struct rkb_section *se
                        const char *with)
 {
     if (!used && rkb_reading_node(section, path) != NULL)
-        rkb_reading_mistake(reading, section, path, "has no effect here; only envelopes %s use it", with);
+        rkb_reading_mistake(reading, section, path, "has no effect here; only %s", with);
 }
 
 /* Leaves one of envelope and value; the other is NULL from here on. */
@@ -135,9 +135,10 @@ static void check_envelope_or_value(struct rkb_reading *reading, const struct rk
     }
     const struct rkb_preset *preset = route->envelope == NULL ? NULL : rkb_preset_find(route->envelope);
     check_used(reading, section, "routes.*.payload_name", preset != NULL && preset->uses_payload_name,
-               "with the payload as a member");
+               "envelopes event, flat and merge use it");
     check_used(reading, section, "routes.*.name", preset != NULL && preset->uses_name,
-               "with a name in them");
+               "envelopes event, flat, cloudevents and cloudevents-json use it");
+    check_used(reading, section, "routes.*.when_taken", preset != NULL && preset->merges, "envelope merge uses it");
 }
 
 static void check_headers(struct rkb_reading *reading, const struct rkb_section *section,

@@ -70,6 +70,7 @@ struct rkb_config_route {
     struct rkb_properties headers;
     int rkb_headers;                            /* 0: no, 1: yes */
     int missing;                                /* enum rkb_missing */
+    int when_taken;                             /* enum rkb_when_taken */
     int64_t max_depth;
     int64_t partitions, replication;            /* of the topic, -1: the broker's default */
     struct rkb_properties topic_config;

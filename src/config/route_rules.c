@@ -36,6 +36,7 @@ void rkb_route_rules(const struct rkb_config_route *route, struct rkb_name_forms
             .value = route->value,
             .name = route->name_template,
             .payload_name = route->payload_name,
+            .when_taken = (enum rkb_when_taken)route->when_taken,
             .key = route->key,
             .topic = route->topic,
             .headers = rules->headers,

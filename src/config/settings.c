@@ -35,7 +35,9 @@ static const char *const disk_error_words[] = {"degrade", "exit", NULL};
 static const char *const ring_words[] = {"none", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
-static const char *const envelope_words[] = {"event", "raw", NULL};
+static const char *const envelope_words[] = {"event", "flat", "merge", "raw", "cloudevents", "cloudevents-json",
+                                             NULL};
+static const char *const taken_words[] = {"keep", "overwrite", "dead_letter", NULL};
 static const char *const require_words[] = {"any", "json", "object", NULL};
 static const char *const missing_words[] = {"null", "drop", "dead_letter", NULL};
 static const char *const payload_words[] = {"auto", "json", "text", "base64", NULL};
@@ -190,6 +192,10 @@ const struct rkb_setting rkb_settings[] = {
      .help = "Template of what an envelope with a name in it calls the message."},
     {.path = "routes.*.payload_name", .type = RKB_SETTING_TEXT, .offset = ROUTE(payload_name), .initial = "payload",
      .help = "What an envelope with the payload as a member calls it."},
+    {.path = "routes.*.when_taken", .type = RKB_SETTING_WORD, .offset = ROUTE(when_taken), .initial = "keep",
+     .words = taken_words,
+     .help = "What envelope merge does with a payload that has id, channel or time itself: keep the payload's, "
+             "overwrite it, or dead_letter."},
     {.path = "routes.*.payload", .type = RKB_SETTING_WORD, .offset = ROUTE(payload), .initial = "auto",
      .words = payload_words,
      .help = "What payloads are: auto takes the first of json, text, base64 that fits; with json or text, what is not "

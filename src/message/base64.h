@@ -11,5 +11,10 @@ static inline size_t rkb_base64_size(size_t size)
 
 /* Writes rkb_base64_size(data.size) bytes, no NUL; returns the end. */
 uint8_t *rkb_base64_encode(uint8_t *out, struct rkb_slice data);
+/*
+ * Back again: writes at most text.size / 4 * 3 bytes and gives the end; NULL where text is not what encode makes of any
+ * bytes.
+ */
+uint8_t *rkb_base64_decode(uint8_t *out, struct rkb_slice text);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "message/attribute.h"
 #include "message/presets.h"
 #include "message/utf8.h"
 
@@ -16,7 +17,7 @@ struct header {
     char *name;
     size_t name_size;
     struct rkb_template *value;
-    bool not_for_json;
+    enum rkb_preset_when when;
 };
 
 struct rkb_envelope {
@@ -27,6 +28,7 @@ struct rkb_envelope {
     struct header *headers;
     size_t header_count;
     bool uses_position;
+    bool merges;
     size_t captures;
 };
 
@@ -35,6 +37,8 @@ struct compiling {
     struct rkb_envelope *envelope;
     const struct rkb_envelope_spec *spec;
     const struct rkb_preset *preset;    /* NULL: a value of its own */
+    struct rkb_template_scope scope;
+    struct rkb_preset_names names;
     struct rkb_envelope_mistake *mistake;
     struct rkb_error *error;
 };
@@ -55,7 +59,7 @@ static bool compile(const struct compiling *compiling, struct rkb_template **out
                     enum rkb_template_kind kind, struct rkb_slice text)
 {
     struct rkb_envelope *envelope = compiling->envelope;
-    *out = rkb_template_compile(kind, text, &compiling->spec->scope, &compiling->mistake->at, compiling->error);
+    *out = rkb_template_compile(kind, text, &compiling->scope, &compiling->mistake->at, compiling->error);
     if (*out == NULL) {
         compiling->mistake->field = field;
         return false;
@@ -82,32 +86,53 @@ static bool is_one_of(const char *words, const char *name)
     return false;
 }
 
-static bool compile_preset(const struct compiling *compiling)
+static bool check_payload_name(const struct compiling *compiling)
 {
-    const struct rkb_envelope_spec *spec = compiling->spec;
-    struct rkb_envelope *envelope = compiling->envelope;
-    struct rkb_preset_names names = {spec->name == NULL ? "{{channel}}" : spec->name,
-                                     spec->payload_name == NULL ? "payload" : spec->payload_name};
-    struct rkb_template *name;
-    struct rkb_buffer text = {0};
-    envelope->form = compiling->preset->form;
-    if (names.payload_name[0] == '\0' || !rkb_utf8_valid(rkb_slice_text(names.payload_name)))
+    const char *name = compiling->names.payload_name;
+    if (name[0] == '\0' || !rkb_utf8_valid(rkb_slice_text(name)))
         return refuse(compiling, RKB_FIELD_PAYLOAD_NAME, "the name of the payload must be UTF-8 and not empty");
-    if (is_one_of(compiling->preset->taken, names.payload_name))
+    if (is_one_of(compiling->preset->taken, name))
         return refuse(compiling, RKB_FIELD_PAYLOAD_NAME,
                       "the payload cannot have this name: the envelope has a member of this name itself");
-    /* Alone first, so that a mistake in it is told where it stands. */
-    if (!compile_plain(compiling, &name, RKB_FIELD_NAME, names.name))
+    return true;
+}
+
+/* Alone first, so that a mistake in it is told where it stands. */
+static bool check_name(const struct compiling *compiling)
+{
+    const char *name = compiling->names.name;
+    struct rkb_template *alone;
+    if (!compile_plain(compiling, &alone, RKB_FIELD_NAME, name))
         return false;
-    rkb_template_free(name);
-    if (compiling->preset->value == NULL) {
+    rkb_template_free(alone);
+    if (compiling->preset->attributes && (name[0] == '\0' || !rkb_attribute_allows(rkb_slice_text(name))))
+        return refuse(compiling, RKB_FIELD_NAME,
+                      "the type of a CloudEvent must not be empty, and has no control characters");
+    return true;
+}
+
+static bool compile_preset(struct compiling *compiling)
+{
+    const struct rkb_envelope_spec *spec = compiling->spec;
+    const struct rkb_preset *preset = compiling->preset;
+    struct rkb_envelope *envelope = compiling->envelope;
+    struct rkb_buffer text = {0};
+    envelope->form = preset->form;
+    envelope->merges = preset->merges;
+    compiling->names.name = spec->name == NULL ? "{{channel}}" : spec->name;
+    compiling->names.payload_name = spec->payload_name == NULL ? "payload" : spec->payload_name;
+    if (!check_payload_name(compiling) || !check_name(compiling))
+        return false;
+    if (preset->value == NULL) {
         envelope->value = rkb_template_bytes(compiling->error);
         return envelope->value != NULL;
     }
-    compiling->preset->value(&text, &names);
+    preset->value(&text, &compiling->names);
+    compiling->scope.own = true;
     bool good = text.failed ? no_memory(compiling)
                             : compile(compiling, &envelope->value, RKB_FIELD_ENVELOPE, RKB_TEMPLATE_JSON,
                                       rkb_slice(text.data, text.size));
+    compiling->scope.own = false;
     rkb_buffer_free(&text);
     return good;
 }
@@ -125,7 +150,8 @@ static bool compile_value(struct compiling *compiling)
     return rkb_fail(compiling->error, RKB_USAGE, "no such envelope; there are %s, or give a value", rkb_preset_names);
 }
 
-static bool add_header(const struct compiling *compiling, const char *name, const char *value, bool not_for_json)
+static bool add_header(const struct compiling *compiling, const char *name, const char *value,
+                       enum rkb_preset_when when)
 {
     struct rkb_envelope *envelope = compiling->envelope;
     struct header *more = realloc(envelope->headers, (envelope->header_count + 1) * sizeof *more);
@@ -133,7 +159,7 @@ static bool add_header(const struct compiling *compiling, const char *name, cons
         return no_memory(compiling);
     envelope->headers = more;
     struct header *header = &more[envelope->header_count];
-    *header = (struct header){.name = strdup(name), .name_size = strlen(name), .not_for_json = not_for_json};
+    *header = (struct header){.name = strdup(name), .name_size = strlen(name), .when = when};
     envelope->header_count++;
     if (header->name == NULL)
         return no_memory(compiling);
@@ -148,18 +174,32 @@ static bool has_name(const struct rkb_envelope *envelope, const char *name)
     return false;
 }
 
+/* A preset's. */
+static bool add_own_header(struct compiling *compiling, const struct rkb_preset_header *header)
+{
+    struct rkb_buffer text = {0};
+    rkb_buffer_text(&text, header->value == NULL ? "{{attribute}}" : header->value);
+    rkb_buffer_text(&text, header->value == NULL ? compiling->names.name : "");
+    rkb_buffer_add(&text, "", 1);
+    compiling->scope.own = true;
+    bool good = text.failed ? no_memory(compiling)
+                            : add_header(compiling, header->name, (const char *)text.data, header->when);
+    compiling->scope.own = false;
+    rkb_buffer_free(&text);
+    return good;
+}
+
 /* A list that ends with a name of NULL; what is there already stands for it. */
-static bool add_headers(const struct compiling *compiling, const struct rkb_preset_header *headers)
+static bool add_headers(struct compiling *compiling, const struct rkb_preset_header *headers)
 {
     for (; headers->name != NULL; headers++)
-        if (!has_name(compiling->envelope, headers->name)
-            && !add_header(compiling, headers->name, headers->value, headers->not_for_json))
+        if (!has_name(compiling->envelope, headers->name) && !add_own_header(compiling, headers))
             return false;
     return true;
 }
 
 /* The route's own come last, and may not take the place of others. */
-static bool compile_headers(const struct compiling *compiling)
+static bool compile_headers(struct compiling *compiling)
 {
     const struct rkb_envelope_spec *spec = compiling->spec;
     const struct rkb_preset *preset = compiling->preset;
@@ -178,7 +218,7 @@ static bool compile_headers(const struct compiling *compiling)
                             taken ? "this envelope has a header of this name itself; choose another name"
                                   : "headers that begin with rkb- are rkbridge's own; choose another name");
         }
-        if (!add_header(compiling, spec->headers[i].name, spec->headers[i].value, false))
+        if (!add_header(compiling, spec->headers[i].name, spec->headers[i].value, RKB_WHEN_ALWAYS))
             return false;
     }
     return true;
@@ -208,7 +248,9 @@ static bool compile_key(const struct compiling *compiling)
 struct rkb_envelope *rkb_envelope_compile(const struct rkb_envelope_spec *spec, struct rkb_envelope_mistake *mistake,
                                           struct rkb_error *error)
 {
-    struct compiling compiling = {calloc(1, sizeof *compiling.envelope), spec, NULL, mistake, error};
+    struct compiling compiling = {
+        .envelope = calloc(1, sizeof *compiling.envelope), .spec = spec, .scope = spec->scope, .mistake = mistake,
+        .error = error};
     *mistake = (struct rkb_envelope_mistake){.field = RKB_FIELD_ENVELOPE};
     if (compiling.envelope == NULL) {
         no_memory(&compiling);
@@ -241,6 +283,11 @@ enum rkb_form rkb_envelope_form(const struct rkb_envelope *envelope)
     return envelope->form;
 }
 
+bool rkb_envelope_merges(const struct rkb_envelope *envelope)
+{
+    return envelope->merges;
+}
+
 const struct rkb_template *rkb_envelope_topic(const struct rkb_envelope *envelope)
 {
     return envelope->topic;
@@ -259,25 +306,46 @@ size_t rkb_envelope_captures(const struct rkb_envelope *envelope)
 /* Whether this message gets this header. */
 static bool gets_header(const struct header *header, const struct rkb_facts *facts)
 {
-    return !(header->not_for_json && facts->encoding == RKB_ENCODING_JSON) && rkb_template_whole(header->value, facts);
+    switch (header->when) {
+    case RKB_WHEN_ALWAYS:
+        break;
+    case RKB_WHEN_NOT_JSON:
+        if (facts->encoding == RKB_ENCODING_JSON)
+            return false;
+        break;
+    case RKB_WHEN_ID_KEPT:
+        if (facts->merge == NULL || (facts->merge->kept & RKB_MERGE_ID) == 0)
+            return false;
+        break;
+    }
+    return rkb_template_whole(header->value, facts);
+}
+
+static void add_to_sizes(struct rkb_envelope_sizes *sizes, size_t name_size, size_t value_size)
+{
+    sizes->headers += HEADER_PREFIX + name_size + value_size;
+    sizes->header_count++;
 }
 
 void rkb_envelope_measure(const struct rkb_envelope *envelope, const struct rkb_facts *facts,
                           struct rkb_envelope_sizes *sizes)
 {
     bool keyed = envelope->key != NULL && rkb_template_whole(envelope->key, facts);
+    const struct rkb_merge *merge = facts->merge;
     sizes->key = keyed ? rkb_template_size(envelope->key, facts) : 0;
     sizes->has_key = sizes->key > 0;
-    sizes->value = rkb_template_size(envelope->value, facts);
+    sizes->value = merge != NULL && merge->object ? rkb_merge_size(merge, facts)
+                                                  : rkb_template_size(envelope->value, facts);
     sizes->headers = 0;
     sizes->header_count = 0;
     for (size_t i = 0; i < envelope->header_count; i++) {
         const struct header *header = &envelope->headers[i];
-        if (!gets_header(header, facts))
-            continue;
-        sizes->headers += HEADER_PREFIX + header->name_size + rkb_template_size(header->value, facts);
-        sizes->header_count++;
+        if (gets_header(header, facts))
+            add_to_sizes(sizes, header->name_size, rkb_template_size(header->value, facts));
     }
+    size_t note = merge != NULL ? rkb_merge_note_size(merge) : 0;
+    if (note > 0)
+        add_to_sizes(sizes, strlen(rkb_merge_header), note);
 }
 
 static uint8_t *put_integer(uint8_t *out, size_t value, size_t width)
@@ -287,14 +355,32 @@ static uint8_t *put_integer(uint8_t *out, size_t value, size_t width)
     return out;
 }
 
+/* What stands before a value of this size. */
+static uint8_t *put_name(uint8_t *out, const char *name, size_t name_size, size_t value_size)
+{
+    out = put_integer(out, name_size, 2);
+    out = put_integer(out, value_size, 4);
+    memcpy(out, name, name_size);
+    return out + name_size;
+}
+
 static uint8_t *put_header(uint8_t *out, const struct header *header, const struct rkb_facts *facts)
 {
     uint8_t *value = out + HEADER_PREFIX + header->name_size;
     uint8_t *end = rkb_template_render(header->value, facts, value);
-    out = put_integer(out, header->name_size, 2);
-    out = put_integer(out, (size_t)(end - value), 4);
-    memcpy(out, header->name, header->name_size);
+    put_name(out, header->name, header->name_size, (size_t)(end - value));
     return end;
+}
+
+static uint8_t *put_headers(const struct rkb_envelope *envelope, const struct rkb_facts *facts, uint8_t *out)
+{
+    for (size_t i = 0; i < envelope->header_count; i++)
+        if (gets_header(&envelope->headers[i], facts))
+            out = put_header(out, &envelope->headers[i], facts);
+    size_t note = facts->merge != NULL ? rkb_merge_note_size(facts->merge) : 0;
+    if (note == 0)
+        return out;
+    return rkb_merge_note_write(facts->merge, facts, put_name(out, rkb_merge_header, strlen(rkb_merge_header), note));
 }
 
 uint8_t *rkb_envelope_render(const struct rkb_envelope *envelope, const struct rkb_facts *facts,
@@ -302,8 +388,8 @@ uint8_t *rkb_envelope_render(const struct rkb_envelope *envelope, const struct r
 {
     if (sizes->has_key)
         out = rkb_template_render(envelope->key, facts, out);
-    for (size_t i = 0; i < envelope->header_count && sizes->header_count > 0; i++)
-        if (gets_header(&envelope->headers[i], facts))
-            out = put_header(out, &envelope->headers[i], facts);
-    return rkb_template_render(envelope->value, facts, out);
+    if (sizes->header_count > 0)
+        out = put_headers(envelope, facts, out);
+    return facts->merge != NULL && facts->merge->object ? rkb_merge_write(facts->merge, facts, out)
+                                                        : rkb_template_render(envelope->value, facts, out);
 }

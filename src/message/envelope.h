@@ -9,6 +9,7 @@
 #define RKB_MESSAGE_ENVELOPE_H
 
 #include "message/form.h"
+#include "message/merge.h"
 #include "message/template.h"
 
 enum rkb_envelope_field {
@@ -37,6 +38,7 @@ struct rkb_envelope_spec {
     const char *value;              /* a JSON template, or NULL */
     const char *name;               /* a plain template, what the preset calls the message; NULL: "{{channel}}" */
     const char *payload_name;       /* NULL: "payload" */
+    enum rkb_when_taken when_taken; /* of an envelope that merges */
     const char *key;                /* a plain template; NULL, "" or "none" for no key */
     const char *topic;              /* a plain template; NULL: not looked at */
     const struct rkb_envelope_header *headers;
@@ -53,6 +55,8 @@ struct rkb_envelope *rkb_envelope_compile(const struct rkb_envelope_spec *spec, 
 void rkb_envelope_free(struct rkb_envelope *envelope);
 
 enum rkb_form rkb_envelope_form(const struct rkb_envelope *envelope);
+/* Whether it wants facts->merge, by rkb_merge_plan. */
+bool rkb_envelope_merges(const struct rkb_envelope *envelope);
 /* The topic's template; NULL where the topic is constant. */
 const struct rkb_template *rkb_envelope_topic(const struct rkb_envelope *envelope);
 /* Whether any of its templates needs facts->position, time or time_ms. */

@@ -141,8 +141,7 @@ static size_t take_unit(struct rkb_slice text, size_t *at, uint8_t out[4])
     return put_character(out, is_high(unit) || is_low(unit) ? 0xFFFD : unit);
 }
 
-/* The next piece of a string's meaning: a run that stands as it is, or what an escape means. Empty at its end. */
-static struct rkb_slice next_piece(struct rkb_slice text, size_t *at, uint8_t out[4])
+struct rkb_slice rkb_json_piece(struct rkb_slice text, size_t *at, uint8_t out[4])
 {
     size_t start = *at;
     const uint8_t *backslash = start < text.size ? memchr(text.data + start, '\\', text.size - start) : NULL;
@@ -164,7 +163,7 @@ size_t rkb_json_unescaped_size(struct rkb_slice text)
     size_t size = 0, at = 0;
     text = rkb_with_data(text);
     while (at < text.size)
-        size += next_piece(text, &at, one).size;
+        size += rkb_json_piece(text, &at, one).size;
     return size;
 }
 
@@ -174,7 +173,7 @@ uint8_t *rkb_json_unescape(uint8_t *out, struct rkb_slice text)
     size_t at = 0;
     text = rkb_with_data(text);
     while (at < text.size) {
-        struct rkb_slice piece = next_piece(text, &at, one);
+        struct rkb_slice piece = rkb_json_piece(text, &at, one);
         memcpy(out, piece.data, piece.size);
         out += piece.size;
     }
@@ -187,7 +186,7 @@ bool rkb_json_means(struct rkb_slice text, struct rkb_slice plain)
     size_t at = 0, done = 0;
     text = rkb_with_data(text);
     while (at < text.size) {
-        struct rkb_slice piece = next_piece(text, &at, one);
+        struct rkb_slice piece = rkb_json_piece(text, &at, one);
         if (plain.size - done < piece.size || memcmp(plain.data + done, piece.data, piece.size) != 0)
             return false;
         done += piece.size;

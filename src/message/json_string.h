@@ -18,6 +18,11 @@ uint8_t *rkb_json_escape(uint8_t *out, struct rkb_slice text);
 /* What the inside of a string means, as UTF-8: its size, and its bytes; returns the end. A lone surrogate is U+FFFD. */
 size_t rkb_json_unescaped_size(struct rkb_slice text);
 uint8_t *rkb_json_unescape(uint8_t *out, struct rkb_slice text);
+/*
+ * The next piece of what it means, from text.data[*at], which is moved behind it: a run that stands as it is, or one
+ * escape, made in `one`. Whole characters, if the text is UTF-8. Empty at the end.
+ */
+struct rkb_slice rkb_json_piece(struct rkb_slice text, size_t *at, uint8_t one[4]);
 /* Whether it means exactly these bytes. */
 bool rkb_json_means(struct rkb_slice text, struct rkb_slice plain);
 

@@ -6,22 +6,45 @@
 #include "message/json_string.h"
 
 const struct rkb_preset_header rkb_preset_rkb_headers[] = {
-    {"rkb-id", "{{uuid}}", false},
-    {"rkb-channel", "{{channel}}", false},
-    {"rkb-pattern", "{{pattern}}", false},
-    {"rkb-source", "{{source}}", false},
-    {"rkb-position", "{{position}}", false},
-    {"rkb-time", "{{time}}", false},
-    {"rkb-encoding", "{{encoding}}", false},
-    {NULL, NULL, false},
+    {"rkb-id", "{{uuid}}", RKB_WHEN_ALWAYS},
+    {"rkb-channel", "{{channel}}", RKB_WHEN_ALWAYS},
+    {"rkb-pattern", "{{pattern}}", RKB_WHEN_ALWAYS},
+    {"rkb-source", "{{source}}", RKB_WHEN_ALWAYS},
+    {"rkb-position", "{{position}}", RKB_WHEN_ALWAYS},
+    {"rkb-time", "{{time}}", RKB_WHEN_ALWAYS},
+    {"rkb-encoding", "{{encoding}}", RKB_WHEN_ALWAYS},
+    {NULL, NULL, RKB_WHEN_ALWAYS},
 };
 
 static const struct rkb_preset_header tells_encoding[] = {
-    {"rkb-encoding", "{{encoding}}", true},
-    {NULL, NULL, false},
+    {"rkb-encoding", "{{encoding}}", RKB_WHEN_NOT_JSON},
+    {NULL, NULL, RKB_WHEN_ALWAYS},
 };
 
-static const struct rkb_preset_header no_headers[] = {{NULL, NULL, false}};
+static const struct rkb_preset_header tells_id_and_encoding[] = {
+    {"rkb-id", "{{uuid}}", RKB_WHEN_ID_KEPT},
+    {"rkb-encoding", "{{encoding}}", RKB_WHEN_NOT_JSON},
+    {NULL, NULL, RKB_WHEN_ALWAYS},
+};
+
+/* The source is a URI-reference of the characters that names of sources are made of. */
+static const struct rkb_preset_header attributes[] = {
+    {"ce_specversion", "1.0", RKB_WHEN_ALWAYS},
+    {"ce_id", "{{uuid}}", RKB_WHEN_ALWAYS},
+    {"ce_source", "/redis/{{source}}", RKB_WHEN_ALWAYS},
+    {"ce_type", NULL, RKB_WHEN_ALWAYS},
+    {"ce_subject", "{{attribute}}{{channel}}", RKB_WHEN_ALWAYS},
+    {"ce_time", "{{time}}", RKB_WHEN_ALWAYS},
+    {"content-type", "{{content_type}}", RKB_WHEN_ALWAYS},
+    {NULL, NULL, RKB_WHEN_ALWAYS},
+};
+
+static const struct rkb_preset_header structured[] = {
+    {"content-type", "application/cloudevents+json; charset=UTF-8", RKB_WHEN_ALWAYS},
+    {NULL, NULL, RKB_WHEN_ALWAYS},
+};
+
+static const struct rkb_preset_header no_headers[] = {{NULL, NULL, RKB_WHEN_ALWAYS}};
 
 /* Adds text as the inside of a JSON string; its slots stay slots. */
 static void add_escaped(struct rkb_buffer *text, struct rkb_slice plain)
@@ -57,13 +80,46 @@ static void event(struct rkb_buffer *text, const struct rkb_preset_names *names)
     rkb_buffer_text(text, "\": \"{{payload}}\"}}");
 }
 
+static void flat(struct rkb_buffer *text, const struct rkb_preset_names *names)
+{
+    rkb_buffer_text(text, "{\"name\": \"");
+    add_escaped(text, rkb_slice_text(names->name));
+    rkb_buffer_text(text, "\", \"id\": \"{{uuid}}\", \"");
+    add_literal(text, rkb_slice_text(names->payload_name));
+    rkb_buffer_text(text, "\": \"{{payload}}\"}");
+}
+
+static void no_object(struct rkb_buffer *text, const struct rkb_preset_names *names)
+{
+    rkb_buffer_text(text, "{\"id\": \"{{uuid}}\", \"channel\": \"{{channel}}\", \"time\": \"{{time}}\", \"");
+    add_literal(text, rkb_slice_text(names->payload_name));
+    rkb_buffer_text(text, "\": \"{{payload}}\"}");
+}
+
+static void cloudevent(struct rkb_buffer *text, const struct rkb_preset_names *names)
+{
+    rkb_buffer_text(text, "{\"specversion\": \"1.0\", \"id\": \"{{uuid}}\", \"source\": \"/redis/{{source}}\", "
+                          "\"type\": \"{{attribute}}");
+    add_escaped(text, rkb_slice_text(names->name));
+    rkb_buffer_text(text, "\", \"subject\": \"{{attribute}}{{channel}}\", \"time\": \"{{time}}\", "
+                          "\"datacontenttype\": \"{{content_type}}\", \"data{{_base64}}\": \"{{payload}}\"}");
+}
+
 static const struct rkb_preset presets[] = {
     {.name = "event", .form = RKB_FORM_EVENT, .value = event, .headers = tells_encoding, .taken = "id",
      .uses_name = true, .uses_payload_name = true},
+    {.name = "flat", .form = RKB_FORM_FLAT, .value = flat, .headers = tells_encoding, .taken = "name id",
+     .uses_name = true, .uses_payload_name = true},
+    {.name = "merge", .form = RKB_FORM_MERGE, .value = no_object, .headers = tells_id_and_encoding,
+     .taken = "id channel time", .uses_payload_name = true, .merges = true},
     {.name = "raw", .form = RKB_FORM_RAW, .rkb_headers = true, .headers = no_headers},
+    {.name = "cloudevents", .form = RKB_FORM_CLOUDEVENTS, .headers = attributes, .uses_name = true,
+     .attributes = true},
+    {.name = "cloudevents-json", .form = RKB_FORM_CLOUDEVENTS_JSON, .value = cloudevent, .headers = structured,
+     .uses_name = true, .attributes = true},
 };
 
-const char rkb_preset_names[] = "event, raw";
+const char rkb_preset_names[] = "event, flat, merge, raw, cloudevents, cloudevents-json";
 
 const struct rkb_preset *rkb_preset_find(const char *name)
 {

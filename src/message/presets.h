@@ -1,11 +1,18 @@
 /*
  * presets -- the envelopes that have a name: templates that are ready to use.
  *
- *     event   {"name": "<name>", "data": {"id": "{{uuid}}", "<payload_name>": "{{payload}}"}}
- *     raw     the payload byte for byte; rkb_headers always
+ *     event             {"name": "<name>", "data": {"id": "{{uuid}}", "<payload_name>": "{{payload}}"}}
+ *     flat              {"name": "<name>", "id": "{{uuid}}", "<payload_name>": "{{payload}}"}
+ *     merge             the payload's own object with id, channel and time merged in (merge.h); what is no object stands
+ *                       in {"id": .., "channel": .., "time": .., "<payload_name>": "{{payload}}"}
+ *     raw               the payload byte for byte; rkb_headers always
+ *     cloudevents       the payload byte for byte; headers ce_* and content-type: CloudEvents 1.0.2, Kafka protocol
+ *                       binding, binary content mode
+ *     cloudevents-json  likewise, structured content mode: {"specversion": "1.0", .., "data": "{{payload}}"}, by the
+ *                       JSON event format; base64 in data_base64
  *
- * Where the value alone does not tell what the payload was (text hello and JSON "hello" look alike in event), the
- * header rkb-encoding does: it is there whenever the payload was not JSON.
+ * Each has an inverse (inverse.h): where the value alone does not tell what the payload was (text hello and JSON "hello"
+ * look alike in event), the header rkb-encoding does: it is there whenever the payload was not JSON.
  */
 #ifndef RKB_MESSAGE_PRESETS_H
 #define RKB_MESSAGE_PRESETS_H
@@ -14,10 +21,17 @@
 #include "base/error.h"
 #include "message/form.h"
 
+/* Which messages get a header. */
+enum rkb_preset_when {
+    RKB_WHEN_ALWAYS,
+    RKB_WHEN_NOT_JSON,          /* the payload is no JSON, or not taken for it */
+    RKB_WHEN_ID_KEPT            /* merge left our id out */
+};
+
 struct rkb_preset_header {
     const char *name;
-    const char *value;          /* a plain template */
-    bool not_for_json;          /* only where the payload is no JSON */
+    const char *value;          /* a plain template; NULL: the route's `name`, as an attribute */
+    enum rkb_preset_when when;
 };
 
 /* What a preset's text is made of. */
@@ -35,13 +49,15 @@ struct rkb_preset {
     const struct rkb_preset_header *headers;    /* its own; ends with a name of NULL */
     const char *taken;                          /* a member of its own beside the payload, by a space each; NULL */
     bool uses_name, uses_payload_name;
+    bool merges;                                /* objects, by merge.h: the template is for all else */
+    bool attributes;                            /* the name is an attribute (attribute.h) */
 };
 
 /* NULL where there is none of that name. */
 const struct rkb_preset *rkb_preset_find(const char *name);
 /* What `rkb_headers: yes` adds; ends with a name of NULL. */
 extern const struct rkb_preset_header rkb_preset_rkb_headers[];
-/* Their names, "event, raw". */
+/* The presets' names, "event, flat, ...". */
 extern const char rkb_preset_names[];
 
 #endif

@@ -12,7 +12,20 @@ struct rkb_rules {
     size_t template_pointers;       /* the first of them: the templates' */
     struct rkb_envelope *envelope;
     struct rkb_judge *judge;        /* NULL: nothing is checked */
+    struct rkb_merge_rule merging;  /* where the envelope merges */
+    struct rkb_merge *merge;        /* NULL: it does not; else how the message is merged that is at hand */
 };
+
+/* What it looks at is behind the templates' pointers: it may be missing. */
+static bool compile_merge(struct rkb_rules *rules, enum rkb_when_taken when_taken, struct rkb_error *error)
+{
+    if (!rkb_envelope_merges(rules->envelope))
+        return true;
+    rules->merge = calloc(1, sizeof *rules->merge);
+    if (rules->merge == NULL)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for the rules of a route");
+    return rkb_merge_compile(when_taken, rules->pointers, &rules->merging, error);
+}
 
 struct rkb_rules *rkb_rules_compile(const struct rkb_rules_spec *spec, struct rkb_envelope_mistake *mistake,
                                     struct rkb_error *error)
@@ -31,7 +44,8 @@ struct rkb_rules *rkb_rules_compile(const struct rkb_rules_spec *spec, struct rk
     rules->depth = spec->depth;
     rules->envelope = rkb_envelope_compile(&envelope, mistake, error);
     rules->template_pointers = rkb_pointers_count(rules->pointers);
-    if (rules->envelope == NULL || !rkb_judge_compile(&spec->checks, rules->pointers, &rules->judge, error)) {
+    if (rules->envelope == NULL || !compile_merge(rules, spec->envelope.when_taken, error)
+        || !rkb_judge_compile(&spec->checks, rules->pointers, &rules->judge, error)) {
         rkb_rules_free(rules);
         return NULL;
     }
@@ -43,6 +57,7 @@ void rkb_rules_free(struct rkb_rules *rules)
     if (rules == NULL)
         return;
     rkb_judge_free(rules->judge);
+    free(rules->merge);
     rkb_envelope_free(rules->envelope);
     rkb_pointers_free(rules->pointers);
     free(rules);
@@ -80,10 +95,15 @@ void rkb_rules_apply(const struct rkb_rules *rules, struct rkb_facts *facts, str
                                     &payload, verdict);
     facts->encoding = payload.encoding;
     facts->found = found;
+    facts->merge = NULL;
     if (rules->judge != NULL)
         rkb_judge(rules->judge, &(struct rkb_judge_facts){facts->payload, payload.is_json, found}, &judged);
     if (judged.kind == RKB_FILTERED || (of_kind && judged.kind != RKB_PASS))
         *verdict = judged;
     else if (of_kind)
         look_for_missing(rules, found, verdict);
+    if (rules->merge != NULL && verdict->kind == RKB_PASS) {
+        rkb_merge_plan(&rules->merging, facts, rules->merge, verdict);
+        facts->merge = rules->merge;
+    }
 }

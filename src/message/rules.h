@@ -4,7 +4,8 @@
  *     payload --read: JSON? pointers--> checks --> what its templates look for is there? --> the envelope's facts
  *
  * The config's check, the relay and `rkbctl render` go through here. One thread: the checks have room to work in.
- * The order: what a filter takes out, what is not of the route's kind, what a check refuses, what is missing.
+ * The order: what a filter takes out, what is not of the route's kind, what a check refuses, what is missing, what
+ * cannot be merged.
  */
 #ifndef RKB_MESSAGE_RULES_H
 #define RKB_MESSAGE_RULES_H
@@ -34,7 +35,8 @@ const struct rkb_envelope *rkb_rules_envelope(const struct rkb_rules *rules);
 
 /*
  * What becomes of facts->payload. Fills facts->encoding, and facts->found with `found`, which must hold
- * RKB_POINTERS_LIMIT and live as long; both also where the message does not pass.
+ * RKB_POINTERS_LIMIT and live as long; both also where the message does not pass. facts->merge is good until the next
+ * message.
  */
 void rkb_rules_apply(const struct rkb_rules *rules, struct rkb_facts *facts, struct rkb_slice *found,
                      struct rkb_verdict *verdict);

@@ -4,6 +4,7 @@
  *     context            plain              JSON value               inside a JSON string
  *     names              as they are        "escaped", or null       escaped
  *     uuid, time, ...    as they are        "as they are"            as they are
+ *     content_type       likewise
  *     time_ms            digits             digits                   digits
  *     payload            bytes or base64    JSON, "text", "base64"   escaped text, or base64
  *     payload_text       bytes or base64    "text" or "base64"       escaped text, or base64
@@ -13,11 +14,14 @@
  *       other values     as they stand      as they stand            as they stand, escaped
  *       null, nothing    nothing            null                     nothing
  *
+ * In an attribute a slot is what it is in plain, less what attribute.h takes out.
+ *
  * Never allocates. What comes out in a JSON context is valid JSON whatever the payload is: bytes that are not JSON are
  * never copied unescaped, which is why facts->encoding must be what rkb_payload_read said.
  */
 #include "message/slot.h"
 
+#include "message/attribute.h"
 #include "message/base64.h"
 #include "message/json_string.h"
 #include "message/utf8.h"
@@ -112,6 +116,25 @@ static struct rkb_piece encoding(const struct rkb_facts *facts, enum rkb_context
     return word(words[facts->encoding].text, words[facts->encoding].size, context);
 }
 
+/* The media type of what stands for the payload. */
+static struct rkb_piece content_type(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
+{
+    (void)argument;
+    static const char *const types[] = {
+        [RKB_ENCODING_JSON] = "application/json",
+        [RKB_ENCODING_TEXT] = "text/plain; charset=utf-8",
+        [RKB_ENCODING_BASE64] = "application/octet-stream",
+    };
+    return word(types[facts->encoding], strlen(types[facts->encoding]), context);
+}
+
+/* What a member's name ends with that holds base64: data_base64. */
+static struct rkb_piece base64_suffix(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
+{
+    (void)argument;
+    return word("_base64", facts->encoding == RKB_ENCODING_BASE64 ? 7 : 0, context);
+}
+
 static struct rkb_piece time_text(const struct rkb_facts *facts, enum rkb_context context, size_t argument)
 {
     (void)argument;
@@ -167,19 +190,21 @@ static const struct rkb_slot slots[] = {
     {.name = "payload_text", .piece = payload_text},
     {.name = "payload_base64", .piece = payload_base64},
     {.name = "encoding", .piece = encoding},
+    {.name = "content_type", .piece = content_type},
     {.name = "time", .piece = time_text, .position = true},
     {.name = "time_ms", .piece = time_ms, .position = true},
     {.name = "position", .piece = position, .position = true},
+    {.name = "_base64", .piece = base64_suffix, .own = true},
 };
 
 const struct rkb_slot rkb_slot_bytes = {.piece = bytes};
 const struct rkb_slot rkb_slot_capture = {.piece = capture, .per_channel = true};
 const struct rkb_slot rkb_slot_pointer = {.piece = pointer, .optional = true};
 
-const struct rkb_slot *rkb_slot_find(struct rkb_slice wanted)
+const struct rkb_slot *rkb_slot_find(struct rkb_slice wanted, bool own)
 {
     for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++)
-        if (rkb_slice_equal(wanted, rkb_slice_text(slots[i].name)))
+        if (rkb_slice_equal(wanted, rkb_slice_text(slots[i].name)) && (own || !slots[i].own))
             return &slots[i];
     return NULL;
 }
@@ -196,7 +221,21 @@ const struct rkb_name_forms *rkb_slot_fixed(struct rkb_slice wanted, const struc
 const char *rkb_slot_names(void)
 {
     return "uuid, channel, pattern, 1 (what a * of the pattern matched), payload, payload:/a/b (a JSON Pointer), "
-           "payload_text, payload_base64, encoding, time, time_ms, position, route, source, instance";
+           "payload_text, payload_base64, encoding, content_type, time, time_ms, position, route, source, instance";
+}
+
+struct rkb_piece rkb_slot_attribute(const struct rkb_slot *slot, const struct rkb_facts *facts,
+                                    enum rkb_context context, size_t argument)
+{
+    struct rkb_piece piece = slot->piece(facts, RKB_CONTEXT_PLAIN, argument);
+    if (piece.nothing || piece.bytes.size == 0)
+        return (struct rkb_piece){.bytes = rkb_slice("\xEF\xBF\xBD", 3), .manner = RKB_MANNER_COPY};
+    if (piece.manner == RKB_MANNER_BASE64)
+        return piece;
+    piece.escaped = piece.manner == RKB_MANNER_UNESCAPE;
+    piece.json = context == RKB_CONTEXT_ATTRIBUTE_STRING;
+    piece.manner = RKB_MANNER_ATTRIBUTE;
+    return piece;
 }
 
 size_t rkb_piece_size(const struct rkb_piece *piece)
@@ -211,6 +250,8 @@ size_t rkb_piece_size(const struct rkb_piece *piece)
         return rkb_json_unescaped_size(piece->bytes);
     case RKB_MANNER_BASE64:
         return quotes + rkb_base64_size(piece->bytes.size);
+    case RKB_MANNER_ATTRIBUTE:
+        return rkb_attribute_size(&(struct rkb_attribute){piece->bytes, piece->escaped, piece->json});
     }
     return 0;
 }
@@ -238,6 +279,9 @@ uint8_t *rkb_piece_write(const struct rkb_piece *piece, uint8_t *out)
         break;
     case RKB_MANNER_BASE64:
         out = rkb_base64_encode(out, piece->bytes);
+        break;
+    case RKB_MANNER_ATTRIBUTE:
+        out = rkb_attribute_write(&(struct rkb_attribute){piece->bytes, piece->escaped, piece->json}, out);
         break;
     }
     if (piece->quoted)

@@ -16,6 +16,7 @@
 
 #include <stdlib.h>
 
+#include "message/attribute.h"
 #include "message/json.h"
 #include "message/json_string.h"
 #include "message/slot.h"
@@ -39,6 +40,7 @@ struct compiler {
     const struct rkb_template_scope *scope;
     struct rkb_buffer parts, literals;
     size_t literal_start;           /* of the literal that is growing */
+    bool attribute;                 /* what follows in this text or string is one */
     struct rkb_error *error;
 };
 
@@ -56,8 +58,24 @@ static void add_part(struct compiler *compiler, const struct rkb_slot *slot, siz
     compiler->literal_start = compiler->literals.size;
 }
 
+/* The name of a source, route or instance as (a part of) an attribute. */
+static void add_fixed_attribute(struct compiler *compiler, struct rkb_slice name, bool json)
+{
+    struct rkb_attribute attribute = {.text = name, .json = json};
+    size_t size = rkb_attribute_size(&attribute);
+    uint8_t *room = rkb_buffer_reserve(&compiler->literals, size);
+    if (room == NULL)
+        return;
+    rkb_attribute_write(&attribute, room);
+    compiler->literals.size += size;
+}
+
 static void add_fixed(struct compiler *compiler, const struct rkb_name_forms *forms, enum rkb_context context)
 {
+    if (context >= RKB_CONTEXT_ATTRIBUTE) {
+        add_fixed_attribute(compiler, forms->plain, context == RKB_CONTEXT_ATTRIBUTE_STRING);
+        return;
+    }
     struct rkb_slice form = context == RKB_CONTEXT_PLAIN ? forms->plain : forms->json;
     if (context == RKB_CONTEXT_VALUE)
         add_literal(compiler, "\"", 1);
@@ -129,7 +147,7 @@ static bool add_pointer(struct compiler *compiler, struct rkb_slice text, enum r
 {
     struct rkb_buffer plain = {0};
     size_t place;
-    if (context != RKB_CONTEXT_PLAIN) {
+    if (context != RKB_CONTEXT_PLAIN && context != RKB_CONTEXT_ATTRIBUTE) {
         uint8_t *room = rkb_buffer_reserve(&plain, text.size + 1);
         if (room == NULL)
             return rkb_fail(compiler->error, RKB_NO_MEMORY, "no memory for a template");
@@ -154,7 +172,13 @@ static bool add_slot(struct compiler *compiler, struct rkb_slice name, enum rkb_
 {
     static const char pointer[] = "payload:";
     const struct rkb_name_forms *fixed = rkb_slot_fixed(name, compiler->scope);
-    const struct rkb_slot *slot = fixed == NULL ? rkb_slot_find(name) : NULL;
+    const struct rkb_slot *slot = fixed == NULL ? rkb_slot_find(name, compiler->scope->own) : NULL;
+    if (compiler->scope->own && rkb_slice_equal(name, rkb_slice_text("attribute"))) {
+        compiler->attribute = true;
+        return true;
+    }
+    if (compiler->attribute)
+        context = context == RKB_CONTEXT_PLAIN ? RKB_CONTEXT_ATTRIBUTE : RKB_CONTEXT_ATTRIBUTE_STRING;
     if (is_number(name))
         return add_capture(compiler, name, context);
     if (begins(name, 0, pointer))
@@ -228,6 +252,7 @@ static bool compile_string(struct compiler *compiler)
         add_literal(compiler, "\"", 1);
     }
     compiler->at = close + 1;
+    compiler->attribute = false;
     return true;
 }
 
@@ -300,7 +325,7 @@ size_t rkb_template_size(const struct rkb_template *template, const struct rkb_f
 {
     size_t size = template->literal_size;
     for (const struct part *part = template->parts; part->slot != NULL; part++) {
-        struct rkb_piece piece = part->slot->piece(facts, part->context, part->argument);
+        struct rkb_piece piece = rkb_slot_piece(part->slot, facts, part->context, part->argument);
         size += rkb_piece_size(&piece);
     }
     return size;
@@ -314,7 +339,7 @@ uint8_t *rkb_template_render(const struct rkb_template *template, const struct r
         out += part->size;
         if (part->slot == NULL)
             return out;
-        struct rkb_piece piece = part->slot->piece(facts, part->context, part->argument);
+        struct rkb_piece piece = rkb_slot_piece(part->slot, facts, part->context, part->argument);
         out = rkb_piece_write(&piece, out);
     }
 }
@@ -322,7 +347,7 @@ uint8_t *rkb_template_render(const struct rkb_template *template, const struct r
 bool rkb_template_whole(const struct rkb_template *template, const struct rkb_facts *facts)
 {
     for (const struct part *part = template->parts; part->slot != NULL; part++)
-        if (part->slot->optional && part->slot->piece(facts, part->context, part->argument).nothing)
+        if (part->slot->optional && rkb_slot_piece(part->slot, facts, part->context, part->argument).nothing)
             return false;
     return true;
 }

@@ -29,6 +29,8 @@ struct rkb_name_forms {
 /* {{1}} to {{16}}. */
 #define RKB_CAPTURES 16
 
+struct rkb_merge;        /* message/merge.h */
+
 /* All that a template can say about one message. Everything is lent. */
 struct rkb_facts {
     struct rkb_name_forms channel, pattern;         /* pattern empty for an exact subscription */
@@ -36,6 +38,7 @@ struct rkb_facts {
     struct rkb_slice payload;
     enum rkb_encoding encoding;
     const struct rkb_slice *found;                  /* what rkb_pointers_find found with the scope's pointers */
+    const struct rkb_merge *merge;                  /* how an envelope that merges does it; NULL: it does not */
     char uuid[RKB_UUID_TEXT];
     char time[24];                                  /* RFC 3339 */
     struct rkb_slice time_ms;                       /* decimal digits (JSON value: a number) */
@@ -48,6 +51,8 @@ struct rkb_template_scope {
     struct rkb_pointers *pointers;      /* where the template's JSON Pointers are added */
     size_t captures;                    /* {{1}} to this */
     const char *captures_of;            /* the channel or pattern that has no more than these; for words */
+    bool own;                           /* also what only presets may say: {{attribute}} makes what follows in its text
+                                           or string an attribute (attribute.h), and slots of their own */
 };
 
 enum rkb_template_kind { RKB_TEMPLATE_PLAIN, RKB_TEMPLATE_JSON };
