@@ -234,8 +234,8 @@ static void the_setting_at_fault_is_told(void **state)
         size_t at;
         const char *says;
     } cases[] = {
-        {"nope", NULL, NULL, NULL, RKB_FIELD_ENVELOPE, 0, "event, raw"},
-        {NULL, NULL, NULL, NULL, RKB_FIELD_ENVELOPE, 0, "event, raw"},
+        {"nope", NULL, NULL, NULL, RKB_FIELD_ENVELOPE, 0, "event, flat, merge, raw, cloudevents"},
+        {NULL, NULL, NULL, NULL, RKB_FIELD_ENVELOPE, 0, "event, flat, merge, raw, cloudevents"},
         {NULL, "{\"a\": x}", NULL, NULL, RKB_FIELD_VALUE, 6, "not JSON"},
         {NULL, "[\"{{x}}\"]", NULL, NULL, RKB_FIELD_VALUE, 2, "{{x}}"},
         {"event", NULL, "ab{{x}}", NULL, RKB_FIELD_KEY, 2, "{{x}}"},

@@ -84,12 +84,15 @@ static void a_uuid_is_found_where_we_wrote_it(void **state)
     static const char both[] = "\5\0\1\0\0\0ce_idc" "\6\0\1\0\0\0rkb-idr", ce[] = "\5\0\1\0\0\0ce_idc";
     static const char event[] = "{\"name\":\"n\",\"data\":{\"id\":\"" UUID "\",\"user\":{\"id\":1}}}";
     static const char flat[] = "{\"name\":\"n\",\"id\":\"" UUID "\",\"user\":1}";
+    static const char structured[] = "{\"specversion\":\"1.0\",\"id\":\"" UUID "\",\"source\":\"/redis/a\"}";
+    static const char merged[] = " {\"id\":\"" UUID "\",\"channel\":\"c\"}";
     expect_id(RKB_FORM_RAW, "x", both, sizeof both - 1, "r");
     expect_id(RKB_FORM_CLOUDEVENTS, "x", ce, sizeof ce - 1, "c");
     expect_id(RKB_FORM_EVENT, event, NULL, 0, UUID);
     expect_id(RKB_FORM_FLAT, flat, NULL, 0, UUID);
-    expect_id(RKB_FORM_CLOUDEVENTS_JSON, flat, NULL, 0, UUID);
-    expect_id(RKB_FORM_MERGE, flat, NULL, 0, NULL);         /* it may be the payload's own */
+    expect_id(RKB_FORM_CLOUDEVENTS_JSON, structured, NULL, 0, UUID);
+    expect_id(RKB_FORM_MERGE, merged, NULL, 0, UUID);
+    expect_id(RKB_FORM_MERGE, flat, NULL, 0, NULL);         /* the payload's own: there would be an rkb-id */
     expect_id(RKB_FORM_UNKNOWN, flat, NULL, 0, NULL);
     expect_id(RKB_FORM_EVENT, flat, NULL, 0, NULL);
     expect_id(RKB_FORM_FLAT, "{\"id\":7}", NULL, 0, NULL);
