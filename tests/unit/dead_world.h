@@ -1,6 +1,6 @@
 /*
- * dead_world -- what the tests of dead letters share beside shipper_world: letters as a check makes them, and those that
- * are found in the topic or in the file. The shipper moves by hand.
+ * dead_world -- what the tests of dead letters share beside shipper_world: letters as a check makes them, and those
+ * that are found in the topic or in the file. The shipper moves by hand.
  */
 #ifndef TEST_DEAD_WORLD_H
 #define TEST_DEAD_WORLD_H

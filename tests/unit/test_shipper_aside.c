@@ -1,6 +1,6 @@
 /*
- * What Kafka refuses for good becomes a dead letter, in the place of its record; and dead letters over a kill. The shipper
- * without its thread, against librdkafka's mock cluster.
+ * What Kafka refuses for good becomes a dead letter, in the place of its record; and dead letters over a kill. The
+ * shipper without its thread, against librdkafka's mock cluster.
  */
 #include "dead_world.h"
 
@@ -129,8 +129,8 @@ static void test_as_it_stood(void **state)
 }
 
 /*
- * Headers that the letter has itself come once; what stands behind the headers that Kafka gets is known and not sent; the
- * key is the channel where the record says so; the UUID is where its form has it.
+ * Headers that the letter has itself come once; what stands behind the headers that Kafka gets is known and not sent;
+ * the key is the channel where the record says so; the UUID is where its form has it.
  */
 static void test_what_the_record_tells(void **state)
 {
