@@ -21,7 +21,7 @@ from waiting import wait_for
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = TOP / "contrib" / "examples"
-ENVELOPES = ["event", "raw"]
+ENVELOPES = ["event", "flat", "merge", "raw", "cloudevents", "cloudevents-json"]
 QUOTED = re.compile(r"^<!-- (contrib/examples/\S+) -->\n```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SANITIZED = b"__asan_init" in (BUILD / "rkbridge").read_bytes()
 
@@ -165,9 +165,10 @@ def per_product(records):
     return by_product(found)
 
 
-def test_every_envelope_is_read_in_python_and_java(bridge, redis, kafka, make_topic, read):
+@pytest.mark.parametrize("more", [{}, {"id": 7, "channel": "by sea"}], ids=["free names", "taken names"])
+def test_every_envelope_is_read_in_python_and_java(more, bridge, redis, kafka, make_topic, read):
     """By what contrib/examples/read says of it."""
-    payload = {"id": 7, "email": "h\u00e9@example.com", "share": 0.5}
+    payload = {"email": "h\u00e9@example.com", "share": 0.5, **more}
     topics = {envelope: make_topic(envelope) for envelope in ENVELOPES}
     one = bridge({envelope: route(topic, channels=["from." + envelope], envelope=envelope) for envelope, topic in topics.items()})
     with redis.client() as client:
@@ -178,12 +179,13 @@ def test_every_envelope_is_read_in_python_and_java(bridge, redis, kafka, make_to
     printed = java.run(EXAMPLES / "read" / "Records.java", kafka.bootstrap, *[f"{name}={topic}" for name, topic in topics.items()])
     for (envelope, topic), line in zip(topics.items(), printed.splitlines(), strict=True):
         [record] = read(topic)
-        headers = [dict(record.headers)] if envelope in ("raw", "cloudevents") else []
+        headers = [dict(record.headers)] if envelope in ("merge", "raw", "cloudevents") else []
         uuid, name, seen = readers[envelope.replace("-", "_")](record.value, *headers)
-        assert line.split("\t")[:3] == [envelope, uuid, name] and name == "from." + envelope and UUID7.match(uuid)
+        assert line.split("\t")[:3] == [envelope, uuid, name] and UUID7.match(uuid)
+        assert name == (payload.get("channel", "from.merge") if envelope == "merge" else "from." + envelope)
         shown = line.split("\t")[3]
-        javas = json.loads(shown if not headers else bytes.fromhex(shown))
-        for document in (json.loads(seen) if headers else seen, javas):
+        is_bytes = envelope in ("raw", "cloudevents")
+        for document in (json.loads(seen) if is_bytes else seen, json.loads(bytes.fromhex(shown) if is_bytes else shown)):
             assert {key: document[key] for key in payload} == payload and (envelope == "merge" or document == payload)
 
 
@@ -199,3 +201,22 @@ def test_what_a_document_quotes_stands_in_the_example():
     assert len(quoted) == len(re.findall("^```(?:python|ruby|java)$", text, re.MULTILINE)) >= 9
     for path, lines in quoted:
         assert "\n" + lines in "\n" + (TOP / path).read_text(), f"doc/consumers.md quotes {path} wrongly: {lines}"
+
+
+# What doc/consumers.md shows, in its order: the route's envelope, what was published, where.
+SHOWN = [("event", "user_created"), ("flat", "user_created"), ("merge", "product_inventory_updates"), ("merge", "user_created"),
+         ("raw", "user_created"), ("cloudevents-json", "user_created")]
+PUBLISHED = {"user_created": '{"id": 42, "email": "ada@example.com"}',
+             "product_inventory_updates": '{"product_code": "ABC-17", "inventory_count": 5}'}
+
+
+def test_the_records_that_a_document_shows_are_real(make_bridge):
+    one = make_bridge({}, kafka="127.0.0.1:9092")
+    shown = re.findall(r"^```json\n(.*)\n```$", (TOP / "doc" / "consumers.md").read_text(), re.MULTILINE)
+    for (envelope, channel), record in zip(SHOWN, shown, strict=True):
+        name = "user" if envelope in ("event", "flat") else None
+        one.rewrite({"redis": {"legacy": {"url": "redis://127.0.0.1:6379"}},
+                     "routes": {"users": route("t", channels=[channel], envelope=envelope, payload_name=name)}})
+        command = ["render", "-c", one.config_path, "--value", "--uuid", "019aae5c-1a2b-7000-8000-5f0c9d3e7a11",
+                   "--time", "2026-11-23T06:30:00.123Z", "--payload", PUBLISHED[channel], channel]
+        assert one.rkbctl(*command) == (0, record, "")

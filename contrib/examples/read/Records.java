@@ -35,9 +35,11 @@ public class Records {
         return new Message(document.get("id").asText(), document.get("name").asText(), document.get(payloadName));
     }
 
-    static Message merge(byte[] value) throws IOException {
-        JsonNode document = JSON.readTree(value);       // the payload's own names, and id, channel and time
-        return new Message(document.get("id").asText(), document.get("channel").asText(), document);
+    static Message merge(ConsumerRecord<byte[], byte[]> record) throws IOException {
+        JsonNode document = JSON.readTree(record.value());      // the payload's own names, and id, channel and time
+        boolean hasOwn = record.headers().lastHeader("rkb-id") != null;         // where the payload has an id
+        String id = hasOwn ? header(record, "rkb-id") : document.get("id").asText();
+        return new Message(id, document.get("channel").asText(), document);
     }
 
     static Message raw(ConsumerRecord<byte[], byte[]> record) {
@@ -62,7 +64,7 @@ public class Records {
         return switch (envelope) {
             case "event" -> event(record.value(), "payload");
             case "flat" -> flat(record.value(), "payload");
-            case "merge" -> merge(record.value());
+            case "merge" -> merge(record);
             case "raw" -> raw(record);
             case "cloudevents" -> cloudevents(record);
             case "cloudevents-json" -> cloudeventsJson(record.value());

@@ -16,9 +16,10 @@ def flat(value, payload_name="payload"):
     return document["id"], document["name"], document[payload_name]
 
 
-def merge(value):
-    document = json.loads(value)            # the payload's own names, and id, channel and time
-    return document["id"], document["channel"], document
+def merge(value, headers):                  # the payload's own names, and id, channel and time
+    document = json.loads(value)
+    uuid = headers["rkb-id"].decode() if "rkb-id" in headers else document["id"]    # a header where the payload has an id
+    return uuid, document["channel"], document
 
 
 def raw(value, headers):                    # the payload as it was published

@@ -17,9 +17,9 @@ module Records
     [document["id"], document["name"], document[payload_name]]
   end
 
-  def merge(value)
-    document = JSON.parse(value) # the payload's own names, and id, channel and time
-    [document["id"], document["channel"], document]
+  def merge(value, headers) # the payload's own names, and id, channel and time
+    document = JSON.parse(value)
+    [headers["rkb-id"] || document["id"], document["channel"], document] # a header where the payload has an id
   end
 
   def raw(value, headers) # the payload as it was published
