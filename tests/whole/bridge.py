@@ -148,7 +148,7 @@ class Bridge:
         """rkbctl, on this bridge's socket unless the arguments begin with one; as run()."""
         where = [] if arguments[:1] == ("-s",) else ["-s", str(self.socket)]
         done = subprocess.run([str(BUILD / "rkbctl"), *where, *map(str, arguments)], capture_output=True, timeout=timeout,
-                              stdin=subprocess.DEVNULL, text=True, errors="backslashreplace")
+                              stdin=subprocess.DEVNULL, env={**os.environ, **self.environment}, text=True, errors="backslashreplace")
         assert not REPORT.search(done.stderr), done.stderr
         return done.returncode, done.stdout, done.stderr
 

@@ -141,6 +141,9 @@ def test_inventory(story, read):
     for one, _, reason in dead:
         assert ("/inventory_count" if one in negative else "/product_code") in reason
 
+    code, listed, error = this.bridge.rkbctl("dead", "list", "--json", "-c", this.bridge.config_path)
+    assert code == 0 and len(listed.splitlines()) == len(dead), error
+
     expected = {code: (updates[-1]["inventory_count"], len(updates)) for code, updates in by_product(good).items()}
     wait_for("the shop's inventory", lambda: expected == {
         code: tuple(rest) for code, *rest in this.rows("shop", "SELECT product_code, inventory_count, updates FROM inventory")})
