@@ -13,6 +13,8 @@ void rkb_check_settings(struct rkb_reading *reading);
 void rkb_check_routes(struct rkb_reading *reading);
 /* Reads and compiles a route's schema; what is wrong with it is told with the place in its file. */
 void rkb_check_schema(struct rkb_reading *reading, const struct rkb_section *section, struct rkb_config_route *route);
+/* The routes' topics, and those of their dead letters; fills in topic_varies. */
+void rkb_check_topics(struct rkb_reading *reading);
 /* A route's checks; adds to pointers what they look at. */
 void rkb_check_rules(struct rkb_reading *reading, const struct rkb_section *section,
                      const struct rkb_config_route *route, struct rkb_pointers *pointers);

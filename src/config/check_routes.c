@@ -5,7 +5,6 @@
 #include "config/check.h"
 #include "config/nearest.h"
 #include "config/named_file.h"
-#include "config/properties.h"
 #include "config/route_rules.h"
 #include "config/values.h"
 #include "message/presets.h"
@@ -54,41 +53,6 @@ static void check_route_source(struct rkb_reading *reading, const struct rkb_sec
     route->source_index = route->source == NULL ? NO_SOURCE : find_source(reading->config, route->source);
     if (route->source != NULL && route->source_index == NO_SOURCE && reading->config->source_count > 0)
         add_no_such_source(reading, section, route->source);
-}
-
-static bool is_topic_name(const char *name)
-{
-    return rkb_value_is_name(name, 249) && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
-}
-
-/* A template's name is made for each message; what it may be is looked at then. */
-static void check_topic(struct rkb_reading *reading, const struct rkb_section *section, const char *topic)
-{
-    if (topic == NULL || strstr(topic, "{{") != NULL)
-        return;
-    if (!is_topic_name(topic))
-        rkb_reading_mistake(reading, section, "routes.*.topic",
-                            "no name for a Kafka topic, which is 1 to 249 of A-Z a-z 0-9 . _ -");
-}
-
-/* Whoever reads a route's topic reads records of its envelope: a dead letter there would be no such thing. */
-static void check_dead_letter(struct rkb_reading *reading, const struct rkb_section *section,
-                              const struct rkb_config_route *route)
-{
-    const struct rkb_config *config = reading->config;
-    if (route->dead_letter == NULL)
-        return;
-    if (!is_topic_name(route->dead_letter))
-        rkb_reading_mistake(reading, section, "routes.*.dead_letter",
-                            "no name for a Kafka topic, which is 1 to 249 of A-Z a-z 0-9 . _ -; no template either");
-    for (size_t i = 0; i < config->route_count; i++) {
-        if (config->routes[i].topic == NULL || strcmp(config->routes[i].topic, route->dead_letter) != 0)
-            continue;
-        rkb_reading_mistake(reading, section, "routes.*.dead_letter",
-                            "the route %s writes its records to this topic; name another for dead letters, which "
-                            "routes may share", config->routes[i].name);
-        return;
-    }
 }
 
 #define MOST_TEMPLATE (1u << 20)
@@ -236,33 +200,6 @@ static void check_templates(struct rkb_reading *reading, const struct rkb_sectio
     }
 }
 
-static bool same_setting(const char *path, const struct rkb_config_route *a, const struct rkb_config_route *b)
-{
-    if (strcmp(path, "routes.*.partitions") == 0)
-        return a->partitions == b->partitions;
-    if (strcmp(path, "routes.*.replication") == 0)
-        return a->replication == b->replication;
-    return rkb_properties_equal(&a->topic_config, &b->topic_config);
-}
-
-/* A topic is made once: what several routes say of it must be one and the same; a route may say nothing. */
-static void check_topic_agreed(struct rkb_reading *reading, size_t route, const char *path)
-{
-    const struct rkb_config_route *routes = reading->config->routes;
-    if (rkb_reading_node(&reading->routes[route], path) == NULL || routes[route].topic == NULL)
-        return;
-    for (size_t i = 0; i < route; i++) {
-        const yaml_node_t *node = rkb_reading_node(&reading->routes[i], path);
-        if (node == NULL || routes[i].topic == NULL || strcmp(routes[i].topic, routes[route].topic) != 0)
-            continue;
-        if (!same_setting(path, &routes[i], &routes[route]))
-            rkb_reading_mistake(reading, &reading->routes[route], path,
-                                "the route %s has another for the same topic, line %zu; leave one of them out",
-                                routes[i].name, rkb_yaml_place(node).line);
-        return;
-    }
-}
-
 /* A route whose source does not exist has one to itself: what it names twice is still twice. */
 static size_t claimed_source(const struct rkb_config *config, size_t route)
 {
@@ -382,8 +319,6 @@ static void check_route(struct rkb_reading *reading, const struct rkb_section *s
     if (route->channels.count + route->patterns.count == 0)
         rkb_findings_add(&reading->findings, rkb_yaml_place(section->name),
                          "routes.%.64s: neither channels nor patterns", route->name);
-    check_topic(reading, section, route->topic);
-    check_dead_letter(reading, section, route);
     check_envelope_or_value(reading, section, route);
     check_headers(reading, section, route);
     check_templates(reading, section, route);
@@ -414,11 +349,7 @@ void rkb_check_routes(struct rkb_reading *reading)
         rkb_findings_add(&reading->findings, rkb_reading_top(reading, "routes"), "routes: no route; name at least one");
     for (size_t i = 0; i < config->route_count; i++)
         check_route(reading, &reading->routes[i], &config->routes[i]);
-    for (size_t i = 0; i < config->route_count; i++) {
-        check_topic_agreed(reading, i, "routes.*.partitions");
-        check_topic_agreed(reading, i, "routes.*.replication");
-        check_topic_agreed(reading, i, "routes.*.topic_config");
-    }
+    rkb_check_topics(reading);
     check_claims(reading);
     if (config->route_count > 0)
         check_sources_used(reading);

@@ -66,6 +66,8 @@ struct rkb_config_route {
     /* envelope NULL where value is given, and the other way round */
     char *topic, *key, *envelope, *value, *payload_name;
     char *dead_letter;                          /* topic of its dead letters; NULL: they go to the file */
+    bool topic_varies;                          /* topic is a template, not a name */
+    int64_t max_topics;                         /* how many names that may come to, since the start */
     char *value_file, *name_template;           /* value holds what value_file holds */
     struct rkb_properties headers;
     int rkb_headers;                            /* 0: no, 1: yes */

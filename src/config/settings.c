@@ -167,7 +167,10 @@ const struct rkb_setting rkb_settings[] = {
      .help = "Patterns of channels, by Redis's glob rules; "
              "an exact channel wins over a pattern, an earlier one over a later."},
     {.path = "routes.*.topic", .type = RKB_SETTING_TEMPLATE, .offset = ROUTE(topic), .required = true,
-     .help = "The Kafka topic."},
+     .help = "The Kafka topic, or a template of its name."},
+    {.path = "routes.*.max_topics", .type = RKB_SETTING_NUMBER, .offset = ROUTE(max_topics), .initial = "100",
+     .least = 1, .most = 10000,
+     .help = "How many topics a template may name between two starts; what would name another is a dead letter."},
     {.path = "routes.*.dead_letter", .type = RKB_SETTING_TEXT, .offset = ROUTE(dead_letter),
      .help = "The Kafka topic of its dead letters; without it they go to the file of dead letters."},
     {.path = "routes.*.partitions", .type = RKB_SETTING_NUMBER, .offset = ROUTE(partitions), .initial = "default",

@@ -174,7 +174,8 @@ static bool list_routes(struct bridge *bridge, struct rkb_error *error)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for %u routes", relay->tally_count);
     for (size_t i = 0; i < bridge->config->route_count; i++) {
         const struct rkb_relay_route *route = &relay->routes[i];
-        bridge->shipper_routes[route->number] = (struct rkb_shipper_route){route->config->source, route->dead_topic};
+        bridge->shipper_routes[route->number] = (struct rkb_shipper_route){
+            route->config->source, route->dead_topic, route->config->topic_varies ? route->config : NULL};
     }
     return true;
 }
@@ -190,7 +191,7 @@ static bool open_shipper(struct bridge *bridge, const struct rkb_properties *pro
         .sync_us = bridge->config->journal.sync,
         .exit_on_disk_error = bridge->config->journal.on_disk_error == RKB_DISK_ERROR_EXIT,
         .route_limit = bridge->relay.tally_count,
-        .topic_limit = rkb_dictionary_count(bridge->store.dictionary, RKB_NAME_TOPIC),
+        .topic_limit = bridge->relay.topic_limit,
         .routes = bridge->shipper_routes,
         .dead = bridge->store.dead,
         .refuse_after_us = bridge->config->kafka.refuse_after,
@@ -214,7 +215,8 @@ static bool open_topics(struct bridge *bridge, const struct rkb_properties *prop
                         struct rkb_error *error)
 {
     struct rkb_topics_options options = {
-        .config = bridge->config, .properties = properties, .embedded = embedded, .log = bridge->log};
+        .config = bridge->config, .properties = properties, .embedded = embedded, .log = bridge->log,
+        .named = bridge->relay.topic_limit};
     bridge->topics = rkb_topics_new(&options, error);
     return bridge->topics != NULL;
 }

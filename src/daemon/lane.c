@@ -31,8 +31,7 @@ bool rkb_lanes_init(struct rkb_lanes *lanes, uint32_t topic_limit, size_t pool)
     };
     if (lanes->lanes == NULL || lanes->pool == NULL)
         return false;
-    for (uint32_t topic = 0; topic <= topic_limit; topic++)
-        lanes->lanes[topic].returned = RKB_NOTHING_RETURNED;
+    lanes->lanes[0].returned = RKB_NOTHING_RETURNED;
     for (size_t i = 0; i < pool; i++)
         give_back(lanes, &lanes->pool[i]);
     return true;
@@ -40,7 +39,7 @@ bool rkb_lanes_init(struct rkb_lanes *lanes, uint32_t topic_limit, size_t pool)
 
 void rkb_lanes_free(struct rkb_lanes *lanes)
 {
-    for (uint32_t topic = 0; lanes->lanes != NULL && topic <= lanes->topic_limit; topic++) {
+    for (uint32_t topic = 0; lanes->lanes != NULL && topic <= lanes->topic_count; topic++) {
         if (lanes->lanes[topic].behind)
             rkb_cursor_close(&lanes->lanes[topic].cursor);
     }
@@ -51,6 +50,8 @@ void rkb_lanes_free(struct rkb_lanes *lanes)
 
 struct rkb_lane *rkb_lanes_at(struct rkb_lanes *lanes, uint32_t topic)
 {
+    while (lanes->topic_count < topic)
+        lanes->lanes[++lanes->topic_count].returned = RKB_NOTHING_RETURNED;
     return &lanes->lanes[topic];
 }
 
@@ -68,7 +69,7 @@ struct rkb_flight *rkb_flight_open(struct rkb_lanes *lanes)
 
 void rkb_flight_keep(struct rkb_lanes *lanes, struct rkb_flight *flight, int64_t now_us)
 {
-    struct rkb_lane *lane = &lanes->lanes[flight->topic];
+    struct rkb_lane *lane = rkb_lanes_at(lanes, flight->topic);
     lanes->free = flight->after;
     if (lanes->free == NULL)
         lanes->last_free = NULL;
@@ -163,7 +164,7 @@ bool rkb_lane_has_room(const struct rkb_lanes *lanes, const struct rkb_lane *lan
 int64_t rkb_lanes_usual_us(const struct rkb_lanes *lanes, int64_t now_us)
 {
     int64_t least_us = 0;
-    for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
+    for (uint32_t topic = 1; topic <= lanes->topic_count; topic++) {
         const struct rkb_lane *lane = &lanes->lanes[topic];
         if (lane->usual_us > 0 && now_us - lane->moved_us < RECENT_US && (least_us == 0 || lane->usual_us < least_us))
             least_us = lane->usual_us;
@@ -179,7 +180,7 @@ bool rkb_lanes_move(const struct rkb_lanes *lanes, int64_t now_us)
 bool rkb_lanes_others_move(const struct rkb_lanes *lanes, const struct rkb_lane *lane, int64_t now_us)
 {
     uint32_t others = lanes->in_flight - lane->in_flight;
-    for (uint32_t topic = 1; topic <= lanes->topic_limit && others > 0; topic++) {
+    for (uint32_t topic = 1; topic <= lanes->topic_count && others > 0; topic++) {
         const struct rkb_lane *other = &lanes->lanes[topic];
         if (other != lane && rkb_lane_stuck(other, now_us))
             others -= other->in_flight;

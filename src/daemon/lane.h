@@ -79,7 +79,8 @@ struct rkb_lane {
 
 struct rkb_lanes {
     struct rkb_lane *lanes;     /* by topic number; of [0], for marks and gaps, only noted_low is used */
-    uint32_t topic_limit;
+    uint32_t topic_limit;       /* no topic has a higher number, now or later */
+    uint32_t topic_count;       /* the highest number met so far: lanes beyond it are untouched memory */
     uint32_t used;              /* lanes that ever had a record */
     uint32_t behind;
     uint32_t troubled;          /* not flowing */
@@ -91,9 +92,10 @@ struct rkb_lanes {
     uint32_t pool_size;
 };
 
-/* `pool` flights for topics 1..topic_limit. */
+/* `pool` flights for topics 1..topic_limit, some of which may come only later. */
 bool rkb_lanes_init(struct rkb_lanes *lanes, uint32_t topic_limit, size_t pool);
 void rkb_lanes_free(struct rkb_lanes *lanes);
+/* From now on its topic is met, and each with a lower number. */
 struct rkb_lane *rkb_lanes_at(struct rkb_lanes *lanes, uint32_t topic);
 /* The topic's number of a lane. */
 uint32_t rkb_lanes_topic(const struct rkb_lanes *lanes, const struct rkb_lane *lane);

@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "daemon/refused.h"
 #include "daemon/reject.h"
+#include "daemon/route_topics.h"
 #include "daemon/watch.h"
 
 #define MARK_US 1000000
@@ -181,8 +182,9 @@ static void fill_times(struct rkb_facts *facts, int64_t time_us, char digits[24]
 }
 
 /* Wraps one message into its record, in the ring. False when the ring has no room. */
-static bool wrap(struct rkb_relay *relay, const struct rkb_relay_route *route, const struct rkb_facts *facts,
-                 const struct rkb_envelope_sizes *sizes, const struct rkb_stream *stream, int64_t time_us)
+static bool wrap(struct rkb_relay *relay, const struct rkb_relay_route *route, uint32_t topic,
+                 const struct rkb_facts *facts, const struct rkb_envelope_sizes *sizes, const struct rkb_stream *stream,
+                 int64_t time_us)
 {
     struct rkb_record record = {
         .kind = RKB_MESSAGE,
@@ -193,7 +195,7 @@ static bool wrap(struct rkb_relay *relay, const struct rkb_relay_route *route, c
         .epoch = stream->mark.epoch,
         .count = stream->count,
         .route = route->number,
-        .topic = route->topic,
+        .topic = topic,
         .has_key = sizes->has_key,
         .key = rkb_slice(NULL, sizes->key),
         .headers = rkb_slice(NULL, sizes->headers),
@@ -222,24 +224,37 @@ void rkb_relay_drop_record(struct rkb_relay_source *source, const struct rkb_rel
     rkb_relay_drop(source, route, RKB_DROP_too_large, time_us);
 }
 
-/* A message that passed its route's rules becomes a record. */
-static void take(struct rkb_relay_source *source, const struct rkb_relay_route *route, const struct rkb_facts *facts,
-                 int64_t time_us)
+static enum rkb_drop_reason drop_reason(const char *code)
+{
+    for (size_t i = 0; i < RKB_DROP_REASON_COUNT; i++)
+        if (strcmp(drop_words[i], code) == 0)
+            return (enum rkb_drop_reason)i;
+    return RKB_DROP_missing;
+}
+
+/* A message that passed its route's rules becomes a record, unless *verdict comes to say otherwise. */
+static void take(struct rkb_relay_source *source, const struct rkb_relay_route *route, struct rkb_channel *channel,
+                 const struct rkb_facts *facts, int64_t time_us, struct rkb_verdict *verdict)
 {
     struct rkb_relay *relay = source->relay;
     struct rkb_envelope_sizes sizes;
     rkb_envelope_measure(rkb_rules_envelope(route->rules), facts, &sizes);
     size_t size = rkb_record_size(sizes.key, sizes.headers, sizes.value);
-    if (size > relay->record_limit)
+    if (size > relay->record_limit) {
         rkb_relay_drop_record(source, route, size, time_us);
-    else if (wrap(relay, route, facts, &sizes, &source->stream, time_us))
+        return;
+    }
+    uint32_t topic = route->topic != 0 ? route->topic : rkb_route_topic(relay, route, channel, facts, verdict);
+    if (topic == 0)
+        return;
+    if (wrap(relay, route, topic, facts, &sizes, &source->stream, time_us))
         relay->tallies[route->number].appended++;
     else
         rkb_relay_drop(source, route, RKB_DROP_journal_full, time_us);
 }
 
 static void receive(struct rkb_relay_source *source, const struct rkb_subscription *subscription, uint32_t copy,
-                    const struct rkb_channel *channel, struct rkb_slice payload, int64_t time_us)
+                    struct rkb_channel *channel, struct rkb_slice payload, int64_t time_us)
 {
     const struct rkb_relay_route *route = subscription->route;
     struct rkb_tally *tally = &source->relay->tallies[route->number];
@@ -263,15 +278,16 @@ static void receive(struct rkb_relay_source *source, const struct rkb_subscripti
         facts.position = rkb_slice(position, rkb_position_text(position, &source->stream));
         fill_times(&facts, time_us, digits);
     }
+    if (verdict.kind == RKB_PASS)
+        take(source, route, channel, &facts, time_us, &verdict);
     switch (verdict.kind) {
     case RKB_PASS:
-        take(source, route, &facts, time_us);
         break;
     case RKB_FILTERED:
         tally->filtered++;
         break;
     case RKB_DROPPED:
-        rkb_relay_drop(source, route, RKB_DROP_missing, time_us);
+        rkb_relay_drop(source, route, drop_reason(verdict.code), time_us);
         break;
     case RKB_REJECTED:
         rkb_relay_reject(source, route, &facts, verdict.code, verdict.reason, time_us);
@@ -312,7 +328,7 @@ static void pause_if_short(struct rkb_relay *relay)
 /* Where one copy belongs: its subscription, its number there, and whether it is the one of its message that counts. */
 struct copy {
     struct rkb_subscription *subscription;
-    const struct rkb_channel *channel;      /* NULL: no memory for it */
+    struct rkb_channel *channel;            /* NULL: no memory for it */
     uint32_t number;
     bool wins;
 };

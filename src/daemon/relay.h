@@ -22,6 +22,7 @@
 #include "message/rules.h"
 #include "redis/subscriber.h"
 
+struct rkb_route_topics;
 struct rkb_watch;
 
 /* What the loop counts for one route; the shipper counts the rest. By route number. */
@@ -44,7 +45,9 @@ struct rkb_relay_run {
 struct rkb_relay_route {
     const struct rkb_config_route *config;
     struct rkb_rules *rules;
-    uint32_t number, topic;
+    uint32_t number;
+    uint32_t topic;                     /* 0: it varies, and */
+    struct rkb_route_topics *topics;    /* says which it is; else NULL */
     uint32_t dead_topic;                /* where its dead letters go; 0: to the file */
     uint8_t flags;                      /* of its records: RKB_FLAG_CHANNEL, RKB_FLAG_FORM */
 };
@@ -90,6 +93,8 @@ struct rkb_relay {
     struct rkb_tally *tallies;          /* by route number, tally_count + 1 of them */
     uint32_t tally_count;
     uint64_t next_sequence;
+    uint32_t topic_limit;               /* no topic gets a higher number before the next start */
+    size_t names_limit;                 /* bytes: no topic is named at run time beyond this */
     size_t record_limit;                /* bytes: half a ring less some room, or what a segment takes */
     bool stopping;
     char token[9];                      /* of this process, in the names of its connections; "": none yet */
@@ -106,6 +111,12 @@ struct rkb_relay {
  */
 bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *options,
                     struct rkb_error *error) RKB_MUST_CHECK;
+/*
+ * The number of a name; a new one's dictionary record goes to the ring first, which must keep `keep` bytes free. 0 and
+ * *error (RKB_FULL, RKB_NO_MEMORY) when that fails: then nothing has changed.
+ */
+uint32_t rkb_relay_name(struct rkb_relay *relay, enum rkb_name class, struct rkb_slice name, size_t keep,
+                        struct rkb_error *error);
 /* The gaps' writer: see gaps.h. context: the relay. */
 bool rkb_relay_append_gap(void *context, struct rkb_gap *gap);
 /* Of the ring: messages leave it to marks and gaps. */

@@ -2,7 +2,7 @@
  * relay_init -- makes the relay's sources, routes and restart gaps from the config, and takes them apart again.
  *
  * New names of routes, topics and sources get their numbers here; their dictionary records stand in the ring before
- * the first record that uses them.
+ * the first record that uses them, also those of topics that come later (route_topics.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 
 #include "config/route_rules.h"
 #include "daemon/relay.h"
+#include "daemon/route_topics.h"
 #include "daemon/watch.h"
 #include "message/json_string.h"
 
@@ -22,28 +23,33 @@ static void on_mark(evutil_socket_t fd, short what, void *context)
     rkb_relay_mark(context);
 }
 
-/* The number of a name; a new one's dictionary record goes to the ring. 0 and *error when that fails. */
-static uint32_t number_of(struct rkb_relay *relay, enum rkb_name class, const char *name, struct rkb_error *error)
+uint32_t rkb_relay_name(struct rkb_relay *relay, enum rkb_name class, struct rkb_slice name, size_t keep,
+                        struct rkb_error *error)
 {
     bool added;
-    uint32_t number = rkb_dictionary_add(relay->dictionary, class, rkb_slice_text(name), &added);
-    if (number == 0) {
-        rkb_fail(error, RKB_NO_MEMORY, "no memory for the dictionary");
+    uint32_t number = rkb_dictionary_number(relay->dictionary, class, name);
+    if (number != 0)
+        return number;
+    size_t size = rkb_dictionary_new_size(name);
+    uint8_t *at = rkb_ring_reserve(relay->ring, size, keep);    /* first: no name without its record */
+    if (at == NULL) {
+        rkb_fail(error, RKB_FULL, "the ring has no room for the name %.*s; let the journal drain, or raise "
+                 "journal.ring_size", (int)name.size, (const char *)name.data);
         return 0;
     }
-    if (!added)
-        return number;
-    size_t size = rkb_dictionary_record_size(relay->dictionary, class, number);
-    uint8_t *at = rkb_ring_reserve(relay->ring, size, 0);
-    if (at == NULL) {
-        rkb_fail(error, RKB_FULL, "the ring has no room for the name %s; let the journal drain, or raise "
-                 "journal.ring_size",
-                 name);
+    number = rkb_dictionary_add(relay->dictionary, class, name, &added);
+    if (number == 0) {
+        rkb_fail(error, RKB_NO_MEMORY, "no memory for the dictionary");
         return 0;
     }
     rkb_dictionary_record(relay->dictionary, class, number, at, rkb_ring_salt(relay->ring));
     rkb_ring_commit(relay->ring, size);
     return number;
+}
+
+static uint32_t number_of(struct rkb_relay *relay, enum rkb_name class, const char *name, struct rkb_error *error)
+{
+    return rkb_relay_name(relay, class, rkb_slice_text(name), 0, error);
 }
 
 /* What the record's flags tell of every message of this route. */
@@ -52,6 +58,11 @@ static uint8_t flags_of(const struct rkb_relay_route *route)
     enum rkb_form form = rkb_envelope_form(rkb_rules_envelope(route->rules));
     bool by_channel = route->config->key != NULL && strcmp(route->config->key, "{{channel}}") == 0;
     return (uint8_t)(form | (by_channel ? RKB_FLAG_CHANNEL : 0));
+}
+
+static bool varies(const struct rkb_relay_route *route)
+{
+    return rkb_envelope_topic(rkb_rules_envelope(route->rules)) != NULL;
 }
 
 static bool init_route(struct rkb_relay *relay, struct rkb_relay_route *route, const struct rkb_config_route *config,
@@ -64,13 +75,34 @@ static bool init_route(struct rkb_relay *relay, struct rkb_relay_route *route, c
     route->rules = rkb_rules_compile(&rules.spec, &mistake, error);
     if (route->rules == NULL)
         return false;
-    route->number = number_of(relay, RKB_NAME_ROUTE, config->name, error);
-    route->topic = route->number ? number_of(relay, RKB_NAME_TOPIC, config->topic, error) : 0;
     route->flags = flags_of(route);
-    if (route->topic == 0 || config->dead_letter == NULL)
-        return route->topic != 0;
-    route->dead_topic = number_of(relay, RKB_NAME_TOPIC, config->dead_letter, error);
-    return route->dead_topic != 0;
+    route->number = number_of(relay, RKB_NAME_ROUTE, config->name, error);
+    if (route->number != 0 && !varies(route))
+        route->topic = number_of(relay, RKB_NAME_TOPIC, config->topic, error);
+    if (route->number == 0 || (route->topic == 0 && !varies(route)))
+        return false;
+    if (config->dead_letter != NULL)
+        route->dead_topic = number_of(relay, RKB_NAME_TOPIC, config->dead_letter, error);
+    return config->dead_letter == NULL || route->dead_topic != 0;
+}
+
+/* When all names of the config have their numbers: each new one that comes later is one of a route's max_topics. */
+static bool init_topics(struct rkb_relay *relay, struct rkb_error *error)
+{
+    const struct rkb_config *config = relay->options.config;
+    relay->topic_limit = rkb_dictionary_count(relay->dictionary, RKB_NAME_TOPIC);
+    for (size_t i = 0; i < config->route_count; i++)
+        relay->topic_limit += varies(&relay->routes[i]) ? (uint32_t)config->routes[i].max_topics : 0;
+    for (size_t i = 0; i < config->route_count; i++) {
+        struct rkb_relay_route *route = &relay->routes[i];
+        if (!varies(route))
+            continue;
+        route->topics = rkb_route_topics_new(rkb_envelope_topic(rkb_rules_envelope(route->rules)),
+                                             (uint32_t)route->config->max_topics, relay->topic_limit);
+        if (route->topics == NULL)
+            return rkb_fail(error, RKB_NO_MEMORY, "no memory for the topics of route %s", route->config->name);
+    }
+    return true;
 }
 
 static bool init_routes(struct rkb_relay *relay, struct rkb_error *error)
@@ -261,7 +293,8 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
     relay->sources = calloc(config->source_count, sizeof *relay->sources);
     if (relay->sources == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for %zu sources", config->source_count);
-    if (!init_routes(relay, error) || !init_tallies(relay, error))
+    relay->names_limit = segment_limit / 2;
+    if (!init_routes(relay, error) || !init_topics(relay, error) || !init_tallies(relay, error))
         return false;
     for (size_t i = 0; i < config->source_count; i++) {
         if (!init_source(relay, i, error))
@@ -320,8 +353,10 @@ void rkb_relay_free(struct rkb_relay *relay)
         if (source->router != NULL)
             rkb_router_free(source->router);
     }
-    for (size_t i = 0; relay->routes != NULL && i < relay->options.config->route_count; i++)
+    for (size_t i = 0; relay->routes != NULL && i < relay->options.config->route_count; i++) {
+        rkb_route_topics_free(relay->routes[i].topics);
         rkb_rules_free(relay->routes[i].rules);
+    }
     free(relay->sources);
     free(relay->routes);
     free(relay->tallies);

@@ -121,7 +121,7 @@ static int64_t oldest_us(struct rkb_shipper *shipper)
 {
     uint64_t low = rkb_acks_low(rkb_journal_acks(shipper->options.journal));
     int64_t oldest = shipper->holding ? shipper->held.time_us : 0;
-    for (uint32_t topic = 0; topic <= shipper->lanes.topic_limit; topic++)
+    for (uint32_t topic = 0; topic <= shipper->lanes.topic_count; topic++)
         oldest = earlier(oldest, topic_times(shipper->figures)[topic]);
     if (oldest == 0 && low < rkb_journal_next(shipper->options.journal))
         oldest = lowest_open_us(shipper, low);
@@ -135,7 +135,7 @@ static void fill_topics(struct rkb_shipper *shipper)
     const struct rkb_dictionary *names = rkb_journal_dictionary(shipper->options.journal);
     figures->refused[0] = '\0';
     figures->topics_waiting = shipper->lanes.troubled;
-    for (uint32_t topic = 0; topic <= shipper->lanes.topic_limit; topic++) {
+    for (uint32_t topic = 0; topic <= shipper->lanes.topic_count; topic++) {
         const struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, topic);
         topic_times(figures)[topic] = rkb_lane_oldest_us(lane);
         if (lane->why[0] == '\0' || figures->refused[0] != '\0')
@@ -144,6 +144,12 @@ static void fill_topics(struct rkb_shipper *shipper)
                  topic > 0 ? "topic " : "", rkb_shipper_topic(shipper, lane),
                  rkb_dictionary_name(names, RKB_NAME_ROUTE, lane->held.route), lane->why);
     }
+}
+
+static size_t figures_size(const struct rkb_shipper *shipper, uint32_t topics)
+{
+    return sizeof *shipper->figures + ((size_t)shipper->options.route_limit + 1) * sizeof shipper->figures->routes[0]
+        + ((size_t)topics + 1) * sizeof(int64_t);
 }
 
 static void post_figures(struct rkb_shipper *shipper)
@@ -158,7 +164,7 @@ static void post_figures(struct rkb_shipper *shipper)
     fill_topics(shipper);
     figures->line_us = shipper->holding ? shipper->held.time_us : oldest_in_ring_us(shipper);
     figures->oldest_us = oldest_us(shipper);
-    memcpy(rkb_mailbox_draft(&shipper->mailbox), figures, shipper->figures_size);
+    memcpy(rkb_mailbox_draft(&shipper->mailbox), figures, figures_size(shipper, shipper->lanes.topic_count));
     rkb_mailbox_post(&shipper->mailbox);
     shipper->figures_us = shipper->now_us;
     shipper->changed = false;
@@ -189,7 +195,7 @@ static void note_lows(struct rkb_shipper *shipper)
     if (lanes->used <= 1 && !file->behind)
         return;
     note_low(shipper, 0, rkb_lane_low(file, line));
-    for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
+    for (uint32_t topic = 1; topic <= lanes->topic_count; topic++) {
         const struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
         if (lane->sent_end > 0)
             note_low(shipper, topic, rkb_lane_low(lane, line));
@@ -339,13 +345,12 @@ struct rkb_shipper *rkb_shipper_start(const struct rkb_shipper_options *options,
         return NULL;
     }
     shipper->options = *options;
-    shipper->figures_size = sizeof *shipper->figures + (options->route_limit + 1) * sizeof shipper->figures->routes[0]
-                            + (options->topic_limit + 1) * sizeof(int64_t);
-    shipper->figures = calloc(1, shipper->figures_size);
+    size_t size = figures_size(shipper, options->topic_limit);
+    shipper->figures = calloc(1, size);
     if (shipper->figures != NULL)
         shipper->figures->route_limit = options->route_limit;
     shipper->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    bool made = rkb_mailbox_init(&shipper->mailbox, shipper->figures_size);
+    bool made = rkb_mailbox_init(&shipper->mailbox, size);
     made = rkb_lanes_init(&shipper->lanes, options->topic_limit, FLIGHTS) && made;
     if (!made || shipper->figures == NULL || shipper->wake_fd < 0) {
         rkb_fail(error, RKB_NO_MEMORY, "no memory or descriptors for the shipper");

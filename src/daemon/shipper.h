@@ -27,6 +27,7 @@ struct rkb_shipper;
 struct rkb_shipper_route {
     const char *source;                 /* NULL: not known */
     uint32_t dead_topic;                /* the number of its topic for dead letters; 0: they go to the file */
+    const struct rkb_config_route *names;       /* itself, where its messages name topics; else NULL */
 };
 
 struct rkb_shipper_options {
@@ -34,10 +35,11 @@ struct rkb_shipper_options {
     struct rkb_journal *journal;        /* the shipper's from start to join */
     struct rkb_ledger *ledger;          /* likewise; NULL: none */
     const struct rkb_properties *properties;    /* of the producers, lent until free; files are read anew for each */
-    const struct rkb_topics *topics;    /* says which topic may be sent to; NULL: each may */
+    struct rkb_topics *topics;          /* says which topic may be sent to; NULL: each may */
     int64_t sync_us;                    /* RKB_SYNC_NONE, RKB_SYNC_ALWAYS or an interval */
     bool exit_on_disk_error;            /* a write or sync that fails ends the shipper; else see journal/degrade.c */
-    uint32_t route_limit, topic_limit;  /* route numbers are 1..route_limit, topic numbers 1..topic_limit */
+    uint32_t route_limit, topic_limit;  /* route numbers are 1..route_limit, topic numbers 1..topic_limit; topics may
+                                           be named later */
     const struct rkb_shipper_route *routes;     /* by route number, route_limit + 1 of them, lent until free */
     struct rkb_dead *dead;              /* the shipper's from start to join */
     int64_t refuse_after_us;            /* so long a topic may refuse for want of a right, then it is set aside */

@@ -219,7 +219,7 @@ void rkb_shipper_poll(struct rkb_shipper *shipper)
 static void give_up_flights(struct rkb_shipper *shipper, bool alone)
 {
     struct rkb_lanes *lanes = &shipper->lanes;
-    for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
+    for (uint32_t topic = 1; topic <= lanes->topic_count; topic++) {
         struct rkb_flight *flight = rkb_lanes_at(lanes, topic)->oldest;
         while (flight != NULL) {
             struct rkb_flight *after = flight->after;
@@ -297,7 +297,7 @@ static void replace_alone(struct rkb_shipper *shipper)
 static struct rkb_lane *stuck_for_too_long(struct rkb_shipper *shipper)
 {
     int64_t times = shipper->connected ? 1 : AWAY;
-    for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++) {
+    for (uint32_t topic = 1; topic <= shipper->lanes.topic_count; topic++) {
         struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, topic);
         int64_t limit_us = lane->watch_us > 0 ? lane->watch_us : shipper->options.watchdog_us;
         if (lane->in_flight > 0 && (shipper->now_us - lane->moved_us) / times >= limit_us)
@@ -309,7 +309,7 @@ static struct rkb_lane *stuck_for_too_long(struct rkb_shipper *shipper)
 /* Kafka may only be away, and then a new producer changes nothing: the next comes after twice the time. */
 static void wait_longer(struct rkb_shipper *shipper, bool alone)
 {
-    for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++) {
+    for (uint32_t topic = 1; topic <= shipper->lanes.topic_count; topic++) {
         struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, topic);
         int64_t limit_us = 2 * (lane->watch_us > 0 ? lane->watch_us : shipper->options.watchdog_us);
         if (rkb_lane_stuck(lane, shipper->now_us) && lane->oldest->alone == alone)
@@ -367,7 +367,7 @@ static void send_again(struct rkb_shipper *shipper)
 {
     struct rkb_lanes *lanes = &shipper->lanes;
     shipper->returned = false;
-    for (uint32_t topic = 1; topic <= lanes->topic_limit; topic++) {
+    for (uint32_t topic = 1; topic <= lanes->topic_count; topic++) {
         struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
         if (lane->returned == RKB_NOTHING_RETURNED)
             continue;
@@ -383,13 +383,13 @@ static void send_again(struct rkb_shipper *shipper)
 /* Kafka is back: from now on things should move. */
 static void watch_anew(struct rkb_shipper *shipper)
 {
-    for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++)
+    for (uint32_t topic = 1; topic <= shipper->lanes.topic_count; topic++)
         rkb_lanes_at(&shipper->lanes, topic)->moved_us = shipper->now_us;
 }
 
 static void widen(struct rkb_shipper *shipper)
 {
-    for (uint32_t topic = 1; topic <= shipper->lanes.topic_limit; topic++) {
+    for (uint32_t topic = 1; topic <= shipper->lanes.topic_count; topic++) {
         struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, topic);
         if (lane->most_bytes == 0 || shipper->now_us - lane->most_bytes_us < NARROW_US)
             continue;

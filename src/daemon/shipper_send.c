@@ -94,11 +94,19 @@ enum rkb_offer rkb_shipper_put(struct rkb_shipper *shipper, struct rkb_producer 
     return RKB_LATER;
 }
 
-/* Asking for a topic that is about to be made would have Kafka make it, with settings of its own. */
-static bool is_ready(struct rkb_shipper *shipper, struct rkb_lane *lane)
+/*
+ * Asking for a topic that is about to be made would have Kafka make it, with settings of its own. One that only a
+ * message has named is made known first.
+ */
+static bool is_ready(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record)
 {
-    if (!lane->ready)
-        lane->ready = rkb_topics_ready(shipper->options.topics, rkb_shipper_topic(shipper, lane));
+    if (lane->ready)
+        return true;
+    const struct rkb_shipper_route *route =
+        shipper->options.routes != NULL ? &shipper->options.routes[record->route] : NULL;
+    if (route != NULL && route->names != NULL && !(record->flags & RKB_FLAG_DEAD))
+        rkb_topics_add(shipper->options.topics, rkb_shipper_topic(shipper, lane), route->names);
+    lane->ready = rkb_topics_ready(shipper->options.topics, rkb_shipper_topic(shipper, lane));
     return lane->ready;
 }
 
@@ -111,7 +119,7 @@ static enum rkb_offer offer(struct rkb_shipper *shipper, struct rkb_lane *lane, 
         return RKB_LATER;
     if (rkb_shipper_is_for_file(shipper, record))
         return rkb_shipper_file_letter(shipper, lane, record) ? RKB_TAKEN : RKB_LATER;
-    if (!is_ready(shipper, lane))
+    if (!is_ready(shipper, lane, record))
         return RKB_LATER;
     if (shipper->producer == NULL)
         return RKB_QUEUE_FULL;
@@ -168,7 +176,7 @@ static bool send_all_behind(struct rkb_shipper *shipper)
     struct rkb_lanes *lanes = &shipper->lanes;
     bool sent = false;
     uint32_t left = lanes->behind;
-    for (uint32_t topic = 0; topic <= lanes->topic_limit && left > 0; topic++) {
+    for (uint32_t topic = 0; topic <= lanes->topic_count && left > 0; topic++) {
         struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
         if (!lane->behind)
             continue;
@@ -201,10 +209,12 @@ static bool worth_waiting_for(const struct rkb_shipper *shipper, const struct rk
 
 static bool is_known(struct rkb_shipper *shipper, const struct rkb_record *record)
 {
+    const struct rkb_dictionary *names = rkb_journal_dictionary(shipper->options.journal);
     struct rkb_error error;
     bool has_topic = record->topic > 0 || (record->flags & RKB_FLAG_DEAD) != 0;
     if (record->route > 0 && record->route <= shipper->options.route_limit && has_topic
-        && record->topic <= shipper->options.topic_limit)
+        && record->topic <= shipper->options.topic_limit
+        && record->topic <= rkb_dictionary_count(names, RKB_NAME_TOPIC))
         return true;
     rkb_fail(&error, RKB_DAMAGED, "journal: record %llu is of route %u and topic %u, which the journal does not name",
              (unsigned long long)record->sequence, record->route, record->topic);
@@ -320,7 +330,7 @@ void rkb_shipper_regroup(struct rkb_shipper *shipper)
 {
     struct rkb_lanes *lanes = &shipper->lanes;
     uint64_t lowest = rkb_shipper_line(shipper);
-    for (uint32_t topic = 0; topic <= lanes->topic_limit; topic++) {
+    for (uint32_t topic = 0; topic <= lanes->topic_count; topic++) {
         struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
         if (!lane->behind || lane->state != RKB_LANE_FLOWING || lane->returned != RKB_NOTHING_RETURNED)
             continue;

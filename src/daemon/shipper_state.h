@@ -60,7 +60,6 @@ struct rkb_shipper {
     int64_t lowest_open_us;
     bool changed;                       /* figures to post */
     struct rkb_shipped *figures;        /* counted here, copied to the mailbox */
-    size_t figures_size;
 };
 
 /* shipper.c */

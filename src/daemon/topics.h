@@ -1,6 +1,6 @@
 /*
  * topics -- a thread that looks, at start, whether Kafka has the routes' topics, makes those that are missing where the
- * config says so, and ends.
+ * config says so, and ends; where messages name topics, it looks for each of these too when it is first named.
  *
  * The producer must not ask for a topic before it is ready: with kafka.create_topics that is when it is there, or when
  * it turned out that we cannot make it; without, from the beginning. In the embedded Kafka all are ready.
@@ -18,6 +18,7 @@ struct rkb_topics_options {
     const struct rkb_properties *properties;    /* of the producer; the values of NAME_file are read anew each time */
     bool embedded;                              /* the Kafka is our own: there is nothing to look for */
     struct rkb_log *log;
+    size_t named;                               /* how many topics messages may name, at the most */
     int answer_ms, again_ms;                    /* for tests: how long to wait for an answer, and before looking again;
                                                    0: 10 s and 30 s */
 };
@@ -27,6 +28,11 @@ struct rkb_topics *rkb_topics_new(const struct rkb_topics_options *options, stru
 /* Starts the thread. `changed` is called in it whenever a topic became ready. */
 bool rkb_topics_start(struct rkb_topics *topics, void (*changed)(void *context), void *context,
                       struct rkb_error *error) RKB_MUST_CHECK;
+/*
+ * A message of this route, whose topic varies, has named it: looked for, and made, as that route says. One that is known
+ * stays as it is. The name is lent until free. One thread, the shipper's. NULL topics: nothing.
+ */
+void rkb_topics_add(struct rkb_topics *topics, const char *name, const struct rkb_config_route *route);
 /* May records be sent to it? True for a topic of no route. Any thread; never waits. NULL topics: true. */
 bool rkb_topics_ready(const struct rkb_topics *topics, const char *topic);
 /* True where it is missing and, as far as is known, nobody makes it. Any thread; never waits. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/refused.h"
+#include "daemon/route_topics.h"
 #include "daemon/watch.h"
 
 #define TEXT_SIZE 320
@@ -98,10 +99,32 @@ static double age_seconds(const struct rkb_view *view, int64_t read_us)
     return age_us > 0 ? (double)age_us / 1e6 : 0;
 }
 
+/*
+ * Of the topics that the route has named. Those of what it left at an earlier start are not known here: then, of all.
+ */
+static int64_t oldest_named_us(const struct rkb_view *view, const struct rkb_relay_route *route,
+                               const struct rkb_shipped *shipped)
+{
+    const struct rkb_relay *relay = view->options.relay;
+    uint32_t count = rkb_dictionary_count(relay->dictionary, RKB_NAME_TOPIC);
+    int64_t oldest_us = 0;
+    if (relay->tallies[route->number].recovered > 0)
+        return shipped->oldest_us;
+    for (uint32_t topic = 1; topic <= count; topic++) {
+        int64_t read_us = rkb_route_topics_has(route->topics, topic) ? rkb_shipped_topic_us(shipped, topic) : 0;
+        if (read_us > 0 && (oldest_us == 0 || read_us < oldest_us))
+            oldest_us = read_us;
+    }
+    return oldest_us > 0 ? oldest_us : shipped->line_us;
+}
+
 /* Of the route's topic if it has something in flight or passed over, else of what the line has before it. */
 static int64_t oldest_us(const struct rkb_view *view, const struct rkb_route_snapshot *route,
                          const struct rkb_shipped *shipped)
 {
+    size_t place = (size_t)(route - view->routes);      /* those of the config come first, in its order */
+    if (place < view->options.config->route_count && view->options.relay->routes[place].topics != NULL)
+        return oldest_named_us(view, &view->options.relay->routes[place], shipped);
     uint32_t topic = route->topic == NULL ? 0 : rkb_dictionary_number(view->options.relay->dictionary, RKB_NAME_TOPIC,
                                                                       rkb_slice_text(route->topic));
     if (topic == 0)

@@ -34,6 +34,7 @@ struct rkb_dictionary {
     struct slot *slots;
     size_t slot_count;      /* a power of two, at least twice as many as names */
     size_t used;
+    size_t bytes;           /* of the records of all names */
 };
 
 struct rkb_dictionary *rkb_dictionary_new(void)
@@ -144,6 +145,7 @@ uint32_t rkb_dictionary_add(struct rkb_dictionary *dictionary, enum rkb_name cla
     list->entries[list->count++] = (struct entry){text, name.size};
     *find(dictionary, class, name) = (struct slot){class, list->count};
     dictionary->used++;
+    dictionary->bytes += rkb_dictionary_new_size(name);
     *added = true;
     return list->count;
 }
@@ -175,10 +177,20 @@ uint32_t rkb_dictionary_count(const struct rkb_dictionary *dictionary, enum rkb_
     return list_of(dictionary, class)->count;
 }
 
+size_t rkb_dictionary_new_size(struct rkb_slice name)
+{
+    return rkb_record_size(0, 0, VALUE_HEAD + name.size);
+}
+
+size_t rkb_dictionary_bytes(const struct rkb_dictionary *dictionary)
+{
+    return dictionary->bytes;
+}
+
 size_t rkb_dictionary_record_size(const struct rkb_dictionary *dictionary, enum rkb_name class, uint32_t number)
 {
     const struct entry *entry = entry_of(dictionary, class, number);
-    return entry == NULL ? 0 : rkb_record_size(0, 0, VALUE_HEAD + entry->size);
+    return entry == NULL ? 0 : rkb_dictionary_new_size(rkb_slice(entry->name, entry->size));
 }
 
 size_t rkb_dictionary_record(const struct rkb_dictionary *dictionary, enum rkb_name class, uint32_t number, uint8_t *at,

@@ -36,6 +36,9 @@ uint32_t rkb_dictionary_count(const struct rkb_dictionary *dictionary, enum rkb_
 size_t rkb_dictionary_record(const struct rkb_dictionary *dictionary, enum rkb_name class, uint32_t number, uint8_t *at,
                              uint64_t salt);
 size_t rkb_dictionary_record_size(const struct rkb_dictionary *dictionary, enum rkb_name class, uint32_t number);
+/* The size of the record that a new name will have, and of all there are together. */
+size_t rkb_dictionary_new_size(struct rkb_slice name);
+size_t rkb_dictionary_bytes(const struct rkb_dictionary *dictionary);
 /* Learns from a dictionary record. False with RKB_DAMAGED when it makes no sense. */
 bool rkb_dictionary_learn(struct rkb_dictionary *dictionary, const struct rkb_record *record,
                           struct rkb_error *error) RKB_MUST_CHECK;

@@ -197,13 +197,13 @@ struct rkb_subscription *rkb_router_winner(const struct rkb_router *router, stru
     return NULL;
 }
 
-static const struct rkb_channel *find_cached(const struct rkb_router *router, uint64_t hash, struct rkb_slice name)
+static struct rkb_channel *find_cached(const struct rkb_router *router, uint64_t hash, struct rkb_slice name)
 {
     if (router->cache.capacity == 0)
         return NULL;
     size_t mask = router->cache.capacity - 1;
     for (size_t at = hash & mask; router->cache.slots[at].item != NULL; at = (at + 1) & mask) {
-        const struct rkb_channel *channel = router->cache.slots[at].item;
+        struct rkb_channel *channel = router->cache.slots[at].item;
         if (router->cache.slots[at].hash == hash && rkb_slice_equal(channel->name.plain, name))
             return channel;
     }
@@ -244,7 +244,7 @@ static struct rkb_channel *make_channel(const struct rkb_router *router, struct 
 }
 
 /* A channel costs its own bytes and, the table being at most half full and doubled when it is, up to four slots. */
-static const struct rkb_channel *add_cached(struct rkb_router *router, uint64_t hash, struct rkb_slice name)
+static struct rkb_channel *add_cached(struct rkb_router *router, uint64_t hash, struct rkb_slice name)
 {
     size_t bytes;
     struct rkb_channel *channel = make_channel(router, name, &bytes);
@@ -263,10 +263,10 @@ static const struct rkb_channel *add_cached(struct rkb_router *router, uint64_t 
     return channel;
 }
 
-const struct rkb_channel *rkb_router_channel(struct rkb_router *router, struct rkb_slice name)
+struct rkb_channel *rkb_router_channel(struct rkb_router *router, struct rkb_slice name)
 {
     uint64_t hash = hash_of(name);
-    const struct rkb_channel *channel = find_cached(router, hash, name);
+    struct rkb_channel *channel = find_cached(router, hash, name);
     return channel != NULL ? channel : add_cached(router, hash, name);
 }
 

@@ -26,6 +26,7 @@ struct rkb_subscription {
 struct rkb_channel {
     struct rkb_name_forms name;
     struct rkb_subscription *winner;    /* NULL: no confirmed subscription matches */
+    uint32_t topic;                     /* the caller's, 0 at first: kept while the winner is */
     size_t capture_count;
     struct rkb_name_forms captures[];   /* what each `*` of the winner matched, as many as it wants */
 };
@@ -45,7 +46,7 @@ struct rkb_subscription *rkb_router_find(const struct rkb_router *router, bool i
 void rkb_router_confirm(struct rkb_router *router, struct rkb_subscription *subscription, bool confirmed);
 void rkb_router_confirm_none(struct rkb_router *router);
 /* The channel with its winner, from the cache or computed; valid until the next call. NULL when memory ran out. */
-const struct rkb_channel *rkb_router_channel(struct rkb_router *router, struct rkb_slice name);
+struct rkb_channel *rkb_router_channel(struct rkb_router *router, struct rkb_slice name);
 /* Its winner alone, computed: no memory is needed. NULL: no confirmed subscription matches. */
 struct rkb_subscription *rkb_router_winner(const struct rkb_router *router, struct rkb_slice name);
 /* How many channels are in the cache. */

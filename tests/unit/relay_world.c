@@ -78,6 +78,12 @@ void world_route(struct world *world, const char *name, const char *const *chann
     };
 }
 
+static size_t figures_size(const struct world *world)
+{
+    return sizeof(struct rkb_shipped) + (world->relay.tally_count + 1) * sizeof(struct rkb_shipped_route)
+        + (world->relay.topic_limit + 1) * sizeof(int64_t);
+}
+
 /* A shipper without a thread: what the relay and the view ask of it is there, and its turns are the test's. */
 static struct rkb_shipper *shipper_by_hand(struct world *world)
 {
@@ -86,10 +92,10 @@ static struct rkb_shipper *shipper_by_hand(struct world *world)
         .ring = world->store.ring, .journal = world->store.journal, .route_limit = world->relay.tally_count,
         .sys = &sys, .loop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     shipper->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    shipper->figures_size =
-        sizeof *shipper->figures + (world->relay.tally_count + 1) * sizeof shipper->figures->routes[0];
-    shipper->figures = calloc(1, shipper->figures_size);
-    assert_true(rkb_mailbox_init(&shipper->mailbox, shipper->figures_size));
+    size_t size = figures_size(world);
+    shipper->figures = calloc(1, size);
+    shipper->figures->route_limit = world->relay.tally_count;
+    assert_true(rkb_mailbox_init(&shipper->mailbox, size));
     rkb_cursor_seek(&shipper->cursor, world->store.journal, rkb_acks_low(rkb_journal_acks(world->store.journal)));
     return shipper;
 }
@@ -99,7 +105,7 @@ static void post(struct world *world)
     struct rkb_shipper *shipper = world->shipper;
     rkb_journal_figures(world->store.journal, &shipper->figures->journal);
     shipper->figures->full = atomic_load(&shipper->full);
-    memcpy(rkb_mailbox_draft(&shipper->mailbox), shipper->figures, shipper->figures_size);
+    memcpy(rkb_mailbox_draft(&shipper->mailbox), shipper->figures, figures_size(world));
     rkb_mailbox_post(&shipper->mailbox);
 }
 

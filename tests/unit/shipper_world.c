@@ -272,7 +272,7 @@ void world_start(struct world *world)
     };
     size_t count = sizeof ours / sizeof ours[0];
     for (size_t i = 1; i < 3; i++)
-        world->routes[i] = (struct rkb_shipper_route){"legacy", world->letters ? 3 : 0};
+        world->routes[i] = (struct rkb_shipper_route){"legacy", world->letters ? 3 : 0, NULL};
     memcpy(world->all_properties, ours, sizeof ours);
     for (size_t i = 0; i < LOOSE_PROPERTIES && world->properties[i].name != NULL; i++)
         world->all_properties[count++] = world->properties[i];
