@@ -75,7 +75,7 @@ static uint32_t take_up(struct rkb_relay *relay, struct rkb_route_topics *topics
                         struct rkb_verdict *verdict)
 {
     if (is_for_letters(relay, topic))
-        return refuse(verdict, RKB_REJECTED, "topic", "the topic is one for dead letters");
+        return refuse(verdict, RKB_REJECTED, "topic", RKB_TOPIC_FOR_LETTERS);
     if (topics->count >= topics->most) {
         refuse(verdict, RKB_REJECTED, "topic", "");
         snprintf(verdict->reason, sizeof verdict->reason, "a new topic, and the route has named %u already (max_topics)",

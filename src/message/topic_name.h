@@ -10,6 +10,8 @@
 #include "message/template.h"
 
 #define RKB_TOPIC_NAME 249
+/* Why a name that is one is not for a route's records: it is some route's dead_letter. */
+#define RKB_TOPIC_FOR_LETTERS "the topic is one for dead letters"
 
 /* Writes the name with its NUL. NULL: it is one; else why there is none, without a word of the message. */
 const char *rkb_topic_name(const struct rkb_template *template, const struct rkb_facts *facts,

@@ -3,11 +3,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/route_rules.h"
 #include "journal/format.h"
 #include "message/json_string.h"
 #include "message/route.h"
+#include "message/topic_name.h"
 
 #define CACHE_BYTES (1u << 20)
 
@@ -124,24 +126,37 @@ static bool drop_too_large(struct rkb_rendering *rendering, const char *what, ui
     return true;
 }
 
-static bool make_topic(struct rkb_rendering *rendering, const struct rkb_rendering_route *route,
-                       const struct rkb_facts *facts)
+/* Why what the template gives is no topic for this message; NULL: it is one, in `name`. */
+static const char *name_topic(const struct rkb_config *config, const struct rkb_template *template,
+                              const struct rkb_facts *facts, char name[RKB_TOPIC_NAME + 1])
 {
-    const struct rkb_template *template = rkb_envelope_topic(rkb_rules_envelope(route->rules));
-    if (template == NULL) {
-        rkb_buffer_text(&rendering->topic, route->config->topic);
-        return !rendering->topic.failed;
-    }
-    size_t size = rkb_template_size(template, facts);
-    uint8_t *room = rkb_buffer_reserve(&rendering->topic, size + 1);
-    if (room != NULL)
-        rendering->topic.size = (size_t)(rkb_template_render(template, facts, room) - room);
-    return room != NULL;
+    const char *why = rkb_topic_name(template, facts, name);
+    for (size_t i = 0; why == NULL && i < config->route_count; i++)
+        if (config->routes[i].dead_letter != NULL && strcmp(config->routes[i].dead_letter, name) == 0)
+            why = RKB_TOPIC_FOR_LETTERS;
+    return why;
 }
 
-static bool make_record(struct rkb_rendering *rendering, const struct rkb_rendering_route *route,
-                        const struct rkb_facts *facts, uint64_t limit, struct rkb_error *error)
+/* False when memory ran out; without a topic the message does not pass. */
+static bool make_topic(struct rkb_rendering *rendering, const struct rkb_config *config,
+                       const struct rkb_rendering_route *route, const struct rkb_facts *facts)
 {
+    const struct rkb_template *template = rkb_envelope_topic(rkb_rules_envelope(route->rules));
+    char name[RKB_TOPIC_NAME + 1];
+    const char *why = template != NULL ? name_topic(config, template, facts, name) : NULL;
+    if (why != NULL) {
+        rendering->verdict = (struct rkb_verdict){.kind = RKB_REJECTED, .code = "topic"};
+        snprintf(rendering->verdict.reason, sizeof rendering->verdict.reason, "%.199s", why);
+        return true;
+    }
+    rkb_buffer_text(&rendering->topic, template != NULL ? name : route->config->topic);
+    return !rendering->topic.failed;
+}
+
+static bool make_record(struct rkb_rendering *rendering, const struct rkb_config *config,
+                        const struct rkb_rendering_route *route, const struct rkb_facts *facts, struct rkb_error *error)
+{
+    uint64_t limit = rkb_config_record_limit(config);
     const struct rkb_envelope *envelope = rkb_rules_envelope(route->rules);
     struct rkb_envelope_sizes sizes;
     rkb_envelope_measure(envelope, facts, &sizes);
@@ -150,8 +165,10 @@ static bool make_record(struct rkb_rendering *rendering, const struct rkb_render
         return drop_too_large(rendering, "a record", size, "what journal.ring_size and journal.segment_size take",
                               limit);
     uint8_t *room = rkb_buffer_reserve(&rendering->record, sizes.key + sizes.headers + sizes.value + 1);
-    if (room == NULL || !make_topic(rendering, route, facts))
+    if (room == NULL || !make_topic(rendering, config, route, facts))
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for a record of %zu bytes", size);
+    if (rendering->verdict.kind != RKB_PASS)
+        return true;
     rendering->record.size = (size_t)(rkb_envelope_render(envelope, facts, &sizes, room) - room);
     rendering->has_key = sizes.has_key;
     rendering->key = rkb_slice(room, sizes.key);
@@ -180,7 +197,7 @@ static bool receive(struct rkb_rendering *rendering, const struct rkb_config *co
         return false;
     rkb_rules_apply(route->rules, &facts, found, &rendering->verdict);
     return rendering->verdict.kind != RKB_PASS
-           || make_record(rendering, route, &facts, rkb_config_record_limit(config), error);
+           || make_record(rendering, config, route, &facts, error);
 }
 
 bool rkb_rendering_make(struct rkb_rendering *rendering, const struct rkb_config *config, size_t source,

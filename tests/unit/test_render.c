@@ -23,7 +23,8 @@ static const char config[] =
     "    filter: [{at: /test, exists: no}]\n"
     "  needy: {source: legacy, channels: [needy], topic: needy, key: '{{payload:/id}}', missing: drop}\n"
     "  strict: {source: legacy, channels: [strict], topic: strict, payload: json}\n"
-    "  bare: {source: second, channels: [user_created], patterns: [b*], topic: bare, envelope: raw, key: none}\n";
+    "  bare: {source: second, channels: [user_created], patterns: [b*], topic: bare, envelope: raw, key: none}\n"
+    "  varied: {source: second, patterns: ['v.*'], topic: '{{1}}'}\n";
 
 #define UUID "01890a5d-ac96-774b-bcce-b302099a8057"
 #define TIME "2026-11-22T20:51:07.123Z"
@@ -156,6 +157,16 @@ static void test_what_is_no_record(void **state)
     expect_within("--json needy", "{}", 6, "\"becomes\":\"dropped\",\"code\":\"missing\"");
 }
 
+/* A topic that the message names: by the relay's rule. */
+static void test_a_named_topic(void **state)
+{
+    (void)state;
+    write_completed(&files, config);
+    expect_within("v.a/b", "1", 0, "topic    a_b\n");
+    expect_within("v.", "1", 4, "becomes  a dead letter (topic): the topic's name is empty");
+    expect_within("v.stock_dead", "1", 4, "becomes  a dead letter (topic): the topic is one for dead letters");
+}
+
 static void test_too_large(void **state)
 {
     (void)state;
@@ -267,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_a_record),
         cmocka_unit_test(test_the_uuid_follows_the_message),
         cmocka_unit_test(test_what_is_no_record),
+        cmocka_unit_test(test_a_named_topic),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_a_record_too_large),
         cmocka_unit_test(test_several_sources),
