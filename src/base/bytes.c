@@ -118,7 +118,7 @@ uint8_t *rkb_buffer_reserve(struct rkb_buffer *buffer, size_t size)
 {
     if (buffer->failed)
         return NULL;
-    if (size > buffer->capacity - buffer->size) {
+    if (buffer->data == NULL || size > buffer->capacity - buffer->size) {
         size_t capacity = buffer->capacity ? buffer->capacity : 256;
         while (capacity - buffer->size < size && capacity <= SIZE_MAX / 2)
             capacity *= 2;

@@ -72,7 +72,7 @@ struct rkb_buffer {
 void rkb_buffer_add(struct rkb_buffer *buffer, const void *data, size_t size);
 void rkb_buffer_text(struct rkb_buffer *buffer, const char *text);
 void rkb_buffer_format(struct rkb_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Makes room for size more bytes and returns where they go (not yet counted in size), or NULL. */
+/* Makes room for size more bytes (0 too) and returns where they go, not yet counted in size; NULL: memory ran out. */
 uint8_t *rkb_buffer_reserve(struct rkb_buffer *buffer, size_t size);
 void rkb_buffer_free(struct rkb_buffer *buffer);
 

@@ -78,3 +78,17 @@ void rkb_escape(enum rkb_escape_style style, struct rkb_slice text, struct rkb_b
         text = rkb_slice(text.data + took, text.size - took);
     }
 }
+
+void rkb_escape_line(char *out, size_t size, const char *text)
+{
+    size_t used = 0, added = 0;
+    char step[RKB_ESCAPE_MAX];
+    for (struct rkb_slice rest = rkb_slice_text(text); rest.size > 0; used += added) {
+        size_t took = rkb_escape_step(RKB_ESCAPE_PLAIN, rest, step, &added);
+        if (added >= size - used)
+            break;
+        memcpy(out + used, step, added);
+        rest = rkb_slice(rest.data + took, rest.size - took);
+    }
+    out[used] = '\0';
+}

@@ -22,4 +22,7 @@ size_t rkb_escape_step(enum rkb_escape_style style, struct rkb_slice rest, char 
 /* All of text, escaped, appended to out. No quotes around it. */
 void rkb_escape(enum rkb_escape_style style, struct rkb_slice text, struct rkb_buffer *out);
 
+/* The same, plain, into out, NUL-terminated; what does not fit is cut off, behind a whole character. size: not 0. */
+void rkb_escape_line(char *out, size_t size, const char *text);
+
 #endif

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/escape.h"
 #include "message/regex.h"
 
 struct rule {
@@ -111,13 +112,14 @@ RKB_PRINTF(2, 3)
 static bool complain(const struct complaint *complaint, const char *format, ...)
 {
     const char *at = complaint->rule->spec->at;
-    int used = snprintf(complaint->reason, complaint->size, "%.80s: ", *at == '\0' ? "the payload" : at);
-    if (used < 0 || (size_t)used >= complaint->size)
-        return false;
+    char words[256];
+    int used = snprintf(words, sizeof words, "%.80s: ", *at == '\0' ? "the payload" : at);
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(complaint->reason + used, complaint->size - (size_t)used, format, arguments);
+    vsnprintf(words + used, sizeof words - (size_t)used, format, arguments);
     va_end(arguments);
+    /* Pointer and pattern are the config's, and may be any text. */
+    rkb_escape_line(complaint->reason, complaint->size, words);
     return false;
 }
 

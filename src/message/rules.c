@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/escape.h"
+
 struct rkb_rules {
     enum rkb_payload_kind payload;
     enum rkb_missing missing;
@@ -76,10 +78,12 @@ static void look_for_missing(const struct rkb_rules *rules, const struct rkb_sli
     for (size_t i = 0; i < rules->template_pointers; i++) {
         if (found[i].data != NULL)
             continue;
+        char words[256];
         verdict->kind = rules->missing == RKB_MISSING_DROP ? RKB_DROPPED : RKB_REJECTED;
         verdict->code = "missing";
-        snprintf(verdict->reason, sizeof verdict->reason, "%.150s: not in the payload, and a template needs it",
+        snprintf(words, sizeof words, "%.150s: not in the payload, and a template needs it",
                  rkb_pointers_text(rules->pointers, i));
+        rkb_escape_line(verdict->reason, sizeof verdict->reason, words);
         return;
     }
 }

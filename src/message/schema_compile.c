@@ -222,11 +222,17 @@ static void compile_node(struct rkb_compiler *compiler)
 
 /* ---- the whole ---- */
 
-static void refuse_repeated(struct rkb_compiler *compiler)
+/* What is counted of an object leaves these out, so nothing goes on where there is one. */
+static bool refuse_repeated(struct rkb_compiler *compiler)
 {
-    for (uint32_t i = 0; i < compiler->schema->document.count; i++)
-        if (compiler->values[i].shadowed)
-            rkb_compiler_mistake_about(compiler, i, "stands twice in this object: take one out");
+    bool repeated = false;
+    for (uint32_t i = 0; i < compiler->schema->document.count; i++) {
+        if (!compiler->values[i].shadowed)
+            continue;
+        rkb_compiler_mistake_about(compiler, i, "stands twice in this object: take one out");
+        repeated = true;
+    }
+    return repeated;
 }
 
 /*
@@ -276,7 +282,8 @@ static void collect_known(struct rkb_compiler *compiler)
 static void compile(struct rkb_compiler *compiler)
 {
     struct rkb_schema *schema = compiler->schema;
-    refuse_repeated(compiler);
+    if (refuse_repeated(compiler))
+        return;
     compiler->node_of = malloc(schema->document.count * sizeof *compiler->node_of);
     if (compiler->node_of == NULL) {
         rkb_compiler_no_memory(compiler);

@@ -104,6 +104,11 @@ static void all_mistakes_are_said_in_order(void **state)
         assert_true(strncmp(at, places[i], strlen(places[i])) == 0);
         at = strchr(at, '\n') + 1;
     }
+    /* Keys that stand there again and again: each but the last. */
+    refuse(rkb_slice_text("{'patternProperties': {'a': {}, 'a': {}, 'a': {}, 'a': {}, 'a': {}, 'a': {}, 'b': {}}}"),
+           &mistakes);
+    assert_int_equal(mistakes.count, 5);
+    assert_non_null(strstr(mistakes.text, "1:60: \"a\" stands twice in this object"));
     struct rkb_buffer many = {0};
     rkb_buffer_text(&many, "{'a': 0");
     for (int i = 0; i < 100; i++)
