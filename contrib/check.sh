@@ -3,13 +3,13 @@
 # that says how many tests passed and failed. For a Debian 12, as root where something has to be installed.
 #
 #   contrib/check.sh            all rings
-#   contrib/check.sh RING ...   only these: c clang whole dist quickstart bench
+#   contrib/check.sh RING ...   only these: c clang fuzz whole dist quickstart bench
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 top=$PWD
 build=$top/build/check
 logs=$top/build/logs
-rings=${*:-c clang whole dist quickstart bench}
+rings=${*:-c clang fuzz whole dist quickstart bench}
 passed=0 failed=0 not_run=0
 mkdir -p "$build" "$logs"
 
@@ -27,7 +27,8 @@ step() { # name, command ...
 wants() { case " $rings " in *" $1 "*) true ;; *) false ;; esac; }
 
 packages=(build-essential autoconf automake pkg-config libhiredis-dev librdkafka-dev libevent-dev libjansson-dev
-    libyaml-dev libxxhash-dev libssl-dev libpcre2-dev openssl libcmocka-dev json-schema-test-suite redis-server kcat python3 python3-venv default-jre-headless maven clang mandoc)
+    libyaml-dev libxxhash-dev libssl-dev libpcre2-dev openssl libcmocka-dev json-schema-test-suite redis-server kcat python3
+    python3-venv default-jre-headless maven clang libclang-rt-14-dev mandoc)
 
 configure() { # directory, arguments
     mkdir -p "$1" && (cd "$1" && shift && "$top/configure" --enable-werror "$@")
@@ -56,6 +57,15 @@ ring_clang() {
     step clang-build sh -c "mkdir -p '$top/build/clang' && cd '$top/build/clang' && ../../configure --enable-werror CC=clang \
         && make -j2 && make -j2 \$(cd '$top' && ls tests/unit/test_*.c | sed 's/\\.c\$//') \
         tests/bench/publisher tests/bench/sink tests/bench/floor"
+}
+
+# A bounded look; contrib/fuzz.sh looks for as long as it is told.
+ring_fuzz() {
+    say "Fuzzing: scanner, pointers, templates, checks, schemas, for 20 s each"
+    local target
+    for target in $(cd tests/fuzz && ls fuzz_*.c | sed 's/^fuzz_//; s/\.c$//'); do
+        step "fuzz-$target" contrib/fuzz.sh 20 "$target" && tail -n 1 "$logs/fuzz-$target.log"
+    done
 }
 
 ring_whole() {
