@@ -119,6 +119,15 @@ class Redis(Program):
         return self.out_path.read_text(errors="replace").count("overcoming of output buffer limits")
 
 
+# Of a message as bench.h has it.
+SCHEMA_FILE = "message.schema.json"
+SCHEMA = {"type": "object", "required": ["number", "channel", "at", "text"], "additionalProperties": False,
+          "properties": {"number": {"type": "integer", "minimum": 0},
+                         "channel": {"type": "integer", "minimum": 0, "maximum": 16384},
+                         "at": {"type": "integer", "minimum": 0},
+                         "text": {"type": "string", "minLength": 1, "maxLength": 200}}}
+
+
 class Floor(Program):
     """queue: records librdkafka's queue may hold; "" for a whole burst."""
 
@@ -156,8 +165,9 @@ class Bridge(Program):
             f"journal: {{directory: {directory / 'journal'}, ring_directory: {bench.rings}, max_size: 4GiB, "
             f"sync: {shape.sync}}}\n"
             f"control: {{socket: {self.socket_path}}}\n"
-            f"routes: {{bench: {{source: bench, {self._subscriptions(shape)}, topic: {topic}, key: '{{{{channel}}}}',\n"
-            f"                  envelope: event, payload_name: {PAYLOAD_NAME}}}}}\n")
+            f"routes: {{bench: {{source: bench, {self._subscriptions(shape)}, topic: {topic},\n"
+            f"                  {shape.route}}}}}\n")
+        (directory / SCHEMA_FILE).write_text(json.dumps(SCHEMA))
         under = bench.profile.under(directory) if bench.profile else []
         super().__init__("rkbridge", [*under, bench.program("rkbridge"), "-c", config], directory)
         self.wait_for(lambda: self.stats().get("ready"), 120 if under else 30, "ready")

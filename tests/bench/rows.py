@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 
-from programs import CARRIERS, PREFIX, Failed, Program, Redis
+from programs import CARRIERS, PAYLOAD_NAME, PREFIX, SCHEMA_FILE, Failed, Program, Redis
 from watch import Moment, Span, Watch, wait_for_quiet
 
 PAIR = ("floor", "rkbridge")
@@ -25,6 +25,7 @@ class Shape:
     patterns: tuple = ()
     sync: str = "1s"
     compression: str = "lz4"
+    route: str = f"envelope: event, payload_name: {PAYLOAD_NAME}"   # of rkbridge's config, but for where from and to
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +53,19 @@ REDIS_LOADS = {             # name: carrier, shape
     **{f"rkbridge, {count:,} pattern{'s' if count > 1 else ''}, {'one' if matching else 'none'} matches":
        ("rkbridge", Shape(patterns=patterns(count, matching))) for count in (1, 100, 1000) for matching in (0, 1)}}
 
+EVENT = Shape().route
+ENVELOPES = {               # name: rkbridge's route; each is compared with event
+    "event": EVENT,
+    "raw": "envelope: raw",
+    "flat": f"envelope: flat, payload_name: {PAYLOAD_NAME}",
+    "merge": f"envelope: merge, payload_name: {PAYLOAD_NAME}",
+    "cloudevents": "envelope: cloudevents",
+    "event, pointer key": f"{EVENT}, key: '{PREFIX}.{{{{payload:/channel}}}}'",
+    "event, two expect": f"{EVENT}, expect: [{{at: /number, type: integer, min: 0}}, "
+                         "{at: /text, pattern: '^[A-Za-z0-9 ]{3}'}]",
+    "event, schema": f"{EVENT}, schema: {SCHEMA_FILE}",
+}
+
 ROWS = [
     Row("burst", "burst", "as fast as Redis publishes"),
     Row("burst-open", "burst", "as fast as Redis publishes, Redis without output buffer limits, so that none is cut off",
@@ -72,6 +86,8 @@ ROWS = [
     Row("sync-always", "burst", "`sync: always`", Shape(sync="always")),
     Row("zip-none", "burst", "no compression", Shape(compression="none")),
     Row("zip-zstd", "burst", "zstd", Shape(compression="zstd")),
+    Row("envelopes", "envelopes", "as fast as Redis publishes, Redis without output buffer limits; rkbridge alone",
+        limited=False, share=0.5, carriers=tuple(ENVELOPES)),
     Row("redis-load", "redis", "what PUBLISH costs Redis", carriers=tuple(REDIS_LOADS)),
 ]
 GROUPS = {"all": [row.name for row in ROWS], "outages": ["outage-20", "outage-120"],
@@ -114,8 +130,14 @@ class Run:
         return sink
 
     def start_carrier(self, name, shape):
+        name, shape = self.as_envelope(name, shape)
         self.carried = self.add(CARRIERS[name](self.bench, shape, self.redis, self.topic, self.directory))
         self.watch = Watch(self.carried, self.redis)
+
+    @staticmethod
+    def as_envelope(name, shape):
+        """An envelope's carrier is rkbridge with another route."""
+        return (name, shape) if name in CARRIERS else ("rkbridge", dataclasses.replace(shape, route=ENVELOPES[name]))
 
     def start_publisher(self, count, shape, rate=0, first=0):
         return self.add(Program("publisher", [
@@ -289,7 +311,7 @@ def measure_redis(run):
     return figures
 
 
-MEASURES = {"burst": measure_burst, "paced": measure_paced, "idle": measure_idle, "outage": measure_outage,
+MEASURES = {"burst": measure_burst, "envelopes": measure_burst, "paced": measure_paced, "idle": measure_idle, "outage": measure_outage,
             "redis": measure_redis}
 
 

@@ -31,7 +31,9 @@ OUTAGE = (("down s", "{:.0f}", "down_seconds"), ("missing", "{:,}", "missing"), 
           ("file MiB", "{:.1f}", "file"))
 REDIS = (("PUBLISH/s", "{:,.0f}", "published_rate"), ("Redis us/PUBLISH", "{:.2f}", "redis_cpu"),
          ("missing", "{:,}", "missing"), ("cut off", "{:,}", "cuts"))
+ENVELOPES = STREAM[:3] + STREAM[4:5] + STREAM[7:10]
 TABLES = (("Messages", ("burst", "paced"), STREAM), ("Nothing to do", ("idle",), IDLE),
+          ("Envelopes, keys, checks", ("envelopes",), ENVELOPES),
           ("Kafka stopped", ("outage",), OUTAGE), ("Load on Redis", ("redis",), REDIS))
 SUMMED = ("missing", "twice", "disordered", "cuts")
 
@@ -60,7 +62,7 @@ def pairs(runs, row, figure="cpu", combine=lambda ours, floor: ours / floor):
 
 def broken(run):
     """What rkbridge promised and did not keep in this run."""
-    if not run["carrier"].startswith("rkbridge") or "failed" in run:
+    if run["carrier"].startswith(("floor", "nobody")) or "failed" in run:
         return []
     wrong = [f"{run[name]:,} {name}" for name in PROMISES if run.get(name)]
     if run.get("connections", 1) != 1:
@@ -104,6 +106,17 @@ def ratio_cell(runs, row, carrier):
     return f"{statistics.median(values):.2f}" if values else ""
 
 
+def by_event(runs, carrier):
+    """CPU per message by that of the envelope event, round by round."""
+    event = {run["round"]: run["cpu"] for run in of(runs, "envelopes", "event")}
+    return [run["cpu"] / event[run["round"]] for run in of(runs, "envelopes", carrier) if run["round"] in event]
+
+
+def by_event_cell(runs, _, carrier):
+    values = by_event(runs, carrier)
+    return f"{statistics.median(values):.2f}" if values else ""
+
+
 def more_than_nobody(runs, row, carrier):
     """What a PUBLISH costs Redis more than with nobody subscribed, round by round."""
     nobody = {run["round"]: run["redis_cpu"] for run in of(runs, row, "nobody")}
@@ -112,7 +125,7 @@ def more_than_nobody(runs, row, carrier):
 
 
 COMPARED = {STREAM: ("CPU by the floor's", ratio_cell), OUTAGE: ("CPU by the floor's", ratio_cell),
-            REDIS: ("us more than for nobody", more_than_nobody)}
+            ENVELOPES: ("CPU by event's", by_event_cell), REDIS: ("us more than for nobody", more_than_nobody)}
 
 
 def lines_of(runs, rows, columns, limit):
@@ -185,12 +198,24 @@ def outage_verdicts(runs, row):
     return said
 
 
+def envelope_verdicts(runs):
+    wanted = (("raw", 0.9, 1.1), ("event, pointer key", 0, 1.4), ("event, two expect", 0, 1.5), ("event, schema", 0, 2.5))
+    said = []
+    for carrier, least, most in wanted:
+        values = by_event(runs, carrier)
+        if values:
+            value, bounds = statistics.median(values), f"{least} to {most}" if least else f"at most {most}"
+            said.append(verdict(f"envelopes: {carrier}: CPU by event's, {bounds} (rounds "
+                                f"{', '.join(f'{one:.2f}' for one in values)})", value, least <= value <= most))
+    return said
+
+
 def verdicts(runs):
     said = [*whole_verdict(runs, "burst"), *ratio_verdict(runs, "burst", 1.15), *ratio_verdict(runs, "paced", 1.3),
             *latency_verdicts(runs), *ratio_verdict(runs, "slow", 1.5), *idle_verdicts(runs),
-            *outage_verdicts(runs, "outage-20"), *outage_verdicts(runs, "outage-120")]
+            *outage_verdicts(runs, "outage-20"), *outage_verdicts(runs, "outage-120"), *envelope_verdicts(runs)]
     for row in ROWS:
-        if row.kind in ("burst", "paced", "redis") and row.name != "burst":
+        if row.kind in ("burst", "paced", "envelopes", "redis") and row.name != "burst":
             wrong = [run for run in runs if run["row"] == row.name and broken(run)]
             said += [f"{row.name}: {len(wrong)} runs of rkbridge broke a promise"] if wrong else []
     return said
