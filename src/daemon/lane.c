@@ -153,7 +153,10 @@ bool rkb_lane_has_room(const struct rkb_lanes *lanes, const struct rkb_lane *lan
         return false;
     if (lanes->topic_limit <= 1)
         return lane->in_flight < lanes->places;
-    if (!lane->moves || rkb_lane_stuck(lane, now_us)) {
+    bool still = !lane->moves || rkb_lane_stuck(lane, now_us);
+    if (still && lanes->in_flight >= lanes->places / 4 * 3)     /* a hundred that stand still leave room as well */
+        return false;
+    if (still) {
         places = lanes->places / STUCK_PART;
         room = lanes->byte_places / STUCK_PART;
     }

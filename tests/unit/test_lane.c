@@ -172,6 +172,35 @@ static void test_who_never_moved_has_few(void **state)
     assert_int_equal(fill(set, 12, 0), (POOL - 10 * 64 - 1) / 2 + 1);
 }
 
+/* Nor do a hundred leave nothing: beyond three quarters of the places, each has one. */
+static void test_a_hundred_that_never_moved(void **state)
+{
+    struct set *set = *state;
+    rkb_lanes_free(&set->lanes);
+    assert_true(rkb_lanes_init(&set->lanes, 200, POOL));
+    for (uint32_t topic = 1; topic <= 100; topic++)
+        assert_int_equal(fill(set, topic, 0), topic <= 12 ? 64 : 1);
+    rkb_lanes_at(&set->lanes, 101)->moves = true;
+    assert_int_equal(fill(set, 101, 0), (POOL - 12 * 64 - 88) / 2);
+}
+
+/* Lanes whose topics were not met yet are no memory, and none of them is looked at. */
+static void test_lanes_to_come(void **state)
+{
+    struct set *set = *state;
+    rkb_lanes_free(&set->lanes);
+    assert_true(rkb_lanes_init(&set->lanes, 10000, POOL));
+    depart(set, 3, 1, 0);
+    assert_int_equal(set->lanes.topic_count, 3);
+    assert_int_equal(set->lanes.lanes[4].returned, 0);
+    assert_int_equal(rkb_lanes_at(&set->lanes, 7)->returned, RKB_NOTHING_RETURNED);
+    assert_int_equal(set->lanes.lanes[5].returned, RKB_NOTHING_RETURNED);
+    assert_int_equal(set->lanes.topic_count, 7);
+    assert_int_equal(rkb_lanes_at(&set->lanes, 1)->returned, RKB_NOTHING_RETURNED);
+    assert_int_equal(set->lanes.topic_count, 7);
+    assert_int_equal(rkb_lanes_topic(&set->lanes, rkb_lanes_at(&set->lanes, 10000)), 10000);
+}
+
 static void test_one_that_stands_still_keeps_few(void **state)
 {
     struct set *set = *state;
@@ -327,7 +356,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_landing_in_any_order),      TEST(test_no_more_places_than_there_are),
         TEST(test_the_only_lane_has_all_places), TEST(test_the_first_lane_of_several),
-        TEST(test_lanes_share),
+        TEST(test_lanes_share),               TEST(test_a_hundred_that_never_moved),
+        TEST(test_lanes_to_come),
         TEST(test_who_never_moved_has_few),   TEST(test_one_that_stands_still_keeps_few),
         TEST(test_bytes_are_bounded_too),
         TEST(test_more_than_there_are_places),

@@ -15,6 +15,7 @@
 #include "kafka/mock.h"
 
 #define PATIENCE_S 30
+#define NAMED 1000              /* so many topics messages may name */
 
 struct world {
     struct files files;
@@ -24,6 +25,7 @@ struct world {
     FILE *lines;
     struct rkb_topics *topics;
     atomic_int changes;
+    int again_ms;
 };
 
 static void on_changed(void *context)
@@ -48,6 +50,7 @@ static struct world *world_new(const char *kafka, const char *routes)
     world->config = read_good(&world->files, text);
     world->lines = tmpfile();
     assert_non_null(world->lines);
+    world->again_ms = 50;
     world->log = rkb_log_new(fileno(world->lines), RKB_LOG_INFO, RKB_LOG_TEXT, &error);
     assert_non_null(world->log);
     return world;
@@ -57,7 +60,7 @@ static void make(struct world *world, bool embedded)
 {
     struct rkb_topics_options options = {
         .config = world->config, .properties = &world->config->kafka.properties, .embedded = embedded,
-        .log = world->log, .answer_ms = 200, .again_ms = 50};
+        .log = world->log, .named = NAMED, .answer_ms = 200, .again_ms = world->again_ms};
     struct rkb_error error;
     world->topics = rkb_topics_new(&options, &error);
     assert_non_null(world->topics);
@@ -302,6 +305,106 @@ static void topics_for_dead_letters(void **state)
     free(lines);
 }
 
+#define N "n: {source: legacy, patterns: 'n*', topic: 'n.{{1}}', partitions: 2}"
+
+static const struct rkb_config_route *route_of(const struct world *world, const char *name)
+{
+    for (size_t i = 0; i < world->config->route_count; i++)
+        if (strcmp(world->config->routes[i].name, name) == 0)
+            return &world->config->routes[i];
+    return NULL;
+}
+
+/* Named by a message when all others are there long since: looked at at once, compared, told where it is missing. */
+static void named_later(void **state)
+{
+    (void)state;
+    struct world *world = world_new("", A ", " N);
+    world->again_ms = 1000000;
+    make_topic(world, "one", 4);
+    make_topic(world, "n.a", 4);
+    make_missing(world, "n.b");
+    start(world);
+    wait_told(world, "topic[one]: its settings are not known");
+    rest();
+    rkb_topics_add(world->topics, "n.a", route_of(world, "n"));
+    assert_true(rkb_topics_ready(world->topics, "n.a"));
+    wait_told(world, "topic[n.a]: it has 4 partitions and the route n asks for 2");
+    rkb_topics_add(world->topics, "n.a", route_of(world, "n"));
+    rkb_topics_add(world->topics, "n.b", route_of(world, "n"));
+    wait_told(world, "topic[n.b]: Kafka has no such topic, to which the route n writes");
+    wait_missing(world, 1);
+    rkb_topics_add(NULL, "n.b", route_of(world, "n"));
+    char *lines = world_end(world);
+    expect_told(lines, "event=topic_differs", 1, "n.a");
+    expect_told(lines, "event=topic_missing", 1, "n.b");
+    free(lines);
+}
+
+/* Not ready before it is there; what else is missing does not make it wait, nor is that tried again for it. */
+static void named_later_is_created(void **state)
+{
+    (void)state;
+    struct world *world = world_new(CREATE, B ", " N);
+    world->again_ms = 1000000;
+    make_missing(world, "two");
+    make_topic(world, "n.a", 2);
+    start(world);
+    wait_ready(world, "two");
+    wait_told(world, "event=topic_not_created");
+    assert_true(rkb_topics_ready(world->topics, "n.a"));        /* nobody has named it */
+    make_missing(world, "n.b");
+    rkb_topics_add(world->topics, "n.b", route_of(world, "n"));
+    assert_false(rkb_topics_ready(world->topics, "n.b"));
+    rkb_topics_add(world->topics, "n.a", route_of(world, "n"));
+    wait_ready(world, "n.a");
+    wait_ready(world, "n.b");
+    wait_missing(world, 2);
+    char *lines = world_end(world);
+    assert_int_equal(times(lines, "topic[two]"), 1);
+    expect_told(lines, "event=topic_not_created", 2, "topic[n.b]: it is missing, and Kafka does not create it for");
+    free(lines);
+}
+
+/* What is missing is looked at again in its time, also where more names come. */
+static void looked_at_again(void **state)
+{
+    (void)state;
+    struct world *world = world_new("", A ", " N);
+    make_topic(world, "one", 4);
+    make_missing(world, "n.a");
+    start(world);
+    rkb_topics_add(world->topics, "n.a", route_of(world, "n"));
+    wait_missing(world, 1);
+    make_error(world, "n.a", RD_KAFKA_RESP_ERR_NO_ERROR);
+    wait_missing(world, 0);
+    char *lines = world_end(world);
+    expect_told(lines, "event=topic_found", 1, "topic[n.a]: it is there now");
+    free(lines);
+}
+
+/* So many that places in the index collide; one more than there may be is let through as one of no route. */
+static void many_names(void **state)
+{
+    (void)state;
+    static char names[NAMED + 10][16];
+    struct world *world = world_new(CREATE, A ", " N);
+    make(world, false);
+    size_t count = 0;
+    for (; count < NAMED + 10; count++) {
+        snprintf(names[count], sizeof names[count], "n.%zu", count);
+        rkb_topics_add(world->topics, names[count], route_of(world, "n"));
+        if (rkb_topics_ready(world->topics, names[count]))
+            break;
+    }
+    assert_in_range(count, NAMED, NAMED + 9);
+    for (size_t i = 0; i < count; i++)
+        assert_false(rkb_topics_ready(world->topics, names[i]));
+    assert_false(rkb_topics_ready(world->topics, "one"));
+    assert_true(rkb_topics_ready(world->topics, "n."));
+    free(world_end(world));
+}
+
 static void kafka_away(void **state)
 {
     (void)state;
@@ -373,6 +476,10 @@ int main(void)
         cmocka_unit_test(not_created),
         cmocka_unit_test(hidden),
         cmocka_unit_test(topics_for_dead_letters),
+        cmocka_unit_test(named_later),
+        cmocka_unit_test(named_later_is_created),
+        cmocka_unit_test(looked_at_again),
+        cmocka_unit_test(many_names),
         cmocka_unit_test(kafka_away),
         cmocka_unit_test(ends_while_it_waits),
         cmocka_unit_test(embedded),
