@@ -262,6 +262,11 @@ void world_open(struct world *world)
         put_names(world);
 }
 
+static uint32_t topic_limit(const struct world *world)
+{
+    return world->more_topics > 0 ? 3 + world->more_topics : world->letters ? 3 : 2;
+}
+
 void world_start(struct world *world)
 {
     struct rkb_error error = {0};
@@ -272,14 +277,15 @@ void world_start(struct world *world)
     };
     size_t count = sizeof ours / sizeof ours[0];
     for (size_t i = 1; i < 3; i++)
-        world->routes[i] = (struct rkb_shipper_route){"legacy", world->letters ? 3 : 0, NULL};
+        world->routes[i] = (struct rkb_shipper_route){"legacy", world->letters ? 3 : 0, world->routes[i].names};
     memcpy(world->all_properties, ours, sizeof ours);
     for (size_t i = 0; i < LOOSE_PROPERTIES && world->properties[i].name != NULL; i++)
         world->all_properties[count++] = world->properties[i];
     world->given = (struct rkb_properties){.list = world->all_properties, .count = count};
     struct rkb_shipper_options options = {
         .ring = world->ring, .journal = world->journal, .ledger = world->ledger, .properties = &world->given,
-        .sync_us = world->sync_us, .route_limit = 2, .topic_limit = world->letters ? 3 : 2, .routes = world->routes,
+        .sync_us = world->sync_us, .route_limit = 2, .topic_limit = topic_limit(world), .routes = world->routes,
+        .topics = world->known,
         .dead = world->dead,
         .exit_on_disk_error = !world->degrade, .refuse_after_us = world->refuse_after_us,
         .watchdog_us = world->watchdog_us, .loop_fd = world->loop_fd, .sys = &shipper_sys,

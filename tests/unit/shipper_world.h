@@ -32,6 +32,8 @@ struct world {
     char topics[3][24];             /* the third is for dead letters, and asked for only with `letters` */
     bool letters;                   /* the routes' dead letters go to the third topic; else to the file */
     struct rkb_shipper_route routes[3];
+    uint32_t more_topics;           /* so many may be named later */
+    struct rkb_topics *known;       /* NULL: each is ready */
     struct rkb_shipper *shipper;
     int loop_fd;
     uint64_t next;                  /* the sequence number of the next record put */

@@ -329,6 +329,42 @@ static void test_names_outlive(void **state)
     expect_topic(world, "ua", "x", "(dead) a new topic");
 }
 
+/* ---- how old what waits is ---- */
+
+static double oldest_of(struct world *world, size_t route)
+{
+    take(world);
+    return balance(world)->routes[route].oldest_pending_seconds;
+}
+
+/* Of the topics that the route has named, and of no other; of all where it left something at an earlier start. */
+static void test_the_oldest(void **state)
+{
+    struct world *world = *state;
+    world_route(world, "all", NULL, LIST("u*"));
+    world_route(world, "other", LIST("other"), NULL);
+    set_topic(world, 0, "t.{{1}}", 100);
+    subscribe(world);
+    copy_of(world, "u*", "ua", "x");
+    copy_of(world, "u*", "ub", "x");
+    uint32_t named = topics_named(world);
+    struct rkb_shipped *figures = world->shipper->figures;
+    int64_t *times = (int64_t *)&figures->routes[figures->route_limit + 1];
+    figures->oldest_us = now_us - 100 * SECOND;
+    times[1] = now_us - 90 * SECOND;                /* the other route's */
+    times[named] = now_us - 5 * SECOND;
+    assert_true(oldest_of(world, 0) == 5);
+    times[named - 1] = now_us - 7 * SECOND;
+    assert_true(oldest_of(world, 0) == 7);
+    times[named] = times[named - 1] = 0;
+    figures->line_us = now_us - 3 * SECOND;
+    assert_true(oldest_of(world, 0) == 3);
+    world_kill(world);
+    world_open(world);
+    world->shipper->figures->oldest_us = now_us - 100 * SECOND;
+    assert_true(oldest_of(world, 0) == 100);
+}
+
 #define in_world(test) cmocka_unit_test_setup_teardown(test, world_set_up, world_tear_down)
 
 int main(void)
@@ -338,6 +374,7 @@ int main(void)
         in_world(test_the_rule),            in_world(test_max_topics),          in_world(test_known_ones_count),
         in_world(test_dead_letters_apart),  in_world(test_names_leave_room),    in_world(test_no_room_for_a_name),
         in_world(test_room_for_the_name_only), in_world(test_names_outlive),
+        in_world(test_the_oldest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
