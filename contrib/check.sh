@@ -62,8 +62,9 @@ ring_clang() {
 # A bounded look; contrib/fuzz.sh looks for as long as it is told.
 ring_fuzz() {
     say "Fuzzing: scanner, pointers, templates, checks, schemas, for 20 s each"
-    local target
-    for target in $(cd tests/fuzz && ls fuzz_*.c | sed 's/^fuzz_//; s/\.c$//'); do
+    local source target
+    for source in tests/fuzz/fuzz_*.c; do
+        target=$(basename -s .c "${source/fuzz_/}")
         step "fuzz-$target" contrib/fuzz.sh 20 "$target" && tail -n 1 "$logs/fuzz-$target.log"
     done
 }
