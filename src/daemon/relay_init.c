@@ -71,6 +71,7 @@ static bool init_route(struct rkb_relay *relay, struct rkb_relay_route *route, c
     struct rkb_route_rules rules;
     struct rkb_envelope_mistake mistake;
     rkb_route_rules(config, instance, &rules);
+    rules.spec.envelope.kept = true;
     route->config = config;
     route->rules = rkb_rules_compile(&rules.spec, &mistake, error);
     if (route->rules == NULL)

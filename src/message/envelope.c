@@ -26,7 +26,7 @@ struct rkb_envelope {
     struct rkb_template *key;       /* NULL: no key */
     struct rkb_template *topic;     /* NULL: constant */
     struct header *headers;
-    size_t header_count;
+    size_t header_count, kept_count;    /* these first, those behind them */
     bool uses_position;
     bool merges;
     size_t captures;
@@ -224,6 +224,24 @@ static bool compile_headers(struct compiling *compiling)
     return true;
 }
 
+/* What a dead letter of a record of this envelope could not have otherwise. */
+static bool compile_kept(struct compiling *compiling)
+{
+    struct rkb_envelope *envelope = compiling->envelope;
+    const struct rkb_envelope_spec *spec = compiling->spec;
+    size_t counted = envelope->header_count;
+    bool by_channel = spec->key != NULL && strcmp(spec->key, "{{channel}}") == 0;
+    bool tells_id = envelope->form != RKB_FORM_UNKNOWN || has_name(envelope, "rkb-id");
+    if (!by_channel && !has_name(envelope, "rkb-channel")
+        && !add_header(compiling, "rkb-channel", "{{channel}}", RKB_WHEN_ALWAYS))
+        return false;
+    if (!tells_id && !add_header(compiling, "rkb-id", "{{uuid}}", RKB_WHEN_ALWAYS))
+        return false;
+    envelope->kept_count = envelope->header_count - counted;
+    envelope->header_count = counted;
+    return true;
+}
+
 static bool compile_topic(const struct compiling *compiling)
 {
     struct rkb_envelope *envelope = compiling->envelope;
@@ -257,7 +275,7 @@ struct rkb_envelope *rkb_envelope_compile(const struct rkb_envelope_spec *spec, 
         return NULL;
     }
     if (compile_value(&compiling) && compile_key(&compiling) && compile_topic(&compiling)
-        && compile_headers(&compiling))
+        && compile_headers(&compiling) && (!spec->kept || compile_kept(&compiling)))
         return compiling.envelope;
     rkb_envelope_free(compiling.envelope);
     return NULL;
@@ -270,7 +288,7 @@ void rkb_envelope_free(struct rkb_envelope *envelope)
     rkb_template_free(envelope->value);
     rkb_template_free(envelope->key);
     rkb_template_free(envelope->topic);
-    for (size_t i = 0; i < envelope->header_count; i++) {
+    for (size_t i = 0; i < envelope->header_count + envelope->kept_count; i++) {
         free(envelope->headers[i].name);
         rkb_template_free(envelope->headers[i].value);
     }
@@ -346,6 +364,10 @@ void rkb_envelope_measure(const struct rkb_envelope *envelope, const struct rkb_
     size_t note = merge != NULL ? rkb_merge_note_size(merge) : 0;
     if (note > 0)
         add_to_sizes(sizes, strlen(rkb_merge_header), note);
+    for (size_t i = 0; i < envelope->kept_count; i++) {
+        const struct header *header = &envelope->headers[envelope->header_count + i];
+        sizes->headers += HEADER_PREFIX + header->name_size + rkb_template_size(header->value, facts);
+    }
 }
 
 static uint8_t *put_integer(uint8_t *out, size_t value, size_t width)
@@ -378,9 +400,12 @@ static uint8_t *put_headers(const struct rkb_envelope *envelope, const struct rk
         if (gets_header(&envelope->headers[i], facts))
             out = put_header(out, &envelope->headers[i], facts);
     size_t note = facts->merge != NULL ? rkb_merge_note_size(facts->merge) : 0;
-    if (note == 0)
-        return out;
-    return rkb_merge_note_write(facts->merge, facts, put_name(out, rkb_merge_header, strlen(rkb_merge_header), note));
+    if (note > 0)
+        out = rkb_merge_note_write(facts->merge, facts,
+                                   put_name(out, rkb_merge_header, strlen(rkb_merge_header), note));
+    for (size_t i = 0; i < envelope->kept_count; i++)
+        out = put_header(out, &envelope->headers[envelope->header_count + i], facts);
+    return out;
 }
 
 uint8_t *rkb_envelope_render(const struct rkb_envelope *envelope, const struct rkb_facts *facts,
@@ -388,7 +413,7 @@ uint8_t *rkb_envelope_render(const struct rkb_envelope *envelope, const struct r
 {
     if (sizes->has_key)
         out = rkb_template_render(envelope->key, facts, out);
-    if (sizes->header_count > 0)
+    if (sizes->headers > 0)
         out = put_headers(envelope, facts, out);
     return facts->merge != NULL && facts->merge->object ? rkb_merge_write(facts->merge, facts, out)
                                                         : rkb_template_render(envelope->value, facts, out);

@@ -4,6 +4,10 @@
  * Headers are written in the form of the journal's headers area: u16 name length, u32 value length
  * (little-endian), name, value. A key or header of which a slot finds nothing is left out: a missing key is no key,
  * never an empty one.
+ *
+ * Kept headers (rkb-channel where the key is not the channel, rkb-id where the value does not tell it) stand behind
+ * those that are counted: the journal has them, Kafka does not get them. A record that Kafka refuses for good becomes a
+ * dead letter with their help.
  */
 #ifndef RKB_MESSAGE_ENVELOPE_H
 #define RKB_MESSAGE_ENVELOPE_H
@@ -44,6 +48,7 @@ struct rkb_envelope_spec {
     const struct rkb_envelope_header *headers;
     size_t header_count;
     bool rkb_headers;
+    bool kept;                      /* what a dead letter could not have otherwise is kept beside the record */
     struct rkb_template_scope scope;
 };
 
@@ -64,7 +69,8 @@ bool rkb_envelope_uses_position(const struct rkb_envelope *envelope);
 /* How many captures of a pattern its templates use. */
 size_t rkb_envelope_captures(const struct rkb_envelope *envelope);
 
-/* Sizes of the parts of one record; has_key false where the key is absent or would be empty. */
+/* Sizes of the parts of one record; has_key false where the key is absent or would be empty. Kept headers are in
+   headers, and not in header_count. */
 struct rkb_envelope_sizes {
     bool has_key;
     uint16_t header_count;

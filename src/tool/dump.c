@@ -67,18 +67,22 @@ static void set_time(json_t *object, int64_t time_us)
     json_object_set_new(object, "time", json_stringn(text, sizeof text));
 }
 
-static json_t *headers_of(const struct rkb_record *record)
+/* Those that Kafka gets, and those kept behind them. */
+static void set_headers(json_t *object, const struct rkb_record *record)
 {
-    json_t *headers = json_array();
+    json_t *lists[2] = {json_array(), json_array()};
     struct rkb_reader area = rkb_reader(record->headers.data, record->headers.size);
     struct rkb_slice name, value;
-    while (rkb_headers_next(&area, &name, &value)) {
+    for (size_t i = 0; rkb_headers_next(&area, &name, &value); i++) {
         json_t *header = json_object();
         rkb_dump_bytes(header, "name", name);
         rkb_dump_bytes(header, "value", value);
-        json_array_append_new(headers, header);
+        json_array_append_new(lists[i >= record->header_count], header);
     }
-    return headers;
+    json_object_set_new(object, "headers", lists[0]);
+    if (json_array_size(lists[1]) > 0)
+        json_object_set(object, "kept", lists[1]);
+    json_decref(lists[1]);
 }
 
 /* "<mark>:<count>", where its mark is in the journal; epoch and count in any case. */
@@ -119,7 +123,7 @@ static void add_content(json_t *object, const struct rkb_dump *dump, const struc
         rkb_dump_bytes(object, "key", record->key);
     else
         json_object_set_new(object, "key", json_null());
-    json_object_set_new(object, "headers", headers_of(record));
+    set_headers(object, record);
     if (dump->values)
         rkb_dump_bytes(object, "value", record->value);
     else

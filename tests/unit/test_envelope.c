@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/headers.h"
 #include "message/envelope.h"
 #include "message/json.h"
 #include "message/utf8.h"
@@ -183,6 +184,55 @@ static void the_raw_preset(void **state)
     rkb_envelope_free(envelope);
 }
 
+/* Behind those that count: what a dead letter could not have otherwise, and only that. */
+static void kept_headers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *preset, *key;
+        bool rkb_headers;
+        uint16_t counted;
+        const char *kept[2];
+    } rows[] = {
+        {"event", "{{channel}}", false, 0, {NULL}},
+        {"event", "{{payload:/n}}", false, 0, {"rkb-channel"}},
+        {"flat", NULL, false, 0, {"rkb-channel"}},
+        {"event", "{{payload:/n}}", true, 6, {NULL}},
+        {NULL, "{{channel}}", false, 0, {"rkb-id"}},
+        {NULL, "a {{channel}}", false, 0, {"rkb-channel", "rkb-id"}},
+        {NULL, NULL, true, 6, {NULL}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct rkb_envelope_spec spec = test_spec(rows[i].preset);
+        struct rkb_facts facts = test_facts("text", "");
+        facts.encoding = RKB_ENCODING_JSON;
+        facts.found = (const struct rkb_slice[]){rkb_slice_text("1")};
+        spec.scope.pointers = rkb_pointers_new();
+        spec.value = rows[i].preset == NULL ? "{}" : NULL;
+        spec.key = rows[i].key;
+        spec.rkb_headers = rows[i].rkb_headers;
+        spec.kept = true;
+        struct rkb_envelope *envelope = compile(&spec);
+        struct rendered rendered = render(envelope, &facts);
+        struct rkb_reader area = rkb_reader(rendered.headers.data, rendered.headers.size);
+        struct rkb_slice name, value;
+        assert_int_equal(rendered.sizes.header_count, rows[i].counted);
+        for (size_t skip = 0; skip < rows[i].counted; skip++)
+            assert_true(rkb_headers_next(&area, &name, &value));
+        for (size_t j = 0; j < 2 && rows[i].kept[j] != NULL; j++) {
+            bool is_id = strcmp(rows[i].kept[j], "rkb-id") == 0;
+            assert_true(rkb_headers_next(&area, &name, &value));
+            assert_true(rkb_slice_equal(name, rkb_slice_text(rows[i].kept[j])));
+            assert_true(rkb_slice_equal(value, is_id ? rkb_slice(facts.uuid, RKB_UUID_TEXT) : facts.channel.plain));
+        }
+        assert_false(rkb_headers_next(&area, &name, &value));
+        assert_false(area.failed);
+        free(rendered.bytes);
+        rkb_envelope_free(envelope);
+        rkb_pointers_free(spec.scope.pointers);
+    }
+}
+
 static void a_value_of_ones_own(void **state)
 {
     (void)state;
@@ -265,6 +315,7 @@ int main(void)
         cmocka_unit_test(the_event_preset),
         cmocka_unit_test(the_payloads_name_means_itself),
         cmocka_unit_test(the_raw_preset),
+        cmocka_unit_test(kept_headers),
         cmocka_unit_test(a_value_of_ones_own),
         cmocka_unit_test(keys),
         cmocka_unit_test(the_setting_at_fault_is_told),
