@@ -119,6 +119,17 @@ static json_t *look_up(json_t *tree, const char *pointer)
     return tree;
 }
 
+/* What a string means is UTF-8, as keys and headers are to be, even where it holds lone surrogates. */
+static void check_meaning(struct rkb_slice string)
+{
+    struct rkb_slice inside = rkb_slice(string.data + 1, string.size - 2);
+    size_t size = rkb_json_unescaped_size(inside);
+    uint8_t *plain = malloc(size + 1);
+    CLAIM(plain != NULL && rkb_json_unescape(plain, inside) == plain + size);
+    CLAIM(rkb_utf8_valid(rkb_slice(plain, size)) && rkb_json_means(inside, rkb_slice(plain, size)));
+    free(plain);
+}
+
 static void check_found(struct rkb_slice payload, struct rkb_slice found, json_t *tree, const char *pointer)
 {
     json_t *there = look_up(tree, pointer);
@@ -128,6 +139,8 @@ static void check_found(struct rkb_slice payload, struct rkb_slice found, json_t
     CLAIM(found.size > 0 && found.data >= payload.data && found.data + found.size <= payload.data + payload.size);
     CLAIM(rkb_json_valid(found, NULL));
     CLAIM(strchr(" \t\r\n", found.data[0]) == NULL && strchr(" \t\r\n", found.data[found.size - 1]) == NULL);
+    if (found.data[0] == '"')
+        check_meaning(found);
     if (tree == NULL)
         return;
     json_error_t error;

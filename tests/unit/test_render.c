@@ -126,6 +126,7 @@ static void test_the_uuid_follows_the_message(void **state)
     assert_non_null(id);
     snprintf(with_id, sizeof with_id, "%s", id);
     assert_non_null(strstr(same.out, with_id));
+    assert_non_null(strstr(with_id, "01a20506-e2f3-7000-8"));       /* its time, in milliseconds, and the first there */
     assert_null(strstr(other.out, with_id));
     drop(&one);
     drop(&same);
