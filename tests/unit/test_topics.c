@@ -341,7 +341,7 @@ static void named_later(void **state)
     free(lines);
 }
 
-/* Not ready before it is there; what else is missing does not make it wait, nor is that tried again for it. */
+/* Not ready before it is there; what else is missing does not make it wait, nor is that looked at again for it. */
 static void named_later_is_created(void **state)
 {
     (void)state;
@@ -354,6 +354,7 @@ static void named_later_is_created(void **state)
     wait_told(world, "event=topic_not_created");
     assert_true(rkb_topics_ready(world->topics, "n.a"));        /* nobody has named it */
     make_missing(world, "n.b");
+    make_error(world, "two", RD_KAFKA_RESP_ERR_NO_ERROR);       /* which its time has to come for to be seen */
     rkb_topics_add(world->topics, "n.b", route_of(world, "n"));
     assert_false(rkb_topics_ready(world->topics, "n.b"));
     rkb_topics_add(world->topics, "n.a", route_of(world, "n"));
