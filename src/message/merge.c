@@ -305,8 +305,7 @@ static bool skip_ours(struct rkb_slice *value, unsigned kept)
             return false;
         *value = rkb_slice(spot.at, (size_t)(end - spot.at));
     }
-    if (count > 0)
-        take(value, ",");
+    take(value, ",");
     return true;
 }
 

@@ -228,7 +228,7 @@ struct rkb_piece rkb_slot_attribute(const struct rkb_slot *slot, const struct rk
                                     enum rkb_context context, size_t argument)
 {
     struct rkb_piece piece = slot->piece(facts, RKB_CONTEXT_PLAIN, argument);
-    if (piece.nothing || piece.bytes.size == 0)
+    if (piece.bytes.size == 0)
         return (struct rkb_piece){.bytes = rkb_slice("\xEF\xBF\xBD", 3), .manner = RKB_MANNER_COPY};
     if (piece.manner == RKB_MANNER_BASE64)
         return piece;

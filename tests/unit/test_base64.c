@@ -71,7 +71,21 @@ static void there_and_back(void **state)
         }
         assert_int_equal(got, size);
         assert_memory_equal(back, data, size);
+        memset(back, 0, sizeof back);
+        assert_ptr_equal(rkb_base64_decode(back, rkb_slice(out, written)), back + size);
+        assert_memory_equal(back, data, size);
     }
+}
+
+static void what_encode_never_makes(void **state)
+{
+    static const char *const cases[] = {"A", "AA", "AAA", "AAAAA", "A===", "====", "AA=A", "=AAA", "AA==AAAA", "AB==",
+                                        "AAB=", "AA A", "A-A=", "AA_A", "AAA\n", "\x80\x80\x80\x80"};
+    uint8_t out[8];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (rkb_base64_decode(out, rkb_slice_text(cases[i])) != NULL)
+            fail_msg("%s", cases[i]);
 }
 
 int main(void)
@@ -80,6 +94,7 @@ int main(void)
         cmocka_unit_test(vectors_of_the_rfc),
         cmocka_unit_test(bytes_that_are_no_text),
         cmocka_unit_test(there_and_back),
+        cmocka_unit_test(what_encode_never_makes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

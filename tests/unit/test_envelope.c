@@ -275,6 +275,46 @@ static void keys(void **state)
     rkb_envelope_free(NULL);
 }
 
+/* What a slot means, less what a CloudEvent may not have; where there is nothing, one U+FFFD. */
+static void the_type_of_a_cloudevent(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *plain, *json;
+    } cases[] = {
+        {"{{channel}}.v1", "user_created.v1", "user_created.v1"},
+        {"{{payload:/t}}", "a\xEF\xBF\xBD\"\xC3\xA9", "a\xEF\xBF\xBD\\\"\xC3\xA9"},
+        {"\"{{payload:/n}}\\", "\"\xEF\xBF\xBD\\", "\\\"\xEF\xBF\xBD\\\\"},
+        {"{{payload:/none}}.{{pattern}}", "\xEF\xBF\xBD.\xEF\xBF\xBD", "\xEF\xBF\xBD.\xEF\xBF\xBD"},
+        {"{{payload:/number}}", "1.0", "1.0"}, {"{{payload_base64}}", "e30=", "e30="},
+        {"{{instance}}", "b\"\xEF\xBF\xBD", "b\\\"\xEF\xBF\xBD"}, {"{{{{x}}", "{{x}}", "{{x}}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int json = 0; json < 2; json++) {
+            struct rkb_envelope_spec spec = test_spec(json ? "cloudevents-json" : "cloudevents");
+            struct rkb_facts facts = test_facts("{}", "");
+            struct rkb_slice found[RKB_POINTERS_LIMIT];
+            char expected[200];
+            spec.name = cases[i].name;
+            spec.scope.pointers = rkb_pointers_new();
+            spec.scope.instance = (struct rkb_name_forms){rkb_slice_text("b\"\n"), rkb_slice_text("b\\\"\\n")};
+            struct rkb_envelope *envelope = compile(&spec);
+            facts.found = found;
+            rkb_pointers_find(spec.scope.pointers, rkb_slice_text("{\"t\":\"a\\n\\\"\\u00e9\",\"n\":null,\"number\":1.0}"),
+                              512, found);
+            struct rendered rendered = render(envelope, &facts);
+            snprintf(expected, sizeof expected, json ? "\"type\":\"%s\",\"subject\"" : "ce_type%s\x0a",
+                     json ? cases[i].json : cases[i].plain);
+            struct rkb_slice in = json ? rendered.value : rendered.headers;
+            if (memmem(in.data, in.size, expected, strlen(expected)) == NULL)
+                fail_msg("%s is not in %.*s", expected, (int)in.size, (const char *)in.data);
+            free(rendered.bytes);
+            rkb_envelope_free(envelope);
+            rkb_pointers_free(spec.scope.pointers);
+        }
+    }
+}
+
 static void the_setting_at_fault_is_told(void **state)
 {
     (void)state;
@@ -318,6 +358,7 @@ int main(void)
         cmocka_unit_test(kept_headers),
         cmocka_unit_test(a_value_of_ones_own),
         cmocka_unit_test(keys),
+        cmocka_unit_test(the_type_of_a_cloudevent),
         cmocka_unit_test(the_setting_at_fault_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,6 +97,38 @@ static void a_uuid_is_found_where_we_wrote_it(void **state)
     expect_id(RKB_FORM_EVENT, flat, NULL, 0, NULL);
     expect_id(RKB_FORM_FLAT, "{\"id\":7}", NULL, 0, NULL);
     expect_id(RKB_FORM_FLAT, "no JSON", NULL, 0, NULL);
+    expect_id(RKB_FORM_FLAT, "{\"name\":\"n\",\"id\":\"short\",\"user\":1}", NULL, 0, NULL);
+}
+
+/* Records that no envelope of ours made: told, and never half a payload. */
+static void what_is_not_of_the_form_has_no_inverse(void **state)
+{
+    static const char text[] = "\x0c\0\4\0\0\0rkb-encodingtext", base64[] = "\x0c\0\6\0\0\0rkb-encodingbase64",
+                      other[] = "\x0c\0\4\0\0\0rkb-encodinggzip";
+    static const struct {
+        const char *rest, *headers;
+        size_t size;
+        bool good;
+    } cases[] = {
+        {"1}", NULL, 0, true}, {"1 }", NULL, 0, true}, {"}", NULL, 0, false}, {"x}", NULL, 0, false}, {"1", NULL, 0, false},
+        {"1]", NULL, 0, false}, {"1,\"a\":2}", NULL, 0, false}, {"\"a\"}", text, sizeof text - 1, true},
+        {"\"a\"b\"}", text, sizeof text - 1, false}, {"1}", text, sizeof text - 1, false},
+        {"\"\\x\"}", text, sizeof text - 1, false}, {"\"}", text, sizeof text - 1, false},
+        {"\"YQ==\"}", base64, sizeof base64 - 1, true}, {"\"YR==\"}", base64, sizeof base64 - 1, false},
+        {"\"YQ=\"}", base64, sizeof base64 - 1, false}, {"\"a\"}", other, sizeof other - 1, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rkb_buffer value = {0}, payload = {0};
+        rkb_buffer_text(&value, "{\"name\":\"n\",\"id\":\"" UUID "\",\"user\":");
+        rkb_buffer_text(&value, cases[i].rest);
+        if (rkb_inverse(RKB_FORM_FLAT, rkb_slice(value.data, value.size), rkb_slice(cases[i].headers, cases[i].size),
+                        &payload) != cases[i].good)
+            fail_msg("%s", cases[i].rest);
+        assert_int_equal(payload.size > 0, cases[i].good);
+        rkb_buffer_free(&value);
+        rkb_buffer_free(&payload);
+    }
 }
 
 int main(void)
@@ -104,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers_come_back), cmocka_unit_test(the_first_of_a_name_counts),
         cmocka_unit_test(raw_is_its_own_inverse), cmocka_unit_test(a_uuid_is_found_where_we_wrote_it),
+        cmocka_unit_test(what_is_not_of_the_form_has_no_inverse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

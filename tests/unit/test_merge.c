@@ -137,6 +137,27 @@ static void what_is_rejected(void **state)
     }
 }
 
+/* What was said before of a message is not said otherwise. */
+static void merging_comes_last(void **state)
+{
+    struct rkb_rules_spec spec = {
+        .envelope = {.preset = "merge", .when_taken = RKB_TAKEN_DEAD_LETTER, .key = "{{payload:/nope}}",
+                     .scope = {.route = forms("r"), .source = forms("s"), .instance = forms("i")}},
+        .missing = RKB_MISSING_DROP, .depth = 512};
+    struct rkb_envelope_mistake mistake;
+    struct rkb_error error;
+    struct rkb_slice found[RKB_POINTERS_LIMIT];
+    struct rkb_facts facts = {.channel = forms("c"), .payload = rkb_slice_text("{\"id\":1}")};
+    struct rkb_verdict verdict;
+    struct rkb_rules *rules = rkb_rules_compile(&spec, &mistake, &error);
+    (void)state;
+    assert_non_null(rules);
+    rkb_rules_apply(rules, &facts, found, &verdict);
+    assert_int_equal(verdict.kind, RKB_DROPPED);
+    assert_string_equal(verdict.code, "missing");
+    rkb_rules_free(rules);
+}
+
 static void what_is_no_object(void **state)
 {
     static const char *const payloads[] = {"[1]", " 7 ", "null", "\"{}\"", "hello", ""};
@@ -184,6 +205,7 @@ static void attributes(void **state)
         {"\xEF\xBF\xBD\xEF\xBF\xBE\xEF\xBF\xBF", FFFD FFFD FFFD, NULL},
         {"\xF0\x9F\xBF\xBE\xF4\x8F\xBF\xBF\xF0\x9F\xBF\xBD\xF0\x9F\x98\xBF", FFFD FFFD "\xF0\x9F\xBF\xBD\xF0\x9F\x98\xBF",
          NULL},
+        {"\xF0\x90\xBF\xBE\xF0\xAF\xBF\xBF", "\xF0\x90\xBF\xBE" FFFD, NULL},
         {"\xFF\xE2\x82" "a\xED\xA0\x80", FFFD FFFD "a" FFFD FFFD FFFD, NULL},
     };
     (void)state;
@@ -208,7 +230,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ours_stand_first), cmocka_unit_test(kept), cmocka_unit_test(cut),
-        cmocka_unit_test(what_is_rejected), cmocka_unit_test(what_is_no_object),
+        cmocka_unit_test(what_is_rejected), cmocka_unit_test(merging_comes_last),
+        cmocka_unit_test(what_is_no_object),
         cmocka_unit_test(value_and_header_that_do_not_belong_together), cmocka_unit_test(attributes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
