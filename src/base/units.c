@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct unit {
     const char *name;
@@ -245,4 +246,22 @@ void rkb_format_time(char out[24], int64_t realtime_us)
     out = put_digits(out, ms / 60000 % 60, 2, ':');
     out = put_digits(out, ms / 1000 % 60, 2, '.');
     put_digits(out, ms % 1000, 3, 'Z');
+}
+
+bool rkb_parse_time(struct rkb_slice text, int64_t *realtime_us)
+{
+    struct tm parts = {0};
+    int milliseconds = 0;
+    char copy[25] = "", again[24];
+    if (text.size != sizeof again)
+        return false;
+    memcpy(copy, text.data, text.size);
+    if (sscanf(copy, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ", &parts.tm_year, &parts.tm_mon, &parts.tm_mday, &parts.tm_hour,
+               &parts.tm_min, &parts.tm_sec, &milliseconds) != 7)
+        return false;
+    parts.tm_year -= 1900;
+    parts.tm_mon -= 1;
+    *realtime_us = ((int64_t)timegm(&parts) * 1000 + milliseconds) * 1000;
+    rkb_format_time(again, *realtime_us);
+    return memcmp(copy, again, sizeof again) == 0;
 }

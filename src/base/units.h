@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 
 bool rkb_parse_size(const char *text, uint64_t *bytes, struct rkb_error *error) RKB_MUST_CHECK;
@@ -36,5 +37,7 @@ void rkb_format_duration(char *out, size_t size, int64_t microseconds);
 
 /* RFC 3339 in UTC with milliseconds, "2026-11-22T20:51:07.123Z": exactly 24 bytes, no NUL. */
 void rkb_format_time(char out[24], int64_t realtime_us);
+/* Back from that, to the millisecond. False for anything that rkb_format_time does not write. */
+bool rkb_parse_time(struct rkb_slice text, int64_t *realtime_us) RKB_MUST_CHECK;
 
 #endif

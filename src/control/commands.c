@@ -83,6 +83,14 @@ static bool run_gaps(const struct rkb_request *request, struct rkb_buffer *out)
     return true;
 }
 
+/* With sizes that can be read it is the socket's (rkb_command_upload). */
+static bool run_retry(const struct rkb_request *request, struct rkb_buffer *out)
+{
+    (void)request;
+    (void)out;
+    return false;
+}
+
 static bool run_help(const struct rkb_request *request, struct rkb_buffer *out);
 
 static const struct rkb_command commands[] = {
@@ -92,6 +100,7 @@ static const struct rkb_command commands[] = {
     {"stats", "[text|json]", "all figures", run_stats},
     {"routes", "[text|json]", "what goes where, and how much did", run_routes},
     {"gaps", "[text|json]", "when messages may have been missed", run_gaps},
+    {"retry", "SIZE SIZE", "takes a dead letter, its headers and its payload: for rkbctl dead retry", run_retry},
 };
 
 const struct rkb_command *rkb_commands(size_t *count)
@@ -153,6 +162,26 @@ static const struct rkb_command *find(struct rkb_slice word)
         if (is_word(word, rows[i].word))
             return &rows[i];
     return NULL;
+}
+
+/* A plain decimal number of at most 15 digits. */
+static bool read_size(struct rkb_slice word, uint64_t *size)
+{
+    *size = 0;
+    for (size_t i = 0; i < word.size; i++) {
+        if (word.data[i] < '0' || word.data[i] > '9')
+            return false;
+        *size = *size * 10 + (uint64_t)(word.data[i] - '0');
+    }
+    return word.size > 0 && word.size <= 15;
+}
+
+bool rkb_command_upload(struct rkb_slice line, struct rkb_upload *upload)
+{
+    struct rkb_request request = {.count = 0};
+    split(line, &request);
+    return request.count == 3 && is_word(request.words[0], "retry") && read_size(request.words[1], &upload->headers)
+           && read_size(request.words[2], &upload->payload);
 }
 
 void rkb_command_answer(struct rkb_slice line, const struct rkb_snapshot *(*snapshot)(void *context), void *context,

@@ -4,6 +4,7 @@
  *     client:  reading --line--> answer --> reading ...
  *                 | \
  *                 |  +-- line too long --------> closing --all written--> freed
+ *                 |  +-- `retry`: uploading --all bytes there--> answer; too many, another's turn, too late: closing
  *                 +-- its sending side closed --> ended: what it sent is answered, then as closing
  *                 +-- reads nothing, 4 MiB unread; connection broken --> freed at once
  *
@@ -33,6 +34,15 @@
 #define BACKLOG 16
 #define ACCEPT_PAUSE_US 200000      /* when accept fails (no descriptors left) */
 
+/* A dead letter that comes in. */
+struct upload {
+    struct client *client;          /* NULL: nobody's */
+    struct rkb_upload sizes;
+    uint8_t *bytes;
+    size_t size;                    /* so many are there */
+    struct event *deadline;
+};
+
 struct client {
     struct rkb_control *control;
     struct bufferevent *connection;
@@ -51,11 +61,23 @@ struct rkb_control {
     struct event *accept_again;
     TAILQ_HEAD(, client) clients;
     size_t client_count;
+    struct upload upload;           /* one at a time: what clients can make us hold is bounded */
     bool inside, doomed;
 };
 
+static void end_upload(struct upload *upload)
+{
+    event_del(upload->deadline);
+    free(upload->bytes);
+    upload->bytes = NULL;
+    upload->client = NULL;
+    upload->size = 0;
+}
+
 static void client_free(struct client *client)
 {
+    if (client->control->upload.client == client)
+        end_upload(&client->control->upload);
     TAILQ_REMOVE(&client->control->clients, client, link);
     client->control->client_count--;
     bufferevent_free(client->connection);
@@ -81,12 +103,85 @@ static void answer(struct client *client, struct rkb_slice line)
     rkb_buffer_free(&out);
 }
 
-static void refuse_long_line(struct client *client)
+/* What comes behind cannot be told from commands any more. */
+static void refuse_rest(struct client *client, const char *code, const char *text)
 {
-    answer_error(client, "too_long", "a command is at most 4096 bytes long; closing");
+    answer_error(client, code, text);
     bufferevent_disable(client->connection, EV_READ);
     client->closing = true;
 }
+
+static void refuse_long_line(struct client *client)
+{
+    refuse_rest(client, "too_long", "a command is at most 4096 bytes long; closing");
+}
+
+/* ---- a dead letter ---- */
+
+static void begin_upload(struct client *client, const struct rkb_upload *sizes)
+{
+    struct upload *upload = &client->control->upload;
+    uint64_t size = sizes->headers + sizes->payload;
+    if (client->control->options.retry == NULL || size > client->control->options.upload_limit) {
+        refuse_rest(client, "too_large", "a dead letter is at most as long as max_message_size, and its headers 1 MiB; "
+                    "closing");
+    } else if (upload->client != NULL) {
+        refuse_rest(client, "busy", "another client hands over a dead letter; closing");
+    } else if ((upload->bytes = malloc((size_t)size + 1)) == NULL) {
+        refuse_rest(client, "no_memory", "no memory for a dead letter; closing");
+    } else {
+        upload->client = client;
+        upload->sizes = *sizes;
+        event_add(upload->deadline, &(struct timeval){RKB_CONTROL_UPLOAD_US / 1000000, 0});
+    }
+}
+
+static void answer_upload(struct client *client)
+{
+    const struct rkb_control_options *options = &client->control->options;
+    struct upload *upload = &client->control->upload;
+    struct rkb_buffer out = {0};
+    struct rkb_error error = {.text = ""};
+    const char *code = "";
+    size_t headers = (size_t)upload->sizes.headers;
+    bool taken = options->retry(options->retry_context, rkb_slice(upload->bytes, headers),
+                                rkb_slice(upload->bytes + headers, (size_t)upload->sizes.payload), &out, &code, &error);
+    end_upload(upload);
+    if (taken)
+        rkb_buffer_text(&out, "OK\n");
+    else
+        rkb_command_error(&out, code, error.text);
+    if (out.failed || bufferevent_write(client->connection, out.data, out.size) < 0)
+        client->dropped = true;
+    rkb_buffer_free(&out);
+}
+
+/* Takes what is there of it; false: more has to come. */
+static bool take_upload(struct client *client)
+{
+    struct upload *upload = &client->control->upload;
+    struct evbuffer *input = bufferevent_get_input(client->connection);
+    size_t whole = (size_t)(upload->sizes.headers + upload->sizes.payload);
+    int got = evbuffer_remove(input, upload->bytes + upload->size, whole - upload->size);
+    upload->size += got > 0 ? (size_t)got : 0;
+    if (upload->size == whole)
+        answer_upload(client);
+    else if (client->ended)
+        refuse_rest(client, "incomplete", "the dead letter has not come to its end");
+    return upload->client == NULL && !client->closing && !client->dropped;
+}
+
+static void on_upload_late(evutil_socket_t fd, short what, void *context)
+{
+    struct rkb_control *control = context;
+    struct client *client = control->upload.client;
+    (void)fd;
+    (void)what;
+    end_upload(&control->upload);
+    refuse_rest(client, "timeout", "the dead letter has not come within 10 s; closing");
+}
+
+/* ---- lines ---- */
 
 /* No whole line is there: is it too long already, and is there one to come? */
 static void look_at_rest(struct client *client, struct evbuffer *input)
@@ -110,7 +205,10 @@ static bool reads_nothing(const struct client *client)
 static bool answer_next(struct client *client)
 {
     struct evbuffer *input = bufferevent_get_input(client->connection);
+    struct rkb_upload sizes;
     size_t size;
+    if (client->control->upload.client == client)
+        return take_upload(client);
     char *line = evbuffer_readln(input, &size, EVBUFFER_EOL_LF);
     if (line == NULL) {
         look_at_rest(client, input);
@@ -122,6 +220,8 @@ static bool answer_next(struct client *client)
         client->dropped = true;
     else if (size > RKB_CONTROL_LINE_MAX)
         refuse_long_line(client);
+    else if (rkb_command_upload(rkb_slice(line, size), &sizes))
+        begin_upload(client, &sizes);
     else
         answer(client, rkb_slice(line, size));
     free(line);
@@ -280,9 +380,10 @@ static bool listen_on(struct rkb_control *control, struct event_base *base, stru
     control->listener = evconnlistener_new(base, on_accept, control, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
                                            BACKLOG, fd);
     control->accept_again = evtimer_new(base, on_accept_again, control);
+    control->upload.deadline = evtimer_new(base, on_upload_late, control);
     if (control->listener == NULL)
         close(fd);
-    if (control->listener == NULL || control->accept_again == NULL)
+    if (control->listener == NULL || control->accept_again == NULL || control->upload.deadline == NULL)
         return rkb_fail(error, RKB_SYSTEM, "control socket %s cannot listen", control->address.sun_path);
     evconnlistener_set_error_cb(control->listener, on_accept_error);
     return true;
@@ -337,5 +438,7 @@ void rkb_control_free(struct rkb_control *control)
         evconnlistener_free(control->listener);
     if (control->accept_again != NULL)
         event_free(control->accept_again);
+    if (control->upload.deadline != NULL)
+        event_free(control->upload.deadline);
     free(control);
 }

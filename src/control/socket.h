@@ -4,6 +4,9 @@
  *
  * It watches and never stands in the way: limits on line length (4096), clients (32) and unread output (4 MiB; past it
  * the client is dropped). Pipelined commands are answered in order. Loop thread. The process must ignore SIGPIPE.
+ *
+ * One command brings bytes with it, a dead letter to be sent again: of one client at a time, as many as upload_limit,
+ * within 10 s. Whoever comes in between is told `busy` and closed.
  */
 #ifndef RKB_CONTROL_SOCKET_H
 #define RKB_CONTROL_SOCKET_H
@@ -11,6 +14,7 @@
 #include <event2/event.h>
 #include <sys/types.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "control/stats.h"
 
@@ -19,6 +23,8 @@
 #define RKB_CONTROL_LINE_MAX 4096               /* without its newline */
 #define RKB_CONTROL_CLIENTS_MAX 32
 #define RKB_CONTROL_UNREAD_MAX (4 << 20)
+#define RKB_CONTROL_UPLOAD_US INT64_C(10000000)
+#define RKB_CONTROL_UPLOAD_HEADERS (1u << 20)   /* beside the largest payload */
 
 struct rkb_control;
 
@@ -28,6 +34,14 @@ struct rkb_control_options {
     /* Fills the snapshot; what it points to stays valid until the next call. */
     const struct rkb_snapshot *(*snapshot)(void *context);
     void *context;
+    /*
+     * Takes a dead letter; headers and payload are lent. True: *out has the lines of the answer; false: *code, a word,
+     * and *error. Does not free the control.
+     */
+    bool (*retry)(void *context, struct rkb_slice headers, struct rkb_slice payload, struct rkb_buffer *out,
+                  const char **code, struct rkb_error *error);
+    void *retry_context;
+    size_t upload_limit;                            /* bytes of headers and payload together; 0: none are taken */
 };
 
 /*

@@ -10,6 +10,7 @@
 
 #include "control/http.h"
 #include "control/socket.h"
+#include "daemon/retry.h"
 #include "daemon/store.h"
 #include "daemon/topics.h"
 #include "daemon/view.h"
@@ -221,6 +222,16 @@ static bool open_topics(struct bridge *bridge, const struct rkb_properties *prop
     return bridge->topics != NULL;
 }
 
+/* Of a dead letter that comes back: the largest payload there may be, and its headers. */
+static size_t upload_limit(const struct rkb_config *config)
+{
+    uint64_t largest = 0;
+    for (size_t i = 0; i < config->source_count; i++)
+        if (config->sources[i].max_message_size > largest)
+            largest = config->sources[i].max_message_size;
+    return (size_t)largest + RKB_CONTROL_UPLOAD_HEADERS;
+}
+
 static bool open_control(struct bridge *bridge, const char *bootstrap_servers, struct rkb_error *error)
 {
     const struct rkb_config *config = bridge->config;
@@ -240,7 +251,8 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for the figures");
     struct rkb_control_options control = {
         .path = config->control.socket, .mode = config->control.socket_mode, .snapshot = rkb_view_snapshot,
-        .context = bridge->view};
+        .context = bridge->view, .retry = rkb_retry, .retry_context = &bridge->relay,
+        .upload_limit = upload_limit(config)};
     if (!rkb_config_make_directory(config, error))
         return false;
     bridge->control = rkb_control_new(bridge->base, &control, error);

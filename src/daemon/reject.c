@@ -57,39 +57,43 @@ static struct rkb_slice there(struct rkb_slice bytes)
     return bytes.data != NULL ? bytes : rkb_slice_text("");
 }
 
-void rkb_relay_reject(struct rkb_relay_source *source, const struct rkb_relay_route *route,
-                      const struct rkb_facts *facts, const char *code, const char *reason, int64_t time_us)
+void rkb_relay_reject(const struct rkb_arrival *arrival, const struct rkb_facts *facts, struct rkb_verdict *verdict)
 {
+    const struct rkb_relay_source *source = arrival->source;
+    const struct rkb_relay_route *route = arrival->route;
     struct rkb_relay *relay = source->relay;
     struct rkb_slice channel = there(facts->channel.plain);
-    char position[RKB_POSITION_TEXT], time[24];
-    rkb_format_time(time, time_us);
+    char position[RKB_POSITION_TEXT], time[24], now[24];
+    rkb_format_time(time, arrival->time_us);
+    rkb_format_time(now, arrival->now_us);
     const struct rkb_letter letter = {.of = {
-        [RKB_LETTER_CODE] = rkb_slice_text(code),
-        [RKB_LETTER_REASON] = rkb_slice_text(reason),
-        [RKB_LETTER_ERROR_TIME] = {(const uint8_t *)time, sizeof time},
+        [RKB_LETTER_CODE] = rkb_slice_text(verdict->code),
+        [RKB_LETTER_REASON] = rkb_slice_text(verdict->reason),
+        [RKB_LETTER_ERROR_TIME] = {(const uint8_t *)now, sizeof now},
         [RKB_LETTER_ROUTE] = rkb_slice_text(route->config->name),
         [RKB_LETTER_SOURCE] = rkb_slice_text(source->config->name),
         [RKB_LETTER_CHANNEL] = channel,
         [RKB_LETTER_PATTERN] = facts->pattern.plain.size > 0 ? facts->pattern.plain : rkb_slice(NULL, 0),
         [RKB_LETTER_ID] = {(const uint8_t *)facts->uuid, RKB_UUID_TEXT},
-        [RKB_LETTER_POSITION] = rkb_slice(position, rkb_position_text(position, &source->stream)),
+        [RKB_LETTER_POSITION] = arrival->position.data != NULL
+            ? arrival->position : rkb_slice(position, rkb_position_text(position, &source->stream)),
         [RKB_LETTER_TIME] = {(const uint8_t *)time, sizeof time},
     }};
     struct rkb_record record = {
-        .kind = RKB_MESSAGE, .flags = RKB_FLAG_DEAD | RKB_FLAG_CHANNEL | RKB_FORM_RAW,
-        .sequence = relay->next_sequence, .time_us = time_us, .epoch = source->stream.mark.epoch,
-        .count = source->stream.count, .route = route->number, .topic = route->dead_topic, .has_key = true,
-        .key = channel, .value = facts->payload,
+        .kind = RKB_MESSAGE, .flags = RKB_FLAG_DEAD | RKB_FLAG_CHANNEL | RKB_FORM_RAW | arrival->flags,
+        .sequence = relay->next_sequence, .time_us = arrival->time_us, .epoch = arrival->epoch,
+        .count = arrival->count, .route = route->number, .topic = route->dead_topic, .has_key = true, .key = channel,
+        .value = facts->payload,
     };
     record.headers = rkb_slice(NULL, rkb_letter_size(&letter, &record.header_count));
     size_t size = rkb_record_size(record.key.size, record.headers.size, record.value.size);
     if (size > relay->record_limit) {
-        rkb_relay_drop_record(source, route, size, time_us);
+        rkb_relay_too_large(arrival, size, verdict);
     } else if (!write_letter(relay, &letter, &record, size)) {
-        rkb_relay_drop(source, route, RKB_DROP_journal_full, time_us);
+        verdict->kind = RKB_DROPPED;
+        verdict->code = "journal_full";
     } else {
         relay->tallies[route->number].appended++;
-        say(source, route, code, reason, time_us);
+        say(source, route, verdict->code, verdict->reason, arrival->now_us);
     }
 }

@@ -10,10 +10,10 @@
 #include "daemon/relay.h"
 
 /*
- * facts: channel, pattern, payload and uuid are looked at. The message is the one counted last in the source's stream.
- * code: one word. reason: names pointer and rule, never a value. Counted as appended; where it does not fit, dropped.
+ * facts: channel, pattern, payload and uuid are looked at. verdict: RKB_REJECTED with its code, one word, and a reason,
+ * which names pointer and rule, never a value. Counted as appended; where it does not fit, *verdict comes to say that it
+ * is dropped.
  */
-void rkb_relay_reject(struct rkb_relay_source *source, const struct rkb_relay_route *route,
-                      const struct rkb_facts *facts, const char *code, const char *reason, int64_t time_us);
+void rkb_relay_reject(const struct rkb_arrival *arrival, const struct rkb_facts *facts, struct rkb_verdict *verdict);
 
 #endif

@@ -182,18 +182,19 @@ static void fill_times(struct rkb_facts *facts, int64_t time_us, char digits[24]
 }
 
 /* Wraps one message into its record, in the ring. False when the ring has no room. */
-static bool wrap(struct rkb_relay *relay, const struct rkb_relay_route *route, uint32_t topic,
-                 const struct rkb_facts *facts, const struct rkb_envelope_sizes *sizes, const struct rkb_stream *stream,
-                 int64_t time_us)
+static bool wrap(const struct rkb_arrival *arrival, uint32_t topic, const struct rkb_facts *facts,
+                 const struct rkb_envelope_sizes *sizes)
 {
+    const struct rkb_relay_route *route = arrival->route;
+    struct rkb_relay *relay = arrival->source->relay;
     struct rkb_record record = {
         .kind = RKB_MESSAGE,
-        .flags = route->flags,
+        .flags = route->flags | arrival->flags,
         .header_count = sizes->header_count,
         .sequence = relay->next_sequence,
-        .time_us = time_us,
-        .epoch = stream->mark.epoch,
-        .count = stream->count,
+        .time_us = arrival->time_us,
+        .epoch = arrival->epoch,
+        .count = arrival->count,
         .route = route->number,
         .topic = topic,
         .has_key = sizes->has_key,
@@ -213,18 +214,21 @@ static bool wrap(struct rkb_relay *relay, const struct rkb_relay_route *route, u
     return true;
 }
 
-void rkb_relay_drop_record(struct rkb_relay_source *source, const struct rkb_relay_route *route, size_t size,
-                           int64_t time_us)
+static void drop(struct rkb_verdict *verdict, enum rkb_drop_reason reason)
 {
-    struct rkb_relay *relay = source->relay;
-    rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "message_too_large",
-            "a message for route %s would make a record of %zu bytes: dropped; at most %zu fit journal.ring_size and "
-            "journal.segment_size",
-            route->config->name, size, relay->record_limit);
-    rkb_relay_drop(source, route, RKB_DROP_too_large, time_us);
+    verdict->kind = RKB_DROPPED;
+    verdict->code = drop_words[reason];
 }
 
-static enum rkb_drop_reason drop_reason(const char *code)
+void rkb_relay_too_large(const struct rkb_arrival *arrival, size_t size, struct rkb_verdict *verdict)
+{
+    drop(verdict, RKB_DROP_too_large);
+    snprintf(verdict->reason, sizeof verdict->reason,
+             "would make a record of %zu bytes, and at most %zu fit journal.ring_size and journal.segment_size", size,
+             arrival->source->relay->record_limit);
+}
+
+enum rkb_drop_reason rkb_relay_drop_reason(const char *code)
 {
     for (size_t i = 0; i < RKB_DROP_REASON_COUNT; i++)
         if (strcmp(drop_words[i], code) == 0)
@@ -233,24 +237,52 @@ static enum rkb_drop_reason drop_reason(const char *code)
 }
 
 /* A message that passed its route's rules becomes a record, unless *verdict comes to say otherwise. */
-static void take(struct rkb_relay_source *source, const struct rkb_relay_route *route, struct rkb_channel *channel,
-                 const struct rkb_facts *facts, int64_t time_us, struct rkb_verdict *verdict)
+static void append(const struct rkb_arrival *arrival, const struct rkb_facts *facts, struct rkb_verdict *verdict)
 {
-    struct rkb_relay *relay = source->relay;
+    const struct rkb_relay_route *route = arrival->route;
+    struct rkb_relay *relay = arrival->source->relay;
     struct rkb_envelope_sizes sizes;
     rkb_envelope_measure(rkb_rules_envelope(route->rules), facts, &sizes);
     size_t size = rkb_record_size(sizes.key, sizes.headers, sizes.value);
     if (size > relay->record_limit) {
-        rkb_relay_drop_record(source, route, size, time_us);
+        rkb_relay_too_large(arrival, size, verdict);
         return;
     }
-    uint32_t topic = route->topic != 0 ? route->topic : rkb_route_topic(relay, route, channel, facts, verdict);
+    uint32_t topic = route->topic != 0 ? route->topic : rkb_route_topic(relay, route, arrival->channel, facts, verdict);
     if (topic == 0)
         return;
-    if (wrap(relay, route, topic, facts, &sizes, &source->stream, time_us))
+    if (wrap(arrival, topic, facts, &sizes))
         relay->tallies[route->number].appended++;
     else
-        rkb_relay_drop(source, route, RKB_DROP_journal_full, time_us);
+        drop(verdict, RKB_DROP_journal_full);
+}
+
+void rkb_relay_take(const struct rkb_arrival *arrival, struct rkb_verdict *verdict)
+{
+    const struct rkb_relay_route *route = arrival->route;
+    struct rkb_facts facts = {.channel = arrival->channel->name, .captures = arrival->channel->captures,
+                              .payload = arrival->payload};
+    struct rkb_slice found[RKB_POINTERS_LIMIT];
+    char position[RKB_POSITION_TEXT], digits[24];
+    if (arrival->subscription->is_pattern)
+        facts.pattern = arrival->subscription->name;
+    rkb_rules_apply(route->rules, &facts, found, verdict);
+    rkb_uuid_text(facts.uuid, arrival->uuid);
+    if (rkb_envelope_uses_position(rkb_rules_envelope(route->rules))) {
+        facts.position = arrival->position.data != NULL
+            ? arrival->position : rkb_slice(position, rkb_position_text(position, &arrival->source->stream));
+        fill_times(&facts, arrival->time_us, digits);
+    }
+    if (verdict->kind == RKB_PASS)
+        append(arrival, &facts, verdict);
+    if (verdict->kind == RKB_REJECTED)
+        rkb_relay_reject(arrival, &facts, verdict);
+}
+
+static void say_too_large(const struct rkb_relay_source *source, const struct rkb_relay_route *route, const char *why)
+{
+    rkb_log(source->relay->options.log, RKB_LOG_ERROR, source->object, "message_too_large",
+            "a message for route %s %s: dropped", route->config->name, why);
 }
 
 static void receive(struct rkb_relay_source *source, const struct rkb_subscription *subscription, uint32_t copy,
@@ -258,41 +290,27 @@ static void receive(struct rkb_relay_source *source, const struct rkb_subscripti
 {
     const struct rkb_relay_route *route = subscription->route;
     struct rkb_tally *tally = &source->relay->tallies[route->number];
-    struct rkb_facts facts = {.channel = channel->name, .captures = channel->captures, .payload = payload};
-    struct rkb_slice found[RKB_POINTERS_LIMIT];
+    struct rkb_arrival arrival = {.source = source, .route = route, .subscription = subscription, .channel = channel,
+                                  .payload = payload, .time_us = time_us, .now_us = time_us};
     struct rkb_verdict verdict;
-    char position[RKB_POSITION_TEXT], digits[24];
-    uint8_t uuid[16];
     tally->received++;
     rkb_stream_count(&source->stream, subscription->is_pattern, subscription->name.plain, copy, channel->name.plain,
-                     payload, uuid);
+                     payload, arrival.uuid);
     if (source->dropping) {
         rkb_relay_drop(source, route, RKB_DROP_journal_full, time_us);
         return;
     }
-    if (subscription->is_pattern)
-        facts.pattern = subscription->name;
-    rkb_rules_apply(route->rules, &facts, found, &verdict);
-    rkb_uuid_text(facts.uuid, uuid);
-    if (rkb_envelope_uses_position(rkb_rules_envelope(route->rules))) {
-        facts.position = rkb_slice(position, rkb_position_text(position, &source->stream));
-        fill_times(&facts, time_us, digits);
-    }
-    if (verdict.kind == RKB_PASS)
-        take(source, route, channel, &facts, time_us, &verdict);
-    switch (verdict.kind) {
-    case RKB_PASS:
-        break;
-    case RKB_FILTERED:
+    arrival.epoch = source->stream.mark.epoch;
+    arrival.count = source->stream.count;
+    rkb_relay_take(&arrival, &verdict);
+    if (verdict.kind == RKB_FILTERED)
         tally->filtered++;
-        break;
-    case RKB_DROPPED:
-        rkb_relay_drop(source, route, drop_reason(verdict.code), time_us);
-        break;
-    case RKB_REJECTED:
-        rkb_relay_reject(source, route, &facts, verdict.code, verdict.reason, time_us);
-        break;
-    }
+    if (verdict.kind != RKB_DROPPED)
+        return;
+    enum rkb_drop_reason reason = rkb_relay_drop_reason(verdict.code);
+    if (reason == RKB_DROP_too_large)
+        say_too_large(source, route, verdict.reason);
+    rkb_relay_drop(source, route, reason, time_us);
 }
 
 /* The number of this copy on its subscription since the mark; cuts a mark before the numbers run out. */
@@ -310,11 +328,7 @@ static uint32_t number_copy(struct rkb_relay_source *source, struct rkb_subscrip
     return subscription->copies++;
 }
 
-/*
- * Reading rests while less than half the ring is free: a batch that was read already, and one large record, still
- * fit.
- */
-static void pause_if_short(struct rkb_relay *relay)
+void rkb_relay_pause_if_short(struct rkb_relay *relay)
 {
     size_t half = rkb_ring_size(relay->ring) / 2;
     if (relay->paused || rkb_ring_room(relay->ring) >= half || rkb_shipper_full(relay->shipper))
@@ -378,7 +392,7 @@ static void on_message(void *context, bool is_pattern, struct rkb_slice pattern,
                 "no memory for a channel's name of %zu bytes: a message is dropped", channel.size);
         count_unread(source, &copy, channel, payload.size, RKB_DROP_no_memory, time_us);
     }
-    pause_if_short(source->relay);
+    rkb_relay_pause_if_short(source->relay);
 }
 
 static void on_too_large(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
@@ -395,7 +409,7 @@ static void on_too_large(void *context, bool is_pattern, struct rkb_slice patter
     rkb_log(source->relay->options.log, RKB_LOG_ERROR, source->object, "message_too_large",
             "a message of %s for route %s is over max_message_size (%s): dropped", had, route->config->name, limit);
     count_unread(source, &copy, channel, size, RKB_DROP_too_large, time_us);
-    pause_if_short(source->relay);
+    rkb_relay_pause_if_short(source->relay);
 }
 
 static void on_batch(void *context)

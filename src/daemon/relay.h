@@ -119,14 +119,40 @@ uint32_t rkb_relay_name(struct rkb_relay *relay, enum rkb_name class, struct rkb
                         struct rkb_error *error);
 /* The gaps' writer: see gaps.h. context: the relay. */
 bool rkb_relay_append_gap(void *context, struct rkb_gap *gap);
+/* A message that was received, on its way to a record. All lent. */
+struct rkb_arrival {
+    struct rkb_relay_source *source;
+    const struct rkb_relay_route *route;
+    const struct rkb_subscription *subscription;    /* its pattern counts, where it is one */
+    struct rkb_channel *channel;
+    struct rkb_slice payload;
+    uint8_t uuid[16];
+    struct rkb_slice position;      /* NULL data: the source's stream says it */
+    int64_t time_us, now_us;        /* when it was read; now, the same but for one that is sent again */
+    uint64_t epoch;
+    uint32_t count;                 /* since the mark of that epoch */
+    uint8_t flags;                  /* RKB_FLAG_RETRIED, or none */
+};
+
+/*
+ * What becomes of it, by its route's rules: in the ring, and counted as appended, where *verdict is RKB_PASS or (a dead
+ * letter) RKB_REJECTED. Else nothing is counted: RKB_FILTERED; RKB_DROPPED with the drop's word as its code.
+ */
+void rkb_relay_take(const struct rkb_arrival *arrival, struct rkb_verdict *verdict);
+/* The drop that this word is. */
+enum rkb_drop_reason rkb_relay_drop_reason(const char *code);
+/*
+ * Reading rests while less than half the ring is free: a batch that was read already, and one large record, still
+ * fit.
+ */
+void rkb_relay_pause_if_short(struct rkb_relay *relay);
 /* Of the ring: messages leave it to marks and gaps. */
 #define RKB_RELAY_KEEP (64u << 10)
 /* A message that was received and is not taken: counted, with a place in a gap. */
 void rkb_relay_drop(struct rkb_relay_source *source, const struct rkb_relay_route *route, enum rkb_drop_reason reason,
                     int64_t time_us);
-/* The same for one whose record would be larger than record_limit, which is logged. */
-void rkb_relay_drop_record(struct rkb_relay_source *source, const struct rkb_relay_route *route, size_t size,
-                           int64_t time_us);
+/* The verdict on one whose record of this size is larger than record_limit. */
+void rkb_relay_too_large(const struct rkb_arrival *arrival, size_t size, struct rkb_verdict *verdict);
 /* A gap of this source, counted; the open one where there is one with this reason. NULL: no memory. */
 struct rkb_gap *rkb_relay_open_gap(struct rkb_relay_source *source, const char *reason, int64_t from_us);
 /* What a source's subscriber tells; the context is its rkb_relay_source. */

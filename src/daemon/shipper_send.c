@@ -67,7 +67,7 @@ enum rkb_offer rkb_shipper_put(struct rkb_shipper *shipper, struct rkb_producer 
     case RKB_SENT:
         flight->segment = segment;
         flight->sequence = record->sequence;
-        flight->time_us = record->time_us;
+        flight->time_us = (record->flags & RKB_FLAG_RETRIED) != 0 ? shipper->real_us : record->time_us;
         flight->route = record->route;
         flight->topic = record->topic;
         flight->bytes = (uint32_t)bytes;

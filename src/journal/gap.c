@@ -10,7 +10,6 @@
 
 #include <jansson.h>
 #include <stdio.h>
-#include <time.h>
 
 /* NULL time: JSON null. */
 static json_t *time_json(int64_t realtime_us)
@@ -37,20 +36,6 @@ void rkb_gap_write(const struct rkb_gap *gap, struct rkb_buffer *out)
     json_decref(object);
 }
 
-/* "2026-11-22T20:51:07.123Z" to microseconds since 1970. */
-static bool read_time(const char *text, int64_t *realtime_us)
-{
-    struct tm tm = {0};
-    int milliseconds, used = 0;
-    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-               &tm.tm_sec, &milliseconds, &used) != 7 || used != 24 || text[used] != '\0')
-        return false;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    *realtime_us = (int64_t)timegm(&tm) * 1000000 + (int64_t)milliseconds * 1000;
-    return true;
-}
-
 static bool copy_text(char *to, size_t room, const char *from)
 {
     size_t size = strlen(from);
@@ -72,9 +57,9 @@ static bool read_members(json_t *object, struct rkb_gap *gap)
     gap->bound = json_is_null(bound) ? RKB_BOUND_UNKNOWN : (uint64_t)json_integer_value(bound);
     gap->to_us = 0;
     return id >= 0 && copy_text(gap->source, sizeof gap->source, source) &&
-           copy_text(gap->reason, sizeof gap->reason, reason) && read_time(from, &gap->from_us) &&
+           copy_text(gap->reason, sizeof gap->reason, reason) && rkb_parse_time(rkb_slice_text(from), &gap->from_us) &&
            (json_is_null(bound) || (json_is_integer(bound) && json_integer_value(bound) >= 0)) &&
-           (json_is_null(to) || (json_is_string(to) && read_time(json_string_value(to), &gap->to_us)));
+           (json_is_null(to) || (json_is_string(to) && rkb_parse_time(rkb_slice_text(json_string_value(to)), &gap->to_us)));
 }
 
 bool rkb_gap_parse(struct rkb_slice json, struct rkb_gap *gap, struct rkb_error *error)

@@ -80,7 +80,8 @@ void rkb_journal_note(struct rkb_journal *journal, const struct rkb_record *reco
         journal->last_epoch = record->epoch;
     if (record->kind == RKB_MARK && (uint64_t)record->time_us / 1000 > journal->last_mark_ms)
         journal->last_mark_ms = (uint64_t)record->time_us / 1000;
-    journal->last_time_us = record->time_us;
+    if ((record->flags & RKB_FLAG_RETRIED) == 0)
+        journal->last_time_us = record->time_us;
 }
 
 bool rkb_journal_passed(const struct rkb_journal *journal, size_t index, uint64_t low)

@@ -218,9 +218,8 @@ static size_t wanted_captures(const struct rkb_subscription *winner)
 }
 
 /* A channel with its winner and what that captured, its forms behind it. NULL when memory ran out. */
-static struct rkb_channel *make_channel(const struct rkb_router *router, struct rkb_slice name, size_t *bytes)
+static struct rkb_channel *make_channel(struct rkb_subscription *winner, struct rkb_slice name, size_t *bytes)
 {
-    struct rkb_subscription *winner = rkb_router_winner(router, name);
     struct rkb_slice captures[RKB_CAPTURES] = {{NULL, 0}};
     size_t wanted = wanted_captures(winner), escaped = rkb_json_escaped_size(name);
     *bytes = sizeof(struct rkb_channel) + wanted * sizeof(struct rkb_name_forms) + name.size + escaped;
@@ -247,7 +246,7 @@ static struct rkb_channel *make_channel(const struct rkb_router *router, struct 
 static struct rkb_channel *add_cached(struct rkb_router *router, uint64_t hash, struct rkb_slice name)
 {
     size_t bytes;
-    struct rkb_channel *channel = make_channel(router, name, &bytes);
+    struct rkb_channel *channel = make_channel(rkb_router_winner(router, name), name, &bytes);
     size_t cost = bytes + 4 * sizeof(struct slot);
     if (router->cache.count > 0 && cost > router->cache_limit - router->cache_bytes)
         empty_cache(router);
@@ -268,6 +267,12 @@ struct rkb_channel *rkb_router_channel(struct rkb_router *router, struct rkb_sli
     uint64_t hash = hash_of(name);
     struct rkb_channel *channel = find_cached(router, hash, name);
     return channel != NULL ? channel : add_cached(router, hash, name);
+}
+
+struct rkb_channel *rkb_router_channel_by(struct rkb_subscription *subscription, struct rkb_slice name)
+{
+    size_t bytes;
+    return make_channel(subscription, name, &bytes);
 }
 
 size_t rkb_router_cached(const struct rkb_router *router)

@@ -47,6 +47,11 @@ void rkb_router_confirm(struct rkb_router *router, struct rkb_subscription *subs
 void rkb_router_confirm_none(struct rkb_router *router);
 /* The channel with its winner, from the cache or computed; valid until the next call. NULL when memory ran out. */
 struct rkb_channel *rkb_router_channel(struct rkb_router *router, struct rkb_slice name);
+/*
+ * A channel as if this subscription had won it, which must match: not in the cache, the caller frees it. NULL when
+ * memory ran out.
+ */
+struct rkb_channel *rkb_router_channel_by(struct rkb_subscription *subscription, struct rkb_slice name);
 /* Its winner alone, computed: no memory is needed. NULL: no confirmed subscription matches. */
 struct rkb_subscription *rkb_router_winner(const struct rkb_router *router, struct rkb_slice name);
 /* How many channels are in the cache. */

@@ -25,3 +25,31 @@ void rkb_uuid_text(char out[RKB_UUID_TEXT], const uint8_t uuid[16])
     out[23] = '-';
     rkb_hex(out + 24, uuid + 10, 6);
 }
+
+static bool read_digit(uint8_t character, uint8_t *digit)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *found = character != '\0' ? strchr(digits, character) : NULL;
+    *digit = found != NULL ? (uint8_t)(found - digits) : 0;
+    return found != NULL;
+}
+
+bool rkb_uuid_parse(struct rkb_slice text, uint8_t uuid[16])
+{
+    uint8_t digit;
+    size_t digits = 0;
+    if (text.size != RKB_UUID_TEXT)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (text.data[i] != '-')
+                return false;
+            continue;
+        }
+        if (!read_digit(text.data[i], &digit))
+            return false;
+        uint8_t *byte = &uuid[digits++ / 2];
+        *byte = (uint8_t)(*byte << 4 | digit);
+    }
+    return true;
+}

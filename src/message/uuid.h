@@ -21,5 +21,7 @@
 void rkb_uuid_make(uint8_t uuid[16], uint64_t time_ms, uint32_t count, uint64_t hash);
 /* 36 bytes, lower case, no NUL. */
 void rkb_uuid_text(char out[RKB_UUID_TEXT], const uint8_t uuid[16]);
+/* Back from that. False for anything else; any version is taken. */
+bool rkb_uuid_parse(struct rkb_slice text, uint8_t uuid[16]) __attribute__((warn_unused_result));
 
 #endif

@@ -10,12 +10,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/escape.h"
 #include "base/sys.h"
+#include "base/units.h"
 #include "config/nearest.h"
+#include "message/uuid.h"
 #include "tool/render_show.h"
 #include "tool/tool.h"
 
@@ -56,39 +57,11 @@ static int wrong_use(FILE *err)
 
 /* ---- the command line ---- */
 
-static bool is_uuid(const char *text)
-{
-    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    if (strlen(text) != strlen(form))
-        return false;
-    for (size_t i = 0; form[i] != '\0'; i++)
-        if (form[i] == '-' ? text[i] != '-' : strchr("0123456789abcdef", text[i]) == NULL)
-            return false;
-    return true;
-}
-
-/* Only as rkb_format_time writes it. */
-static bool read_time(const char *text, int64_t *time_us)
-{
-    struct tm parts = {0};
-    int milliseconds = 0;
-    char again[24];
-    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ", &parts.tm_year, &parts.tm_mon, &parts.tm_mday, &parts.tm_hour,
-               &parts.tm_min, &parts.tm_sec, &milliseconds) != 7)
-        return false;
-    parts.tm_year -= 1900;
-    parts.tm_mon -= 1;
-    *time_us = ((int64_t)timegm(&parts) * 1000 + milliseconds) * 1000;
-    if (*time_us < 1000)
-        return false;
-    rkb_format_time(again, *time_us);
-    return strlen(text) == sizeof again && memcmp(text, again, sizeof again) == 0;
-}
-
 enum { ROUTE = 256, SOURCE, PAYLOAD, UUID, TIME, JSON, VALUE };
 
 static bool take_option(struct render *render, int option, const char *text, struct rkb_error *error)
 {
+    uint8_t ignored[16];
     switch (option) {
     case 'c':
         render->config_path = text;
@@ -104,10 +77,10 @@ static bool take_option(struct render *render, int option, const char *text, str
         return true;
     case UUID:
         render->message.uuid = text;
-        return is_uuid(text) || rkb_fail(error, RKB_USAGE, "--uuid takes 32 hexadecimal digits in lower case, as in "
+        return rkb_uuid_parse(rkb_slice_text(text), ignored) || rkb_fail(error, RKB_USAGE, "--uuid takes 32 hexadecimal digits in lower case, as in "
                                                            "01890a5d-ac96-774b-bcce-b302099a8057");
     case TIME:
-        return read_time(text, &render->message.time_us)
+        return (rkb_parse_time(rkb_slice_text(text), &render->message.time_us) && render->message.time_us >= 1000)
                || rkb_fail(error, RKB_USAGE, "--time takes a time in UTC with milliseconds, as "
                                              "2026-11-22T20:51:07.123Z");
     case JSON:

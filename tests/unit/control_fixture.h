@@ -65,7 +65,7 @@ static int stop(void **state)
 }
 
 /* From now on the answer to `gaps` has so many lines. */
-static void show_gaps(struct fixture *fixture, size_t lines)
+static inline void show_gaps(struct fixture *fixture, size_t lines)
 {
     static struct rkb_gap_snapshot gaps[60000];
     for (size_t i = 0; i < lines; i++)
@@ -79,7 +79,7 @@ static void turn(const struct fixture *fixture)
     event_base_loop(fixture->base, EVLOOP_NONBLOCK);
 }
 
-static size_t count(const char *text, const char *what)
+static inline size_t count(const char *text, const char *what)
 {
     size_t found = 0;
     for (const char *at = strstr(text, what); at != NULL; at = strstr(at + 1, what))

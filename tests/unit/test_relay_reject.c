@@ -20,16 +20,23 @@ static void reject(struct world *world, const char *channel, const char *pattern
 {
     struct rkb_relay_source *source = source_of(world);
     struct rkb_relay_route *route = &world->relay.routes[0];
+    struct rkb_arrival arrival = {.source = source, .route = route, .payload = payload, .time_us = now_us,
+                                  .now_us = now_us};
+    struct rkb_verdict verdict = {.kind = RKB_REJECTED, .code = CODE, .reason = REASON};
     struct rkb_facts facts = {.channel.plain = rkb_slice_text(channel), .pattern.plain = rkb_slice_text(pattern),
                               .payload = payload};
     uint8_t uuid[16];
     world->relay.tallies[route->number].received++;
     rkb_stream_count(&source->stream, true, rkb_slice_text("u*"), 0, facts.channel.plain, payload, uuid);
     rkb_uuid_text(facts.uuid, uuid);
+    arrival.epoch = source->stream.mark.epoch;
+    arrival.count = source->stream.count;
     if (source->dropping)
         rkb_relay_drop(source, route, RKB_DROP_journal_full, now_us);
     else
-        rkb_relay_reject(source, route, &facts, CODE, REASON, now_us);
+        rkb_relay_reject(&arrival, &facts, &verdict);
+    if (!source->dropping && verdict.kind == RKB_DROPPED)
+        rkb_relay_drop(source, route, rkb_relay_drop_reason(verdict.code), now_us);
 }
 
 static void open_with(struct world *world, const char *dead_letter)
