@@ -32,10 +32,12 @@ struct shape {
 /* NULL: the payload is the value, or is nowhere. */
 static const struct shape *shape_of(enum rkb_form form)
 {
-    static const struct shape event = {"{\"name\":%v,\"data\":{\"id\":%i,%s:", 2}, flat = {"{\"name\":%v,\"id\":%i,%s:", 1},
-        merge = {"{\"id\":%i,\"channel\":%s,\"time\":%s,%s:", 1},
-        cloudevents_json = {"{\"specversion\":\"1.0\",\"id\":%i,\"source\":%s,\"type\":%s,\"subject\":%s,\"time\":%s,"
-                            "\"datacontenttype\":%t,%s:", 1};
+    static const struct shape event = {"{\"name\":%v,\"data\":{\"id\":%i,%s:", 2};
+    static const struct shape flat = {"{\"name\":%v,\"id\":%i,%s:", 1};
+    static const struct shape merge = {"{\"id\":%i,\"channel\":%s,\"time\":%s,%s:", 1};
+    static const struct shape cloudevents_json = {
+        "{\"specversion\":\"1.0\",\"id\":%i,\"source\":%s,\"type\":%s,\"subject\":%s,\"time\":%s,"
+        "\"datacontenttype\":%t,%s:", 1};
     switch (form) {
     case RKB_FORM_EVENT:
         return &event;

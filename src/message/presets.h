@@ -3,16 +3,16 @@
  *
  *     event             {"name": "<name>", "data": {"id": "{{uuid}}", "<payload_name>": "{{payload}}"}}
  *     flat              {"name": "<name>", "id": "{{uuid}}", "<payload_name>": "{{payload}}"}
- *     merge             the payload's own object with id, channel and time merged in (merge.h); what is no object stands
- *                       in {"id": .., "channel": .., "time": .., "<payload_name>": "{{payload}}"}
+ *     merge             the payload's own object with id, channel and time merged in (merge.h); what is no object
+ *                       stands in {"id": .., "channel": .., "time": .., "<payload_name>": "{{payload}}"}
  *     raw               the payload byte for byte; rkb_headers always
  *     cloudevents       the payload byte for byte; headers ce_* and content-type: CloudEvents 1.0.2, Kafka protocol
  *                       binding, binary content mode
  *     cloudevents-json  likewise, structured content mode: {"specversion": "1.0", .., "data": "{{payload}}"}, by the
  *                       JSON event format; base64 in data_base64
  *
- * Each has an inverse (inverse.h): where the value alone does not tell what the payload was (text hello and JSON "hello"
- * look alike in event), the header rkb-encoding does: it is there whenever the payload was not JSON.
+ * Each has an inverse (inverse.h): where the value alone does not tell what the payload was (text hello and JSON
+ * "hello" look alike in event), the header rkb-encoding does: it is there whenever the payload was not JSON.
  */
 #ifndef RKB_MESSAGE_PRESETS_H
 #define RKB_MESSAGE_PRESETS_H

@@ -101,15 +101,17 @@ static void cut(void **state)
     (void)state;
     check("{\"id\":1}", RKB_TAKEN_OVERWRITE, "{" OURS "}", "cut 1:6:\"id\":1");
     check("{ \"id\" : 1 }", RKB_TAKEN_OVERWRITE, "{" OURS "  }", "cut 2:8:\"id\" : 1");
-    check("{\"a\": 1, \"id\": 2, \"b\": 3}", RKB_TAKEN_OVERWRITE, "{" OURS ",\"a\": 1, \"b\": 3}", "cut 7:9:, \"id\": 2");
+    check("{\"a\": 1, \"id\": 2, \"b\": 3}", RKB_TAKEN_OVERWRITE, "{" OURS ",\"a\": 1, \"b\": 3}",
+          "cut 7:9:, \"id\": 2");
     check("{\"id\": 2 , \"a\": 1}", RKB_TAKEN_OVERWRITE, "{" OURS ", \"a\": 1}", "cut 1:9:\"id\": 2 ,");
     check("{\"id\":[1,{}],\"time\":{\"id\":2}}", RKB_TAKEN_OVERWRITE, "{" OURS "}",
           "cut 1:12:\"id\":[1,{}], 13:15:\"time\":{\"id\":2}");
     check("{\"id\":1,\"a\":2,\"i\\u0064\":3,\"id\":4}", RKB_TAKEN_OVERWRITE, "{" OURS ",\"a\":2}",
           "cut 1:7:\"id\":1, 13:12:,\"i\\u0064\":3 25:7:,\"id\":4");
-    check("{\"id\":1,\"id\":2,\"id\":3,\"id\":4,\"id\":5,\"id\":6,\"id\":7,\"time\":8}", RKB_TAKEN_OVERWRITE, "{" OURS "}",
-          "cut 1:7:\"id\":1, 8:7:\"id\":2, 15:7:\"id\":3, 22:7:\"id\":4, 29:7:\"id\":5, 36:7:\"id\":6, 43:7:\"id\":7, "
-          "50:8:\"time\":8");
+    check("{\"id\":1,\"id\":2,\"id\":3,\"id\":4,\"id\":5,\"id\":6,\"id\":7,\"time\":8}", RKB_TAKEN_OVERWRITE,
+          "{" OURS "}",
+          "cut 1:7:\"id\":1, 8:7:\"id\":2, 15:7:\"id\":3, 22:7:\"id\":4, 29:7:\"id\":5, 36:7:\"id\":6, "
+          "43:7:\"id\":7, 50:8:\"time\":8");
 }
 
 static void what_is_rejected(void **state)
@@ -120,8 +122,8 @@ static void what_is_rejected(void **state)
     } cases[] = {
         {"{\"a\":1,\"id\":2}", "/id: the payload has this member itself, and when_taken is dead_letter",
          RKB_TAKEN_DEAD_LETTER},
-        {"{\"\\u0074ime\":1,\"channel\":2}", "/channel: the payload has this member itself, and when_taken is dead_letter",
-         RKB_TAKEN_DEAD_LETTER},
+        {"{\"\\u0074ime\":1,\"channel\":2}",
+         "/channel: the payload has this member itself, and when_taken is dead_letter", RKB_TAKEN_DEAD_LETTER},
         {"{\"time\":null}", "/time: the payload has this member itself, and when_taken is dead_letter",
          RKB_TAKEN_DEAD_LETTER},
         {"{\"id\":1,\"id\":2,\"id\":3,\"id\":4,\"id\":5,\"id\":6,\"id\":7,\"id\":8,\"id\":9}",
@@ -203,8 +205,8 @@ static void attributes(void **state)
         {"\x01" "a\x1F\x7F", FFFD "a" FFFD FFFD, NULL}, {"\xC2\x80\xC2\x9F\xC2\xA0", FFFD FFFD "\xC2\xA0", NULL},
         {"\xEF\xB7\x8F\xEF\xB7\x90\xEF\xB7\xAF\xEF\xB7\xB0", "\xEF\xB7\x8F" FFFD FFFD "\xEF\xB7\xB0", NULL},
         {"\xEF\xBF\xBD\xEF\xBF\xBE\xEF\xBF\xBF", FFFD FFFD FFFD, NULL},
-        {"\xF0\x9F\xBF\xBE\xF4\x8F\xBF\xBF\xF0\x9F\xBF\xBD\xF0\x9F\x98\xBF", FFFD FFFD "\xF0\x9F\xBF\xBD\xF0\x9F\x98\xBF",
-         NULL},
+        {"\xF0\x9F\xBF\xBE\xF4\x8F\xBF\xBF\xF0\x9F\xBF\xBD\xF0\x9F\x98\xBF",
+         FFFD FFFD "\xF0\x9F\xBF\xBD\xF0\x9F\x98\xBF", NULL},
         {"\xF0\x90\xBF\xBE\xF0\xAF\xBF\xBF", "\xF0\x90\xBF\xBE" FFFD, NULL},
         {"\xFF\xE2\x82" "a\xED\xA0\x80", FFFD FFFD "a" FFFD FFFD FFFD, NULL},
     };
@@ -220,7 +222,8 @@ static void attributes(void **state)
         }
         assert_int_equal(rkb_attribute_allows(rkb_slice_text(cases[i].text)), i < 3);
     }
-    struct rkb_attribute escaped = {.text = rkb_slice_text("a\\u0000\\n\\u0085\\ud800\\\"\\ud83d\\ude00"), .escaped = true};
+    struct rkb_attribute escaped = {
+        .text = rkb_slice_text("a\\u0000\\n\\u0085\\ud800\\\"\\ud83d\\ude00"), .escaped = true};
     uint8_t out[64] = {0};
     rkb_attribute_write(&escaped, out);
     assert_string_equal((char *)out, "a" FFFD FFFD FFFD FFFD "\"\xF0\x9F\x98\x80");

@@ -1,5 +1,6 @@
 /*
- * presets: example records of each, against golden/envelope_<preset>.txt byte for byte; doc/envelopes.md shows the same.
+ * presets: example records of each, against golden/envelope_<preset>.txt byte for byte; doc/envelopes.md shows the
+ * same.
  *
  * A golden file is one block for each example, and a blank line between them:
  *

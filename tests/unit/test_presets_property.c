@@ -99,8 +99,9 @@ static void add_object(struct rkb_buffer *out)
 
 static void add_text(struct rkb_buffer *out)
 {
-    static const char *const pieces[] = {"hello", " ", "\"", "\\", "\n", "\x01", "\xC3\xA9", "{\"a\":", "}", "\xE2\x80\xA8",
-                                         "\x7F", "\xF4\x8F\xBF\xBF", "\\u0041", "null", "/", "\xEF\xBB\xBF", "{{uuid}}"};
+    static const char *const pieces[] = {
+        "hello", " ", "\"", "\\", "\n", "\x01", "\xC3\xA9", "{\"a\":", "}", "\xE2\x80\xA8", "\x7F", "\xF4\x8F\xBF\xBF",
+        "\\u0041", "null", "/", "\xEF\xBB\xBF", "{{uuid}}"};
     for (uint32_t left = chance(8); left > 0; left--)
         ADD_ONE_OF(out, pieces);
     if (chance(6) == 0)
