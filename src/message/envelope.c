@@ -189,11 +189,19 @@ static bool add_own_header(struct compiling *compiling, const struct rkb_preset_
     return good;
 }
 
+/* Not what the key says already, in every record of the route. */
+static bool is_wanted(const struct compiling *compiling, const struct rkb_preset_header *header)
+{
+    const char *key = compiling->spec->key;
+    return header->when != RKB_WHEN_OTHER_KEY || key == NULL || strcmp(key, "{{channel}}") != 0;
+}
+
 /* A list that ends with a name of NULL; what is there already stands for it. */
 static bool add_headers(struct compiling *compiling, const struct rkb_preset_header *headers)
 {
     for (; headers->name != NULL; headers++)
-        if (!has_name(compiling->envelope, headers->name) && !add_own_header(compiling, headers))
+        if (is_wanted(compiling, headers) && !has_name(compiling->envelope, headers->name)
+            && !add_own_header(compiling, headers))
             return false;
     return true;
 }
@@ -203,8 +211,7 @@ static bool compile_headers(struct compiling *compiling)
 {
     const struct rkb_envelope_spec *spec = compiling->spec;
     const struct rkb_preset *preset = compiling->preset;
-    if ((spec->rkb_headers || (preset != NULL && preset->rkb_headers))
-        && !add_headers(compiling, rkb_preset_rkb_headers))
+    if (spec->rkb_headers && !add_headers(compiling, rkb_preset_rkb_headers))
         return false;
     if (preset != NULL && !add_headers(compiling, preset->headers))
         return false;
@@ -326,6 +333,7 @@ static bool gets_header(const struct header *header, const struct rkb_facts *fac
 {
     switch (header->when) {
     case RKB_WHEN_ALWAYS:
+    case RKB_WHEN_OTHER_KEY:
         break;
     case RKB_WHEN_NOT_JSON:
         if (facts->encoding == RKB_ENCODING_JSON)

@@ -44,7 +44,11 @@ static const struct rkb_preset_header structured[] = {
     {NULL, NULL, RKB_WHEN_ALWAYS},
 };
 
-static const struct rkb_preset_header no_headers[] = {{NULL, NULL, RKB_WHEN_ALWAYS}};
+static const struct rkb_preset_header id_and_channel[] = {
+    {"rkb-id", "{{uuid}}", RKB_WHEN_ALWAYS},
+    {"rkb-channel", "{{channel}}", RKB_WHEN_OTHER_KEY},
+    {NULL, NULL, RKB_WHEN_ALWAYS},
+};
 
 /* Adds text as the inside of a JSON string; its slots stay slots. */
 static void add_escaped(struct rkb_buffer *text, struct rkb_slice plain)
@@ -112,7 +116,7 @@ static const struct rkb_preset presets[] = {
      .uses_name = true, .uses_payload_name = true},
     {.name = "merge", .form = RKB_FORM_MERGE, .value = no_object, .headers = tells_id_and_encoding,
      .taken = "id channel time", .uses_payload_name = true, .merges = true},
-    {.name = "raw", .form = RKB_FORM_RAW, .rkb_headers = true, .headers = no_headers},
+    {.name = "raw", .form = RKB_FORM_RAW, .headers = id_and_channel},
     {.name = "cloudevents", .form = RKB_FORM_CLOUDEVENTS, .headers = attributes, .uses_name = true,
      .attributes = true},
     {.name = "cloudevents-json", .form = RKB_FORM_CLOUDEVENTS_JSON, .value = cloudevent, .headers = structured,

@@ -5,7 +5,7 @@
  *     flat              {"name": "<name>", "id": "{{uuid}}", "<payload_name>": "{{payload}}"}
  *     merge             the payload's own object with id, channel and time merged in (merge.h); what is no object
  *                       stands in {"id": .., "channel": .., "time": .., "<payload_name>": "{{payload}}"}
- *     raw               the payload byte for byte; rkb_headers always
+ *     raw               the payload byte for byte; the UUID in rkb-id, the channel in rkb-channel unless it is the key
  *     cloudevents       the payload byte for byte; headers ce_* and content-type: CloudEvents 1.0.2, Kafka protocol
  *                       binding, binary content mode
  *     cloudevents-json  likewise, structured content mode: {"specversion": "1.0", .., "data": "{{payload}}"}, by the
@@ -25,7 +25,8 @@
 enum rkb_preset_when {
     RKB_WHEN_ALWAYS,
     RKB_WHEN_NOT_JSON,          /* the payload is no JSON, or not taken for it */
-    RKB_WHEN_ID_KEPT            /* merge left our id out */
+    RKB_WHEN_ID_KEPT,           /* merge left our id out */
+    RKB_WHEN_OTHER_KEY          /* the route's key is not the channel: known when it is compiled */
 };
 
 struct rkb_preset_header {
@@ -45,7 +46,6 @@ struct rkb_preset {
     enum rkb_form form;
     /* Writes the text of the value's JSON template; NULL: the value is the payload byte for byte. */
     void (*value)(struct rkb_buffer *text, const struct rkb_preset_names *names);
-    bool rkb_headers;                           /* always */
     const struct rkb_preset_header *headers;    /* its own; ends with a name of NULL */
     const char *taken;                          /* a member of its own beside the payload, by a space each; NULL */
     bool uses_name, uses_payload_name;

@@ -150,6 +150,19 @@ static void the_payloads_name_means_itself(void **state)
     }
 }
 
+static void check_raw(const struct rkb_envelope_spec *spec, struct rkb_facts facts, const char *const (*headers)[2],
+                      size_t count)
+{
+    struct rkb_envelope *envelope = compile(spec);
+    struct rendered rendered = render(envelope, &facts);
+    assert_int_equal(rendered.sizes.header_count, count);
+    check_headers(rendered.headers, headers, count);
+    assert_true(rkb_slice_equal(rendered.value, facts.payload));
+    assert_int_equal(rkb_envelope_uses_position(envelope), spec->rkb_headers);
+    free(rendered.bytes);
+    rkb_envelope_free(envelope);
+}
+
 static void the_raw_preset(void **state)
 {
     (void)state;
@@ -164,24 +177,20 @@ static void the_raw_preset(void **state)
         {"rkb-position", "00112233445566778899aabbccddeeff:42"}, {"rkb-time", "2026-09-21T14:13:20.123Z"},
         {"rkb-encoding", "json"},
     };
+    static const char *const by_other_key[][2] = {
+        {"rkb-id", "01a0c450-6c00-7000-8001-7ef5d20f7c56"}, {"rkb-channel", "user_created"},
+    };
     struct rkb_envelope_spec spec = test_spec("raw");
     spec.key = "{{channel}}";
-    struct rkb_envelope *envelope = compile(&spec);
-    struct rkb_facts facts = test_facts("\xFF\x01", "user_*");
-    struct rendered rendered = render(envelope, &facts);
-    assert_int_equal(rendered.sizes.header_count, 7);
-    check_headers(rendered.headers, by_pattern, 7);
-    assert_true(rkb_slice_equal(rendered.value, facts.payload));
-    assert_true(rkb_slice_equal(rendered.key, rkb_slice_text("user_created")));
-    free(rendered.bytes);
-    facts = test_facts(" {} ", "");
-    rendered = render(envelope, &facts);
-    assert_int_equal(rendered.sizes.header_count, 6);
-    check_headers(rendered.headers, exact, 6);
-    assert_true(rkb_slice_equal(rendered.value, facts.payload));
-    assert_true(rkb_envelope_uses_position(envelope));
-    free(rendered.bytes);
-    rkb_envelope_free(envelope);
+    check_raw(&spec, test_facts("\xFF\x01", "user_*"), by_other_key, 1);     /* the channel is the key */
+    spec.key = "{{encoding}}";
+    check_raw(&spec, test_facts("\xFF\x01", "user_*"), by_other_key, 2);
+    spec.key = NULL;
+    check_raw(&spec, test_facts(" {} ", ""), by_other_key, 2);
+    spec.key = "{{channel}}";
+    spec.rkb_headers = true;
+    check_raw(&spec, test_facts("\xFF\x01", "user_*"), by_pattern, 7);
+    check_raw(&spec, test_facts(" {} ", ""), exact, 6);
 }
 
 /* Behind those that count: what a dead letter could not have otherwise, and only that. */

@@ -53,8 +53,9 @@ def merged(base, more):
 
 
 def route(topic, **more):
-    """A route of source `legacy`; more: channels, patterns, envelope, ..."""
-    return {"source": "legacy", "topic": topic, **more}
+    """A route of source `legacy`; more: channels, patterns, envelope, ... With `raw` all that is known is in headers."""
+    headers = {"rkb_headers": "yes"} if more.get("envelope") == "raw" else {}
+    return {"source": "legacy", "topic": topic, **headers, **more}
 
 
 class Bridge:

@@ -43,7 +43,9 @@ public class Records {
     }
 
     static Message raw(ConsumerRecord<byte[], byte[]> record) {
-        return new Message(header(record, "rkb-id"), header(record, "rkb-channel"), record.value());
+        boolean isKey = record.headers().lastHeader("rkb-channel") == null;      // by default the channel is the key
+        String channel = isKey ? new String(record.key(), StandardCharsets.UTF_8) : header(record, "rkb-channel");
+        return new Message(header(record, "rkb-id"), channel, record.value());
     }
 
     static Message cloudevents(ConsumerRecord<byte[], byte[]> record) {

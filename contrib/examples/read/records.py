@@ -22,8 +22,8 @@ def merge(value, headers):                  # the payload's own names, and id, c
     return uuid, document["channel"], document
 
 
-def raw(value, headers):                    # the payload as it was published
-    return headers["rkb-id"].decode(), headers["rkb-channel"].decode(), value
+def raw(key, value, headers):               # the payload as it was published; its channel is the key by default
+    return headers["rkb-id"].decode(), headers.get("rkb-channel", key).decode(), value
 
 
 def cloudevents(value, headers):            # the payload as it was published

@@ -22,8 +22,8 @@ module Records
     [headers["rkb-id"] || document["id"], document["channel"], document] # a header where the payload has an id
   end
 
-  def raw(value, headers) # the payload as it was published
-    [headers["rkb-id"], headers["rkb-channel"], value]
+  def raw(key, value, headers) # the payload as it was published; its channel is the key by default
+    [headers["rkb-id"], headers["rkb-channel"] || key, value]
   end
 
   def cloudevents(value, headers) # the payload as it was published
