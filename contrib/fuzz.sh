@@ -14,7 +14,7 @@ if ! [[ ${1:-} =~ ^[0-9]+$ ]]; then
 fi
 seconds=$1
 shift
-CC=${CC:-clang}
+CLANG=${CLANG:-clang}
 out=$PWD/build/fuzz
 mkdir -p "$out/objects" "$out/found"
 targets=${*:-$(basename -s .c tests/fuzz/fuzz_*.c | sed 's/^fuzz_//')}
@@ -27,7 +27,7 @@ library() { # what is fuzzed, for coverage too
         object=$out/objects/$(basename -s .c "$source").o
         objects+=("$object")
         if [ "$object" -nt "$source" ] && [ -z "$(find src/base src/message -name '*.h' -newer "$object")" ]; then continue; fi
-        "$CC" "${flags[@]}" "${libraries[@]}" -Wno-unused-command-line-argument -fsanitize=fuzzer-no-link,address,undefined \
+        "$CLANG" "${flags[@]}" "${libraries[@]}" -Wno-unused-command-line-argument -fsanitize=fuzzer-no-link,address,undefined \
             -c "$source" -o "$object" || return 1
     done
     rm -f "$out/library.a"
@@ -37,7 +37,7 @@ library() { # what is fuzzed, for coverage too
 library || { echo "the library does not build" >&2; exit 1; }
 bad=0
 for target in $targets; do
-    if ! "$CC" "${flags[@]}" -fsanitize=fuzzer,address,undefined "tests/fuzz/fuzz_$target.c" "$out/library.a" "${libraries[@]}" \
+    if ! "$CLANG" "${flags[@]}" -fsanitize=fuzzer,address,undefined "tests/fuzz/fuzz_$target.c" "$out/library.a" "${libraries[@]}" \
         -o "$out/fuzz_$target"; then
         echo "fuzz_$target: does not build"
         bad=1
