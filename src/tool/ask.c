@@ -11,13 +11,10 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
-
-#define SILENCE_MS 10000
+#include "tool/talk.h"
 
 struct answer {
     const char *path;
@@ -28,79 +25,6 @@ struct answer {
     int code;
     FILE *out, *err;
 };
-
-static const char *advice(int number)
-{
-    switch (number) {
-    case ENOENT:
-        return "Is rkbridge running? Another socket is named with -s or RKBRIDGE_SOCKET "
-               "(control.socket in its config).";
-    case ECONNREFUSED:
-        return "Nobody listens there: rkbridge is not running, and left its socket behind.";
-    case EACCES:
-    case EPERM:
-        return "Run rkbctl as root, as the user of rkbridge, or as a member of its group "
-               "(control.socket_mode in its config).";
-    case EAGAIN:
-        return "It has let nobody in for 10 seconds: rkbridge hangs, or was stopped.";
-    default:
-        return "Is rkbridge running, and is this its control.socket?";
-    }
-}
-
-static int unreachable(FILE *err, const char *path, int number)
-{
-    fprintf(err, "rkbctl: cannot reach rkbridge at %s: %s\n%s\n", path, strerror(number), advice(number));
-    return RKB_EXIT_UNREACHABLE;
-}
-
-/* Waits until the socket is ready; false (with errno) after too long a silence. */
-static bool wait_for(int fd, short what)
-{
-    struct pollfd ready = {.fd = fd, .events = what};
-    int got;
-    do
-        got = poll(&ready, 1, SILENCE_MS);
-    while (got < 0 && errno == EINTR);
-    if (got == 0)
-        errno = ETIMEDOUT;
-    return got > 0;
-}
-
-static bool send_all(int fd, const uint8_t *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t sent = wait_for(fd, POLLOUT) ? send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
-        if (sent < 0 && errno != EAGAIN && errno != EINTR)
-            return false;
-        if (sent > 0) {
-            data += sent;
-            size -= (size_t)sent;
-        }
-    }
-    return true;
-}
-
-static int connect_to(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(address.sun_path, path, strlen(path));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    /* Also bounds connect, which waits while the queue of those who want in is full. */
-    if (fd >= 0)
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){SILENCE_MS / 1000, 0}, sizeof(struct timeval));
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
-        int number = errno;
-        close(fd);
-        errno = number;
-        return -1;
-    }
-    return fd;
-}
 
 static bool starts(struct rkb_slice line, const char *with)
 {
@@ -167,7 +91,7 @@ static int read_answer(struct answer *answer)
         uint8_t *room = rkb_buffer_reserve(&answer->buffer, 65536);
         if (room == NULL)
             return broken_off(answer, "out of memory");
-        ssize_t got = wait_for(answer->fd, POLLIN) ? recv(answer->fd, room, 65536, 0) : -1;
+        ssize_t got = rkb_talk_wait(answer->fd, POLLIN) ? recv(answer->fd, room, 65536, 0) : -1;
         if (got < 0 && errno == ETIMEDOUT)
             return broken_off(answer, "nothing came for 10 seconds; rkbridge hangs, or was stopped");
         if (got < 0 && errno != EINTR)
@@ -194,12 +118,12 @@ static bool join(int argc, char **argv, struct rkb_buffer *line)
 
 static int ask(struct answer *answer, const struct rkb_buffer *line)
 {
-    answer->fd = connect_to(answer->path);
+    answer->fd = rkb_talk_connect(answer->path);
     if (answer->fd < 0)
-        return unreachable(answer->err, answer->path, errno);
+        return rkb_talk_unreachable(answer->err, answer->path, errno);
     /* Not sent is no reason not to read: a socket that is shut to us may have said why. */
-    bool sent = send_all(answer->fd, line->data, line->size);
-    int code = sent || errno == EPIPE ? read_answer(answer) : unreachable(answer->err, answer->path, errno);
+    bool sent = rkb_talk_send(answer->fd, line->data, line->size);
+    int code = sent || errno == EPIPE ? read_answer(answer) : rkb_talk_unreachable(answer->err, answer->path, errno);
     close(answer->fd);
     return code;
 }

@@ -154,3 +154,77 @@ def test_rkbctl_dead(routes, bridge, redis):
         assert code == 0 and shown["place"] == one["place"] and base64.b64decode(shown["value_base64"]) == large(7)
     code, out, err = made.rkbctl("dead", "show", "-c", str(made.config_path), "nothing")
     assert code == 1 and out == "" and "no dead letter" in err
+
+
+def retry(made, *words):
+    """(exit code, what it said) of `rkbctl dead retry`."""
+    code, out, err = made.rkbctl("dead", "retry", "-c", str(made.config_path), *words)
+    return code, out + err
+
+
+def waiting(made, *words):
+    code, out, err = made.rkbctl("dead", "list", "--json", "-c", str(made.config_path), *words)
+    assert code == 0, err
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_sent_again(routes, make_topic, kafka, bridge, publisher, redis, read):
+    """From the topic and from the file, for checks and for Kafka: with the rule as it was they fail again and are new letters;
+    once it is mended they arrive under the same UUIDs, with the same times; and then none waits."""
+    def config(require):
+        return {"told": route(make_names["told"], channels=["t"], envelope="event", require=require, dead_letter=routes["letters"]),
+                "filed": route(make_names["filed"], channels=["f"], envelope="raw", require=require),
+                "large": route(routes["small"], patterns=["s*"], envelope="event", key="none", dead_letter=routes["letters"]),
+                "own": route(routes["plain"], channels=["o"], value='{"value": "{{payload}}"}')}
+
+    make_names = {name: make_topic() for name in ("told", "filed")}
+    made = bridge(config("object"))
+    client = redis.client()
+    bad = [b'["bad", 1.0, %d]' % number for number in range(20)]
+    for payload in bad:
+        publisher.publish("t", "f", count=2)
+        client.publish("t", payload)
+        client.publish("f", payload)
+    client.publish("s9", large(1))
+    client.publish("o", large(2))
+    made.wait_totals(20, received=122, pending=0)
+    letters = waiting(made)
+    assert len(letters) == 42 and {one["channel"] for one in letters} == {"t", "f", "s9", "o"}
+
+    code, said = retry(made, "--dry-run", "--all")
+    assert code == 1 and said.count(": would go to route ") == 41 and "would send 41; 1 cannot be sent" in said
+    code, said = retry(made, "--route", "told")
+    assert code == 0 and said == "sent 20; 20 of them failed again and are new dead letters\n"
+    made.wait_totals(20, received=142, dead_lettered=62, pending=0)
+    again = waiting(made)
+    assert len(again) == 42 and len(waiting(made, "--all")) == 62
+    assert {one["id"] for one in again} == {one["id"] for one in letters}
+    told = [{one["place"] for one in some if one["route"] == "told"} for some in (letters, again)]
+    assert len(told[0]) == len(told[1]) == 20 and not told[0] & told[1]
+
+    made.terminate()
+    made.rewrite({"routes": {name: {"require": "json"} for name in ("told", "filed")}})
+    made.start()
+    set_limit(kafka, routes["small"], 10 * LIMIT)
+    code, said = retry(made, "--all")
+    assert code == 1 and said.splitlines()[-1] == "sent 41; 20 were sent before; 1 cannot be sent" and "value of its own" in said
+    made.wait_totals(20, received=41, delivered=41, pending=0)
+    ids = {(one["channel"], one["id"]) for one in again if one["channel"] != "o"}
+    arrived = {name: list({record.value: record for record in read(topic)}.values())       # some came twice, around a refusal
+               for name, topic in (("t", make_names["told"]), ("f", make_names["filed"]), ("s9", routes["small"]))}
+    events = {name: [json.loads(record.value) for record in arrived[name]] for name in ("t", "s9")}
+    assert [one["data"]["payload"] for one in events["t"]][40:] == [json.loads(payload) for payload in bad]
+    assert {("t", one["data"]["id"]) for one in events["t"][40:]} == {one for one in ids if one[0] == "t"}
+    assert [record.value for record in arrived["f"]][40:] == bad
+    assert {("f", record.header("rkb-id").decode()) for record in arrived["f"][40:]} == {one for one in ids if one[0] == "f"}
+    assert [(one["name"], one["data"]["id"]) for one in events["s9"]] == [one for one in ids if one[0] == "s9"]
+    assert base64.b64decode(events["s9"][0]["data"]["payload"]) == large(1)
+    times = {one["id"]: one["time"] for one in letters}
+    assert all(record.header("rkb-time").decode() == times[record.header("rkb-id").decode()] for record in arrived["f"][40:])
+
+    code, said = retry(made, "--all")
+    assert code == 1 and said.splitlines()[-1] == "sent 0; 61 were sent before; 1 cannot be sent"
+    assert [one["channel"] for one in waiting(made)] == ["o"]
+    code, said = retry(made, letters[0]["place"])
+    assert code == 0 and said == "nothing to do: no dead letter waits among these; 1 were sent before\n"
+    assert retry(made, "nothing")[0] == 1

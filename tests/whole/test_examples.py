@@ -144,7 +144,17 @@ def test_inventory(story, read):
     code, listed, error = this.bridge.rkbctl("dead", "list", "--json", "-c", this.bridge.config_path)
     assert code == 0 and len(listed.splitlines()) == len(dead), error
 
-    expected = {code: (updates[-1]["inventory_count"], len(updates)) for code, updates in by_product(good).items()}
+    this.bridge.terminate()
+    this.bridge.write_config(this.config.replace("{3}", "{3,4}"))
+    this.bridge.start()
+    code, _, error = this.bridge.rkbctl("dead", "retry", "-c", this.bridge.config_path, "--route", "inventory")
+    assert code == 0, error
+    this.bridge.wait_totals(delivered=len(new_codes), dead_lettered=len(negative), pending=0)
+    assert per_product(read("product_inventory")) == by_product(good + new_codes)
+    ids = {record.header("rkb-id") for record in read("product_inventory.dead") if json.loads(record.value) in new_codes}
+    assert ids == {json.loads(record.value)["id"].encode() for record in read("product_inventory") if record.key.startswith(b"WXYZ-")}
+
+    expected = {code: (updates[-1]["inventory_count"], len(updates)) for code, updates in by_product(good + new_codes).items()}
     wait_for("the shop's inventory", lambda: expected == {
         code: tuple(rest) for code, *rest in this.rows("shop", "SELECT product_code, inventory_count, updates FROM inventory")})
 
