@@ -87,7 +87,7 @@ static int64_t lowest_open_us(struct rkb_shipper *shipper, uint64_t low)
     bool found = rkb_cursor_next(&cursor, &record, &error) == RKB_NEXT_RECORD;
     rkb_cursor_close(&cursor);
     shipper->lowest_open = low;
-    shipper->lowest_open_us = found ? record.time_us : 0;
+    shipper->lowest_open_us = found ? rkb_shipper_since(shipper, &record) : 0;
     return shipper->lowest_open_us;
 }
 
@@ -113,14 +113,14 @@ static int64_t oldest_in_ring_us(const struct rkb_shipper *shipper)
     size_t bytes = rkb_ring_peek(shipper->options.ring, &at);
     bool waits = bytes > 0 && rkb_record_parse(at, bytes, rkb_ring_salt(shipper->options.ring), &record,
                                                NULL) == RKB_PARSE_RECORD;
-    return waits ? record.time_us : 0;
+    return waits ? rkb_shipper_since(shipper, &record) : 0;
 }
 
 /* Of the lanes, and of what the line has not passed yet. */
 static int64_t oldest_us(struct rkb_shipper *shipper)
 {
     uint64_t low = rkb_acks_low(rkb_journal_acks(shipper->options.journal));
-    int64_t oldest = shipper->holding ? shipper->held.time_us : 0;
+    int64_t oldest = shipper->holding ? rkb_shipper_since(shipper, &shipper->held) : 0;
     for (uint32_t topic = 0; topic <= shipper->lanes.topic_count; topic++)
         oldest = earlier(oldest, topic_times(shipper->figures)[topic]);
     if (oldest == 0 && low < rkb_journal_next(shipper->options.journal))
@@ -162,7 +162,7 @@ static void post_figures(struct rkb_shipper *shipper)
     figures->connected = shipper->producer != NULL && rkb_producer_connected(shipper->producer);
     figures->in_flight = shipper->lanes.in_flight;
     fill_topics(shipper);
-    figures->line_us = shipper->holding ? shipper->held.time_us : oldest_in_ring_us(shipper);
+    figures->line_us = shipper->holding ? rkb_shipper_since(shipper, &shipper->held) : oldest_in_ring_us(shipper);
     figures->oldest_us = oldest_us(shipper);
     memcpy(rkb_mailbox_draft(&shipper->mailbox), figures, figures_size(shipper, shipper->lanes.topic_count));
     rkb_mailbox_post(&shipper->mailbox);

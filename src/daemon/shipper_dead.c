@@ -178,7 +178,8 @@ static bool append(struct rkb_shipper *shipper, struct rkb_lane *lane, const str
     struct rkb_error error;
     if (!rkb_dead_append(shipper->options.dead, record, route, topic, code, reason, shipper->real_us, &error)) {
         if (!lane->behind)
-            rkb_lane_fall_behind(&shipper->lanes, lane, shipper->options.journal, record->sequence, record->time_us);
+            rkb_lane_fall_behind(&shipper->lanes, lane, shipper->options.journal, record->sequence,
+                                 rkb_shipper_since(shipper, record));
         lane->held.route = record->route;
         rkb_shipper_wait(shipper, lane, error.text);
         return false;
@@ -346,7 +347,8 @@ bool rkb_shipper_send_letter(struct rkb_shipper *shipper, struct rkb_lane *lane)
     case RKB_SENT:
         *flight = (struct rkb_flight){
             .after = flight->after, .segment = lane->cursor.segment, .sequence = record->sequence,
-            .time_us = record->time_us, .route = record->route, .topic = rkb_lanes_topic(&shipper->lanes, lane),
+            .time_us = rkb_shipper_since(shipper, record), .route = record->route,
+            .topic = rkb_lanes_topic(&shipper->lanes, lane),
             .bytes = (uint32_t)rkb_record_size(record->key.size, record->headers.size, record->value.size),
             .alone = true, .dead = true};
         rkb_flight_keep(&shipper->lanes, flight, shipper->now_us);

@@ -61,13 +61,13 @@ static int64_t read_at(struct rkb_shipper *shipper, uint64_t sequence)
     bool found = rkb_cursor_next(&cursor, &record, &error) == RKB_NEXT_RECORD;
     rkb_cursor_close(&cursor);
     if (found)
-        return record.time_us;
+        return rkb_shipper_since(shipper, &record);
     size_t bytes = rkb_ring_peek(shipper->options.ring, &at);
     for (size_t offset = 0; offset < bytes; offset += rkb_record_length(at + offset)) {
         if (rkb_record_peek(at + offset, bytes - offset, &record, NULL) != RKB_PARSE_RECORD)
             break;
         if (record.kind != RKB_DICTIONARY)
-            return record.time_us;
+            return rkb_shipper_since(shipper, &record);
     }
     return shipper->real_us;
 }

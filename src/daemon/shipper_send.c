@@ -67,7 +67,7 @@ enum rkb_offer rkb_shipper_put(struct rkb_shipper *shipper, struct rkb_producer 
     case RKB_SENT:
         flight->segment = segment;
         flight->sequence = record->sequence;
-        flight->time_us = (record->flags & RKB_FLAG_RETRIED) != 0 ? shipper->real_us : record->time_us;
+        flight->time_us = rkb_shipper_since(shipper, record);
         flight->route = record->route;
         flight->topic = record->topic;
         flight->bytes = (uint32_t)bytes;
@@ -149,7 +149,7 @@ bool rkb_shipper_lane_next(struct rkb_shipper *shipper, struct rkb_lane *lane)
         cannot_read(shipper, &error);
     lane->holding = next == RKB_NEXT_RECORD;
     lane->next = lane->holding ? lane->held.sequence : lane->cursor.sequence;
-    lane->next_us = lane->holding ? lane->held.time_us : 0;
+    lane->next_us = lane->holding ? rkb_shipper_since(shipper, &lane->held) : 0;
     if (next == RKB_NEXT_END && limit < line && lane->cursor.sequence >= limit)
         shipper->more = true;
     else if (next == RKB_NEXT_END)
@@ -235,7 +235,8 @@ static bool pass_message(struct rkb_shipper *shipper, const struct rkb_record *r
         return true;
     if (offered == RKB_QUEUE_FULL || worth_waiting_for(shipper, lane))
         return false;
-    rkb_lane_fall_behind(&shipper->lanes, lane, shipper->options.journal, record->sequence, record->time_us);
+    rkb_lane_fall_behind(&shipper->lanes, lane, shipper->options.journal, record->sequence,
+                         rkb_shipper_since(shipper, record));
     return true;
 }
 

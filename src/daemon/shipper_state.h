@@ -62,6 +62,12 @@ struct rkb_shipper {
     struct rkb_shipped *figures;        /* counted here, copied to the mailbox */
 };
 
+/* Since when a record waits: one that is sent again was read long before. */
+static inline int64_t rkb_shipper_since(const struct rkb_shipper *shipper, const struct rkb_record *record)
+{
+    return (record->flags & RKB_FLAG_RETRIED) != 0 ? shipper->real_us : record->time_us;
+}
+
 /* shipper.c */
 /* One turn, at these times (monotonic, realtime), without the pause after it; returns the bytes taken from the ring. */
 size_t rkb_shipper_turn(struct rkb_shipper *shipper, int64_t now_us, int64_t real_us);

@@ -13,7 +13,7 @@ static void usage(FILE *out)
     const struct rkb_command *rows = rkb_commands(&count);
     fprintf(out, "usage: rkbctl [-s SOCKET] COMMAND ...\n"
                  "       rkbctl journal list|verify|dump DIR\n"
-                 "       rkbctl dead list|show ... -c FILE\n"
+                 "       rkbctl dead list|show|retry ... -c FILE\n"
                  "       rkbctl render -c FILE CHANNEL < PAYLOAD\n"
                  "       rkbctl discover [--for 1m] [--write FILE] URL\n"
                  "       rkbctl --help | --version\n"
@@ -28,6 +28,7 @@ static void usage(FILE *out)
                  "Offline:\n"
                  "  journal list|verify|dump DIR   what a journal holds, whether it is sound, its records\n"
                  "  dead list|show ID -c FILE      dead letters, in the file and in the topics of a config\n"
+                 "  dead retry --all -c FILE       sends them again, by the running rkbridge; --route R or IDs: only those\n"
                  "  render -c FILE CHANNEL         what a message on this channel would become by a config\n"
                  "  discover URL                   listens to all channels of a Redis for a minute: what goes over\n"
                  "                                 them, who listens; with --write FILE a config from it\n"

@@ -93,6 +93,10 @@ static void test_as_it_was(void **state)
     assert_int_equal(record.epoch, 0);
     assert_true(rkb_slice_equal(record.key, rkb_slice_text("user")));
     rkb_cursor_close(&cursor);
+    world_kill(world);                          /* and the next start does not take its time for when we were last there */
+    world_open(world);
+    assert_int_equal(world->store.recovery.last_time_us, now_us);
+    assert_int_equal(balance(world)->totals.recovered, 1);
 }
 
 /* A pattern that is gone, or none: the route's own that takes the channel. Redis need not be there. */

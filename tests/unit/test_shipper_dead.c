@@ -223,6 +223,25 @@ static void test_a_kafka_that_is_away(void **state)
     expect_books(world, 0, 1);
 }
 
+/* Read years ago and sent again: how long it took says nothing of how long messages take. The other was read then, too. */
+static void test_sent_again(void **state)
+{
+    static const int64_t year_us = INT64_C(365) * 86400 * SECOND;
+    struct world *world = *state;
+    const struct rkb_latency *latency;
+    begin(world);
+    latency = &world->shipper->figures->latency;
+    for (unsigned flag = RKB_FLAG_RETRIED;; flag = 0) {
+        world_put_record(world, (struct rkb_record){.kind = RKB_MESSAGE, .flags = (uint8_t)flag, .route = 1, .topic = 1,
+                                                    .value = rkb_slice_text("again")});
+        settle_all(world);
+        assert_int_equal(latency->max_us > (uint64_t)year_us, flag == 0);
+        if (flag == 0)
+            break;
+    }
+    expect_books(world, 2, 0);
+}
+
 #define in_world(test) cmocka_unit_test_setup_teardown(test, world_set_up, world_tear_down)
 
 int main(void)
@@ -236,6 +255,7 @@ int main(void)
         in_world(test_a_topic_that_refuses),
         in_world(test_one_that_is_refused),
         in_world(test_a_kafka_that_is_away),
+        in_world(test_sent_again),
     };
     return cmocka_run_group_tests(tests, kafka_set_up, kafka_tear_down);
 }
