@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kafka/quiet.h"
+
 #define TURN_MS 50              /* how late *quit is seen */
 
 struct rkb_admin {
@@ -20,44 +22,6 @@ struct rkb_admin {
     size_t topic_count;
     int32_t broker;             /* that answered look; -1: none did */
 };
-
-static void no_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    (void)rk;
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
-/* What goes wrong with the connection the producer meets too, and tells. */
-static void no_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
-{
-    (void)rk;
-    (void)code;
-    (void)reason;
-    (void)opaque;
-}
-
-/* The producer's configuration, with which brokers to meet and how; what only a producer uses is passed over. */
-static rd_kafka_t *client_new(const struct rkb_property *properties, size_t count, struct rkb_error *error)
-{
-    char words[256] = "";
-    rd_kafka_conf_t *conf = rkb_kafka_conf(properties, count, error);
-    if (conf == NULL)
-        return NULL;
-    rd_kafka_conf_set_log_cb(conf, no_log);
-    rd_kafka_conf_set_error_cb(conf, no_error);
-    rd_kafka_t *rk = NULL;
-    if (rd_kafka_conf_set(conf, "allow.auto.create.topics", "false", words, sizeof words) == RD_KAFKA_CONF_OK &&
-        rd_kafka_conf_set(conf, "log.queue", "false", words, sizeof words) == RD_KAFKA_CONF_OK)
-        rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, words, sizeof words);
-    if (rk == NULL) {
-        rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a client to look for topics: %s",
-                 rkb_kafka_holds_secret(words, properties, count) ? "(why is not shown: it holds a secret)" : words);
-        rd_kafka_conf_destroy(conf);
-    }
-    return rk;
-}
 
 static bool name_topics(struct rkb_admin *admin, const char *const *names, size_t count)
 {
@@ -81,7 +45,7 @@ struct rkb_admin *rkb_admin_new(const struct rkb_property *properties, size_t co
     }
     admin->quit = quit;
     admin->broker = -1;
-    admin->rk = client_new(properties, count, error);
+    admin->rk = rkb_kafka_quiet(properties, count, "look for topics", false, error);
     if (admin->rk != NULL && name_topics(admin, names, name_count))
         return admin;
     if (admin->rk != NULL)

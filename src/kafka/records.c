@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/headers.h"
+#include "kafka/quiet.h"
 
 struct rkb_records {
     rd_kafka_t *rk;
@@ -25,49 +26,16 @@ struct reading {
     int timeout_ms;
 };
 
-static void no_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    (void)rk;
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
-/* What is wrong with a connection shows as a call that gets no answer. */
-static void no_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
-{
-    (void)rk;
-    (void)code;
-    (void)reason;
-    (void)opaque;
-}
-
 struct rkb_records *rkb_records_new(const struct rkb_property *properties, size_t count, struct rkb_error *error)
 {
-    static const char *const ours[][2] = {
-        {"allow.auto.create.topics", "false"}, {"log.queue", "false"}, {"enable.partition.eof", "true"}};
-    char words[256] = "";
-    rd_kafka_conf_t *conf = rkb_kafka_conf(properties, count, error);
     struct rkb_records *records = calloc(1, sizeof *records);
-    bool set = conf != NULL;
-    if (conf == NULL || records == NULL) {
-        free(records);
-        if (conf != NULL) {
-            rd_kafka_conf_destroy(conf);
-            rkb_fail(error, RKB_NO_MEMORY, "no memory to read topics");
-        }
+    if (records == NULL) {
+        rkb_fail(error, RKB_NO_MEMORY, "no memory to read topics");
         return NULL;
     }
-    rd_kafka_conf_set_log_cb(conf, no_log);
-    rd_kafka_conf_set_error_cb(conf, no_error);
-    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
-        set = set && rd_kafka_conf_set(conf, ours[i][0], ours[i][1], words, sizeof words) == RD_KAFKA_CONF_OK;
-    records->rk = set ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, words, sizeof words) : NULL;
+    records->rk = rkb_kafka_quiet(properties, count, "read topics", true, error);
     if (records->rk != NULL)
         return records;
-    rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a client to read topics: %s",
-             rkb_kafka_holds_secret(words, properties, count) ? "(why is not shown: it holds a secret)" : words);
-    rd_kafka_conf_destroy(conf);
     free(records);
     return NULL;
 }
