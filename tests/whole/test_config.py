@@ -221,12 +221,12 @@ def test_a_journal_of_a_newer_format_is_refused_in_words(bridge, publisher, topi
     one.terminate()
     segment = sorted(one.journal.glob("*.seg"))[-1]
     data = segment.read_bytes()
-    head = data[:8] + (2).to_bytes(4, "little") + data[12:56]
+    head = data[:8] + (3).to_bytes(4, "little") + data[12:56]
     changed = head + xxh3(head).to_bytes(8, "little") + data[64:]
     segment.write_bytes(changed)
     one.start(wait=None)
     assert one.ended() == 73
-    assert "version 2" in one.stderr() and segment.name in one.stderr()
+    assert "version 3" in one.stderr() and segment.name in one.stderr()
     assert segment.read_bytes() == changed
     segment.write_bytes(data)
     one.start()
