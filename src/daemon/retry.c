@@ -112,7 +112,7 @@ static bool find_channel(const struct rkb_letter *letter, struct rkb_arrival *ar
     return refuse(refusal, "no_memory");
 }
 
-/* Half the ring is for what comes from Redis. */
+/* Half the ring is for what comes from Redis: whoever takes it below that makes reading pause, and us, too. */
 static bool has_room(struct rkb_relay *relay, const struct refusal *refusal)
 {
     if (relay->stopping) {
@@ -122,8 +122,7 @@ static bool has_room(struct rkb_relay *relay, const struct refusal *refusal)
     bool dropping = false;
     for (size_t i = 0; i < relay->options.config->source_count; i++)
         dropping = dropping || relay->sources[i].dropping;
-    if (!dropping && !relay->paused && !rkb_shipper_full(relay->shipper)
-        && rkb_ring_room(relay->ring) >= rkb_ring_size(relay->ring) / 2)
+    if (!dropping && !relay->paused && !rkb_shipper_full(relay->shipper))
         return true;
     rkb_fail(refusal->error, RKB_FULL, "the journal or the ring before it has no room now");
     return refuse(refusal, "busy");

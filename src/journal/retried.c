@@ -3,7 +3,8 @@
  *
  *     the file's lines --> table: "place id" --> its line      what was added since: also "id" --> its line
  *
- * Promise: what add said true to is in the file, whole. Never: changes a line.
+ * Promise: what add said true to is in the file, whole. Never: changes a line. An unfinished one has no newline, and the
+ * next is written over it.
  */
 #include "journal/retried.h"
 
@@ -208,19 +209,13 @@ static bool sync_directory(const struct rkb_retried *retried, const char *direct
 
 static bool open_to_add(struct rkb_retried *retried, const char *directory, struct rkb_error *error)
 {
-    struct stat status;
     retried->fd = retried->sys->open(retried->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (retried->fd < 0)
         return rkb_fail_errno(error, "cannot write to %s", retried->path);
     if (flock(retried->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         return rkb_fail(error, RKB_LOCKED, "dead letters are sent again already: somebody holds %s", retried->path);
-    if (!give_to_owner(retried, directory, error) || !sync_directory(retried, directory, error)
-        || !read_all(retried, retried->fd, error))
-        return false;
-    if (fstat(retried->fd, &status) != 0 || (size_t)status.st_size == retried->size)
-        return true;
-    return retried->sys->ftruncate(retried->fd, (off_t)retried->size) == 0
-           || rkb_fail_errno(error, "cannot cut an unfinished write off %s", retried->path);
+    return give_to_owner(retried, directory, error) && sync_directory(retried, directory, error)
+           && read_all(retried, retried->fd, error);
 }
 
 struct rkb_retried *rkb_retried_open(const char *directory, const struct rkb_sys *sys, struct rkb_error *error)

@@ -58,17 +58,19 @@ static bool take_letter(void *context, struct rkb_slice headers, struct rkb_slic
     return true;
 }
 
-/* The file of dead letters: numbers 1 to 6; 1 and 2 are of route a, 3 and 4 of b, 4 again the message of 3, 5 has no
-   payload, 6 is of version 1 and says nothing. */
+/*
+ * The file of dead letters: numbers 1 to 6; 1 and 2 are of route a, 3 and 4 of b, 4 again the message of 3, 5 has no
+ * payload, 6 is of version 1 and says nothing. 7 is the message of 1 and of later than any command.
+ */
 static void put_letter(struct rkb_dead *dead, int number)
 {
     char id[40];
     uint8_t headers[400];
     struct rkb_error error;
-    snprintf(id, sizeof id, ID, number == 4 ? 3 : number);
+    snprintf(id, sizeof id, ID, number == 4 ? 3 : number == 7 ? 1 : number);
     struct rkb_letter letter = {.of = {
         [RKB_LETTER_CODE] = rkb_slice_text("expect"), [RKB_LETTER_REASON] = rkb_slice_text("/n: less than 0"),
-        [RKB_LETTER_ERROR_TIME] = rkb_slice_text("2023-11-01T10:00:01.000Z"),
+        [RKB_LETTER_ERROR_TIME] = rkb_slice_text(number == 7 ? "2999-01-01T00:00:00.000Z" : "2023-11-01T10:00:01.000Z"),
         [RKB_LETTER_ROUTE] = rkb_slice_text(number <= 2 ? "a" : "b"), [RKB_LETTER_CHANNEL] = rkb_slice_text("c"),
         [RKB_LETTER_ID] = rkb_slice_text(id), [RKB_LETTER_TIME] = rkb_slice_text("2023-11-01T10:00:00.123Z"),
         [RKB_LETTER_FORM] = number == 5 ? rkb_slice_text("record") : rkb_slice(NULL, 0)}};
@@ -82,6 +84,18 @@ static void put_letter(struct rkb_dead *dead, int number)
         record.header_count = 0;
     }
     assert_true(rkb_dead_append(dead, &record, number <= 2 ? "a" : "b", "", "expect", "less", 1, &error));
+}
+
+static void put_letters(struct desk *desk, int first, int last)
+{
+    struct rkb_error error;
+    struct rkb_journal *journal = open_journal(desk->directory, 64 * MIB, MIB, NULL);
+    struct rkb_dead *dead = rkb_dead_open(desk->directory, rkb_journal_id(journal), MIB, 0, &rkb_sys_posix, &error);
+    assert_non_null(dead);
+    for (int number = first; number <= last; number++)
+        put_letter(dead, number);
+    rkb_dead_close(dead);
+    rkb_journal_close(journal);
 }
 
 static void write_config(struct desk *desk)
@@ -109,20 +123,13 @@ static void listen_at_desk(struct desk *desk)
 static int open_desk(void **state)
 {
     struct desk *desk = calloc(1, sizeof *desk);
-    struct rkb_error error;
     if (start((void **)&desk->fixture) != 0)
         return -1;
     desk->directory = make_directory();
     desk->outcome = "taken\n";
     listen_at_desk(desk);
     write_config(desk);
-    struct rkb_journal *journal = open_journal(desk->directory, 64 * MIB, MIB, NULL);
-    struct rkb_dead *dead = rkb_dead_open(desk->directory, rkb_journal_id(journal), MIB, 0, &rkb_sys_posix, &error);
-    assert_non_null(dead);
-    for (int number = 1; number <= 6; number++)
-        put_letter(dead, number);
-    rkb_dead_close(dead);
-    rkb_journal_close(journal);
+    put_letters(desk, 1, 6);
     *state = desk;
     return 0;
 }
@@ -277,6 +284,20 @@ static void test_outcomes(void **state)
     expect(desk, "retry file/3", 0, "sent 1; 1 of them are dropped now (missing: drop)");
 }
 
+/* What failed again while the command ran is a letter of its own, and waits for the next one. */
+static void test_no_loop(void **state)
+{
+    struct desk *desk = *state;
+    put_letters(desk, 7, 7);
+    expect(desk, "retry file/1 file/7", 0, "sent 1");
+    expect_list(desk, "list --json", 6);
+    assert_non_null(strstr((char *)desk->out.data, "\"file/7\""));
+    expect(desk, "retry file/1 file/7", 0, "sent 1; 1 were sent before");
+    assert_int_equal(desk->count, 2);
+    assert_string_equal(desk->came[0] + 2, "018bcfe5-6800-7000-8000-000000000001 odd");
+    assert_string_equal(desk->came[1] + 2, "018bcfe5-6800-7000-8000-000000000001 odd");
+}
+
 /* No room for a while: it waits and goes on; no letter goes twice. */
 static void test_busy(void **state)
 {
@@ -334,6 +355,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         at_desk(test_all),  at_desk(test_chosen),  at_desk(test_dry_run), at_desk(test_outcomes),
+        at_desk(test_no_loop),
         at_desk(test_busy), at_desk(test_refused), at_desk(test_it_ends), at_desk(test_no_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
