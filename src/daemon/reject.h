@@ -11,8 +11,8 @@
 
 /*
  * facts: channel, pattern, payload and uuid are looked at. verdict: RKB_REJECTED with its code, one word, and a reason,
- * which names pointer and rule, never a value. Counted as appended; where it does not fit, *verdict comes to say that it
- * is dropped.
+ * which names pointer and rule, never a value. Counted as appended; where it does not fit, *verdict comes to say that
+ * it is dropped.
  */
 void rkb_relay_reject(const struct rkb_arrival *arrival, const struct rkb_facts *facts, struct rkb_verdict *verdict);
 

@@ -51,8 +51,9 @@ enum rkb_kind { RKB_MESSAGE = 1, RKB_DICTIONARY = 2, RKB_MARK = 3, RKB_GAP = 4, 
 
 /*
  * Flags, of messages only. DEAD: a dead letter on its way to its topic, or (topic 0) to the file. CHANNEL: the key is
- * the channel it came from. RETRIED: a dead letter that is sent again; its time is when it was read, and says nothing of
- * how long it has been on its way. FORM: what envelope made the value (enum rkb_form of message/inverse.h), 0: not known.
+ * the channel it came from. RETRIED: a dead letter that is sent again; its time is when it was read, and says nothing
+ * of how long it has been on its way. FORM: what envelope made the value (enum rkb_form of message/inverse.h), 0: not
+ * known.
  */
 #define RKB_FLAG_DEAD 0x80u
 #define RKB_FLAG_CHANNEL 0x40u

@@ -59,7 +59,8 @@ static bool read_members(json_t *object, struct rkb_gap *gap)
     return id >= 0 && copy_text(gap->source, sizeof gap->source, source) &&
            copy_text(gap->reason, sizeof gap->reason, reason) && rkb_parse_time(rkb_slice_text(from), &gap->from_us) &&
            (json_is_null(bound) || (json_is_integer(bound) && json_integer_value(bound) >= 0)) &&
-           (json_is_null(to) || (json_is_string(to) && rkb_parse_time(rkb_slice_text(json_string_value(to)), &gap->to_us)));
+           (json_is_null(to) ||
+            (json_is_string(to) && rkb_parse_time(rkb_slice_text(json_string_value(to)), &gap->to_us)));
 }
 
 bool rkb_gap_parse(struct rkb_slice json, struct rkb_gap *gap, struct rkb_error *error)

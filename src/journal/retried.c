@@ -3,8 +3,8 @@
  *
  *     the file's lines --> table: "place id" --> its line      what was added since: also "id" --> its line
  *
- * Promise: what add said true to is in the file, whole. Never: changes a line. An unfinished one has no newline, and the
- * next is written over it.
+ * Promise: what add said true to is in the file, whole. Never: changes a line. An unfinished one has no newline, and
+ * the next is written over it.
  */
 #include "journal/retried.h"
 
@@ -273,7 +273,7 @@ bool rkb_retried_add(struct rkb_retried *retried, const char *place, struct rkb_
     snprintf(line + TIME_TEXT, size + 1 - TIME_TEXT, " %s %.*s\n", place, (int)id.size, (const char *)id.data);
     if (!rkb_sys_write(retried->sys, retried->fd, line, size, retried->size)) {
         rkb_fail_errno(error, "cannot write to %s", retried->path);
-        return false;           /* of what is written, no newline is: it does not count, and the next one writes over it */
+        return false;           /* its newline is not there: it does not count, and the next is written over it */
     }
     retried->size += size;
     put(retried, rkb_slice(line + TIME_TEXT + 1, size - TIME_TEXT - 2), line);

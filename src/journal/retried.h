@@ -31,8 +31,8 @@ const char *rkb_retried_when(const struct rkb_retried *retried, const char *plac
 /* True when a letter of this message was added since the file was opened. */
 bool rkb_retried_just_now(const struct rkb_retried *retried, struct rkb_slice id);
 /*
- * Adds one; after a kill it is there, after a power loss once it was synced. False: RKB_SYSTEM, RKB_FULL, RKB_NO_MEMORY,
- * RKB_USAGE for an id or place that is no word. Then the file is as before.
+ * Adds one; after a kill it is there, after a power loss once it was synced. False: RKB_SYSTEM, RKB_FULL,
+ * RKB_NO_MEMORY, RKB_USAGE for an id or place that is no word. Then the file's lines are as before.
  */
 bool rkb_retried_add(struct rkb_retried *retried, const char *place, struct rkb_slice id, struct rkb_error *error)
     RKB_MUST_CHECK;

@@ -1,8 +1,8 @@
 /*
  * dead -- `rkbctl dead list|show|retry`: the dead letters of a config.
  *
- *     letters.h: each of them --> waiting, or sent again (journal/retried.h) --> a line of a table, or a JSON object; the
- *     one that is asked for, whole
+ *     letters.h: each of them --> waiting, or sent again (journal/retried.h) --> a line of a table, or a JSON object;
+ *     the one that is asked for, whole
  *
  * retry is in dead_retry.c. Never: changes anything.
  */

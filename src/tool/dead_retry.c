@@ -2,7 +2,7 @@
  * dead_retry -- see dead_retry.h.
  *
  *     letters.h: each letter --waiting, and asked for?--> control socket --OK--> noted in dead-letters.retried
- *                                                            | busy: again, for a minute     | refused: said, it waits on
+ *                                                            | busy: again, for a minute    | refused: said, it waits
  *
  * Promise: what is noted was taken. What was taken and could not be noted (a kill in between) goes again the next time,
  * under the same UUID. What fails again meanwhile has a new place, and waits for the next command: there is no loop.
@@ -204,8 +204,8 @@ static const char *obstacle(const struct rkb_found_letter *letter)
     uint8_t uuid[16];
     int64_t time_us;
     if (of[RKB_LETTER_FORM].data != NULL)
-        return "its value is a record and not the payload that it was made of (the route has a value of its own); publish "
-               "the message again";
+        return "its value is a record and not the payload that it was made of (the route has a value of its own); "
+               "publish the message again";
     if (of[RKB_LETTER_CHANNEL].data == NULL || of[RKB_LETTER_ROUTE].data == NULL
         || !rkb_uuid_parse(of[RKB_LETTER_ID], uuid) || !rkb_parse_time(of[RKB_LETTER_TIME], &time_us))
         return "it does not say route, channel, UUID and time of its message; publish the message again";

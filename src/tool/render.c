@@ -77,8 +77,9 @@ static bool take_option(struct render *render, int option, const char *text, str
         return true;
     case UUID:
         render->message.uuid = text;
-        return rkb_uuid_parse(rkb_slice_text(text), ignored) || rkb_fail(error, RKB_USAGE, "--uuid takes 32 hexadecimal digits in lower case, as in "
-                                                           "01890a5d-ac96-774b-bcce-b302099a8057");
+        return rkb_uuid_parse(rkb_slice_text(text), ignored)
+               || rkb_fail(error, RKB_USAGE, "--uuid takes 32 hexadecimal digits in lower case, as in "
+                                             "01890a5d-ac96-774b-bcce-b302099a8057");
     case TIME:
         return (rkb_parse_time(rkb_slice_text(text), &render->message.time_us) && render->message.time_us >= 1000)
                || rkb_fail(error, RKB_USAGE, "--time takes a time in UTC with milliseconds, as "

@@ -28,7 +28,7 @@ static void usage(FILE *out)
                  "Offline:\n"
                  "  journal list|verify|dump DIR   what a journal holds, whether it is sound, its records\n"
                  "  dead list|show ID -c FILE      dead letters, in the file and in the topics of a config\n"
-                 "  dead retry --all -c FILE       sends them again, by the running rkbridge; --route R or IDs: only those\n"
+                 "  dead retry --all -c FILE       sends them again, by the running rkbridge; --route R or IDs: those\n"
                  "  render -c FILE CHANNEL         what a message on this channel would become by a config\n"
                  "  discover URL                   listens to all channels of a Redis for a minute: what goes over\n"
                  "                                 them, who listens; with --write FILE a config from it\n"

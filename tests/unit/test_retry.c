@@ -93,7 +93,7 @@ static void test_as_it_was(void **state)
     assert_int_equal(record.epoch, 0);
     assert_true(rkb_slice_equal(record.key, rkb_slice_text("user")));
     rkb_cursor_close(&cursor);
-    world_kill(world);                          /* and the next start does not take its time for when we were last there */
+    world_kill(world);          /* and the next start does not take its time for when we were last there */
     world_open(world);
     assert_int_equal(world->store.recovery.last_time_us, now_us);
     assert_int_equal(balance(world)->totals.recovered, 1);
@@ -104,7 +104,8 @@ static void test_its_subscription(void **state)
 {
     static const struct {
         const char *channel, *pattern, *expected;
-    } rows[] = {{"user", "gone*", "u*"}, {"exact", NULL, ""}, {"exact", "*", "*"}, {"zebra", NULL, "*"}, {"zebra", "u*", "*"}};
+    } rows[] = {{"user", "gone*", "u*"}, {"exact", NULL, ""}, {"exact", "*", "*"}, {"zebra", NULL, "*"},
+                {"zebra", "u*", "*"}};
     struct world *world = *state;
     struct taken taken[8];
     open_routes(world);
@@ -161,7 +162,8 @@ static void test_garbage(void **state)
     open_routes(world);
     for (int i = 0; i < 256; i++) {
         memset(garbage, i, sizeof garbage);
-        assert_false(rkb_retry(&world->relay, rkb_slice(garbage, sizeof garbage), rkb_slice(NULL, 0), &out, &code, &error));
+        assert_false(rkb_retry(&world->relay, rkb_slice(garbage, sizeof garbage), rkb_slice(NULL, 0), &out, &code,
+                               &error));
         assert_string_equal(code, "bad_letter");
     }
     assert_int_equal(balance(world)->totals.received, 0);

@@ -223,7 +223,7 @@ static void test_a_kafka_that_is_away(void **state)
     expect_books(world, 0, 1);
 }
 
-/* Read years ago and sent again: how long it took says nothing of how long messages take. The other was read then, too. */
+/* Read years ago and sent again: how long it took says nothing of how long messages take. The other's does. */
 static void test_sent_again(void **state)
 {
     static const int64_t year_us = INT64_C(365) * 86400 * SECOND;
