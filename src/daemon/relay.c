@@ -7,8 +7,6 @@
 
 #include "base/units.h"
 #include "daemon/refused.h"
-#include "daemon/reject.h"
-#include "daemon/route_topics.h"
 #include "daemon/watch.h"
 
 #define MARK_US 1000000
@@ -82,202 +80,7 @@ static void note_read(struct rkb_relay *relay)
         rkb_ring_note_read(relay->ring, earliest);
 }
 
-/* ---- messages that cannot be taken ---- */
-
-static const char *const drop_words[] = {
-#define WORD(name, help) #name,
-    RKB_DROP_REASONS(WORD)
-#undef WORD
-};
-
-struct rkb_gap *rkb_relay_open_gap(struct rkb_relay_source *source, const char *reason, int64_t from_us)
-{
-    source->gaps_total++;
-    return rkb_gaps_open(source->relay->gaps, source->config->name, reason, from_us);
-}
-
-/*
- * From when on a message read at time_us may have been published: it waited in the socket, while reading rested, since
- * the last read that took all there was at the most, and not since before the stream.
- */
-static int64_t earliest_us(const struct rkb_relay_source *source, int64_t time_us)
-{
-    struct rkb_subscriber_figures figures;
-    rkb_subscriber_figures(source->subscriber, &figures);
-    int64_t from_us = figures.caught_up_us > source->stream_us ? figures.caught_up_us : source->stream_us;
-    return from_us > 0 && from_us < time_us ? from_us : time_us;
-}
-
-/*
- * One message's place in a gap: to is its time. More of them until the next mark share one, open from the
- * first of them on, so that a flood of them is no flood of gaps, and a crash in the middle leaves it open.
- */
-static void place_in_gap(struct rkb_relay_source *source, enum rkb_drop_reason reason, int64_t time_us)
-{
-    struct rkb_relay_run *run = &source->runs[reason];
-    run->count++;
-    run->last_us = time_us;
-    if (run->gap != NULL)
-        return;
-    struct rkb_gap *gap = rkb_relay_open_gap(source, drop_words[reason], earliest_us(source, time_us));
-    if (run->count > 1) {
-        run->gap = gap;
-    } else if (gap != NULL) {
-        gap->bound = 1;
-        rkb_gaps_close(source->relay->gaps, gap, time_us);
-    }
-}
-
-static void end_runs(struct rkb_relay_source *source)
-{
-    for (size_t i = 0; i < RKB_DROP_REASON_COUNT; i++) {
-        struct rkb_relay_run *run = &source->runs[i];
-        if (run->gap != NULL) {
-            run->gap->bound = run->count - 1;
-            rkb_gaps_close(source->relay->gaps, run->gap, run->last_us);
-        }
-        *run = (struct rkb_relay_run){0};
-    }
-}
-
-static void start_dropping(struct rkb_relay_source *source, int64_t time_us)
-{
-    struct rkb_relay *relay = source->relay;
-    source->dropping = true;
-    rkb_relay_open_gap(source, drop_words[RKB_DROP_journal_full], earliest_us(source, time_us));
-    rkb_shipper_want_room(relay->shipper, rkb_ring_size(relay->ring) / 2);
-    rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "messages_dropped",
-            "the journal takes no more and the ring is full: messages are dropped and counted, until there is room; "
-            "the line of the journal says what stands in its way");
-}
-
-void rkb_relay_drop(struct rkb_relay_source *source, const struct rkb_relay_route *route, enum rkb_drop_reason reason,
-                    int64_t time_us)
-{
-    source->relay->tallies[route->number].dropped[reason]++;
-    if (reason == RKB_DROP_journal_full && !source->dropping)
-        start_dropping(source, time_us);
-    else if (reason != RKB_DROP_journal_full && reason != RKB_DROP_missing)     /* that is what was asked for */
-        place_in_gap(source, reason, time_us);
-}
-
-static void stop_dropping(struct rkb_relay_source *source)
-{
-    struct rkb_relay *relay = source->relay;
-    struct rkb_gap *gap = rkb_gaps_find_open(relay->gaps, source->config->name, drop_words[RKB_DROP_journal_full]);
-    source->dropping = false;
-    if (gap != NULL)
-        rkb_gaps_close(relay->gaps, gap, relay->options.sys->realtime_us());
-    rkb_log(relay->options.log, RKB_LOG_WARN, source->object, "messages_taken",
-            "the journal has room: messages are taken again");
-}
-
-/* ---- the way of a message ---- */
-
-static void fill_times(struct rkb_facts *facts, int64_t time_us, char digits[24])
-{
-    rkb_format_time(facts->time, time_us);
-    int count = snprintf(digits, 24, "%lld", (long long)(time_us / 1000));
-    facts->time_ms = rkb_slice(digits, (size_t)count);
-}
-
-/* Wraps one message into its record, in the ring. False when the ring has no room. */
-static bool wrap(const struct rkb_arrival *arrival, uint32_t topic, const struct rkb_facts *facts,
-                 const struct rkb_envelope_sizes *sizes)
-{
-    const struct rkb_relay_route *route = arrival->route;
-    struct rkb_relay *relay = arrival->source->relay;
-    struct rkb_record record = {
-        .kind = RKB_MESSAGE,
-        .flags = route->flags | arrival->flags,
-        .header_count = sizes->header_count,
-        .sequence = relay->next_sequence,
-        .time_us = arrival->time_us,
-        .epoch = arrival->epoch,
-        .count = arrival->count,
-        .route = route->number,
-        .topic = topic,
-        .has_key = sizes->has_key,
-        .key = rkb_slice(NULL, sizes->key),
-        .headers = rkb_slice(NULL, sizes->headers),
-        .value = rkb_slice(NULL, sizes->value),
-    };
-    size_t size = rkb_record_size(sizes->key, sizes->headers, sizes->value);
-    uint8_t *at = rkb_ring_reserve(relay->ring, size, RKB_RELAY_KEEP);
-    if (at == NULL)
-        return false;
-    rkb_record_begin(at, &record);
-    rkb_envelope_render(rkb_rules_envelope(route->rules), facts, sizes, at + RKB_RECORD_HEADER);
-    rkb_record_seal(at, rkb_ring_salt(relay->ring));
-    rkb_ring_commit(relay->ring, size);
-    relay->next_sequence++;
-    return true;
-}
-
-static void drop(struct rkb_verdict *verdict, enum rkb_drop_reason reason)
-{
-    verdict->kind = RKB_DROPPED;
-    verdict->code = drop_words[reason];
-}
-
-void rkb_relay_too_large(const struct rkb_arrival *arrival, size_t size, struct rkb_verdict *verdict)
-{
-    drop(verdict, RKB_DROP_too_large);
-    snprintf(verdict->reason, sizeof verdict->reason,
-             "would make a record of %zu bytes, and at most %zu fit journal.ring_size and journal.segment_size", size,
-             arrival->source->relay->record_limit);
-}
-
-enum rkb_drop_reason rkb_relay_drop_reason(const char *code)
-{
-    for (size_t i = 0; i < RKB_DROP_REASON_COUNT; i++)
-        if (strcmp(drop_words[i], code) == 0)
-            return (enum rkb_drop_reason)i;
-    return RKB_DROP_missing;
-}
-
-/* A message that passed its route's rules becomes a record, unless *verdict comes to say otherwise. */
-static void append(const struct rkb_arrival *arrival, const struct rkb_facts *facts, struct rkb_verdict *verdict)
-{
-    const struct rkb_relay_route *route = arrival->route;
-    struct rkb_relay *relay = arrival->source->relay;
-    struct rkb_envelope_sizes sizes;
-    rkb_envelope_measure(rkb_rules_envelope(route->rules), facts, &sizes);
-    size_t size = rkb_record_size(sizes.key, sizes.headers, sizes.value);
-    if (size > relay->record_limit) {
-        rkb_relay_too_large(arrival, size, verdict);
-        return;
-    }
-    uint32_t topic = route->topic != 0 ? route->topic : rkb_route_topic(relay, route, arrival->channel, facts, verdict);
-    if (topic == 0)
-        return;
-    if (wrap(arrival, topic, facts, &sizes))
-        relay->tallies[route->number].appended++;
-    else
-        drop(verdict, RKB_DROP_journal_full);
-}
-
-void rkb_relay_take(const struct rkb_arrival *arrival, struct rkb_verdict *verdict)
-{
-    const struct rkb_relay_route *route = arrival->route;
-    struct rkb_facts facts = {.channel = arrival->channel->name, .captures = arrival->channel->captures,
-                              .payload = arrival->payload};
-    struct rkb_slice found[RKB_POINTERS_LIMIT];
-    char position[RKB_POSITION_TEXT], digits[24];
-    if (arrival->subscription->is_pattern)
-        facts.pattern = arrival->subscription->name;
-    rkb_rules_apply(route->rules, &facts, found, verdict);
-    rkb_uuid_text(facts.uuid, arrival->uuid);
-    if (rkb_envelope_uses_position(rkb_rules_envelope(route->rules))) {
-        facts.position = arrival->position.data != NULL
-            ? arrival->position : rkb_slice(position, rkb_position_text(position, &arrival->source->stream));
-        fill_times(&facts, arrival->time_us, digits);
-    }
-    if (verdict->kind == RKB_PASS)
-        append(arrival, &facts, verdict);
-    if (verdict->kind == RKB_REJECTED)
-        rkb_relay_reject(arrival, &facts, verdict);
-}
+/* ---- messages come ---- */
 
 static void say_too_large(const struct rkb_relay_source *source, const struct rkb_relay_route *route, const char *why)
 {
@@ -432,7 +235,7 @@ void rkb_relay_mark(struct rkb_relay_source *source)
 {
     if (!source->streaming)
         return;
-    end_runs(source);
+    rkb_relay_end_runs(source);
     cut_mark(source);
     rkb_gaps_flush(source->relay->gaps);
     note_read(source->relay);
@@ -493,7 +296,7 @@ static void on_lost(void *context, const struct rkb_error *error, bool was_strea
     if (was_stream && source->away == NULL)
         source->away = rkb_relay_open_gap(source, rkb_watch_lost(source, error),
                                 caught_up_us ? caught_up_us : relay->options.sys->realtime_us());
-    end_runs(source);
+    rkb_relay_end_runs(source);
     source->streaming = source->subscribed = false;
     event_del(source->mark_timer);
     rkb_router_confirm_none(source->router);
@@ -520,7 +323,7 @@ static void on_stopped(void *context)
 {
     struct rkb_relay_source *source = context;
     struct rkb_relay *relay = source->relay;
-    end_runs(source);
+    rkb_relay_end_runs(source);
     if (source->streaming)
         cut_mark(source);
     source->streaming = source->subscribed = false;
@@ -590,7 +393,7 @@ void rkb_relay_look(struct rkb_relay *relay)
     }
     for (size_t i = 0; i < relay->options.config->source_count; i++) {
         if (relay->sources[i].dropping && room)
-            stop_dropping(&relay->sources[i]);
+            rkb_relay_stop_dropping(&relay->sources[i]);
         else if (relay->sources[i].dropping)
             rkb_shipper_want_room(relay->shipper, half);
     }

@@ -1,5 +1,10 @@
 /*
- * relay -- the loop's joint: the one file that knows Redis, routes, envelopes and the ring.
+ * relay -- the loop's joint: what knows Redis, routes, envelopes and the ring.
+ *
+ *     relay.c        what a subscriber tells: messages, the life of a stream; what the shipper says
+ *     relay_take.c   one message: rules, topic, record
+ *     relay_drop.c   what could not be taken: counted, in gaps
+ *     relay_init.c   made from the config, and taken apart
  *
  *     subscriber --copy--> winner? --message--> count, UUID --> measure --> reserve in the ring --> render --> commit
  *                            | no                                 | no room: pause reading,
@@ -139,7 +144,8 @@ struct rkb_arrival {
  * letter) RKB_REJECTED. Else nothing is counted: RKB_FILTERED; RKB_DROPPED with the drop's word as its code.
  */
 void rkb_relay_take(const struct rkb_arrival *arrival, struct rkb_verdict *verdict);
-/* The drop that this word is. */
+/* A drop's word, and the drop that a word is. */
+const char *rkb_relay_drop_word(enum rkb_drop_reason reason);
 enum rkb_drop_reason rkb_relay_drop_reason(const char *code);
 /*
  * Reading rests while less than half the ring is free: a batch that was read already, and one large record, still
@@ -151,6 +157,10 @@ void rkb_relay_pause_if_short(struct rkb_relay *relay);
 /* A message that was received and is not taken: counted, with a place in a gap. */
 void rkb_relay_drop(struct rkb_relay_source *source, const struct rkb_relay_route *route, enum rkb_drop_reason reason,
                     int64_t time_us);
+/* A second, or the stream, is over: the gaps of what was dropped one by one end. */
+void rkb_relay_end_runs(struct rkb_relay_source *source);
+/* The journal has room again. */
+void rkb_relay_stop_dropping(struct rkb_relay_source *source);
 /* The verdict on one whose record of this size is larger than record_limit. */
 void rkb_relay_too_large(const struct rkb_arrival *arrival, size_t size, struct rkb_verdict *verdict);
 /* A gap of this source, counted; the open one where there is one with this reason. NULL: no memory. */
