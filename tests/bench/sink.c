@@ -164,7 +164,7 @@ static bool key_channel(struct bytes key, uint64_t *channel)
 static bool find_long(struct bytes key, struct bytes value, uint64_t now, struct message *message)
 {
     const char *limit = value.at + value.size;
-    const char *number = BENCH_NUMBER + 1;      /* without its brace: other members may stand before it */
+    const char *number = &BENCH_NUMBER[1];      /* without its brace: other members may stand before it */
     const char *at = memmem(value.at, value.size, number, strlen(number));
     uint64_t then, channel;
     at = take(at, limit, number, &message->number);
