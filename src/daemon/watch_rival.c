@@ -80,13 +80,25 @@ static void yield_to(struct rkb_watch *watch)
 }
 
 /*
+ * Whether a rival without a watcher has been there for a while. It may be a source of our own process that came back
+ * together with this one, and whose watcher has not said yet whose it is.
+ */
+static bool has_stayed(struct rkb_watch *watch)
+{
+    int64_t now_us = rkb_watch_sys(watch)->monotonic_us();
+    if (watch->strange++ == 0)
+        watch->strange_us = now_us;
+    return watch->strange >= MOST_STRANGE && now_us - watch->strange_us >= watch->period_us / 2;
+}
+
+/*
  * We are subscribed, or about to be, and so is another: the later connection yields, which looks as soon as it is
  * there. One without a watcher does not look, and so never yields.
  */
 static void settle(struct rkb_watch *watch)
 {
     uint64_t own = rkb_watch_subscriber(watch);
-    if (watch->rival.watcher == 0 && ++watch->strange < MOST_STRANGE)
+    if (watch->rival.watcher == 0 && !has_stayed(watch))
         return;
     if (watch->rival.watcher == 0 || own == 0 || watch->rival.subscriber < own) {
         yield_to(watch);

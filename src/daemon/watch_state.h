@@ -29,6 +29,7 @@ struct rkb_watch {
     bool looks, looking, again;         /* another bridge matters; a look is under way; and another is due */
     bool known, has_rival, both_said;   /* known: a look of this connection tells */
     unsigned strange, blind, present;
+    int64_t strange_us;                 /* monotonic: since when a rival without a watcher is seen, while strange > 0 */
     unsigned fresh;                     /* periods in which to look, since our connection is new */
     char rival_text[400];
     struct rkb_budget budget;

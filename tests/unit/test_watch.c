@@ -182,6 +182,29 @@ static void looks_again_when_it_is_subscribed(void **state)
     done(world);
 }
 
+/* It may be a source of our own, whose watcher has not said yet whose it is: it has to stay for a while. */
+static void one_without_a_watcher_is_no_rival_at_once(void **state)
+{
+    static const struct fake_script nobody[] = {NOTHING, NOBODY, {NULL, NULL}};
+    static const struct fake_script there[] = {
+        NOTHING,
+        {"CLIENT LIST TYPE pubsub", "$45\r\nid=30 addr=10.0.0.1:47 idle=0 name=rkbridge:b\r\n"},
+        {"CLIENT LIST TYPE normal", "$0\r\n\r\n"},
+        {NULL, NULL}};
+    struct world *world = *state;
+    struct rkb_relay_source *source = open_watched(world, nobody);
+    UNTIL(world, has_tried(source));
+    begin_stream(world);
+    fake_redis_rules(fake)->scripts = there;
+    UNTIL(world, times(fake_redis_heard(fake), "TYPE normal") >= 4);
+    assert_int_equal(figures_of(source).rival, 1);
+    assert_null(source->away);
+    now_us += SECOND;
+    UNTIL(world, source->away != NULL);
+    assert_string_equal(source->away->reason, "another_bridge");
+    done(world);
+}
+
 /* Redis counts the clients that it cut off: that proves it, either way. */
 static void redis_counts_the_cuts(void **state)
 {
@@ -218,6 +241,7 @@ int main(void)
         TEST(nobody_answers_in_time),
         TEST(held_until_the_other_is_gone),
         TEST(looks_again_when_it_is_subscribed),
+        TEST(one_without_a_watcher_is_no_rival_at_once),
         TEST(redis_counts_the_cuts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
