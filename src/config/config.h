@@ -129,8 +129,8 @@ struct rkb_mistakes {
 
 /*
  * Reads and checks all; makes and changes nothing. NULL when there is a mistake (mistakes->count > 0, in the
- * order of the file; "FILE: ..." where no place can be named). Warnings only where there is none. embedded: the Kafka is our own, so
- * bootstrap.servers may be missing.
+ * order of the file; "FILE: ..." where no place can be named). Warnings only where there is none. embedded: the Kafka
+ * is our own, so bootstrap.servers may be missing.
  */
 struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_mistakes *mistakes);
 void rkb_config_free(struct rkb_config *config);

@@ -8,8 +8,8 @@
  *
  *     {"sequence":7,"time":"2026-01-02T03:04:05.678Z","route":"..","topic":"..","code":"..","reason":".."}
  *
- * time is that of the refusal; topic where it was meant to go; the rest of what there is to know is in the message's record. The names stand in the
- * JSON, so no dictionary is needed. Appended by the shipper; nobody makes it smaller but the operator, who moves it
+ * time is that of the refusal; topic where it was meant to go; the rest is in the message's record. The names stand in
+ * the JSON, so no dictionary is needed. Appended by the shipper; nobody makes it smaller but the operator, who moves it
  * away while no bridge runs. One thread.
  */
 #ifndef RKB_JOURNAL_DEAD_H

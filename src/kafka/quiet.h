@@ -1,8 +1,8 @@
 /*
- * quiet -- a consumer handle that only asks and reads: no logs, no errors told beside its calls, no topic made by asking.
+ * quiet -- a consumer handle that only asks and reads: no logs, no errors told beside its calls, no topic made.
  *
- * It has the producer's configuration, with which brokers to meet and how; what only a producer uses is passed over. What
- * goes wrong with its connection shows as a call that gets no answer.
+ * It has the producer's configuration, with which brokers to meet and how; what only a producer uses is passed over.
+ * What goes wrong with its connection shows as a call that gets no answer.
  */
 #ifndef RKB_KAFKA_QUIET_H
 #define RKB_KAFKA_QUIET_H

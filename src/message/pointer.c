@@ -3,7 +3,7 @@
  *
  * The pointers are one tree by their tokens, children as lists. A search goes down the tree and the payload together:
  *
- *     value --the node has children, and it is a container--> each member or element: a child's? --> its value, one down
+ *     value --the node has children, and it is a container--> each member or element: a child's? --> its value
  *       |                                                                               | no
  *       +--scalar, or a leaf of the tree--> skipped as a whole <------------------------+
  *
@@ -192,7 +192,8 @@ static struct rkb_json_spot bad(const uint8_t *at)
     return (struct rkb_json_spot){at, false};
 }
 
-static struct rkb_json_spot visit(const struct search *search, const struct node *node, const uint8_t *at, size_t depth);
+static struct rkb_json_spot visit(const struct search *search, const struct node *node, const uint8_t *at,
+                                  size_t depth);
 
 /* A key stood there before: what was found below it does not count. */
 static void forget(const struct search *search, const struct node *node)
@@ -235,7 +236,7 @@ static struct rkb_json_spot visit_or_skip(const struct search *search, const str
     return visit(search, child, at, depth);
 }
 
-/* Behind a member or an element: whether another one follows; *spot: where it begins, or where all ends, or is wrong. */
+/* Behind a member or an element: whether another follows; *spot: where it begins, or where all ends, or is wrong. */
 static bool more_follow(const struct search *search, struct rkb_json_spot *spot, uint8_t close)
 {
     if (!spot->good)

@@ -1,5 +1,5 @@
 /*
- * rules -- all that a route says about its messages, compiled once: how a payload is read, what passes, what it becomes.
+ * rules -- all that a route says about its messages, compiled once: what a payload is, what passes, what it becomes.
  *
  *     payload --read: JSON? pointers--> checks --> what its templates look for is there? --> the envelope's facts
  *

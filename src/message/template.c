@@ -136,8 +136,9 @@ static bool add_capture(struct compiler *compiler, struct rkb_slice name, enum r
     if (number == 0)
         return rkb_fail(compiler->error, RKB_USAGE, "captures begin with {{1}}");
     if (number > scope->captures)
-        return rkb_fail(compiler->error, RKB_USAGE, "{{%zu}} is what the %zu. * of a pattern matched, and %.100s has %zu",
-                        number, number, scope->captures_of == NULL ? "this route" : scope->captures_of, scope->captures);
+        return rkb_fail(compiler->error, RKB_USAGE, "{{%zu}} is what the %zu. * of a pattern matched, and %.100s has "
+                        "%zu", number, number, scope->captures_of == NULL ? "this route" : scope->captures_of,
+                        scope->captures);
     add_part(compiler, &rkb_slot_capture, number - 1, context);
     return true;
 }

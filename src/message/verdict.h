@@ -6,7 +6,7 @@
 
 enum rkb_verdict_kind { RKB_PASS, RKB_FILTERED, RKB_DROPPED, RKB_REJECTED };
 
-/* For RKB_REJECTED: a word for machines, and words for people that name pointer and rule, never a value of the payload. */
+/* For RKB_REJECTED: a word for machines, and words for people that name pointer and rule, never a payload's value. */
 struct rkb_verdict {
     enum rkb_verdict_kind kind;
     const char *code;           /* payload, require, expect, schema, missing, topic, merge */
