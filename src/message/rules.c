@@ -92,8 +92,8 @@ void rkb_rules_apply(const struct rkb_rules *rules, struct rkb_facts *facts, str
                      struct rkb_verdict *verdict)
 {
     struct rkb_payload payload;
-    struct rkb_verdict judged = {.kind = RKB_PASS};
-    *verdict = (struct rkb_verdict){.kind = RKB_PASS};
+    struct rkb_verdict judged;
+    judged.kind = verdict->kind = RKB_PASS;     /* the rest is said with a verdict that needs it */
     bool needs_json = rkb_judge_needs_json(rules->judge);
     bool of_kind = rkb_payload_read(rules->payload, rules->pointers, rules->depth, needs_json, facts->payload, found,
                                     &payload, verdict);
