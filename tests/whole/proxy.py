@@ -1,12 +1,16 @@
 """A TCP proxy that can break what goes through it.
 
     client --> [ port ] --> target        pass   bytes go both ways
-                                          cut    all connections end now (reset); new ones pass
+       near             far               cut    all connections end now (reset); new ones pass
                                           stall  connections stay, not one byte moves, until pass
                                           slow   bytes go both ways, a portion every so often
+                                          split  bytes go both ways, in pieces cut at odd places
                                           refuse all connections end, new ones are refused, until pass
+                                          half_open  what comes from a side is swallowed, on the connections there are,
+                                                 for good; where one side closes, the other is not told, until pass
 """
 
+import random
 import selectors
 import socket
 import struct
@@ -23,6 +27,7 @@ class _Pair:
 
     def __init__(self, near, far):
         self.sockets = (near, far)
+        self.swallowed = ()             # the sockets whose bytes go nowhere
 
     def other(self, one):
         return self.sockets[1] if one is self.sockets[0] else self.sockets[0]
@@ -39,9 +44,12 @@ class Proxy:
         self._lock = threading.Lock()
         self._threads = []
         self._connections = set()       # every open socket
+        self._pairs = set()
+        self._forgotten = []            # sockets whose other side is gone, which they are not told
         self._flowing = threading.Event()
         self._flowing.set()
         self._pause = 0.0
+        self._places = None             # splits: says where
         self._listener = None
         self._listen()
 
@@ -75,12 +83,16 @@ class Proxy:
         except OSError:
             _reset(near)
             return
-        near.settimeout(None)
-        far.settimeout(None)
+        for one in (near, far):
+            one.settimeout(None)
+            if one.family != socket.AF_UNIX:
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        pair = _Pair(near, far)
         with self._lock:
             self.accepted += 1
             self._connections |= {near, far}
-        self._thread(self._carry, _Pair(near, far))
+            self._pairs.add(pair)
+        self._thread(self._carry, pair)
 
     def _carry(self, pair):
         with selectors.DefaultSelector() as selector:
@@ -90,19 +102,40 @@ class Proxy:
                 while all(one.fileno() >= 0 for one in pair.sockets):      # a closed one leaves the selector without a word
                     for key, _ in selector.select(0.1):
                         self._flowing.wait()
-                        data = key.fileobj.recv(CHUNK)
+                        data = _read(key.fileobj)
                         self._flowing.wait()
                         if not data:
+                            self._keep_other(pair, key.fileobj)
                             return
-                        pair.other(key.fileobj).sendall(data)
+                        if key.fileobj not in pair.swallowed:
+                            self._send(pair.other(key.fileobj), data)
                         time.sleep(self._pause)
             except (OSError, ValueError, KeyError):
                 return
             finally:
-                with self._lock:
-                    self._connections -= set(pair.sockets)
-                for one in pair.sockets:
-                    one.close()
+                self._end(pair)
+
+    def _send(self, to, data):
+        places = self._places
+        while places and data:
+            piece = places.randint(1, 9) if places.random() < 0.5 else places.randint(10, 1500)
+            to.sendall(data[:piece])
+            data = data[piece:]
+        to.sendall(data)
+
+    def _keep_other(self, pair, closed):
+        """A side closed: on a half-open connection the other stays as it is, and unread."""
+        with self._lock:
+            if pair.swallowed and pair.other(closed) in self._connections:
+                self._forgotten.append(pair.other(closed))
+
+    def _end(self, pair):
+        with self._lock:
+            self._pairs.discard(pair)
+            ending = [one for one in pair.sockets if one not in self._forgotten]
+            self._connections -= set(ending)
+        for one in ending:
+            one.close()
 
     def cut(self):
         """Ends every connection there is; returns how many sockets that were."""
@@ -119,6 +152,17 @@ class Proxy:
         """From now on a connection carries 64 KiB in each `pause` seconds, at most."""
         self._pause = pause
 
+    def split(self, seed):
+        """From now on bytes go in pieces of 1 to 1500, half of them of less than 10."""
+        self._places = random.Random(seed)
+
+    def half_open(self, *sides):
+        """sides: "near" (the client's bytes are swallowed), "far" (the target's). Returns how many connections it met."""
+        with self._lock:
+            for pair in self._pairs:
+                pair.swallowed = tuple(pair.sockets[("near", "far").index(side)] for side in sides)
+            return len(self._pairs)
+
     def refuse(self):
         if self._listener:
             self._listener.shutdown(socket.SHUT_RDWR)   # wakes who waits in accept, and no more connections at once
@@ -128,16 +172,34 @@ class Proxy:
         self._flowing.set()
 
     def go_on(self):
-        """Whatever was broken: bytes pass again."""
+        """Whatever was broken: bytes pass again, on new connections where they were half-open."""
         self._flowing.set()
         self._pause = 0.0
+        self._places = None
+        self._end_half_open()
         if not self._listener:
             self._listen()
 
+    def _end_half_open(self):
+        with self._lock:
+            ending = self._forgotten + [one for pair in self._pairs if pair.swallowed for one in pair.sockets]
+            self._forgotten = []
+            self._connections -= set(ending)
+        for one in ending:
+            _reset(one)
+
     def close(self):
         self.refuse()
+        self._end_half_open()
         for thread in self._threads:
             thread.join(5)
+
+
+def _read(connection):
+    try:
+        return connection.recv(CHUNK)
+    except ConnectionResetError:
+        return b""
 
 
 def _reset(connection):
