@@ -15,7 +15,7 @@ def make(seed, publisher, number, channel):
     """(form, bytes)"""
     draw = random.Random(f"{seed}/{publisher}/{number}/{channel}")
     kind = draw.random()
-    if kind < 0.002:
+    if kind < 0.0003:
         size = draw.randint(LIMIT, LIMIT + 4000)
     elif kind < 0.01:
         size = draw.randint(4000, LIMIT - 400)

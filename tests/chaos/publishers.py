@@ -54,7 +54,7 @@ class Publisher(threading.Thread):
         super().__init__()
         self.number = number
         self.port, self.seed, self.rate, self.channels = options
-        self.out = out
+        self.out, self.lock = out
         self.draw = random.Random(f"{self.seed}/publisher/{number}")
         self.numbers = dict.fromkeys(self.channels, 0)
         self.end = threading.Event()
@@ -96,7 +96,9 @@ class Publisher(threading.Thread):
             self.connection = None
         for one, _ in tried[answered:]:
             one["error"] = error
-        self.out.write("".join(json.dumps({**one, "sent_us": sent}) + "\n" for one, _ in tried))
+        lines = "".join(json.dumps({**one, "sent_us": sent}) + "\n" for one, _ in tried)
+        with self.lock:
+            self.out.write(lines)
 
     def _next(self):
         channel = self.draw.choice(self.channels)
@@ -109,8 +111,9 @@ class Publisher(threading.Thread):
 def main():
     port, seed, rate, out, count, *channels = sys.argv[1:]
     with pathlib.Path(out).open("w", buffering=1 << 16) as file:
+        lock = threading.Lock()
         options = (int(port), int(seed), float(rate) / int(count), channels)
-        publishers = [Publisher(number, options, file) for number in range(1, int(count) + 1)]
+        publishers = [Publisher(number, options, (file, lock)) for number in range(1, int(count) + 1)]
         for one in publishers:
             one.start()
         try:
