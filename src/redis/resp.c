@@ -70,6 +70,7 @@ struct rkb_resp {
     bool stopped, paused;
     bool backlog;                       /* the reader may hold whole replies: it was paused among them */
     struct rkb_lengths lengths;
+    enum rkb_lengths_found wrong;       /* what lengths gave up on, behind all that was fed */
     bool is_stand_in;                   /* the payload that the reader gets next is the empty one */
     struct rkb_error error;             /* code RKB_OK: none of ours */
 };
@@ -280,6 +281,7 @@ bool rkb_resp_reset(struct rkb_resp *resp, struct rkb_error *error)
         redisReaderFree(resp->reader);
     resp->reader = reader;
     rkb_lengths_reset(&resp->lengths);
+    resp->wrong = RKB_LENGTHS_NOTHING;
     resp->stopped = resp->whole = resp->backlog = resp->is_stand_in = false;
     resp->error = (struct rkb_error){0};
     return true;
@@ -348,11 +350,14 @@ static bool stand_in(struct rkb_resp *resp)
     return taken;
 }
 
-static bool found_wrong(struct rkb_resp *resp, enum rkb_lengths_found found)
+/* What stands behind the replies is said when they have made their calls: paused among them, not yet. */
+static bool found_wrong(struct rkb_resp *resp)
 {
-    if (found == RKB_LENGTHS_MALFORMED)
+    if (resp->backlog)
+        return false;
+    if (resp->wrong == RKB_LENGTHS_MALFORMED)
         rkb_fail(&resp->error, RKB_PROTOCOL, RKB_NO_RESP "neither a type nor a length that RESP2 has");
-    if (found == RKB_LENGTHS_REFUSED)
+    if (resp->wrong == RKB_LENGTHS_REFUSED)
         rkb_fail(&resp->error, RKB_PROTOCOL, "a name or reply of %llu bytes, over both max_message_size and 1 MiB: "
                  "raise max_message_size",
                  (unsigned long long)resp->lengths.size);
@@ -378,8 +383,9 @@ static bool feed_piece(struct rkb_resp *resp, struct rkb_slice *bytes)
     *bytes = rkb_slice(bytes->data + size, bytes->size - size);
     if (found == RKB_LENGTHS_SKIPPED)
         return stand_in(resp);
+    resp->wrong = found;
     return feed_reader(resp, pass[0]) && feed_reader(resp, pass[1]) && take_replies(resp) && !resp->stopped
-           && !found_wrong(resp, found);
+           && !found_wrong(resp);
 }
 
 /* True when a whole message stood there, and was called for. */
@@ -400,7 +406,7 @@ bool rkb_resp_feed(struct rkb_resp *resp, struct rkb_slice *bytes, struct rkb_er
 {
     if (resp->error.code != RKB_OK || resp->reader->err != 0)
         return give_up(resp, error);
-    if (resp->backlog && !resp->stopped && !take_replies(resp))
+    if (resp->backlog && !resp->stopped && (!take_replies(resp) || found_wrong(resp)))
         return give_up(resp, error);
     while (bytes->size > 0 && !resp->stopped && !resp->paused) {
         if (!take_plain(resp, bytes) && !feed_piece(resp, bytes))
@@ -416,5 +422,5 @@ void rkb_resp_pause(struct rkb_resp *resp, bool paused)
 
 bool rkb_resp_between(const struct rkb_resp *resp)
 {
-    return rkb_lengths_between(&resp->lengths) && !resp->backlog;
+    return rkb_lengths_between(&resp->lengths) && !resp->backlog && resp->wrong == RKB_LENGTHS_NOTHING;
 }

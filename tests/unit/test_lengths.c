@@ -229,6 +229,26 @@ static void cuts_make_no_difference(void **state)
     }
 }
 
+/* Replies before what is no RESP, and paused among them: each makes its call before the connection is given up. */
+static void what_is_wrong_waits_behind_the_replies(void **state)
+{
+    static const char *const behind[] = {"?", "$-1M\n", "$1048577\r\n"};
+    struct test *test = *state;
+    other(&test->script, "+OK\r\n:1\r\n-ERR no\r\n", "reply 0 OK 0\nreply 3  1\nreply 1 ERR no 0\n");
+    size_t size = test->script.bytes.size;
+    for (size_t i = 0; i < 6; i++) {
+        struct rkb_error error = {0};
+        test->heard.pauses = i % 2 == 1;
+        begin_anew(test);
+        test->script.bytes.size = size;
+        rkb_buffer_text(&test->script.bytes, behind[i / 2]);
+        assert_false(feed(test, test->script.bytes.data, test->script.bytes.size, &error));
+        assert_int_equal(error.code, RKB_PROTOCOL);
+        assert_heard(test);
+        assert_false(rkb_resp_between(test->heard.resp));
+    }
+}
+
 static uint32_t step(uint32_t *random)
 {
     *random = *random * 1664525u + 1013904223u;
@@ -394,6 +414,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(cuts_make_no_difference, start, end),
+        cmocka_unit_test_setup_teardown(what_is_wrong_waits_behind_the_replies, start, end),
         cmocka_unit_test_setup_teardown(random_streams_in_random_pieces, start, end),
         cmocka_unit_test_setup_teardown(a_pause_holds_the_very_next_message, start, end),
         cmocka_unit_test_setup_teardown(knows_when_it_is_between, start, end),
