@@ -96,6 +96,12 @@ static void write_source(struct rkb_output *output, const struct rkb_source_snap
     else
         rkb_output_truth(output, "another_bridge", source->another_bridge > 0);
     rkb_output_truth(output, "held", source->held);
+    rkb_output_text(output, "role", source->role);
+    rkb_output_text(output, "master", source->master);
+    if (source->master == NULL)
+        rkb_output_none(output, "master_link", "unknown");
+    else
+        rkb_output_truth(output, "master_link", !source->unlinked);
     rkb_output_object_end(output);
 }
 

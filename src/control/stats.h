@@ -63,6 +63,9 @@ struct rkb_source_snapshot {
     } stall;
     int another_bridge;                 /* on this Redis: -1 unknown, 0 none, 1 there is one */
     bool held;                          /* not subscribed because of it */
+    const char *role;                   /* of this Redis: "master", "replica"; NULL: unknown */
+    const char *master;                 /* a replica's: "10.0.0.1:6379"; NULL: it has none, or unknown */
+    bool unlinked;                      /* a replica whose link to its master is down: what is published there is missing */
     const char *rival;                  /* who it is, and what to do; "" for none */
 };
 

@@ -97,6 +97,17 @@ static void disconnected(const struct rkb_snapshot *snapshot, struct reasons *re
     }
 }
 
+static void unlinked(const struct rkb_snapshot *snapshot, struct reasons *reasons)
+{
+    for (size_t i = 0; i < snapshot->source_count; i++) {
+        const struct rkb_source_snapshot *source = &snapshot->sources[i];
+        if (source->unlinked)
+            because(reasons, "source %s is a replica whose link to its master%s%s is down: what is published there is "
+                    "missed", source->name, source->master != NULL ? " " : "",
+                    source->master != NULL ? source->master : "");
+    }
+}
+
 static void unverified(const struct rkb_snapshot *snapshot, struct reasons *reasons)
 {
     for (size_t i = 0; i < snapshot->source_count; i++)
@@ -191,6 +202,7 @@ static const struct {
     {RKB_VERDICT_BAD, unbalanced},
     {RKB_VERDICT_BAD, doubled},
     {RKB_VERDICT_WARN, disconnected},
+    {RKB_VERDICT_WARN, unlinked},
     {RKB_VERDICT_WARN, forbidden},
     {RKB_VERDICT_WARN, kafka_away},
     {RKB_VERDICT_WARN, topics_missing},
@@ -275,6 +287,14 @@ static void describe_limits(const struct rkb_stall_snapshot *stall, char *out, s
         snprintf(out, size, "Redis cuts us off beyond %s, or %s for %s", hard, soft, time);
 }
 
+/* "master", "replica of 10.0.0.1:6379, link down" */
+static void describe_role(const struct rkb_source_snapshot *source, char *out, size_t size)
+{
+    snprintf(out, size, "%s%s%s%s", source->role != NULL ? source->role : "unknown",
+             source->master != NULL ? " of " : "", source->master != NULL ? source->master : "",
+             source->unlinked ? ", link down" : "");
+}
+
 /* "6.2 s at 4.1 MiB/s: Redis cuts us off beyond ..." */
 static void describe_stall(const struct rkb_stall_snapshot *stall, char *out, size_t size)
 {
@@ -295,7 +315,7 @@ static void write_stall(struct rkb_output *output, const struct rkb_snapshot *sn
     rkb_output_table(output, "redis");
     for (size_t i = 0; i < snapshot->source_count; i++) {
         const struct rkb_source_snapshot *source = &snapshot->sources[i];
-        char text[320];
+        char text[320], role[200];
         describe_stall(&source->stall, text, sizeof text);
         rkb_output_row(output);
         rkb_output_text(output, "source", source->name);
@@ -304,6 +324,8 @@ static void write_stall(struct rkb_output *output, const struct rkb_snapshot *sn
         else
             rkb_output_size(output, "output_buffer", (uint64_t)source->stall.buffer);
         rkb_output_text(output, "another_bridge", words[source->another_bridge + 1]);
+        describe_role(source, role, sizeof role);
+        rkb_output_text(output, "role", role);
         rkb_output_text(output, "stall_budget", text);
         rkb_output_row_end(output);
     }

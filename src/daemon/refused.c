@@ -41,6 +41,24 @@ void rkb_refused_allowed(struct rkb_relay_source *source, bool is_pattern, struc
             "%s of route %s was refused, and is confirmed now", text.name, text.route);
 }
 
+/* An error is an answer: the connection lives, and nothing is lost. */
+void rkb_refused_heartbeat(struct rkb_relay_source *source, struct rkb_slice words)
+{
+    struct rkb_log *log = source->relay->options.log;
+    struct rkb_error error;
+    char rule[RKB_RULE_SIZE] = "";
+    if (words.size == 0) {
+        rkb_log(log, RKB_LOG_INFO, source->object, "heartbeat_answered", "Redis answers PING again");
+        return;
+    }
+    rkb_refusal(&error, "PING", words, "");
+    if (rkb_refusal_lack(words) == RKB_LACKS_COMMAND)
+        rkb_refusal_command_rule(rule, source->config->user, "ping");
+    rkb_log(log, RKB_LOG_INFO, source->object, "heartbeat_refused",
+            "%s; that is an answer too, so the connection lives and messages come%s%s", error.text,
+            rule[0] != '\0' ? "; the rule that is missing: " : "", rule);
+}
+
 /* Where all must stand at the start, and do not. */
 static void give_up(struct rkb_relay_source *source, size_t refused)
 {

@@ -16,6 +16,7 @@
 void rkb_refused_tell(struct rkb_relay_source *source, bool is_pattern, struct rkb_slice name, enum rkb_lack lack,
                       struct rkb_slice words);
 void rkb_refused_allowed(struct rkb_relay_source *source, bool is_pattern, struct rkb_slice name);
+void rkb_refused_heartbeat(struct rkb_relay_source *source, struct rkb_slice words);
 /* All but so many subscriptions of the source stand. */
 void rkb_refused_settled(struct rkb_relay_source *source, int64_t time_us, size_t refused);
 

@@ -268,6 +268,11 @@ static void on_refused(void *context, bool is_pattern, struct rkb_slice name, en
     rkb_refused_tell(context, is_pattern, name, lack, words);
 }
 
+static void on_heartbeat(void *context, struct rkb_slice words)
+{
+    rkb_refused_heartbeat(context, words);
+}
+
 static void on_allowed(void *context, bool is_pattern, struct rkb_slice name)
 {
     rkb_refused_allowed(context, is_pattern, name);
@@ -293,9 +298,11 @@ static void on_lost(void *context, const struct rkb_error *error, bool was_strea
     struct rkb_relay *relay = source->relay;
     rkb_log(relay->options.log, RKB_LOG_WARN, source->object, was_stream ? "connection_lost" : "connection_failed",
             "%s; trying again in %lld ms", error->text, (long long)retry_us / 1000);
-    if (was_stream && source->away == NULL)
-        source->away = rkb_relay_open_gap(source, rkb_watch_lost(source, error),
-                                caught_up_us ? caught_up_us : relay->options.sys->realtime_us());
+    if (was_stream && source->away == NULL) {
+        int64_t from_us = caught_up_us ? caught_up_us : relay->options.sys->realtime_us();
+        const char *reason = rkb_watch_lost(source, error, &from_us);
+        source->away = rkb_relay_open_gap(source, reason, from_us);
+    }
     rkb_relay_end_runs(source);
     source->streaming = source->subscribed = false;
     event_del(source->mark_timer);
@@ -348,6 +355,7 @@ const struct rkb_subscriber_events rkb_relay_events = {
     .refused = on_refused,
     .allowed = on_allowed,
     .subscribed = on_subscribed,
+    .heartbeat = on_heartbeat,
     .message = on_message,
     .too_large = on_too_large,
     .batch = on_batch,

@@ -70,6 +70,7 @@ struct rkb_relay_source {
     char object[80];                    /* "source[legacy]" for the log */
     uint32_t number;
     bool streaming, subscribed, dropping, stopped;
+    bool unlinked;                      /* it is a replica, and its link to its master is down */
     bool was_whole;                     /* all its subscriptions stood at some time */
     int64_t stream_us;                  /* when the stream began */
     uint64_t overlaps_total, gaps_total;

@@ -249,7 +249,7 @@ static void open_restart_gap(struct rkb_relay_source *source)
     struct rkb_gaps *gaps = source->relay->gaps;
     const char *name = source->config->name;
     int64_t from_us = last_alive_us(source->relay);
-    static const char *const ended[] = {"journal_full", "too_large", "no_memory", "refused"};
+    static const char *const ended[] = {"journal_full", "too_large", "no_memory", "refused", "replica_link_down"};
     for (size_t i = 0; i < sizeof ended / sizeof ended[0]; i++) {
         struct rkb_gap *gap = rkb_gaps_find_open(gaps, name, ended[i]);
         if (gap != NULL)

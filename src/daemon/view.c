@@ -1,18 +1,20 @@
 /* view -- see view.h. */
 #include "daemon/view.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/refused.h"
 #include "daemon/route_topics.h"
 #include "daemon/watch.h"
+#include "redis/replication.h"
 
 #define TEXT_SIZE 320
 #define REFUSED_SHOWN 20
 
 struct source_text {
-    char url[TEXT_SIZE], error[TEXT_SIZE];
+    char url[TEXT_SIZE], error[TEXT_SIZE], master[160];
 };
 
 struct rkb_view {
@@ -166,6 +168,17 @@ static void fill_routes(struct rkb_view *view, const struct rkb_shipped *shipped
     view->snapshot.routes = view->routes;
 }
 
+static void fill_role(struct rkb_source_snapshot *source, const struct rkb_replication *role, struct source_text *text)
+{
+    bool is_replica = role != NULL && role->role == RKB_ROLE_REPLICA;
+    if (role != NULL)
+        source->role = is_replica ? "replica" : "master";
+    if (!is_replica)
+        return;
+    snprintf(text->master, sizeof text->master, "%s:%s", role->host, role->port);
+    source->master = text->master;
+}
+
 static void fill_source(struct rkb_view *view, size_t index)
 {
     const struct rkb_relay_source *source = &view->options.relay->sources[index];
@@ -194,10 +207,12 @@ static void fill_source(struct rkb_view *view, size_t index)
         .another_bridge = watch.rival,
         .held = watch.held,
         .rival = watch.rival_text,
+        .unlinked = source->unlinked,
     };
+    fill_role(&view->sources[index], watch.role, text);
 }
 
-/* True when every subscription is confirmed. */
+/* True when every subscription is confirmed, and no replica has lost its master. */
 static bool fill_sources(struct rkb_view *view)
 {
     bool all = true;
@@ -205,7 +220,7 @@ static bool fill_sources(struct rkb_view *view)
     view->snapshot.sources = view->sources;
     for (size_t i = 0; i < view->snapshot.source_count; i++) {
         fill_source(view, i);
-        all = all && view->options.relay->sources[i].subscribed;
+        all = all && view->options.relay->sources[i].subscribed && !view->options.relay->sources[i].unlinked;
     }
     return all;
 }

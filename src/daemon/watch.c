@@ -1,7 +1,7 @@
 /*
  * watch -- see watch.h, also for the picture.
  *
- *     each period     how full is our output buffer; while held: are the other's two connections still there
+ *     each period     its role; how full is our output buffer; while held: are the other's two connections still there
  *     each minute     the limits
  *     each half       who is subscribed; and only where a bridge is among them that is not us: who is not
  *
@@ -108,10 +108,11 @@ static bool both_lost(const struct rkb_watch *watch, int64_t other_us)
     return other_us != 0 && rkb_watch_sys(watch)->monotonic_us() - other_us < TOGETHER_US;
 }
 
-const char *rkb_watch_lost(struct rkb_relay_source *source, const struct rkb_error *error)
+const char *rkb_watch_lost(struct rkb_relay_source *source, const struct rkb_error *error, int64_t *from_us)
 {
     struct rkb_watch *watch = source->watch;
     struct rkb_subscriber_figures figures;
+    bool changed = watch != NULL && rkb_watch_role_ended(watch, from_us);
     rkb_subscriber_figures(source->subscriber, &figures);
     bool high = watch != NULL && rkb_budget_was_high(&watch->budget);
     bool alone = watch == NULL || !both_lost(watch, watch->lost_us);
@@ -129,7 +130,7 @@ const char *rkb_watch_lost(struct rkb_relay_source *source, const struct rkb_err
         ask_cuts(watch);
         watch->cut_due = watch->cuts >= 0 ? watch->cuts_open : 0;
     }
-    return guessed ? "output_buffer" : "connection_lost";
+    return changed ? "role_changed" : guessed ? "output_buffer" : "connection_lost";
 }
 
 /* ---- Redis's disk ---- */
@@ -163,6 +164,7 @@ static void ask_first(struct rkb_watch *watch)
     watch->buffer = watch->cuts_coming = -1;
     ask(watch, RKB_ASK_LIMITS, 0, 0);
     ask_cuts(watch);
+    rkb_watch_ask_role(watch);
     if (!watch->disk_done && rkb_watcher_is_local(watch->watcher))
         ask(watch, RKB_ASK_DIRECTORY, 0, 0);
     rkb_watch_look(watch);
@@ -208,6 +210,8 @@ static void on_line(void *context, enum rkb_question question, struct rkb_slice 
         snprintf(watch->directory, sizeof watch->directory, "%.*s", (int)line.size, (const char *)line.data);
     else if (question == RKB_ASK_CUTS && line.size > field && memcmp(line.data, CUTS_FIELD, field) == 0)
         watch->cuts_coming = strtoll((const char *)line.data + field, NULL, 10);
+    else if (question == RKB_ASK_ROLE)
+        rkb_replication_line(&watch->role.coming, line);
 }
 
 static void note_refusal(struct rkb_watch *watch, enum rkb_question question, const struct rkb_error *refused)
@@ -217,16 +221,36 @@ static void note_refusal(struct rkb_watch *watch, enum rkb_question question, co
         [RKB_ASK_LIMITS] = "the stall budget is unknown",
         [RKB_ASK_DIRECTORY] = "whether Redis shares the journal's disk is unknown",
         [RKB_ASK_CUTS] = "a cut by Redis can only be guessed at",
+        [RKB_ASK_ROLE] = "whether it is a replica, and has lost its master, is unknown",
         [RKB_ASK_OURS] = "what Redis holds for us is unknown",
         [RKB_ASK_OTHERS] = "all clients are looked at instead",
         [RKB_ASK_SUBSCRIBED] = "whether another bridge is there is unknown",
         [RKB_ASK_NORMAL] = "whether another bridge is there is unknown",
     };
+    char rule[RKB_RULE_SIZE];
+    rkb_refusal_command_rule(rule, watch->source->config->user, rkb_question_right(question));
     watch->refused[question] = true;
     if (!watch->said[question])
-        rkb_log(rkb_watch_log(watch), RKB_LOG_INFO, watch->source->object, "watch_refused", "%s; %s, all else works",
-                refused->text, unknown[question]);
+        rkb_log(rkb_watch_log(watch), RKB_LOG_INFO, watch->source->object, "watch_refused",
+                "%s; %s, all else works%s%s", refused->text, unknown[question],
+                strstr(refused->text, "NOPERM") != NULL ? "; the rule that is missing: " : "",
+                strstr(refused->text, "NOPERM") != NULL ? rule : "");
     watch->said[question] = true;
+}
+
+static void note_answer(struct rkb_watch *watch, enum rkb_question question)
+{
+    if (watch->said[question])
+        rkb_log(rkb_watch_log(watch), RKB_LOG_INFO, watch->source->object, "watch_allowed",
+                "Redis answers %s, which it refused before", rkb_question_text(question));
+    watch->said[question] = false;
+}
+
+/* What an ACL refused is asked for again. */
+static void forgive(struct rkb_watch *watch)
+{
+    for (int i = 0; i < RKB_QUESTIONS; i++)
+        watch->refused[i] = watch->refused[i] && !watch->said[i];
 }
 
 static void on_answered(void *context, enum rkb_question question, const struct rkb_error *refused)
@@ -235,6 +259,8 @@ static void on_answered(void *context, enum rkb_question question, const struct 
     watch->lines = 0;
     if (refused != NULL)
         note_refusal(watch, question, refused);
+    else
+        note_answer(watch, question);
     switch (question) {
     case RKB_ASK_NAME:
     case RKB_ASK_LIMITS:
@@ -247,6 +273,9 @@ static void on_answered(void *context, enum rkb_question question, const struct 
         break;
     case RKB_ASK_CUTS:
         cuts_answered(watch);
+        break;
+    case RKB_ASK_ROLE:
+        rkb_watch_role_answered(watch);
         break;
     case RKB_ASK_OURS:
         sample(watch);
@@ -271,6 +300,7 @@ static void on_lost(void *context, const struct rkb_error *error)
     watch->id = 0;
     watch->cuts = -1;
     watch->cuts_open = watch->cut_due = 0;
+    rkb_watch_role_lost(watch);
     if (was_ready)
         watch->lost_us = rkb_watch_sys(watch)->monotonic_us();
     if (was_ready && both_lost(watch, watch->guessed_us)) {
@@ -299,9 +329,12 @@ static void ask_again(struct rkb_watch *watch)
 {
     uint64_t subscriber = rkb_watch_subscriber(watch);
     watch->ticks++;
+    if (watch->source->config->retry_refused > 0 && due(watch, watch->source->config->retry_refused))
+        forgive(watch);
     if (due(watch, LIMITS_US))
         ask(watch, RKB_ASK_LIMITS, 0, 0);
     ask_cuts(watch);
+    rkb_watch_ask_role(watch);
     if (subscriber != 0 && !watch->refused[RKB_ASK_OURS])
         ask(watch, RKB_ASK_OURS, subscriber, 0);
     else
@@ -343,6 +376,8 @@ void rkb_watch_streaming(struct rkb_watch *watch)
     watch->fresh = FRESH_PERIODS;
     rename_watcher(watch, subscriber);
     ask(watch, RKB_ASK_NAME, 0, 0);
+    rkb_watcher_hurry(watch->watcher);
+    rkb_watch_role_streaming(watch);
     rkb_watch_look(watch);
 }
 
@@ -370,6 +405,7 @@ void rkb_watch_figures(const struct rkb_watch *watch, struct rkb_watch_figures *
     if (watch == NULL)
         return;
     const struct rkb_budget *budget = &watch->budget;
+    figures->role = watch->role.known ? &watch->role.now : NULL;
     figures->buffer = budget->buffer;
     if (budget->has_limits) {
         figures->hard = (int64_t)budget->limits.hard;

@@ -18,6 +18,7 @@
 #include "base/error.h"
 
 struct rkb_relay_source;
+struct rkb_replication;
 struct rkb_watch;
 
 /* source: lent, with config, object, relay and subscriber. NULL and *error when memory ran out. */
@@ -31,14 +32,15 @@ void rkb_watch_stop(struct rkb_watch *watch);
 /* What the subscriber told; NULL is allowed for each. */
 void rkb_watch_streaming(struct rkb_watch *watch);
 void rkb_watch_stopped(struct rkb_watch *watch);
-/* A stream was lost: the gap's reason. source: also where it has no watch. */
-const char *rkb_watch_lost(struct rkb_relay_source *source, const struct rkb_error *error);
+/* A stream was lost: the gap's reason. source: also where it has no watch. *from_us: may get earlier. */
+const char *rkb_watch_lost(struct rkb_relay_source *source, const struct rkb_error *error, int64_t *from_us);
 
 struct rkb_watch_figures {
     int64_t buffer, hard, soft, soft_seconds;   /* -1: unknown; limits: 0 is none */
     double rate, stall_seconds;                 /* -1: unknown, or no end to it */
     int rival;                                  /* -1: unknown; 0: none; 1: there is one */
     bool held;                                  /* not subscribed because of it */
+    const struct rkb_replication *role; /* lent; NULL: unknown */
     const char *rival_text;                     /* who it is and what to do; lent */
 };
 /* NULL: all is unknown. */

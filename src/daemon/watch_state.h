@@ -1,5 +1,6 @@
 /*
- * watch_state -- the inside of a watch, for watch.c (time, answers, output buffer) and watch_rival.c (another bridge).
+ * watch_state -- the inside of a watch, for watch.c (time, answers, output buffer), watch_rival.c (another bridge) and
+ * watch_role.c (master or replica).
  */
 #ifndef RKB_DAEMON_WATCH_STATE_H
 #define RKB_DAEMON_WATCH_STATE_H
@@ -9,6 +10,7 @@
 #include "daemon/rivals.h"
 #include "daemon/same_disk.h"
 #include "daemon/watch.h"
+#include "redis/replication.h"
 #include "redis/watcher.h"
 
 enum rkb_standing { LOOKING, FREE, YIELDING, HELD };
@@ -42,6 +44,18 @@ struct rkb_watch {
     bool cut_guessed;                   /* of the last loss ... */
     int64_t guessed_us, lost_us;        /* monotonic: ... which was then; our own connection was lost; 0: never */
     struct rkb_disk_question *disk;
+    struct rkb_watch_role {
+        struct rkb_replication base;    /* the last answer within a stream */
+        struct rkb_replication coming;  /* the answer that is coming, asked for at ... */
+        int64_t asked_us;               /* realtime; as the next two: */
+        int64_t good_us;                /* until then all that is published came to us; 0: unknown */
+        int64_t ended_us;               /* while a stream is being ended for its role: its gap begins here; else 0 */
+        struct rkb_replication now;     /* where known: what it is, for people */
+        bool asking, again;             /* one is asked for, and another is due */
+        bool stale;                     /* what is coming was asked for before this stream */
+        bool is_new;                    /* base is of the stream before */
+        bool known;
+    } role;
     bool disk_done;
     char directory[1024];               /* Redis's */
 };
@@ -65,6 +79,14 @@ static inline uint64_t rkb_watch_subscriber(const struct rkb_watch *watch)
 
 /* When to ask again, instead of whatever was set. */
 void rkb_watch_arm(struct rkb_watch *watch, int64_t us);
+/* Its role; what follows comes with the answer. */
+void rkb_watch_ask_role(struct rkb_watch *watch);
+void rkb_watch_role_answered(struct rkb_watch *watch);
+/* A stream begins; the second connection is lost. */
+void rkb_watch_role_streaming(struct rkb_watch *watch);
+void rkb_watch_role_lost(struct rkb_watch *watch);
+/* Whether the stream that ends now ends for its role, and then from when on; *from_us only gets earlier. */
+bool rkb_watch_role_ended(const struct rkb_watch *watch, int64_t *from_us);
 /* Looks for another bridge; what follows comes with the answers. */
 void rkb_watch_look(struct rkb_watch *watch);
 /* To either question of a look; refused: NULL, or why not. */

@@ -307,10 +307,12 @@ static void unasked(struct rkb_connection *connection)
     rkb_connection_fail(connection, &error);
 }
 
-static void pong(struct rkb_connection *connection)
+static void pong(struct rkb_connection *connection, struct rkb_slice words)
 {
     connection->ping_open = false;
     arm_again(connection);
+    if (connection->events.beat != NULL)
+        connection->events.beat(connection->context, words);
 }
 
 static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer)
@@ -321,7 +323,7 @@ static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, 
     else if (is_early(connection))
         unasked(connection);
     else if (connection->ping_open && (kind == RKB_REPLY_ERROR || (kind == RKB_REPLY_STATUS && begins(text, "PONG"))))
-        pong(connection);
+        pong(connection, kind == RKB_REPLY_ERROR ? text : rkb_slice(NULL, 0));
     else
         connection->events.reply(connection->context, kind, text, integer);
 }
@@ -332,7 +334,7 @@ static void on_pong(void *context)
     if (is_early(connection))
         unasked(connection);
     else
-        pong(connection);
+        pong(connection, rkb_slice(NULL, 0));
 }
 
 static void on_message(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,

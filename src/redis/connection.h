@@ -42,6 +42,8 @@ struct rkb_connection_events {
     void (*confirmation)(void *context, const struct rkb_confirmation *confirmation);
     /* A reply to a command of the owner's. */
     void (*reply)(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer);
+    /* A PING is answered. words: empty for a PONG, else the error that Redis said instead. NULL: never mind. */
+    void (*beat)(void *context, struct rkb_slice words);
     void (*idle)(void *context);        /* what was read is handed on */
     /* Not NULL: once ready, what comes goes here as it is, and message, confirmation and reply never come. */
     void (*bytes)(void *context, struct rkb_slice bytes);

@@ -145,6 +145,19 @@ static void quote(struct rkb_buffer *out, struct rkb_slice word)
     rkb_buffer_text(out, "\"");
 }
 
+void rkb_refusal_command_rule(char out[RKB_RULE_SIZE], const char *user, const char *command)
+{
+    struct rkb_buffer rule = {0};
+    rkb_buffer_text(&rule, "ACL SETUSER ");
+    quote(&rule, rkb_slice_text(user != NULL && user[0] != '\0' ? user : "default"));
+    rkb_buffer_format(&rule, " +%s", command);
+    if (rule.failed || rule.size >= RKB_RULE_SIZE)
+        snprintf(out, RKB_RULE_SIZE, "ACL SETUSER, with +%s", command);
+    else
+        snprintf(out, RKB_RULE_SIZE, "%.*s", (int)rule.size, (const char *)rule.data);
+    rkb_buffer_free(&rule);
+}
+
 void rkb_refusal_rule(char out[RKB_RULE_SIZE], const char *user, bool is_pattern, struct rkb_slice name,
                       enum rkb_lack lack)
 {

@@ -39,6 +39,9 @@ enum rkb_lack rkb_refusal_lack(struct rkb_slice words);
 void rkb_refusal_rule(char out[RKB_RULE_SIZE], const char *user, bool is_pattern, struct rkb_slice name,
                       enum rkb_lack lack);
 
+/* The right to a command: "ACL SETUSER bridge +ping". user and RKB_RULE_SIZE as above. */
+void rkb_refusal_command_rule(char out[RKB_RULE_SIZE], const char *user, const char *command);
+
 /* The slice as printable ASCII, the rest as \xNN, cut with "..." where out is too small. size is at least 8. */
 void rkb_printable(char *out, size_t size, struct rkb_slice text);
 

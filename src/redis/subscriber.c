@@ -51,6 +51,7 @@ struct rkb_subscriber {
     uint64_t connections;
     int64_t caught_up_us;
     char error[sizeof((struct rkb_subscriber_figures *)0)->error];
+    char heartbeat[32];                 /* how the last PING's answer began, where that was an error; else "" */
 };
 
 static bool alive(const struct rkb_subscriber *subscriber)
@@ -334,6 +335,19 @@ static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, 
         refused(subscriber, lack, text);
 }
 
+static void on_beat(void *context, struct rkb_slice words)
+{
+    struct rkb_subscriber *subscriber = context;
+    size_t most = sizeof subscriber->heartbeat - 1, size = words.size < most ? words.size : most;
+    if (strlen(subscriber->heartbeat) == size && (size == 0 || memcmp(subscriber->heartbeat, words.data, size) == 0))
+        return;
+    if (size > 0)
+        memcpy(subscriber->heartbeat, words.data, size);
+    subscriber->heartbeat[size] = '\0';
+    if (alive(subscriber) && subscriber->events.heartbeat != NULL)
+        subscriber->events.heartbeat(subscriber->context, words);
+}
+
 static void on_idle(void *context)
 {
     hand_over_batch(context);
@@ -410,6 +424,14 @@ void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused)
     rkb_connection_pause(subscriber->connection, paused);
 }
 
+void rkb_subscriber_renew(struct rkb_subscriber *subscriber, const struct rkb_error *why)
+{
+    rkb_guard_enter(&subscriber->guard);
+    if (subscriber->state == SUBSCRIBING || subscriber->state == SUBSCRIBED)
+        rkb_connection_fail(subscriber->connection, why);
+    rkb_guard_leave(&subscriber->guard);
+}
+
 void rkb_subscriber_stop(struct rkb_subscriber *subscriber, int64_t timeout_us)
 {
     const struct rkb_slice commands[] = {rkb_slice_text("UNSUBSCRIBE"), rkb_slice_text("PUNSUBSCRIBE")};
@@ -464,6 +486,7 @@ static struct rkb_connection *new_connection(struct event_base *base, struct rkb
         .too_large = on_too_large,
         .confirmation = on_confirmation,
         .reply = on_reply,
+        .beat = on_beat,
         .idle = on_idle,
         .lost = on_lost,
     };

@@ -66,6 +66,11 @@ struct rkb_subscriber_events {
     /* Likewise, of one whose payload of `size` bytes was over max_message_size: it passed by without being held. */
     void (*too_large)(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, uint64_t size,
                       int64_t time_us);
+    /*
+     * A PING was answered by an error (words, lent), which is a sign of life all the same; told when it is another one
+     * than before. Empty: by a PONG again. NULL: never mind.
+     */
+    void (*heartbeat)(void *context, struct rkb_slice words);
     /* No more messages in what was read: wake whoever waits. */
     void (*batch)(void *context);
     /*
@@ -93,6 +98,11 @@ void rkb_subscriber_start(struct rkb_subscriber *subscriber);
  * meanwhile. Lasts over a lost connection, and over stop, which then waits in vain.
  */
 void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused);
+/*
+ * Ends the connection for this reason, as if it was lost, and connects anew: the name is looked up again, and a new
+ * stream begins. Does nothing where none stands, or while it stops.
+ */
+void rkb_subscriber_renew(struct rkb_subscriber *subscriber, const struct rkb_error *why);
 /*
  * Unsubscribes from all, hands on what Redis sent before it confirmed that, closes, and calls `stopped`, all within
  * timeout_us; at once where nothing is subscribed. `stopped` comes from the loop, never from within; again, if asked

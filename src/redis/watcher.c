@@ -39,6 +39,7 @@ static const char *const texts[RKB_QUESTIONS] = {
     [RKB_ASK_LIMITS] = "CONFIG GET client-output-buffer-limit",
     [RKB_ASK_DIRECTORY] = "CONFIG GET dir",
     [RKB_ASK_CUTS] = "INFO stats",
+    [RKB_ASK_ROLE] = "INFO replication",
     [RKB_ASK_CHANNELS] = "PUBSUB CHANNELS",
     [RKB_ASK_LISTENERS] = "PUBSUB NUMSUB",
     [RKB_ASK_OURS] = "CLIENT LIST ID",
@@ -50,6 +51,24 @@ static const char *const texts[RKB_QUESTIONS] = {
 const char *rkb_question_text(enum rkb_question question)
 {
     return texts[question];
+}
+
+const char *rkb_question_right(enum rkb_question question)
+{
+    static const char *const rights[RKB_QUESTIONS] = {
+        [RKB_ASK_NAME] = "client|setname",
+        [RKB_ASK_LIMITS] = "config|get",
+        [RKB_ASK_DIRECTORY] = "config|get",
+        [RKB_ASK_CUTS] = "info",
+        [RKB_ASK_ROLE] = "info",
+        [RKB_ASK_CHANNELS] = "pubsub|channels",
+        [RKB_ASK_LISTENERS] = "pubsub|numsub",
+        [RKB_ASK_OURS] = "client|list",
+        [RKB_ASK_OTHERS] = "client|list",
+        [RKB_ASK_SUBSCRIBED] = "client|list",
+        [RKB_ASK_NORMAL] = "client|list",
+    };
+    return rights[question];
 }
 
 static bool lists_clients(enum rkb_question question)
@@ -199,6 +218,12 @@ void rkb_watcher_rename(struct rkb_watcher *watcher, const char *name)
 void rkb_watcher_start(struct rkb_watcher *watcher)
 {
     if (watcher->state == NEW)
+        wait_and_open(watcher, 0);
+}
+
+void rkb_watcher_hurry(struct rkb_watcher *watcher)
+{
+    if (watcher->state == WAITING)
         wait_and_open(watcher, 0);
 }
 

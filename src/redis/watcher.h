@@ -25,6 +25,7 @@ enum rkb_question {
     RKB_ASK_LIMITS,             /* CONFIG GET client-output-buffer-limit; O(number of settings) */
     RKB_ASK_DIRECTORY,          /* CONFIG GET dir; likewise */
     RKB_ASK_CUTS,               /* INFO stats; O(1) */
+    RKB_ASK_ROLE,               /* INFO replication; O(replicas), a line for each */
     RKB_ASK_CHANNELS,           /* PUBSUB CHANNELS; O(number of channels somebody is subscribed to by their names) */
     RKB_ASK_LISTENERS,          /* PUBSUB NUMSUB; O(number of channels asked for) */
     RKB_ASK_OURS,               /* CLIENT LIST ID, of one or two; O(1) */
@@ -35,6 +36,8 @@ enum rkb_question {
 };
 /* "CLIENT LIST TYPE pubsub" */
 const char *rkb_question_text(enum rkb_question question);
+/* The right to it, as ACL SETUSER takes it: "client|list". */
+const char *rkb_question_right(enum rkb_question question);
 
 struct rkb_watcher;
 
@@ -73,6 +76,8 @@ void rkb_watcher_ask(struct rkb_watcher *watcher, enum rkb_question question, co
 #define RKB_WATCHER_NAMES 100
 void rkb_watcher_ask_names(struct rkb_watcher *watcher, enum rkb_question question, const struct rkb_slice *names,
                            int count);
+/* Somebody else just reached that Redis: no more waiting before the next attempt. */
+void rkb_watcher_hurry(struct rkb_watcher *watcher);
 bool rkb_watcher_ready(const struct rkb_watcher *watcher);
 /* Something that was asked is not answered yet. */
 bool rkb_watcher_busy(const struct rkb_watcher *watcher);

@@ -148,6 +148,7 @@ static const struct fake_script scripts[] = {
     {"PUBSUB CHANNELS", "*2\r\n$1\r\na\r\n$3\r\nb c\r\n"},
     {"PUBSUB NUMSUB a b c", "*4\r\n$1\r\na\r\n:2\r\n$3\r\nb c\r\n:0\r\n"},
     {"INFO stats", "$14\r\n# Stats\r\na:1\r\n\r\n"},
+    {"INFO replication", "$13\r\nrole:master\r\n\r\n"},
     {NULL, NULL},
 };
 
@@ -185,6 +186,8 @@ static void each_question_and_its_answer(void **state)
             "INFO stats: # Stats\n"
             "INFO stats: a:1\n"
             "INFO stats answered\n"
+            "INFO replication: role:master\n"
+            "INFO replication answered\n"
             "PUBSUB CHANNELS: a\n"
             "PUBSUB CHANNELS: b c\n"
             "PUBSUB CHANNELS answered\n"
