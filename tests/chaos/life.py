@@ -38,12 +38,12 @@ class Bridge:
         self._told = None           # how the process was told to end; None: not at all
 
     def start(self):
-        self._told = None
         self.started_us = now_us()
         with (self.directory / "bridge.log").open("ab") as log:
             process = subprocess.Popen([str(self.program), "-c", str(self.config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.life += 1
+        self.life += 1              # in this order: look() and sample() read along
         self.process = process
+        self._told = None
 
     def running(self):
         return self.process is not None and self.process.poll() is None

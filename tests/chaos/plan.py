@@ -39,6 +39,7 @@ FAULTS = [
     ("split", "kafka_link", 2, 2.0, 6.0),
     ("half_open_ours", "kafka_link", 1, 1.0, 6.0),
     ("half_open_theirs", "kafka_link", 2, 1.0, 6.0),
+    ("half_open", "kafka_link", 1, 1.0, 6.0),
     ("full", "disk", 4, 1.0, 8.0),
 ]
 MUST = [("kill", "bridge"), ("full", "disk"), ("stall", "kafka_link"), ("half_open", "redis_link")]
@@ -66,7 +67,8 @@ def schedule(seed, minutes):
         row = _row(*wanted[0]) if due else draw.choices(FAULTS, [one[2] for one in FAULTS])[0]
         lasts = draw.uniform(row[3], row[4])
         busy = [one for one in made if one.at + one.lasts + _tail(one.on) > clock]
-        if len(busy) < 2 and row[1] not in [one.on for one in busy] and clock + lasts < end:
+        touched = {thing for one in busy for thing in _things(one.fault, one.on)}
+        if len(busy) < 2 and not touched & _things(*row[:2]) and clock + lasts < end:
             made.append(Fault(round(clock, 3), round(lasts, 3), row[0], row[1]))
             if due:
                 del wanted[0], places[0]
@@ -76,6 +78,11 @@ def schedule(seed, minutes):
 
 def _row(fault, on):
     return next(row for row in FAULTS if row[:2] == (fault, on))
+
+
+def _things(fault, on):
+    """What a fault needs for itself: a slow reader is made by Redis's settings too."""
+    return {on, "redis"} if fault == "slow_reader" else {on}
 
 
 def _tail(on):

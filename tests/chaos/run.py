@@ -199,6 +199,9 @@ def main():
     except KeyboardInterrupt as word:
         print(f"ended by {word or 'SIGINT'}; what there was is in {run.directory}", file=sys.stderr)
         return 2
+    except (OSError, RuntimeError, AssertionError) as error:
+        print(f"seed {options.seed} could not be run: {error}; what there is is in {run.directory}", file=sys.stderr)
+        return 2
     run.check()
     return run.say()
 
