@@ -192,30 +192,39 @@ for _name in ("redis_link", "kafka_link"):
 class Runner:
     """Does the faults of a plan at their times, and writes each down when it is over. Those on one thing follow each other."""
 
-    def __init__(self, world, plan, file):
+    def __init__(self, world, plan, path):
         self.world = world
         self.plan = plan
-        self.file = file
+        self.path = path
+        path.touch()
         self.failures = []
         self.counts = {}
+        self._threads = []
         self._locks = {one.on: threading.Lock() for one in plan}
         self._end = threading.Event()
 
     def run(self, until):
         """Until all are over and `until` seconds have passed."""
-        began, threads = time.monotonic(), []
+        began = time.monotonic()
         for one in self.plan:
             self._wait(began + one.at)
-            threads.append(threading.Thread(target=self._do, args=(one,), daemon=True))
-            threads[-1].start()
+            self._threads.append(threading.Thread(target=self._do, args=(one,), daemon=True))
+            self._threads[-1].start()
         self._wait(began + until)
-        for thread in threads:
-            thread.join(150)
-            if thread.is_alive():
-                self.failures.append("a fault did not end within 150 s")
+        self._join(150)
 
     def stop(self):
+        """Before its time: no fault begins any more, and none is ended that closing the world ends anyway."""
         self._end.set()
+        self.world.closing = True
+        self._join(30)
+
+    def _join(self, seconds):
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                self.failures.append(f"a fault did not end within {seconds} s")
 
     def _wait(self, until):
         while not self._end.is_set() and time.monotonic() < until:
@@ -225,6 +234,8 @@ class Runner:
     def _do(self, one):
         fault = BY_NAME[one.fault, one.on](self.world, one.lasts)
         with self._locks[one.on]:
+            if self._end.is_set():
+                return
             began = now_us()
             try:
                 self._steps(fault)
@@ -241,7 +252,7 @@ class Runner:
                 fault.end()
 
     def _write(self, line):
-        self.file.write(json.dumps(line) + "\n")
-        self.file.flush()
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
         name = f"{line['on']}: {line['fault']}"
         self.counts[name] = self.counts.get(name, 0) + 1

@@ -80,9 +80,8 @@ class Run:
     def _faults(self):
         self._wait("the bridge to be ready", 30, lambda stats: stats["ready"])
         self.world.start_publishers(self.rate)
-        with (self.directory / "faults.jsonl").open("w") as file:
-            self.runner = faults.Runner(self.world, self.plan, file)
-            self.runner.run(self.options.minutes * 60)
+        self.runner = faults.Runner(self.world, self.plan, self.directory / "faults.jsonl")
+        self.runner.run(self.options.minutes * 60)
         self.world.stop_publishers()
 
     def _wait(self, what, seconds, condition):
