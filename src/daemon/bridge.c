@@ -61,7 +61,7 @@ static void on_signal(evutil_socket_t number, short what, void *context)
     (void)what;
     struct bridge *bridge = context;
     if (bridge->stopping) {
-        rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", NULL, "asked again to end: leaving at once");
+        rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", "left_at_once", "asked again to end: leaving at once");
         leave(bridge);
         return;
     }
@@ -132,7 +132,7 @@ static void on_hangup(evutil_socket_t number, short what, void *context)
     (void)number;
     (void)what;
     struct bridge *bridge = context;
-    rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", NULL,
+    rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", "not_reloaded",
             "SIGHUP: this version reads its config only at start; restart it to use a changed file");
 }
 

@@ -170,7 +170,7 @@ static int run_embedded(const struct rkb_config *config, struct rkb_log *log)
 /* libevent's own way is to write to standard error on the spot, which the loop must not do. */
 static void on_libevent(int severity, const char *text)
 {
-    rkb_log(libevent_log, severity >= EVENT_LOG_WARN ? RKB_LOG_WARN : RKB_LOG_DEBUG, "libevent", NULL, "%s", text);
+    rkb_log(libevent_log, severity >= EVENT_LOG_WARN ? RKB_LOG_WARN : RKB_LOG_DEBUG, "libevent", "libevent", "%s", text);
 }
 
 static void log_warnings(struct rkb_log *log, const struct rkb_buffer *lines)

@@ -131,7 +131,7 @@ static void on_log(void *context, int level, const char *text)
 {
     struct rkb_shipper *shipper = context;
     bool worse = level <= 2 && !is_for_order(shipper);
-    rkb_log(shipper->options.log, worse ? RKB_LOG_WARN : RKB_LOG_DEBUG, "librdkafka", NULL, "%s", text);
+    rkb_log(shipper->options.log, worse ? RKB_LOG_WARN : RKB_LOG_DEBUG, "librdkafka", "librdkafka", "%s", text);
 }
 
 static const struct rkb_producer_events producer_events = {

@@ -1,6 +1,7 @@
 """What Kafka holds after a run, record by record (kafka.jsonl): whose it is, and whether it is what was published."""
 
 import base64
+import hashlib
 import json
 
 import consumer
@@ -24,7 +25,7 @@ def _line(record, seed, dead, gap):
     place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
     try:
         key = None if record.key is None else record.key.decode()
-        line = {**place, "key": key, "id": None, "p": None, "n": None, "c": None, "dead": dead, "gap": None}
+        line = {**place, "key": key, "id": None, "p": None, "n": None, "c": None, "dead": dead, "gap": None, "digest": _digest(record)}
         if gap:
             return {**line, "gap": json.loads(record.value)}
         uuid, data = _as_it_came(record) if dead or record.header("rkb-id") else _from_document(record)
@@ -34,6 +35,11 @@ def _line(record, seed, dead, gap):
         return {**line, "id": uuid, "p": p, "n": n, "c": c}
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         return {"bad": f"{type(error).__name__}: {error}"[:200], **place}
+
+
+def _digest(record):
+    """Of all that must be the same when it is sent again."""
+    return hashlib.blake2b(repr(record.bytes()).encode(), digest_size=8).hexdigest()
 
 
 def _as_it_came(record):

@@ -132,6 +132,10 @@ class Run:
         print(done.stdout + done.stderr, end="", flush=True)
         if done.returncode != 0:
             self.failures.append("the checker found faults")
+        verdict = self.directory / "verdict.json"
+        if verdict.exists():
+            verdict = json.loads(verdict.read_text())
+            self.result.update({"findings": verdict["counts"], "figures": verdict["figures"]})
 
     def say(self):
         """The line at the end, the line of totals, and what is kept."""

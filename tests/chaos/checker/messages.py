@@ -46,20 +46,18 @@ class Seen:
         if not again and uuid in self._message_of:
             found.add("shared-uuid", uuid, f"{_name(self._message_of[uuid])} and {_name(message)} at {_place(row)}")
         self._message_of.setdefault(uuid, message)
+        known = message in self.uuids
         if self.uuids.setdefault(message, uuid) != uuid:
             found.add("two-uuids", _name(message), f"{self.uuids[message]} and {uuid} at {_place(row)}")
         dead = bool(row["dead"])
         if self._dead_of.setdefault(message, dead) != dead:
             found.add("dead-and-delivered", _name(message), _place(row))
-        self._count(row, message, uuid, again, found)
-
-    def _count(self, row, message, uuid, again, found):
-        self.dead += bool(row["dead"])
+        self.dead += dead
         self.duplicates += again
         digest = row.get("digest")
-        if digest is not None and self._digest_of.setdefault((uuid, row["topic"]), digest) != digest:
+        if digest is not None and self._digest_of.setdefault((message, uuid, row["topic"]), digest) != digest:
             found.add("other-bytes", _name(message), f"{uuid} at {_place(row)}")
-        if not again:
+        if not known:
             self.first[row["topic"], row["partition"]].append((message, row["offset"]))
 
 
