@@ -140,6 +140,13 @@ static void on_lost(void *context, const struct rkb_error *error, bool was_strea
     happened(test, was_stream ? "lost stream" : "lost");
 }
 
+static void on_heartbeat(void *context, struct rkb_slice words)
+{
+    char line[128];
+    snprintf(line, sizeof line, "heartbeat %.*s", (int)words.size, words.size > 0 ? (const char *)words.data : "");
+    happened(context, line);
+}
+
 static void on_stopped(void *context)
 {
     happened(context, "stopped");
@@ -160,6 +167,7 @@ static const struct rkb_subscriber_events recording = {
     .refused = on_refused,
     .allowed = on_allowed,
     .subscribed = on_subscribed,
+    .heartbeat = on_heartbeat,
     .message = on_message,
     .too_large = on_too_large,
     .batch = on_batch,

@@ -81,6 +81,27 @@ static void the_budget_in_words(void **state)
     }
 }
 
+/* In figures and in words; a replica that has lost its master is a warning. */
+static void the_role(void **state)
+{
+    (void)state;
+    struct rkb_source_snapshot source = sample();
+    has(written(rkb_stats_write, RKB_OUTPUT_JSON, &source), "\"role\":null,\"master\":null,\"master_link\":null");
+    has(written(rkb_status_write, RKB_OUTPUT_TEXT, &source), "unknown");
+    source.role = "master";
+    has(written(rkb_stats_write, RKB_OUTPUT_JSON, &source), "\"role\":\"master\",\"master\":null,\"master_link\":null");
+    source.role = "replica";
+    source.master = "m:1";
+    has(written(rkb_stats_write, RKB_OUTPUT_JSON, &source),
+        "\"role\":\"replica\",\"master\":\"m:1\",\"master_link\":true");
+    has(written(rkb_status_write, RKB_OUTPUT_TEXT, &source), "verdict: OK ");
+    source.unlinked = true;
+    has(written(rkb_stats_write, RKB_OUTPUT_JSON, &source), "\"master_link\":false");
+    const char *text = written(rkb_status_write, RKB_OUTPUT_TEXT, &source);
+    has(text, "verdict: WARN source legacy is a replica whose link to its master m:1 is down: what is published there");
+    has(text, "replica of m:1, link down");
+}
+
 static void another_bridge(void **state)
 {
     (void)state;
@@ -99,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(figures),
         cmocka_unit_test(the_budget_in_words),
+        cmocka_unit_test(the_role),
         cmocka_unit_test(another_bridge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

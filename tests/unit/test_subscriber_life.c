@@ -33,9 +33,45 @@ static void a_heartbeat_keeps_the_connection(void **state)
     assert_log(test, SUBSCRIBED);
     fake_redis_rules(test->fake)->ping_reply = "+PONG\r\n";
     until(test, "PING\n", 25);
-    fake_redis_rules(test->fake)->ping_reply = "-LOADING Redis is loading the dataset in memory\r\n";
-    until(test, "PING\n", 30);
     assert_log(test, SUBSCRIBED);
+}
+
+/* An error is an answer of one that lives; told once, and again when it is another one, or over. */
+static void an_error_is_a_sign_of_life(void **state)
+{
+    struct test *test = *state;
+    struct fake_rules *rules = fake_redis_rules(test->fake);
+    static const char *const replies[] = {"-LOADING Redis is loading the dataset in memory\r\n",
+                                          "-NOPERM this user has no permissions to run the 'ping' command\r\n", NULL};
+    test->options.heartbeat_us = 2 * MILLISECOND;
+    begin(test);
+    for (int i = 0; i < 3; i++) {
+        rules->ping_reply = replies[i];
+        until(test, "PING\n", 10 * (i + 1));
+    }
+    until(test, "PING\n", 40);
+    assert_log(test, SUBSCRIBED "heartbeat LOADING Redis is loading the dataset in memory\n"
+                     "heartbeat NOPERM this user has no permissions to run the 'ping' command\n"
+                     "heartbeat \n");
+}
+
+/* As if it was lost: a new stream, and the reason is told. */
+static void a_connection_that_is_made_anew(void **state)
+{
+    struct test *test = *state;
+    struct rkb_error why;
+    rkb_fail(&why, RKB_PROTOCOL, "it became another");
+    begin(test);
+    rkb_subscriber_renew(test->subscriber, &why);       /* none stands yet */
+    until(test, "subscribed\n", 1);
+    rkb_subscriber_renew(test->subscriber, &why);
+    until(test, "subscribed\n", 2);
+    assert_log(test, SUBSCRIBED "lost stream\n" SUBSCRIBED);
+    assert_string_equal(test->lost.text, "it became another");
+    assert_int_equal(figures(test).connections_total, 2);
+    test->free_at = "lost";
+    rkb_subscriber_renew(test->subscriber, &why);
+    until(test, "(freed)\n", 1);
 }
 
 /* The PONG may stand behind a great many messages. */
@@ -429,6 +465,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_silent_redis_is_given_up),
         TEST(a_heartbeat_keeps_the_connection),
+        TEST(an_error_is_a_sign_of_life),
+        TEST(a_connection_that_is_made_anew),
         TEST(any_byte_is_a_sign_of_life),
         TEST(a_pause_holds_all),
         TEST(a_pause_inside_a_message),

@@ -8,6 +8,8 @@
                                           refuse all connections end, new ones are refused, until pass
                                           half_open  what comes from a side is swallowed, on the connections there are,
                                                  for good; where one side closes, the other is not told, until pass
+                                          swallow   what comes from a side is swallowed, on those connections whose client
+                                                 said this or that, new ones too, until pass
 """
 
 import random
@@ -28,6 +30,7 @@ class _Pair:
     def __init__(self, near, far):
         self.sockets = (near, far)
         self.swallowed = ()             # the sockets whose bytes go nowhere
+        self.said = b""                 # by the client, at first
 
     def other(self, one):
         return self.sockets[1] if one is self.sockets[0] else self.sockets[0]
@@ -50,6 +53,7 @@ class Proxy:
         self._flowing.set()
         self._pause = 0.0
         self._places = None             # splits: says where
+        self._sides, self._whose = (), None     # what is swallowed by rule
         self._listener = None
         self._listen()
 
@@ -107,7 +111,7 @@ class Proxy:
                         if not data:
                             self._keep_other(pair, key.fileobj)
                             return
-                        if key.fileobj not in pair.swallowed:
+                        if key.fileobj not in pair.swallowed and not self._swallows(pair, key.fileobj, data):
                             self._send(pair.other(key.fileobj), data)
                         time.sleep(self._pause)
             except (OSError, ValueError, KeyError):
@@ -122,6 +126,12 @@ class Proxy:
             to.sendall(data[:piece])
             data = data[piece:]
         to.sendall(data)
+
+    def _swallows(self, pair, one, data):
+        side = "near" if one is pair.sockets[0] else "far"
+        if side == "near":
+            pair.said = (pair.said + data)[:4096]
+        return side in self._sides and bool(self._whose(pair.said))
 
     def _keep_other(self, pair, closed):
         """A side closed: on a half-open connection the other stays as it is, and unread."""
@@ -163,6 +173,10 @@ class Proxy:
                 pair.swallowed = tuple(pair.sockets[("near", "far").index(side)] for side in sides)
             return len(self._pairs)
 
+    def swallow(self, *sides, whose=lambda said: True):
+        """sides as of half_open. whose: on which connections, by what their clients have said."""
+        self._sides, self._whose = sides, whose
+
     def refuse(self):
         if self._listener:
             self._listener.shutdown(socket.SHUT_RDWR)   # wakes who waits in accept, and no more connections at once
@@ -176,6 +190,7 @@ class Proxy:
         self._flowing.set()
         self._pause = 0.0
         self._places = None
+        self._sides = ()
         self._end_half_open()
         if not self._listener:
             self._listen()

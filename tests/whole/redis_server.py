@@ -52,11 +52,12 @@ class RedisServer:
         path.write_text("\n".join(lines + self.settings) + "\n")
         return path
 
-    def start(self):
+    def start(self, wait=True):
         with (self.directory / "redis.log").open("ab") as log:
             self.process = subprocess.Popen(["redis-server", str(self._write_config())], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
-        wait_for("redis-server to answer", self._answers)
+        if wait:
+            wait_for("redis-server to answer", self._answers)
         return self
 
     def _answers(self):
