@@ -94,6 +94,12 @@ static void the_rule_can_be_pasted(void **state)
         rkb_refusal_rule(rule, cases[i].user, cases[i].is_pattern, rkb_slice_text(cases[i].name), cases[i].lack);
         assert_string_equal(rule, cases[i].rule);
     }
+    rkb_refusal_command_rule(rule, "b", "client|list");
+    assert_string_equal(rule, "ACL SETUSER b +client|list");
+    rkb_refusal_command_rule(rule, NULL, "ping");
+    assert_string_equal(rule, "ACL SETUSER default +ping");
+    rkb_refusal_command_rule(rule, "a b", "ping");
+    assert_string_equal(rule, "ACL SETUSER \"a b\" +ping");
     rkb_refusal_rule(rule, "b", false, rkb_slice("a\0b", 3), RKB_LACKS_CHANNEL);
     assert_string_equal(rule, "ACL SETUSER b &a?b");
 }
