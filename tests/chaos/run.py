@@ -27,6 +27,7 @@ import plan as plans    # noqa: E402
 import world as worlds  # noqa: E402
 from life import now_us  # noqa: E402
 
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RATE, SANITIZED_RATE = 600, 60          # messages a second, of all publishers
 QUIET, SANITIZED_QUIET = 60, 120        # seconds in which all must be quiet after the last fault
 
@@ -72,6 +73,8 @@ class Run:
             self._quiet()
             self._end(started)
         finally:
+            for number in INTERRUPTS:       # a second one would leave something behind
+                signal.signal(number, signal.SIG_IGN)
             if self.runner:
                 self.runner.stop()
             self.world.close()
@@ -159,7 +162,12 @@ class Run:
         return {"seed": self.options.seed, "minutes": self.options.minutes, "rate": self.rate, "sanitizer": self.sanitizer,
                 "ok": not self.failures, "failures": self.failures, "faults": sum(self.runner.counts.values()),
                 "by_fault": self.runner.counts, "published": _lines(self.directory / "published.jsonl"), "lives": self.world.bridge.life,
-                "gaps": len(gaps), "by_reason": _counted(gap["reason"] for gap in gaps), **self.result}
+                "gaps": len(gaps), "by_reason": _counted(gap["reason"] for gap in gaps), **self.result, "verdict": self._verdict()}
+
+    def _verdict(self):
+        """What the checker wrote down."""
+        path = self.directory / "verdict.json"
+        return json.loads(path.read_text()) if path.exists() else None
 
 
 def _short(stats):
@@ -191,7 +199,7 @@ def main():
         for one in plans.schedule(options.seed, options.minutes):
             print(f"{one.at:8.3f} s  {one.lasts:6.3f} s  {one.on}: {one.fault}")
         return 0
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in INTERRUPTS:
         signal.signal(number, interrupted)
     if not os.access(options.build / "rkbridge", os.X_OK):
         print(f"{options.build} has no rkbridge: build it first", file=sys.stderr)
