@@ -3,13 +3,13 @@
 # that says how many tests passed and failed. For a Debian 12, as root where something has to be installed.
 #
 #   contrib/check.sh            all rings
-#   contrib/check.sh RING ...   only these: c clang fuzz whole dist quickstart bench
+#   contrib/check.sh RING ...   only these: c clang fuzz whole chaos dist quickstart bench
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 top=$PWD
 build=$top/build/check
 logs=$top/build/logs
-rings=${*:-c clang fuzz whole dist quickstart bench}
+rings=${*:-c clang fuzz whole chaos dist quickstart bench}
 passed=0 failed=0 not_run=0
 mkdir -p "$build" "$logs"
 
@@ -69,11 +69,16 @@ ring_fuzz() {
     done
 }
 
+# The Python packages of the tests.
+venv=$top/build/venv
+with_venv() {
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    "$venv/bin/pip" -q --disable-pip-version-check install -r tests/whole/requirements.txt || { count 0 1 "pip"; return 1; }
+}
+
 ring_whole() {
     say "Whole tests: real redis-server, real Kafka"
-    local venv=$top/build/venv
-    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-    "$venv/bin/pip" -q --disable-pip-version-check install -r tests/whole/requirements.txt || { count 0 1 "pip"; return; }
+    with_venv || return
     [ -x "$top/build/clang/rkbridge" ] || ring_clang    # without sanitizers, for the test that measures memory
     RKB_BUILD=$build RKB_PLAIN_BUILD=$top/build/clang "$venv/bin/python" -m pytest tests/whole -q --durations=8 2>&1 | tee "$logs/whole.log"
     local line
@@ -83,6 +88,14 @@ ring_whole() {
         count "$(number passed)" "$(($(number failed) + $(number error)))" "whole tests"
         not_run=$((not_run + $(number skipped)))
     fi
+}
+
+# By a fixed seed, so that two checks of one checkout do the same; contrib/chaos.sh goes on to others.
+ring_chaos() {
+    say "The fault campaign: its own parts, and two minutes of it"
+    with_venv || return
+    step chaos-parts "$venv/bin/python" -m pytest tests/chaos -q
+    step chaos contrib/chaos.sh --minutes 2 --seeds "${RKB_CHAOS_SEED:-1}" --build "$build" && tail -n 2 "$logs/chaos.log"
 }
 
 ring_dist() {
