@@ -9,20 +9,21 @@
 #     contrib/chaos.sh --each M              minutes of one seed
 #     contrib/chaos.sh --rate R              messages a second (600; with a build under sanitizers 60)
 #     contrib/chaos.sh --build DIR           where rkbridge is (default: build/check, else the top of the checkout)
+#     contrib/chaos.sh --self-test           tests itself: four builds broken on purpose must be found (some 5 minutes)
 #     contrib/chaos.sh --totals FILE         adds a line of JSON about each run to FILE
 #
-# It builds nothing. It needs what the whole tests need: redis-server, Java, Kafka's jars (fetched once by Maven) and the Python
-# packages of tests/whole/requirements.txt, in build/venv or in the Python that RKB_PYTHON names; and root, to mount a small file system
-# for the journal (without it the full disk is not tried, and that is said). All of it listens on 127.0.0.1 only and ends with it, also by
+# It builds nothing but for its test of itself, in build/chaos-selftest. It needs what the whole tests need: redis-server, Java, Kafka's
+# jars (fetched once by Maven) and the Python packages of tests/whole/requirements.txt, in build/venv or in the Python that RKB_PYTHON
+# names; and root, to mount a small file system for the journal (without it the full disk is not tried, and that is said). All of it listens on 127.0.0.1 only and ends with it, also by
 # Ctrl-C. The run directory of a seed that fails is kept in /tmp. tests/chaos/README.md says what each fault is and how to replay a seed.
 # Exit code: 0 all seeds well, 1 one failed, 2 one could not be run, 64 bad arguments.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 top=$PWD
-minutes=10 each=2 first=1 last=1000000 build='' child='' python=${RKB_PYTHON:-}
+minutes=10 each=2 first=1 last=1000000 build='' child='' self_test=no python=${RKB_PYTHON:-}
 more=()
 
-usage() { sed -n '3,13s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+usage() { sed -n '3,14s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 number() { [[ ${1:-} =~ ^[0-9]+(\.[0-9]+)?$ ]] || usage; printf '%s' "$1"; }
 
 while (($# > 0)); do
@@ -33,6 +34,7 @@ while (($# > 0)); do
         first=${BASH_REMATCH[1]} last=${BASH_REMATCH[3]:-${BASH_REMATCH[1]}} ;;
     --build) build=${2:?} ;;
     --rate) more+=(--rate "$(number "${2:-}")") || exit 64 ;;
+    --self-test) self_test=yes; shift; continue ;;
     --totals) more+=(--totals "${2:?}") ;;
     *) usage ;;
     esac
@@ -51,6 +53,10 @@ fi
     echo "chaos: $python lacks the packages of tests/whole/requirements.txt; RKB_PYTHON names another" >&2
     exit 2
 }
+
+if [ "$self_test" = yes ]; then
+    exec "$python" tests/chaos/selftest.py --build-root "$top/build/chaos-selftest"
+fi
 
 stopped=no
 trap 'stopped=yes; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' INT TERM HUP

@@ -76,6 +76,17 @@ def schedule(seed, minutes):
     return made
 
 
+def given(text):
+    """The faults of `AT:LASTS:FAULT:ON, ...`: 2:3.5:stall:kafka_link. ValueError for one that there is not."""
+    made = []
+    for words in text.split(","):
+        at, lasts, fault, on = words.strip().split(":")
+        if not any(row[:2] == (fault, on) for row in FAULTS):
+            raise ValueError(f"no fault {fault} of {on}")
+        made.append(Fault(float(at), float(lasts), fault, on))
+    return sorted(made, key=lambda one: one.at)
+
+
 def _row(fault, on):
     return next(row for row in FAULTS if row[:2] == (fault, on))
 

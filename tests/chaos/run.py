@@ -41,6 +41,7 @@ def options_of(arguments):
     parser.add_argument("--keep", type=pathlib.Path, help="write the run directory here, and keep it")
     parser.add_argument("--totals", type=pathlib.Path, help="add a line of JSON about this run to this file")
     parser.add_argument("--sanitizers", action="store_true", help="the build has sanitizers (found out by itself otherwise)")
+    parser.add_argument("--faults", help="these faults in the place of the seed's: AT:LASTS:FAULT:ON, ... in seconds")
     parser.add_argument("--plan", action="store_true", help="only print which faults the seed makes")
     return parser.parse_args(arguments)
 
@@ -50,12 +51,16 @@ def sanitized(program):
     return b"__asan_init" in data or b"__tsan_init" in data
 
 
+def plan_of(options):
+    return plans.given(options.faults) if options.faults else plans.schedule(options.seed, options.minutes)
+
+
 class Run:
     def __init__(self, options):
         self.options = options
         self.sanitizer = options.sanitizers or sanitized(options.build / "rkbridge")
         self.rate = options.rate or (SANITIZED_RATE if self.sanitizer else RATE)
-        self.plan = plans.schedule(options.seed, options.minutes)
+        self.plan = plan_of(options)
         self.settings = plans.settings(options.seed)
         self.directory = options.keep or pathlib.Path(tempfile.mkdtemp(prefix=f"rkb-chaos-{options.seed}-", dir="/tmp"))
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -135,10 +140,6 @@ class Run:
         print(done.stdout + done.stderr, end="", flush=True)
         if done.returncode != 0:
             self.failures.append("the checker found faults")
-        verdict = self.directory / "verdict.json"
-        if verdict.exists():
-            verdict = json.loads(verdict.read_text())
-            self.result.update({"findings": verdict["counts"], "figures": verdict["figures"]})
 
     def say(self):
         """The line at the end, the line of totals, and what is kept."""
@@ -196,7 +197,7 @@ def main():
     options = options_of(None)
     if options.plan:
         print(plans.settings(options.seed))
-        for one in plans.schedule(options.seed, options.minutes):
+        for one in plan_of(options):
             print(f"{one.at:8.3f} s  {one.lasts:6.3f} s  {one.on}: {one.fault}")
         return 0
     for number in INTERRUPTS:
