@@ -65,7 +65,7 @@ run() { # target
         echo "fuzz_$1: FOUND something (exit $code); the input is in build/fuzz/found/"
     fi
     echo "fuzz_$1: ${executions:-0} executions, coverage ${coverage:-unknown}"
-    return $code
+    return "$code"
 }
 
 library || { echo "the library does not build" >&2; exit 1; }

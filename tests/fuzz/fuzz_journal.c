@@ -57,6 +57,7 @@ struct world {
     size_t gap_count;
     uint64_t last_shown;
     uint64_t last_gap;
+    bool no_checkpoint;     /* it was damaged: nobody knows what was before the oldest segment */
     bool forged;            /* a damage made a record with a good checksum: what it says is anything */
 };
 
@@ -431,6 +432,7 @@ static void damage(struct file *files, size_t count, struct input *input)
     size_t what = take_number(input, 256), number = take_number(input, 256), place = take_number(input, 256);
     size_t within = take_number(input, 256), a = take_number(input, 256), b = take_number(input, 256);
     struct file *file = &files[number % count];
+    world.no_checkpoint |= strstr(file->path, "/checkpoint") != NULL;
     size_t record = place % file->count, at = file->records[record] + within, size = file->bytes.size;
     switch (what % 9) {
     case 0:     /* a bit, or several of one byte */
@@ -536,7 +538,8 @@ static void check_missing(const struct rkb_recovery *recovery)
     for (uint64_t i = 1; i < world.next && !world.forged; i++) {
         const struct written *written = &world.list[i];
         bool lost = i >= recovery->lost_first && i <= recovery->lost_last;
-        CLAIM(written->shown || written->settled || lost || i >= recovery->next_sequence);
+        bool before = world.no_checkpoint && i < recovery->low;
+        CLAIM(written->shown || written->settled || lost || before || i >= recovery->next_sequence);
     }
 }
 
