@@ -52,6 +52,8 @@ struct rkb_connection {
     uint64_t bytes_caught_up;           /* of them, by the last read that took all there was */
     uint64_t id;
     int64_t read_us, caught_up_us;
+    int64_t asked_us;                   /* monotonic: of the PING or the login that is to be answered; 0: none */
+    int64_t rounds_us[2];               /* how long the last two answers to these took */
     int64_t active_us;                  /* monotonic: of the last byte, either way */
     int64_t held_caught_up_us;          /* what caught_up_us becomes when all that is held is handed on */
     bool paused;
@@ -147,8 +149,18 @@ void rkb_connection_send(struct rkb_connection *connection, int count, const str
         rkb_connection_fail(connection, &error);
 }
 
+static void answered(struct rkb_connection *connection)
+{
+    if (connection->asked_us == 0)
+        return;
+    connection->rounds_us[1] = connection->rounds_us[0];
+    connection->rounds_us[0] = connection->options.sys->monotonic_us() - connection->asked_us;
+    connection->asked_us = 0;
+}
+
 static void send_ping(struct rkb_connection *connection)
 {
+    connection->asked_us = connection->options.sys->monotonic_us();
     const struct rkb_slice ping = rkb_slice_text("PING");
     rkb_connection_send(connection, 1, &ping);
 }
@@ -245,6 +257,7 @@ static void on_opened(void *context)
         return;
     }
     connection->state = GREETING;
+    connection->asked_us = connection->options.sys->monotonic_us();
     rkb_connection_expect(connection, "the answer to the login");
     greet_all(connection, user);
 }
@@ -310,6 +323,7 @@ static void unasked(struct rkb_connection *connection)
 static void pong(struct rkb_connection *connection, struct rkb_slice words)
 {
     connection->ping_open = false;
+    answered(connection);
     arm_again(connection);
     if (connection->events.beat != NULL)
         connection->events.beat(connection->context, words);
@@ -318,14 +332,16 @@ static void pong(struct rkb_connection *connection, struct rkb_slice words)
 static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer)
 {
     struct rkb_connection *connection = context;
-    if (connection->state == GREETING)
+    if (connection->state == GREETING) {
+        answered(connection);
         greeting_answered(connection, kind, text, integer);
-    else if (is_early(connection))
+    } else if (is_early(connection)) {
         unasked(connection);
-    else if (connection->ping_open && (kind == RKB_REPLY_ERROR || (kind == RKB_REPLY_STATUS && begins(text, "PONG"))))
+    } else if (connection->ping_open && (kind == RKB_REPLY_ERROR || (kind == RKB_REPLY_STATUS && begins(text, "PONG")))) {
         pong(connection, kind == RKB_REPLY_ERROR ? text : rkb_slice(NULL, 0));
-    else
+    } else {
         connection->events.reply(connection->context, kind, text, integer);
+    }
 }
 
 static void on_pong(void *context)
@@ -479,6 +495,7 @@ void rkb_connection_open(struct rkb_connection *connection)
     connection->sent = connection->answered = 0;
     connection->ping_open = false;
     connection->caught_up_us = connection->active_us = 0;
+    connection->asked_us = connection->rounds_us[0] = connection->rounds_us[1] = 0;
     connection->bytes_caught_up = connection->bytes;
     connection->id = 0;
     connection->state = CONNECTING;
@@ -497,7 +514,9 @@ uint64_t rkb_connection_bytes(const struct rkb_connection *connection)
 
 int64_t rkb_connection_caught_up_us(const struct rkb_connection *connection)
 {
-    return connection->caught_up_us;
+    const int64_t *rounds = connection->rounds_us;
+    int64_t under_way = rounds[0] > rounds[1] ? rounds[0] : rounds[1];
+    return connection->caught_up_us > 0 ? connection->caught_up_us - under_way : 0;
 }
 
 int64_t rkb_connection_active_us(const struct rkb_connection *connection)

@@ -76,7 +76,10 @@ void rkb_connection_rest(struct rkb_connection *connection);
  */
 void rkb_connection_pause(struct rkb_connection *connection, bool paused);
 uint64_t rkb_connection_bytes(const struct rkb_connection *connection);         /* read, ever */
-/* Realtime of the last read that took all there was, and all of it was handed on; 0: none since open. */
+/*
+ * Realtime of the last read that took all there was, and all of it was handed on, less what may have been under way to
+ * us then: the longer of the last two round trips. What was published before that has been read. 0: none since open.
+ */
 int64_t rkb_connection_caught_up_us(const struct rkb_connection *connection);
 /* Monotonic: the last byte that went either way; 0: none since open. */
 int64_t rkb_connection_active_us(const struct rkb_connection *connection);

@@ -329,6 +329,31 @@ static void a_message_that_is_too_large(void **state)
     free(large);
 }
 
+/* What was under way to us had been published before we read: as long before as a PING and its answer take. */
+static void caught_up_is_less_what_is_under_way(void **state)
+{
+    struct test *test = *state;
+    test->options.heartbeat_us = 20 * MILLISECOND;
+    begin_subscribed(test);
+    assert_int_equal(figures(test).caught_up_us, realtime());
+    fake_redis_rules(test->fake)->mute_pings = true;
+    forget_log(test);
+    int pings = 0;
+    for (const char *at = fake_redis_heard(test->fake); (at = strstr(at, "PING\n")) != NULL; at++)
+        pings++;
+    until(test, "PING\n", pings + 1);
+    monotonic_now += 30 * MILLISECOND;
+    fake_redis_say(test->fake, "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+    realtime_moved += SECOND;
+    fake_redis_publish(test->fake, NULL, "users", "1");
+    until(test, "message users 1\n", 1);
+    pass(test, 5);
+    assert_int_equal(figures(test).caught_up_us, realtime() - 30 * MILLISECOND);
+    fake_redis_cut(test->fake);
+    until(test, "lost stream\n", 1);
+    assert_int_equal(test->caught_up_us, realtime() - 30 * MILLISECOND);
+}
+
 /* What still waits in the socket was sent before we had read all there was: a gap must not begin behind it. */
 static void caught_up_is_when_all_was_read(void **state)
 {
@@ -478,6 +503,7 @@ int main(void)
         TEST(stopped_while_bytes_are_held),
         TEST(caught_up_is_not_what_is_held),
         TEST(a_message_that_is_too_large),
+        TEST(caught_up_is_less_what_is_under_way),
         TEST(caught_up_is_when_all_was_read),
         TEST(caught_up_is_not_half_a_message),
         TEST(freed_inside_a_flood),
