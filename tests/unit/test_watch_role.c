@@ -277,6 +277,45 @@ static void a_role_that_changed_between_two_streams(void **state)
     expect_gap(test->world, 1, "role_changed", good_us, now_us);
 }
 
+/* An answer that was asked for before the stream began says nothing of it. */
+static void an_answer_from_before_the_stream(void **state)
+{
+    struct role_test *test = *state;
+    subscribed_to(test, MASTER);
+    int64_t good_us = now_us;
+    fake_redis_rules(test->watched)->mute = true;
+    int wanted = looks(test) + 1;
+    UNTIL(test, looks(test) >= wanted);
+    now_us += SECOND;
+    connected_again(test);
+    assert_int_equal(looks(test), wanted);
+    fake_redis_say(test->watched, test->reply);
+    fake_redis_say(test->watched, "$0\r\n\r\n+OK\r\n");      /* CLIENT LIST ID, CLIENT SETNAME */
+    fake_redis_rules(test->watched)->mute = false;
+    say(test, LINKED);
+    UNTIL(test, looks(test) >= wanted + 2);
+    look(test);
+    struct rkb_subscriber_figures figures;
+    rkb_subscriber_figures(source(test)->subscriber, &figures);
+    assert_int_equal(figures.connections_total, 2);
+    assert_int_equal(gaps(test), 2);
+    expect_gap(test->world, 1, "role_changed", good_us, now_us);
+}
+
+/* The clock went back: what was well is older than it seems. */
+static void a_clock_that_goes_back(void **state)
+{
+    struct role_test *test = *state;
+    subscribed_to(test, MASTER);
+    now_us -= 3600 * SECOND;
+    look(test);
+    int64_t good_us = now_us;
+    say(test, LINKED);
+    now_us += SECOND;
+    UNTIL(test, gaps(test) == 1 && source(test)->subscribed);
+    expect_gap(test->world, 0, "role_changed", good_us, now_us);
+}
+
 /* Refused: nothing is known. Allowed later: it is asked for again, and known. */
 static void what_an_acl_hides(void **state)
 {
@@ -320,6 +359,8 @@ int main(void)
         TEST(a_master_that_was_a_replica_meanwhile),
         TEST(a_master_that_is_filled_by_another),
         TEST(a_role_that_changed_between_two_streams),
+        TEST(an_answer_from_before_the_stream),
+        TEST(a_clock_that_goes_back),
         TEST(what_an_acl_hides),
         TEST(killed_while_a_link_is_down),
     };

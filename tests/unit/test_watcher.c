@@ -18,7 +18,7 @@ struct test {
     struct rkb_watcher *watcher;
     struct rkb_buffer log;
     const char *free_at;
-    int64_t deadline_us;
+    int64_t deadline_us, backoff_us;
 };
 
 static const char *text_of(struct test *test)
@@ -88,6 +88,7 @@ static int start(void **state)
     test->fake = fake_redis_new(test->base, NULL, false);
     test->url = (struct rkb_redis_url){.host = "127.0.0.1", .port = fake_redis_port(test->fake)};
     test->deadline_us = 20000000;
+    test->backoff_us = 1000;
     *state = test;
     return 0;
 }
@@ -109,7 +110,8 @@ static void begin(struct test *test)
     static const struct rkb_watcher_events events = {.ready = on_ready, .client = on_client, .line = on_line,
                                                      .number = on_number, .answered = on_answered, .lost = on_lost};
     const struct rkb_watcher_options options = {
-        .url = &test->url, .deadline_us = test->deadline_us, .backoff_min_us = 1000, .backoff_max_us = 4000,
+        .url = &test->url, .deadline_us = test->deadline_us, .backoff_min_us = test->backoff_us,
+        .backoff_max_us = 4 * test->backoff_us,
         .sys = &rkb_sys_posix};
     test->watcher = rkb_watcher_new(test->base, &options, &events, test);
     assert_non_null(test->watcher);
@@ -277,6 +279,21 @@ static void lost_and_back(void **state)
     }
 }
 
+/* It would have waited for an hour. */
+static void told_to_hurry(void **state)
+{
+    struct test *test = *state;
+    test->backoff_us = INT64_C(3600000000);
+    begin(test);
+    until(test, "ready");
+    rkb_watcher_hurry(test->watcher);           /* in vain, it is there */
+    fake_redis_cut(test->fake);
+    until(test, "lost");
+    test->log.size = 0;
+    rkb_watcher_hurry(test->watcher);
+    until(test, "ready");
+}
+
 /* What comes behind the greeting, unasked, must not reach functions that are not there. */
 static void unasked_behind_the_greeting(void **state)
 {
@@ -326,6 +343,7 @@ int main(void)
         TEST(without_a_number),
         TEST(a_huge_list),
         TEST(lost_and_back),
+        TEST(told_to_hurry),
         TEST(unasked_behind_the_greeting),
         TEST(freed_inside_each_event),
     };
