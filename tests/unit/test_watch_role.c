@@ -256,8 +256,9 @@ static void a_master_that_is_filled_by_another(void **state)
     expect_gap(test->world, 1, "replica_link_down", good_us, 0);
     assert_false(ready(test));
     /* And is promoted before the link was ever up. */
+    now_us += 60 * SECOND;
+    look(test);
     say(test, MASTER_AGAIN);
-    now_us += SECOND;
     UNTIL(test, gaps(test) == 3 && ready(test));
     expect_gap(test->world, 1, "replica_link_down", good_us, now_us);
     expect_gap(test->world, 2, "role_changed", good_us, now_us);
@@ -289,9 +290,9 @@ static void an_answer_from_before_the_stream(void **state)
     now_us += SECOND;
     connected_again(test);
     assert_int_equal(looks(test), wanted);
+    fake_redis_rules(test->watched)->mute = false;
     fake_redis_say(test->watched, test->reply);
     fake_redis_say(test->watched, "$0\r\n\r\n+OK\r\n");      /* CLIENT LIST ID, CLIENT SETNAME */
-    fake_redis_rules(test->watched)->mute = false;
     say(test, LINKED);
     UNTIL(test, looks(test) >= wanted + 2);
     look(test);
@@ -328,6 +329,18 @@ static void what_an_acl_hides(void **state)
     assert_int_equal(gaps(test), 0);
 }
 
+/* Of the time before the first answer nothing is known. */
+static void what_an_acl_hid_for_a_while(void **state)
+{
+    struct role_test *test = *state;
+    int64_t begin_us = now_us;
+    subscribed_to(test, "-NOPERM this user has no permissions to run the 'info' command");
+    now_us += SECOND;
+    say(test, UNLINKED);
+    UNTIL(test, gaps(test) == 1);
+    expect_gap(test->world, 0, "replica_link_down", begin_us, 0);
+}
+
 /* Killed while the link is down: that gap ends where the next instance's begins. */
 static void killed_while_a_link_is_down(void **state)
 {
@@ -362,6 +375,7 @@ int main(void)
         TEST(an_answer_from_before_the_stream),
         TEST(a_clock_that_goes_back),
         TEST(what_an_acl_hides),
+        TEST(what_an_acl_hid_for_a_while),
         TEST(killed_while_a_link_is_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
