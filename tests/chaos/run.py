@@ -163,12 +163,7 @@ class Run:
         return {"seed": self.options.seed, "minutes": self.options.minutes, "rate": self.rate, "sanitizer": self.sanitizer,
                 "ok": not self.failures, "failures": self.failures, "faults": sum(self.runner.counts.values()),
                 "by_fault": self.runner.counts, "published": _lines(self.directory / "published.jsonl"), "lives": self.world.bridge.life,
-                "gaps": len(gaps), "by_reason": _counted(gap["reason"] for gap in gaps), **self.result, "verdict": self._verdict()}
-
-    def _verdict(self):
-        """What the checker wrote down."""
-        path = self.directory / "verdict.json"
-        return json.loads(path.read_text()) if path.exists() else None
+                "gaps": len(gaps), "by_reason": _counted(gap["reason"] for gap in gaps), **self.result}
 
 
 def _short(stats):
