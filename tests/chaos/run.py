@@ -125,13 +125,13 @@ class Run:
         self.world.write("leftover.json", {"pending": pending, "code": code})
         if code != 0:
             self.failures.append(f"the last life ended with {code}")
-        counts = harvest.write(self.world, self.directory / "kafka.jsonl", worlds.GAP_TOPIC)
+        counts = harvest.write(self.world, self.directory / "kafka.jsonl", self.world.gap_topic)
         self.result.update(counts)
         self.world.write("run.json", {
             "seed": self.options.seed, "minutes": self.options.minutes, "rate": self.rate, "build": str(self.options.build),
             "kafka": "real", "channels": worlds.CHANNELS, "patterns": worlds.PATTERNS,
             "topics": {name: {"partitions": parts, "dead": name in worlds.DEAD} for name, parts in worlds.TOPICS.items()},
-            "gap_topic": worlds.GAP_TOPIC, "started_us": started, "ended_us": now_us(), "sanitizer": self.sanitizer,
+            "gap_topic": self.world.gap_topic, "started_us": started, "ended_us": now_us(), "sanitizer": self.sanitizer,
             "settings": self.settings})
 
     def check(self):

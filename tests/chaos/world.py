@@ -8,6 +8,7 @@
 import json
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import subprocess
@@ -44,8 +45,15 @@ ROUTES = {
     "notes": {"channels": ["notes"], "topic": "chaos-notes", "key": "none"},
 }
 DEAD = ["chaos-dead"]
-GAP_TOPIC = None
+GAP_TOPIC = "chaos-gaps"
 ALLOWED = ["&orders.*", "&items.*"]     # what the narrowed ACL leaves
+
+
+def gap_setting(program):
+    """Where the config says which topic gaps go to, as a list of names; None for a build that has no such setting."""
+    done = subprocess.run([str(program), "--help-config"], capture_output=True, text=True, timeout=60, check=True)
+    found = re.search(r"^(\S*\bgap_topic)$", done.stdout, re.M)
+    return found and found.group(1).replace("*", "legacy").split(".")
 
 
 class World:
@@ -62,6 +70,8 @@ class World:
         self.disk = None        # the journal's own file system; None: this machine does not let us mount one
         self.closing = False
         self.topics, self.dead = TOPICS, DEAD
+        self.gap_setting = gap_setting(self.build / "rkbridge")
+        self.gap_topic = GAP_TOPIC if self.gap_setting else None
 
     def open(self):
         self.kafka = broker.Broker(self.work / "kafka").start()
@@ -84,11 +94,21 @@ class World:
 
     def _make_topics(self):
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
-        names = dict(TOPICS, **({GAP_TOPIC: 1} if GAP_TOPIC else {}))
+        names = dict(TOPICS, **({self.gap_topic: 1} if self.gap_topic else {}))
         for future in admin.create_topics([NewTopic(name, parts, 1) for name, parts in names.items()], operation_timeout=20).values():
             future.result(30)
 
     def _config(self):
+        config = self._plain_config()
+        if self.gap_setting:
+            *sections, name = self.gap_setting
+            place = config
+            for section in sections:
+                place = place.setdefault(section, {})
+            place[name] = self.gap_topic
+        return config
+
+    def _plain_config(self):
         return {
             "instance": "chaos",
             "shutdown_timeout": "3s",
