@@ -334,6 +334,7 @@ static void caught_up_is_less_what_is_under_way(void **state)
 {
     struct test *test = *state;
     test->options.heartbeat_us = 20 * MILLISECOND;
+    monotonic_now += SECOND;
     begin_subscribed(test);
     assert_int_equal(figures(test).caught_up_us, realtime());
     fake_redis_rules(test->fake)->mute_pings = true;
