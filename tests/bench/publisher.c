@@ -13,9 +13,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "bench.h"
+#include "message.h"
 
-enum { TEXT_SIZE = 1 << 16, BATCH = 256, SMALLEST = 128, LARGEST = 1 << 20, HEAD_SIZE = 256 };
+enum { BATCH = 256 };
 
 struct publisher {
     const char *host, *prefix;
@@ -25,90 +25,11 @@ struct publisher {
     size_t size;
 
     redisContext *redis;
-    char (*heads)[HEAD_SIZE];       /* per channel: the command up to its payload */
-    char *text, *batch;
+    struct bench_writer writer;
+    char *batch;
     uint64_t sent, replied, unheard, shared;
     uint64_t latest_ns;             /* with a rate: the longest a message was behind its schedule */
 };
-
-/* Words and figures in a fixed pseudo-random order: they compress about as real JSON does. */
-static char *make_text(size_t size)
-{
-    static const char *const words[] = {"basket", "parcel", "shelf", "paid", "open", "false", "true", "north",
-                                        "harbour", "unit", "kilogram", "colour", "blue", "customer", "invoice",
-                                        "refund", "EUR", "null", "depot", "arrived", "carrier", "weight", "label",
-                                        "stock", "moved", "counted", "price", "item"};
-    char *text = malloc(size + 32);
-    if (text == NULL)
-        bench_die("out of memory");
-    uint32_t state = 12345;
-    for (size_t at = 0; at < size;) {
-        state = state * 1664525u + 1013904223u;
-        const char *word = words[(state >> 8) % (sizeof words / sizeof *words)];
-        int length = state >> 30 == 0 ? sprintf(text + at, "%u ", (state >> 10) & 0xffff)
-                                      : sprintf(text + at, "%s ", word);
-        at += (size_t)length;
-    }
-    return text;
-}
-
-static void prepare(struct publisher *self)
-{
-    self->heads = calloc(self->channels, sizeof *self->heads);
-    self->text = make_text(TEXT_SIZE + self->size);
-    self->batch = malloc(BATCH * (self->size + HEAD_SIZE));
-    if (self->heads == NULL || self->batch == NULL)
-        bench_die("out of memory");
-    for (unsigned channel = 0; channel < self->channels; channel++) {
-        char name[96];
-        int length = snprintf(name, sizeof name, "%s.%u", self->prefix, channel);
-        snprintf(self->heads[channel], HEAD_SIZE, "*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%zu\r\n", length, name,
-                 self->size);
-    }
-}
-
-static char *put(char *at, const char *text)
-{
-    size_t length = strlen(text);
-    memcpy(at, text, length);
-    return at + length;
-}
-
-static char *put_number(char *at, uint64_t value)
-{
-    char digits[20];
-    size_t first = sizeof digits;
-    do {
-        digits[--first] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    memcpy(at, digits + first, sizeof digits - first);
-    return at + sizeof digits - first;
-}
-
-static char *put_short(char *at, uint64_t number)
-{
-    uint64_t time = bench_now() / 1000 % BENCH_SHORT_TIMES;
-    at = put_number(at, BENCH_SHORT_FIRST + number);
-    for (uint64_t place = BENCH_SHORT_TIMES / 10; place > 0; place /= 10)
-        *at++ = (char)('0' + time / place % 10);
-    return put(at, "\r\n");
-}
-
-static char *put_command(const struct publisher *self, char *at, uint64_t number)
-{
-    unsigned channel = (unsigned)(number % self->channels);
-    char *payload = put(at, self->heads[channel]);
-    if (self->size == BENCH_SHORT_SIZE)
-        return put_short(payload, number);
-    at = put_number(put(payload, BENCH_NUMBER), number);
-    at = put_number(put(at, BENCH_CHANNEL), channel);
-    at = put_number(put(at, BENCH_AT), bench_now());
-    at = put(at, BENCH_TEXT);
-    size_t left = self->size - (size_t)(at - payload) - strlen(BENCH_END);
-    memcpy(at, self->text + number * 7919 % TEXT_SIZE, left);
-    return put(put(at + left, BENCH_END), "\r\n");
-}
 
 /* Hands the messages up to the given number to hiredis; they go out with the next read of a reply. */
 static void send_up_to(struct publisher *self, uint64_t number)
@@ -116,7 +37,7 @@ static void send_up_to(struct publisher *self, uint64_t number)
     while (self->sent < number) {
         char *at = self->batch;
         for (int i = 0; i < BATCH && self->sent < number; i++)
-            at = put_command(self, at, self->first + self->sent++);
+            at = bench_put_command(&self->writer, at, self->first + self->sent++);
         if (redisAppendFormattedCommand(self->redis, self->batch, (size_t)(at - self->batch)) != REDIS_OK)
             bench_die("publisher: %s", self->redis->errstr);
     }
@@ -185,7 +106,7 @@ static void read_options(struct publisher *self, int argc, char **argv)
         case 'n': self->count = bench_number(optarg, 1, BENCH_MAX_COUNT); break;
         case 'c': self->channels = (unsigned)bench_number(optarg, 1, BENCH_MAX_CHANNELS); break;
         case 'x': self->prefix = optarg; break;
-        case 's': self->size = bench_number(optarg, BENCH_SHORT_SIZE, LARGEST); break;
+        case 's': self->size = bench_number(optarg, BENCH_SHORT_SIZE, BENCH_LARGEST); break;
         case 'w': self->window = bench_number(optarg, 1, 1000000); break;
         case 'r': self->rate = bench_number(optarg, 0, 10000000); break;
         case 'h': usage(stdout, 0);
@@ -194,8 +115,8 @@ static void read_options(struct publisher *self, int argc, char **argv)
     }
     if (optind < argc || strlen(self->prefix) > 64)
         usage(stderr, 2);
-    if (self->size != BENCH_SHORT_SIZE && self->size < SMALLEST)
-        bench_die("publisher: messages are of %d bytes, or of %d and more", BENCH_SHORT_SIZE, SMALLEST);
+    if (self->size != BENCH_SHORT_SIZE && self->size < BENCH_SMALLEST)
+        bench_die("publisher: messages are of %d bytes, or of %d and more", BENCH_SHORT_SIZE, BENCH_SMALLEST);
     if (self->size == BENCH_SHORT_SIZE && self->first + self->count > BENCH_SHORT_COUNT)
         bench_die("publisher: at most %llu short messages", BENCH_SHORT_COUNT);
 }
@@ -205,7 +126,10 @@ int main(int argc, char **argv)
     struct publisher self = {.host = "127.0.0.1", .port = 6379, .count = 1000000, .channels = 16, .prefix = "bench",
                              .size = 200, .window = 2000};
     read_options(&self, argc, argv);
-    prepare(&self);
+    self.writer = bench_writer_new(self.prefix, self.channels, self.size);
+    self.batch = malloc(BATCH * bench_command_size(&self.writer));
+    if (self.batch == NULL)
+        bench_die("out of memory");
     self.redis = redisConnect(self.host, self.port);
     if (self.redis == NULL || self.redis->err)
         bench_die("publisher: %s", self.redis == NULL ? "out of memory" : self.redis->errstr);
@@ -224,8 +148,7 @@ int main(int argc, char **argv)
            "\"late_ms\": %.1f, \"cpu\": %.3f}\n", self.replied, self.unheard, self.shared, seconds,
            (double)self.latest_ns / 1e6, (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
     redisFree(self.redis);
-    free(self.heads);
-    free(self.text);
+    bench_writer_free(&self.writer);
     free(self.batch);
     return 0;
 }

@@ -1,0 +1,1 @@
+"""The parts of the soak: what runs, what is sampled, what is judged."""
