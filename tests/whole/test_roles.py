@@ -65,12 +65,12 @@ def test_a_replica_loses_its_master(make_redis, make_proxy, make_publisher, make
     assert one.source()["master"] == proxy.address and one.source()["master_link"]
     for round, pad in enumerate([0, 1000]):
         proxy.refuse()
+        publisher.pad = "x" * pad
+        publisher.publish("a", count=100)       # before it is seen that the link is down
         wait_for("the link to be down", lambda: one.source()["master_link"] is False)
         assert not one.stats()["ready"] and one.source()["connected"] and one.gaps()[-1].end is None
         with one.control() as control:
             assert f"source legacy is a replica whose link to its master {proxy.address} is down" in control.ask_text("status")
-        publisher.pad = "x" * pad
-        publisher.publish("a", count=100)
         received = one.totals()["received"]
         assert at_replica.publish("local") == 1             # what is published there still comes
         one.wait_totals(received=received + 1)
