@@ -3,11 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { TICK_US = 10 * 1000 };   /* the longest that Linux is built with */
 
 static int posix_open(const char *path, int flags, mode_t mode)
 {
@@ -68,6 +73,16 @@ static int64_t posix_monotonic_us(void)
     return microseconds(CLOCK_MONOTONIC);
 }
 
+/* What is no TCP socket has no such figure, and no network to wait in. */
+static int64_t posix_quiet_us(int fd)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_last_data_recv == 0)
+        return 0;
+    return (int64_t)info.tcpi_last_data_recv * 1000 + TICK_US;
+}
+
 const struct rkb_sys rkb_sys_posix = {
     .open = posix_open,
     .close = close,
@@ -83,6 +98,7 @@ const struct rkb_sys rkb_sys_posix = {
     .random = posix_random,
     .realtime_us = posix_realtime_us,
     .monotonic_us = posix_monotonic_us,
+    .quiet_us = posix_quiet_us,
 };
 
 bool rkb_sys_write(const struct rkb_sys *sys, int fd, const void *data, size_t size, size_t offset)

@@ -28,6 +28,8 @@ struct rkb_sys {
     int (*random)(void *data, size_t size);                    /* getrandom: fills all or gives -1 and errno */
     int64_t (*realtime_us)(void);                              /* microseconds since 1970-01-01 UTC */
     int64_t (*monotonic_us)(void);                             /* microseconds since some start, never back */
+    /* Microseconds since the last byte came in on a TCP socket, up to a tick of the kernel's clock too many; 0: just now. */
+    int64_t (*quiet_us)(int fd);
 };
 
 /* The real ones. */

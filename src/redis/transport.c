@@ -225,6 +225,12 @@ static void end(struct rkb_transport *transport, const struct rkb_error *error)
     fail(transport, &why);
 }
 
+/* A read that began then took all there was: what came in before this time has been read. */
+static int64_t caught_up(const struct rkb_transport *transport, int64_t time_us)
+{
+    return time_us - transport->options.sys->quiet_us(bufferevent_getfd(transport->stream));
+}
+
 static void take(struct rkb_transport *transport)
 {
     struct rkb_error error;
@@ -236,7 +242,7 @@ static void take(struct rkb_transport *transport)
         outcome = read_once(transport, &taken, time_us, &error);
     }
     if (transport->open)
-        transport->events.idle(transport->context, outcome == DRY ? time_us : 0);
+        transport->events.idle(transport->context, outcome == DRY ? caught_up(transport, time_us) : 0);
     if (transport->open && outcome == ENDED)
         end(transport, &error);
     else if (outcome == MORE && reading(transport))

@@ -28,8 +28,9 @@ struct rkb_transport_events {
     /* Lent. time_us: realtime, when its read began. */
     void (*bytes)(void *context, struct rkb_slice bytes, int64_t time_us);
     /*
-     * Nothing more for this turn of the loop. caught_up_us: realtime when the read began that took
-     * all there was, 0 if more waits.
+     * Nothing more for this turn of the loop. caught_up_us: realtime when the read began that took all there was,
+     * less how long that had been there already; 0 if more waits. (Who reads late, because he was stopped, does not
+     * know whether more would have come since then: the network may have gone meanwhile.)
      */
     void (*idle)(void *context, int64_t caught_up_us);
     void (*broken)(void *context, const struct rkb_error *error);       /* closed already; may come from within open */

@@ -14,6 +14,14 @@ static int64_t monotonic(void)
     return monotonic_now;
 }
 
+int64_t quiet_now;
+
+static int64_t quiet(int fd)
+{
+    (void)fd;
+    return quiet_now;
+}
+
 int64_t realtime_moved;
 
 int64_t realtime(void)
@@ -197,6 +205,8 @@ int start(void **state)
     test->sys = rkb_sys_posix;
     test->sys.monotonic_us = monotonic;
     test->sys.realtime_us = realtime;
+    test->sys.quiet_us = quiet;
+    quiet_now = 0;
     test->sys.random = no_chance;
     test->options = (struct rkb_subscriber_options){
         .client_name = "rkbridge:test",

@@ -39,6 +39,8 @@ extern int64_t monotonic_now;
 /* The realtime of every test: the same, but for what it is moved by. */
 int64_t realtime(void);
 extern int64_t realtime_moved;
+/* How long the last byte has been there already when it is read. */
+extern int64_t quiet_now;
 
 /* Setup and teardown. */
 int start(void **state);

@@ -355,6 +355,22 @@ static void caught_up_is_less_what_is_under_way(void **state)
     assert_int_equal(test->caught_up_us, realtime() - 30 * MILLISECOND);
 }
 
+/* Read late: what would have come meanwhile, had the network not gone, is not known to have been read. */
+static void caught_up_is_less_what_lay_there(void **state)
+{
+    struct test *test = *state;
+    begin_subscribed(test);
+    realtime_moved += 4 * SECOND;
+    quiet_now = 3 * SECOND;
+    fake_redis_publish(test->fake, NULL, "users", "1");
+    until(test, "message users 1\n", 1);
+    pass(test, 5);
+    assert_int_equal(figures(test).caught_up_us, realtime() - 3 * SECOND);
+    fake_redis_cut(test->fake);
+    until(test, "lost stream\n", 1);
+    assert_int_equal(test->caught_up_us, realtime() - 3 * SECOND);
+}
+
 /* What still waits in the socket was sent before we had read all there was: a gap must not begin behind it. */
 static void caught_up_is_when_all_was_read(void **state)
 {
@@ -505,6 +521,7 @@ int main(void)
         TEST(caught_up_is_not_what_is_held),
         TEST(a_message_that_is_too_large),
         TEST(caught_up_is_less_what_is_under_way),
+        TEST(caught_up_is_less_what_lay_there),
         TEST(caught_up_is_when_all_was_read),
         TEST(caught_up_is_not_half_a_message),
         TEST(freed_inside_a_flood),

@@ -8,7 +8,10 @@
 #include "base/sys.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define AT 5                    /* where a write begins */
 
@@ -98,12 +101,36 @@ static void reads_what_there_is(void **state)
     assert_int_equal(errno, EIO);
 }
 
+/* A byte that lies in a socket unread grows older; a socket that is none of TCP's does not say. */
+static void how_long_a_socket_was_quiet(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0), pair[2];
+    assert_return_code(bind(listener, (struct sockaddr *)&address, size), errno);
+    assert_return_code(listen(listener, 1), errno);
+    assert_return_code(getsockname(listener, (struct sockaddr *)&address, &size), errno);
+    assert_return_code(connect(client, (struct sockaddr *)&address, size), errno);
+    int server = accept(listener, NULL, NULL);
+    assert_int_equal(write(client, "x", 1), 1);
+    int64_t since_us = rkb_sys_posix.monotonic_us();
+    while (rkb_sys_posix.monotonic_us() - since_us < 30000)
+        usleep(5000);
+    assert_true(rkb_sys_posix.quiet_us(server) >= 30000);
+    assert_return_code(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), errno);
+    assert_int_equal(rkb_sys_posix.quiet_us(pair[0]), 0);
+    for (size_t i = 0; i < 5; i++)
+        close((const int[]){listener, client, server, pair[0], pair[1]}[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(writes_all, begin),
         cmocka_unit_test_setup(a_write_that_fails_says_why, begin),
         cmocka_unit_test_setup(reads_what_there_is, begin),
+        cmocka_unit_test(how_long_a_socket_was_quiet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
