@@ -237,9 +237,11 @@ static void damage(uint8_t *bytes, size_t *size, struct input *input)
     case 1:
         *size = at > 0 ? at : 1;
         break;
-    case 2:     /* head or tail elsewhere */
-        if (*size >= AT_TAIL + 8)
-            rkb_raw_set_u64(bytes + (b % 2 == 0 ? AT_HEAD : AT_TAIL), b % 4 < 2 ? at / 8 * 8 : UINT64_MAX - at);
+    case 2:     /* head or tail elsewhere, or a whole lap more */
+        if (*size >= PAGE && b % 5 == 4)
+            rkb_raw_set_u64(bytes + AT_HEAD, rkb_raw_u64(bytes + AT_HEAD) + (*size - PAGE));
+        else if (*size >= PAGE)
+            rkb_raw_set_u64(bytes + (b % 2 == 0 ? AT_HEAD : AT_TAIL), b % 5 < 2 ? at / 8 * 8 : UINT64_MAX - at);
         break;
     case 3:
         memset(bytes + at, 0, *size - at < 8 * a ? *size - at : 8 * a);
