@@ -68,7 +68,7 @@ ring_c() {
     make -C "$build" -j2 -k check >"$logs/c.log" 2>&1
     local code=$? good bad
     good=$(cat "$build"/tests/unit/*.log 2>/dev/null | grep -c '^\[       OK \]')
-    bad=$(cat "$build"/tests/unit/*.log 2>/dev/null | grep -c '^\[  FAILED  \] [a-z]')
+    bad=$(cat "$build"/tests/unit/*.log 2>/dev/null | awk '/^ *[0-9]+ FAILED TEST/ { n += $1 } END { print n + 0 }')
     good=$((good + $(grep -c '^PASS: tests/meta' "$logs/c.log")))
     bad=$((bad + $(grep -c '^FAIL: tests/meta' "$logs/c.log")))
     # A program that died, or did not build, has no line of its own.
