@@ -55,7 +55,7 @@ class MadeRun:
         self.log = LOG
         self._publish()
         got = len([row for row in self.kafka if row["offset"] >= 0])
-        first = sum(row["sent_us"] < at(19) for row in self.published) - 30
+        first = sum(row["sent_us"] < at(19) for row in self.published) - 15
         self.books = [self.sample(1, 1, received=10, delivered=9, pending=1),
                       self.sample(19, 1, received=first, delivered=first - 5, pending=5),
                       self.sample(21, 2, received=0, recovered=8, delivered=0, pending=8),
@@ -64,9 +64,9 @@ class MadeRun:
                         for second in range(80)]
 
     def _publish(self):
-        """20 a second and channel; what came within a gap is missing."""
-        for number in range(800):
-            moment = number / 20 + 0.01
+        """10 a second and channel; what came within a gap is missing."""
+        for number in range(400):
+            moment = number / 10 + 0.01
             for c in ("a", "b", "c"):
                 away = 9.999 < moment < 10.5 or 19.999 < moment < 20.4
                 p, n = number % 2 + 1, number // 2 + 1

@@ -7,6 +7,14 @@ import json
 import pathlib
 
 US = 1_000_000
+NEEDED = {              # of each row of a file
+    "published.jsonl": ("p", "n", "c", "sent_us", "answered_us", "receivers"),
+    "kafka.jsonl": ("topic", "partition", "offset", "id", "p", "n", "c", "dead"),
+    "books.jsonl": ("at_us", "life", "stats"),
+    "lives.jsonl": ("life", "how", "code"),
+    "process.jsonl": ("at_us", "life", "anon_bytes", "fds", "threads"),
+    "faults.jsonl": ("at_us", "until_us", "fault", "on"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +123,12 @@ class RunDirectory:
         rows = []
         for number, line in enumerate(self._text(name).splitlines(), 1):
             try:
-                rows.append(json.loads(line))
-            except ValueError as error:
+                row = json.loads(line)
+                lacking = [member for member in NEEDED[name] if member not in row] if "bad" not in row else []
+                if lacking:
+                    raise ValueError(f"no {', '.join(lacking)}")
+                rows.append(row)
+            except (ValueError, TypeError) as error:
                 self.found.add("incomplete", f"{name} line {number}", str(error))
         return rows
 
