@@ -325,6 +325,21 @@ void rkb_relay_blame(struct rkb_relay_source *source, const char *reason)
         snprintf(gap->reason, sizeof gap->reason, "%s", reason);
 }
 
+/*
+ * Redis has stopped giving us messages some time after we asked for that, and before we read its answer. The next start
+ * goes on with this gap.
+ */
+static void open_last_gap(struct rkb_relay_source *source)
+{
+    int64_t from_us = source->relay->stop_us;
+    struct rkb_subscriber_figures figures;
+    rkb_subscriber_figures(source->subscriber, &figures);
+    if (figures.caught_up_us > 0 && figures.caught_up_us < from_us)
+        from_us = figures.caught_up_us;
+    if (source->away == NULL)
+        source->away = rkb_relay_open_gap(source, "restart", from_us);
+}
+
 /* All is unsubscribed: for another bridge, or for good. */
 static void on_stopped(void *context)
 {
@@ -333,6 +348,8 @@ static void on_stopped(void *context)
     rkb_relay_end_runs(source);
     if (source->streaming)
         cut_mark(source);
+    if (source->streaming && relay->stopping)
+        open_last_gap(source);
     source->streaming = source->subscribed = false;
     event_del(source->mark_timer);
     rkb_shipper_wake(relay->shipper);

@@ -103,6 +103,7 @@ struct rkb_relay {
     size_t names_limit;                 /* bytes: no topic is named at run time beyond this */
     size_t record_limit;                /* bytes: half a ring less some room, or what a segment takes */
     bool stopping;
+    int64_t stop_us;            /* realtime: since when */
     char token[9];                      /* of this process, in the names of its connections; "": none yet */
     int64_t not_durable_us;             /* since when, as the gaps say it; 0: what is read is durable */
     bool paused;                        /* reading rests until the ring has room */

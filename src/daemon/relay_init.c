@@ -334,6 +334,7 @@ void rkb_relay_stop(struct rkb_relay *relay, int64_t timeout_us, void (*stopped)
     relay->stopped = stopped;
     relay->stopped_context = context;
     relay->stopping = true;
+    relay->stop_us = relay->options.sys->realtime_us();
     relay->paused = false;      /* but reading may come to rest again: what Redis still sends needs room too */
     for (size_t i = 0; i < relay->options.config->source_count; i++) {
         rkb_watch_stop(relay->sources[i].watch);

@@ -190,6 +190,10 @@ def a_gap_of_the_topic_only(run):
     in_the_topic(run, *run.gaps, gap(10, 30, 31, "restart"))
 
 
+def an_open_gap_of_the_topic_only(run):
+    in_the_topic(run, *run.gaps, gap(10, 30, None, "connection_lost"))
+
+
 def life(**changes):
     def change(run):
         run.lives[-1].update(changes)
@@ -233,7 +237,7 @@ SERIOUS = [
     (a_bound_too_small, {"gap-bound"}), (bounds_of_a_cluster, {"gap-bound"}), (a_bound_over_a_reset, {"gap-bound-reset"}),
     (no_cause, {"gap-without-cause"}), (no_cause_in_kafka, {"gap-without-cause"}), (everywhere, {"gaps-everywhere"}),
     (not_in_the_topic, {"gap-topic"}), (another_in_the_topic, {"gap-topic"}), (the_topic_out_of_order, {"gap-topic"}),
-    (a_gap_of_the_topic_only, {"gap-topic"}),
+    (a_gap_of_the_topic_only, {"gap-topic"}), (an_open_gap_of_the_topic_only, {"gap-topic"}),
     (life(code=1), {"life-ended"}), (life(how="exit", code=70), {"life-ended"}), (life(how="term", code=-11), {"life-ended"}),
     (nothing_recovered, {"recovered"}),
     (say("2026-01-01T00:00:30.000Z warn journal: never heard of event=brand_new"), {"log-unlisted"}),
@@ -302,7 +306,7 @@ def test_a_gap_of_the_disk_excuses_nothing(made):
 def test_the_topic_of_gaps_may_repeat_itself(made):
     first, second = made.gaps
     begun = {**first, "to": None, "bound": None}
-    in_the_topic(made, begun, first, second, begun, second)
+    in_the_topic(made, begun, first, second, begun, second, gap(10, 39.9, None, "restart"))
     assert codes(made) == set()
 
 

@@ -80,6 +80,34 @@ static void test_a_restart(void **state)
     assert_int_equal(snapshot->totals.pending, 0);
 }
 
+static void nothing(void *context)
+{
+    (void)context;
+}
+
+/* Told to end: Redis stopped giving us messages some time after it was asked, and its answer came late. */
+static void test_an_end_that_was_asked_for(void **state)
+{
+    struct world *world = *state;
+    open_simple(world);
+    copy_of(world, "u*", "user", "1");
+    int64_t asked_us = now_us += SECOND;
+    rkb_relay_stop(&world->relay, SECOND, nothing, NULL);
+    now_us += SECOND;
+    copy_of(world, "u*", "user", "2");
+    rkb_relay_events.stopped(source_of(world));
+    expect_gap(world, 0, "restart", asked_us, 0);
+    take(world);
+    world_kill(world);
+    now_us += SECOND;
+    world_open(world);
+    expect_gap(world, 0, "restart", asked_us, 0);
+    begin_stream(world);
+    confirm_all(world);
+    expect_gap(world, 0, "restart", asked_us, now_us);
+    assert_int_equal(rkb_gaps_count(world->store.gaps), 1);
+}
+
 /* Without a ring that outlives: from the last record in the journal. */
 static void test_a_restart_without_a_ring(void **state)
 {
@@ -283,6 +311,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_lost_connection, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_no_gap_before_the_first_connection, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_restart, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_an_end_that_was_asked_for, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_restart_without_a_ring, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_gap_left_open, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_dropping_left_open, world_set_up, world_tear_down),

@@ -129,5 +129,9 @@ def _topic(run, found):
             found.add("gap-topic", str(gap), "is not in the topic of gaps")
         elif other != gap:
             found.add("gap-topic", str(gap), f"the topic has: {other}")
+    last = max((gap.id for gap in run.gaps), default=0)
     for gap in said.values():
+        # The ledger was asked before the last life ended, and that end opens one.
+        if gap.reason == "restart" and gap.end is None and gap.id > last:
+            continue
         found.add("gap-topic", str(gap), "is in the topic of gaps, not in the ledger")
