@@ -140,6 +140,8 @@ class Run:
         print(done.stdout + done.stderr, end="", flush=True)
         if done.returncode != 0:
             self.failures.append("the checker found faults")
+        path = self.directory / "verdict.json"
+        self.result["verdict"] = json.loads(path.read_text()) if path.exists() else None
 
     def say(self):
         """The line at the end, the line of totals, and what is kept."""
