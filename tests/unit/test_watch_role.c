@@ -17,7 +17,7 @@
 #define LINKED REPLICA_OF(A) "master_link_status:up\r\nmaster_last_io_seconds_ago:7\r\n"
 #define UNLINKED REPLICA_OF(A) "master_link_status:down\r\nmaster_last_io_seconds_ago:7\r\n"
 #define REFILLED REPLICA_OF(B) "master_link_status:up\r\nmaster_last_io_seconds_ago:0\r\n"
-#define SILENCE INT64_C(8000000)        /* what a linked one had not heard its master for, and the second it may be off */
+#define SILENCE INT64_C(8000000)        /* for so long a linked one did not hear its master, and a second */
 
 struct role_test {
     struct world *world;
