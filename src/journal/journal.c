@@ -227,12 +227,33 @@ void rkb_journal_close(struct rkb_journal *journal)
     free(journal);
 }
 
-static bool enter_directory(struct rkb_journal *journal, const char *ring_directory, struct rkb_error *error)
+/* The name of a directory just made is on the disk before anything in it counts. */
+static bool sync_parent(const struct rkb_journal *journal, struct rkb_error *error)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/..", journal->directory);
+    int fd = journal->sys->open(path, O_RDONLY | O_DIRECTORY, 0);
+    bool done = fd >= 0 && journal->sys->fsync(fd) == 0;
+    if (!done)
+        rkb_fail_errno(error, "journal: cannot sync the directory %s", path);
+    if (fd >= 0)
+        journal->sys->close(fd);
+    return done;
+}
+
+static bool make_directory(const struct rkb_journal *journal, struct rkb_error *error)
 {
     if (strlen(journal->directory) + LONGEST_NAME_IN_IT > PATH_MAX)
         return rkb_fail(error, RKB_USAGE, "journal: the directory's name is too long");
-    if (mkdir(journal->directory, 0700) != 0 && errno != EEXIST)
-        return rkb_fail_errno(error, "journal: cannot make the directory %s", journal->directory);
+    if (mkdir(journal->directory, 0700) == 0)
+        return sync_parent(journal, error);
+    return errno == EEXIST || rkb_fail_errno(error, "journal: cannot make the directory %s", journal->directory);
+}
+
+static bool enter_directory(struct rkb_journal *journal, const char *ring_directory, struct rkb_error *error)
+{
+    if (!make_directory(journal, error))
+        return false;
     journal->directory_fd = journal->sys->open(journal->directory, O_RDONLY | O_DIRECTORY, 0);
     if (journal->directory_fd < 0)
         return rkb_fail_errno(error, "journal: cannot open the directory %s", journal->directory);
@@ -247,6 +268,9 @@ static bool enter_directory(struct rkb_journal *journal, const char *ring_direct
     free(numbers);
     if (!rkb_lock_own(journal->lock_fd, journal->directory, count > 0, journal->sys, journal->id, error))
         return false;
+    /* A new id is on the disk under its name before anything carries it. */
+    if (count == 0 && journal->sys->fsync(journal->directory_fd) != 0)
+        return rkb_fail_errno(error, "journal: cannot sync the directory %s", journal->directory);
     if (ring_directory != NULL && !rkb_ring_read_notes(ring_directory, journal->id, journal->sys, &journal->notes))
         journal->notes = (struct rkb_ring_notes){0};
     return rkb_journal_name_memory(journal, ring_directory, error);
@@ -255,7 +279,7 @@ static bool enter_directory(struct rkb_journal *journal, const char *ring_direct
 static bool open_checkpoint(struct rkb_journal *journal, uint64_t generation, uint64_t low, struct rkb_error *error)
 {
     struct rkb_checkpoint_state state = {.low = low, .last_epoch = journal->last_epoch,
-                                         .last_mark_ms = journal->last_mark_ms, .last_time_us = journal->last_time_us};
+                                         .last_mark_ms = journal->last_mark_ms, .last_time_us = journal->settled_us};
     journal->checkpoint = rkb_checkpoint_open(journal->directory, journal->id, journal->sys, generation,
                                               generation == 0 ? &state : NULL, error);
     return journal->checkpoint != NULL;
@@ -277,7 +301,12 @@ static bool remove_spare(struct rkb_journal *journal, struct rkb_error *error)
 static bool get_ready(struct rkb_journal *journal, uint64_t generation, uint64_t low, struct rkb_error *error)
 {
     struct rkb_error trouble;
+    if (journal->settled_us == 0)       /* no checkpoint knows: that of what is here nothing was settled is certain */
+        journal->settled_us = journal->segment_count == 0 ? journal->sys->realtime_us() : 1;
     if (!remove_spare(journal, error) || !open_checkpoint(journal, generation, low, error))
+        return false;
+    journal->directory_changed = true;
+    if (generation == 0 && !rkb_journal_sync_directory(journal, error))     /* before there is a segment */
         return false;
     journal->directory_changed = true;
     if (!rkb_journal_start_segment(journal, 0, &trouble) && trouble.code != RKB_FULL) {

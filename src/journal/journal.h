@@ -43,7 +43,8 @@ struct rkb_recovery {
     uint64_t low;               /* of the checkpoint */
     uint64_t last_epoch;        /* highest epoch of a mark or record, also from the checkpoint; 0 if none */
     uint64_t last_mark_ms;      /* highest mark time, also from the checkpoint */
-    int64_t last_time_us;       /* time of the last record, also from the checkpoint */
+    int64_t last_time_us;       /* time of the last record found; none: of the last when all was settled, by the
+                                   checkpoint: none that is missing now was read before */
     uint64_t torn_bytes;        /* cut off at the tail of the newest segment */
     uint64_t damaged;           /* segments (or parts) that did not read back, other than a torn tail */
     uint64_t lost_first, lost_last; /* the span of unshipped sequence numbers that damage may have cost; 0, 0 if none */

@@ -15,6 +15,7 @@
  */
 #include "journal/scan.h"
 #include "journal/state.h"
+#include "journal/used.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -201,7 +202,7 @@ static bool load_checkpoint(struct recovery *recovery, uint64_t *generation, uin
         rkb_acks_raise(journal->acks, journal->notes.low);
     journal->last_epoch = state.last_epoch;
     journal->last_mark_ms = state.last_mark_ms;
-    journal->last_time_us = state.last_time_us;
+    journal->last_time_us = journal->settled_us = state.last_time_us;
     recovery->low = recovery->expected = state.low;
     return true;
 }
@@ -461,21 +462,37 @@ static bool read_segment(struct recovery *recovery, size_t index, struct rkb_err
 }
 
 /*
- * What the ring's note says was given to the journal, and is not in it: it was in memory, or the disk has forgotten it.
+ * What the ring's note, the ledger or the dead letters say was given to the journal, and is not in it: it was in memory,
+ * or the disk has forgotten it.
  */
 static bool lose_given_out(struct recovery *recovery, struct rkb_error *error)
 {
     struct rkb_journal *journal = recovery->journal;
-    uint64_t next = journal->notes.next;
+    uint64_t next = journal->notes.next, used;
     bool lost = false;
+    if (!rkb_used_highest(journal->directory, journal->id, journal->sys, &used, error))
+        return false;
+    if (used >= next)
+        next = used + 1;
     if (next <= journal->next)
         return true;
+    recovery->report->fresh = false;
     if (!lose(recovery, journal->next, next - 1, &lost, error))
         return false;
     if (lost)
         describe(recovery, journal->directory, 0, "the newest records it was given are missing");
     journal->next = next;
     return true;
+}
+
+/* Nothing behind what was lost says when that was: up to the ring's note, or now; a clock set back makes no span end early. */
+static void end_span(struct recovery *recovery)
+{
+    const struct rkb_journal *journal = recovery->journal;
+    int64_t from_us = recovery->report->lost_from_us, now_us = journal->sys->realtime_us();
+    if (journal->notes.read_us > from_us)
+        now_us = journal->notes.read_us;
+    recovery->report->lost_to_us = now_us > from_us ? now_us : from_us;
 }
 
 /* What the checkpoint knows of and no segment holds. */
@@ -494,9 +511,7 @@ static bool settle_end(struct recovery *recovery, uint64_t high, struct rkb_erro
     if (!lose_given_out(recovery, error))
         return false;
     if (recovery->end_open)
-        recovery->report->lost_to_us =
-            journal->notes.read_us > recovery->report->lost_from_us ? journal->notes.read_us
-                                                                    : journal->sys->realtime_us();
+        end_span(recovery);
     return true;
 }
 

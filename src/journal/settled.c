@@ -74,10 +74,12 @@ static struct rkb_checkpoint_state put_together(const struct rkb_journal *journa
 {
     uint64_t low = rkb_acks_low(journal->acks);
     struct rkb_checkpoint_state state = {.low = low < limit ? low : limit, .last_epoch = journal->last_epoch,
-                                         .last_mark_ms = journal->last_mark_ms, .last_time_us = journal->last_time_us,
+                                         .last_mark_ms = journal->last_mark_ms, .last_time_us = journal->settled_us,
                                          .ranges = journal->ranges, .topics = journal->topics};
     if (state.low < journal->written_low)
         state.low = journal->written_low;
+    if (state.low == journal->next)
+        state.last_time_us = journal->last_time_us;
     state.topic_count = gather_topics(journal, state.low, limit, all);
     state.range_count = (uint32_t)rkb_acks_ranges(journal->acks, limit, journal->ranges,
                                                   RKB_CHECKPOINT_ENTRIES - state.topic_count);
@@ -121,6 +123,7 @@ bool rkb_journal_checkpoint(struct rkb_journal *journal, uint64_t limit, bool du
         return false;
     }
     journal->written_low = state.low;
+    journal->settled_us = state.last_time_us;
     journal->topic_lows_changed = !all;
     journal->checkpoint_unsynced = !durable;
     if (durable)

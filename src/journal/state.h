@@ -58,6 +58,7 @@ struct rkb_journal {
     size_t names_size;                  /* of all names as dictionary records */
     uint64_t last_epoch, last_mark_ms;
     int64_t last_time_us;
+    int64_t settled_us;                 /* the last record's time when a checkpoint last found all settled */
 
     struct rkb_checkpoint *checkpoint;
     struct rkb_range *ranges;           /* RKB_CHECKPOINT_ENTRIES of them, to put a checkpoint together */
