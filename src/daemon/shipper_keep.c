@@ -15,6 +15,7 @@
 #define CHECKPOINT_LATE_US 1250000      /* after a sync: by then the next mark has come, where marks come */
 #define CHECKPOINT_AGAIN_US 4000000     /* more, after one that failed */
 #define LEDGER_AGAIN_US 5000000
+#define FILES_US 1000000
 #define TROUBLE_AGAIN_US 60000000
 #define MOST_TRIES 4                    /* of one turn: the disk, the disk anew, memory */
 
@@ -274,6 +275,19 @@ static void mend_ledger(struct rkb_shipper *shipper)
         say_trouble(shipper, &error);
 }
 
+/* Files that were deleted under us take what is written, and are gone with the process. */
+static void look_for_files(struct rkb_shipper *shipper)
+{
+    struct rkb_error error;
+    if (shipper->now_us - shipper->files_us < FILES_US)
+        return;
+    shipper->files_us = shipper->now_us;
+    if (!rkb_journal_look(shipper->options.journal, &error))
+        go_on_without(shipper, &error);
+    else if (error.code != RKB_OK)
+        rkb_log(shipper->options.log, RKB_LOG_ERROR, "journal", "files_deleted", "%s", error.text);
+}
+
 void rkb_shipper_keep(struct rkb_shipper *shipper)
 {
     struct rkb_journal *journal = shipper->options.journal;
@@ -281,6 +295,7 @@ void rkb_shipper_keep(struct rkb_shipper *shipper)
     finish_job(shipper, false);
     if (rkb_syncer_idle(shipper->syncer))
         start_what_is_due(shipper);
+    look_for_files(shipper);
     rkb_journal_mend(journal);
     rkb_journal_prepare(journal);
     mend_ledger(shipper);

@@ -413,7 +413,9 @@ bool rkb_dead_append(struct rkb_dead *dead, const struct rkb_record *record, con
 
 bool rkb_dead_sync(struct rkb_dead *dead, struct rkb_error *error)
 {
-    if (dead->sync_failed)
+    struct stat status;
+    bool deleted = dead->fd >= 0 && fstat(dead->fd, &status) == 0 && status.st_nlink == 0;
+    if (dead->sync_failed || deleted)
         return write_anew(dead, error);
     if (!dead->unsynced)
         return true;

@@ -40,7 +40,7 @@ bool rkb_dead_append(struct rkb_dead *dead, const struct rkb_record *record, con
                      const char *code, const char *reason, int64_t now_us, struct rkb_error *error) RKB_MUST_CHECK;
 /*
  * Forces to the disk what is not there yet. A sync that failed is not repeated: the next call, or the next append,
- * writes all into a new file. RKB_DAMAGED where it does not read back for that, in this call and all that follow.
+ * writes all into a new file; so does this call when the file was deleted under us. RKB_DAMAGED where it does not read back for that, in this call and all that follow.
  */
 bool rkb_dead_sync(struct rkb_dead *dead, struct rkb_error *error) RKB_MUST_CHECK;
 

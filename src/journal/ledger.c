@@ -303,5 +303,7 @@ bool rkb_ledger_append(struct rkb_ledger *ledger, const struct rkb_gap *gap, str
 
 bool rkb_ledger_mend(struct rkb_ledger *ledger, struct rkb_error *error)
 {
-    return !ledger->broken || write_anew(ledger, error);
+    struct stat status;
+    bool deleted = fstat(ledger->fd, &status) == 0 && status.st_nlink == 0;
+    return (!ledger->broken && !deleted) || write_anew(ledger, error);
 }

@@ -24,7 +24,7 @@ void rkb_ledger_close(struct rkb_ledger *ledger);
 /* Appends the gap's present state and syncs. */
 bool rkb_ledger_append(struct rkb_ledger *ledger, const struct rkb_gap *gap, struct rkb_error *error) RKB_MUST_CHECK;
 
-/* Writes anew what append could not write; true also where there is nothing to do. */
+/* Writes anew what append could not write, or a file that was deleted; true also where there is nothing to do. */
 bool rkb_ledger_mend(struct rkb_ledger *ledger, struct rkb_error *error) RKB_MUST_CHECK;
 
 #endif

@@ -60,18 +60,24 @@ static bool write_text(int fd, const char *path, const struct rkb_sys *sys, cons
     return done == (ssize_t)size || rkb_fail_errno(error, "journal: cannot write %s", path);
 }
 
-/* A new id, on disk before anything is named after it. */
-static bool make_id(int fd, const char *path, const struct rkb_sys *sys, uint8_t id[16], struct rkb_error *error)
+/* The id, on disk before anything is named after it. */
+static bool write_id(int fd, const char *path, const struct rkb_sys *sys, const uint8_t id[16],
+                     struct rkb_error *error)
 {
     char line[PID_AT + 1] = ID_LINE;
-    if (sys->random(id, 16) != 0)
-        return rkb_fail_errno(error, "journal: no random bytes for its id");
     rkb_hex(line + ID_AT, id, 16);
     line[PID_AT - 1] = '\n';
     line[PID_AT] = '\0';
     if (!write_text(fd, path, sys, line, 0, error))
         return false;
     return sys->fdatasync(fd) == 0 || rkb_fail_errno(error, "journal: cannot sync %s", path);
+}
+
+static bool write_pid(int fd, const char *path, const struct rkb_sys *sys, struct rkb_error *error)
+{
+    char pid[24];
+    snprintf(pid, sizeof pid, "pid %-10ld\n", (long)getpid());
+    return write_text(fd, path, sys, pid, PID_AT, error);
 }
 
 static void locked_by(const char *directory, const char *text, struct rkb_error *error)
@@ -84,7 +90,7 @@ static void locked_by(const char *directory, const char *text, struct rkb_error 
 bool rkb_lock_own(int fd, const char *directory, bool has_segments, const struct rkb_sys *sys, uint8_t id[16],
                   struct rkb_error *error)
 {
-    char path[PATH_MAX], text[FILE_SIZE], pid[24];
+    char path[PATH_MAX], text[FILE_SIZE];
     path_of(path, directory);
     size_t size = read_text(fd, sys, text);
     if (!parse_id(text, size, id)) {
@@ -93,11 +99,20 @@ bool rkb_lock_own(int fd, const char *directory, bool has_segments, const struct
                             "journal: %s does not hold the id of the journal whose segments lie beside it. Write it "
                             "back (\"" ID_LINE "\" and the id that `rkbctl journal list` shows), or "
                             "move the segments away", path);
-        if (!make_id(fd, path, sys, id, error))
+        if (sys->random(id, 16) != 0)
+            return rkb_fail_errno(error, "journal: no random bytes for its id");
+        if (!write_id(fd, path, sys, id, error))
             return false;
     }
-    snprintf(pid, sizeof pid, "pid %-10ld\n", (long)getpid());
-    return write_text(fd, path, sys, pid, PID_AT, error);
+    return write_pid(fd, path, sys, error);
+}
+
+bool rkb_lock_write_again(int fd, const char *directory, const struct rkb_sys *sys, const uint8_t id[16],
+                          struct rkb_error *error)
+{
+    char path[PATH_MAX];
+    path_of(path, directory);
+    return write_id(fd, path, sys, id, error) && write_pid(fd, path, sys, error);
 }
 
 int rkb_lock_take(const char *directory, const struct rkb_sys *sys, struct rkb_error *error)

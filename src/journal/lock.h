@@ -2,7 +2,7 @@
  * lock -- one process per journal directory, and the journal's id.
  *
  * The file `lock` holds two lines: "rkbridge journal <32 hex digits>" and "pid <number>". The id is made once and never
- * written again; the pid is for people. The lock itself is flock(2): gone with the process, not inherited by exec.
+ * changed; the pid is for people. The lock itself is flock(2): gone with the process, not inherited by exec.
  */
 #ifndef RKB_JOURNAL_LOCK_H
 #define RKB_JOURNAL_LOCK_H
@@ -19,6 +19,10 @@ int rkb_lock_take(const char *directory, const struct rkb_sys *sys, struct rkb_e
  */
 bool rkb_lock_own(int fd, const char *directory, bool has_segments, const struct rkb_sys *sys, uint8_t id[16],
                   struct rkb_error *error) RKB_MUST_CHECK;
+
+/* Writes both into a lock file made anew, in the place of one that was deleted. */
+bool rkb_lock_write_again(int fd, const char *directory, const struct rkb_sys *sys, const uint8_t id[16],
+                          struct rkb_error *error) RKB_MUST_CHECK;
 
 /* Reads the id without locking. */
 bool rkb_lock_read_id(const char *directory, const struct rkb_sys *sys, uint8_t id[16],

@@ -64,6 +64,8 @@ static bool leaves_enough(struct rkb_journal *journal, struct rkb_error *error)
 
 static bool reserve(struct rkb_journal *journal, struct rkb_error *error)
 {
+    if (!rkb_journal_is_here(journal, error))
+        return at_limit(journal, RKB_LIMIT_DISK);
     journal->spare = rkb_segment_make(journal->directory, journal->segment_size, journal->sys, error);
     return journal->spare != NULL || at_limit(journal, RKB_LIMIT_DISK);
 }

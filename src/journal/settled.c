@@ -99,6 +99,8 @@ bool rkb_journal_checkpoint_due(const struct rkb_journal *journal, uint64_t limi
 static bool remake_checkpoint(struct rkb_journal *journal, const struct rkb_checkpoint_state *state,
                               struct rkb_error *error)
 {
+    if (!rkb_journal_is_here(journal, error))
+        return false;
     struct rkb_checkpoint *anew = rkb_checkpoint_open(journal->directory, journal->id, journal->sys, 0, state, error);
     if (anew == NULL)
         return false;

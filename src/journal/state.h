@@ -101,6 +101,9 @@ void rkb_journal_give_back(struct rkb_journal *journal, struct rkb_sync *job);
 void rkb_sync_give_back(struct rkb_sync *job);
 void rkb_sync_forget_given(struct rkb_sync *job);
 
+/* gone.c: false where the directory at its path is not the one that was opened. */
+bool rkb_journal_is_here(const struct rkb_journal *journal, struct rkb_error *error) RKB_MUST_CHECK;
+
 /* room.c: makes the spare, unless there is one. RKB_FULL at a limit. */
 bool rkb_journal_make_spare(struct rkb_journal *journal, struct rkb_error *error) RKB_MUST_CHECK;
 /* Room was made: the disk may be asked again at once. */

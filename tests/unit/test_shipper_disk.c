@@ -4,6 +4,7 @@
 #include "shipper_world.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -293,6 +294,63 @@ static void test_stopped_while_the_disk_fails(void **state)
     expect_arrived(world, 1, world->next - 1, true);
 }
 
+/* ---- files that are deleted under it ---- */
+
+static char *move_directory(struct world *world)
+{
+    char *away;
+    assert_true(asprintf(&away, "%s.moved", world->directory) > 0);
+    assert_int_equal(rename(world->directory, away), 0);
+    return away;
+}
+
+static void test_the_directory_is_gone_and_back(void **state)
+{
+    struct world *world = *state;
+    world->degrade = true;
+    world_begin(world, 100);
+    char *away = move_directory(world);
+    world_put(world, 100);
+    world_wait(world, not_durable, 1, "the directory to be missed");
+    world_wait(world, in_memory, 1, "segments in memory");
+    world_put(world, 100);
+    world_wait(world, all_settled, world->next, "deliveries without a directory");
+    assert_int_equal(rename(away, world->directory), 0);
+    free(away);
+    world_hurry(60 * SECOND);
+    world_put(world, 100);
+    world_wait(world, not_durable, 0, "the directory to be used again");
+    world_put(world, 10);
+    world_wait(world, all_settled, world->next, "the last deliveries");
+    world_wait(world, checkpoint_is, world->next, "the checkpoint");
+    expect_arrived(world, 1, world->next - 1, false);
+}
+
+static bool missed(struct world *world, uint64_t wanted)
+{
+    world_hurry(SECOND);
+    world_put(world, 1);
+    return has_failed(world, wanted);
+}
+
+static void test_the_directory_is_gone_and_that_is_the_end(void **state)
+{
+    struct world *world = *state;
+    struct rkb_error error = {0};
+    world_begin(world, 100);
+    char *away = move_directory(world);
+    world_wait(world, missed, 0, "the directory to be missed");
+    assert_false(rkb_shipper_stop(world->shipper, &error));
+    assert_non_null(strstr(error.text, "was deleted, or another is in its place"));
+    world_drop(world);
+    assert_int_equal(rename(away, world->directory), 0);
+    free(away);
+    world_open(world);
+    world_start(world);
+    world_wait(world, all_settled, world->next, "the others' deliveries");
+    expect_arrived(world, 1, world->next - 1, true);
+}
+
 /* ---- what is no fault of the disk's ---- */
 
 /* A record that no dictionary record explains is damage: nothing may be done with it. */
@@ -405,6 +463,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_syncs_fail_and_it_goes_on, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_syncs_fail_before_sending, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_stopped_while_the_disk_fails, set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_the_directory_is_gone_and_back, set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_the_directory_is_gone_and_that_is_the_end, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_route_nobody_knows, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_the_checkpoint_waits_for_the_sync, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_sync_that_takes_its_time, set_up, world_tear_down),
