@@ -298,11 +298,13 @@ static bool remove_spare(struct rkb_journal *journal, struct rkb_error *error)
  * From recovered to ready. No room for a new segment is no reason not to start: what is there can be shipped, and room
  * comes from that.
  */
-static bool get_ready(struct rkb_journal *journal, uint64_t generation, uint64_t low, struct rkb_error *error)
+static bool get_ready(struct rkb_journal *journal, uint64_t generation, const struct rkb_recovery *recovery,
+                      struct rkb_error *error)
 {
+    uint64_t low = recovery->low;
     struct rkb_error trouble;
-    if (journal->settled_us == 0)       /* no checkpoint knows: that of what is here nothing was settled is certain */
-        journal->settled_us = journal->segment_count == 0 ? journal->sys->realtime_us() : 1;
+    if (journal->settled_us == 0)       /* no checkpoint says */
+        journal->settled_us = recovery->fresh ? journal->sys->realtime_us() : 1;
     if (!remove_spare(journal, error) || !open_checkpoint(journal, generation, low, error))
         return false;
     journal->directory_changed = true;
@@ -338,7 +340,7 @@ struct rkb_journal *rkb_journal_open(const struct rkb_journal_options *options, 
     }
     if (enter_directory(journal, options->ring_directory, error) &&
         rkb_journal_recover(journal, recovery, &generation, visit, context, error) &&
-        get_ready(journal, generation, recovery->low, error)) {
+        get_ready(journal, generation, recovery, error)) {
         journal->go_on = options->degrade;
         return journal;
     }

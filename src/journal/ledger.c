@@ -160,6 +160,16 @@ static bool write_anew(struct rkb_ledger *ledger, struct rkb_error *error)
     return true;
 }
 
+/* Does a record that counts begin behind `at`? */
+static bool more_behind(const struct rkb_ledger *ledger, const uint8_t *data, size_t size, size_t at)
+{
+    struct rkb_record record;
+    for (at += 8; at < size && size - at >= RKB_RECORD_HEADER; at += 8)
+        if (rkb_record_parse(data + at, size - at, ledger->salt, &record, NULL) == RKB_PARSE_RECORD)
+            return true;
+    return false;
+}
+
 /*
  * Reads gap records. *end: of what counts. False, with *error, where damage ends the reading: bytes that do not count
  * with more behind them.
@@ -169,20 +179,17 @@ static bool read_gaps(struct rkb_ledger *ledger, const uint8_t *data, size_t siz
     const char *why = "nothing was written here";
     struct rkb_record record;
     struct rkb_gap gap;
-    enum rkb_parse parse;
     size_t at = RKB_SEGMENT_HEADER;
     *end = at;
-    while ((parse = rkb_record_parse(data + at, size - at, ledger->salt, &record, &why)) == RKB_PARSE_RECORD) {
+    while (rkb_record_parse(data + at, size - at, ledger->salt, &record, &why) == RKB_PARSE_RECORD) {
         if (record.kind != RKB_GAP || !rkb_gap_parse(record.value, &gap, NULL))
             return rkb_fail(error, RKB_DAMAGED, "ledger: %s at %zu: a record that is no gap", ledger->path, at);
         if (!remember(ledger, &gap, error))
             return false;
         *end = at += rkb_record_length(data + at);
     }
-    bool whole_header = size - at >= RKB_RECORD_HEADER;
-    if (parse == RKB_PARSE_BLANK || !whole_header || rkb_record_length(data + at) >= size - at)
-        return true;
-    return rkb_fail(error, RKB_DAMAGED, "ledger: %s at %zu: %s; the gaps behind it are not known", ledger->path, at,
+    return !more_behind(ledger, data, size, at) ||
+           rkb_fail(error, RKB_DAMAGED, "ledger: %s at %zu: %s; the gaps behind it are not known", ledger->path, at,
                     why);
 }
 
