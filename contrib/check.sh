@@ -84,7 +84,7 @@ ring_clang() {
     say "Clean under clang"
     step clang-build sh -c "mkdir -p '$top/build/clang' && cd '$top/build/clang' && ../../configure --enable-werror CC=clang \
         && make -j2 && make -j2 \$(cd '$top' && ls tests/unit/test_*.c | sed 's/\\.c\$//') \
-        tests/bench/publisher tests/bench/sink tests/bench/floor"
+        tests/bench/publisher tests/bench/sink tests/bench/floor tests/chaos/soaking/publisher"
 }
 
 # A bounded look; contrib/fuzz.sh looks for as long as it is told.
@@ -141,7 +141,8 @@ ring_whole() {
 ring_chaos() {
     say "The fault campaign: its own parts, and two minutes of it"
     with_venv || return
-    step chaos-parts "$venv/bin/python" -m pytest tests/chaos -q
+    make -C "$build" tests/chaos/soaking/tally >"$logs/tally.log" 2>&1 || { count 0 1 "the soak's tally"; return; }
+    step chaos-parts env RKB_BUILD="$build" "$venv/bin/python" -m pytest tests/chaos -q
     step chaos contrib/chaos.sh --minutes 2 --seeds "${RKB_CHAOS_SEED:-1}" --build "$build" && tail -n 2 "$logs/chaos.log"
     not_run=$((not_run + $(grep -c 'NOT RUN' "$logs/chaos.log")))
 }

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Soaks rkbridge: a steady stream of messages for a long time, Redis and Kafka each restarted once in every period.
 
-    soak.py --build DIRECTORY                                 30 minutes at 20,000 messages a second, periods of five minutes
-    soak.py --build DIRECTORY --minutes 1440                  a day
+    soak.py --build DIRECTORY                       30 minutes at 20,000 messages a second, periods of five minutes
+    soak.py --build DIRECTORY --minutes 1440        a day
     soak.py --build DIRECTORY --minutes 2 --rate 2000 --every 30
 
-In the end it compares what was published, what Kafka holds, what the books say and what the gaps say; and the memory at the end of
-the last period with that at the end of the first. What it looks at is written to its directory as it goes. An interrupt ends the
-stream early, in order, and judges what there is; a second one ends all at once. No program outlives it, however it ends.
+In the end it compares what was published, what Kafka holds, what the books say and what the gaps say; and the memory
+at the end of the last period with that at the end of the first. What it looks at is written to its directory as it
+goes. An interrupt ends the stream early, in order, and judges what there is; a second one ends all at once. No program
+outlives it, however it ends.
 """
 
 import argparse
@@ -27,9 +28,11 @@ from soaking.samples import Sampler, now_us  # noqa: E402
 from soaking.world import CHANNELS, World  # noqa: E402
 
 WELL, FAILED, NOT_RUN = 0, 1, 2
-REDIS_AT, KAFKA_AT, WINDOW = 0.1, 0.3, 0.2      # parts of a period: when each is restarted; what is looked at of its end
+REDIS_AT, KAFKA_AT = 0.1, 0.3        # parts of a period: when each is restarted
+WINDOW = 0.2                         # what of its end is judged
 IDLE_SECONDS, DRAIN_SECONDS = 3, 180
 RATE_REACHED = 0.98
+TALLY_SECONDS = 150                  # it gives up by itself before
 JOURNAL_SLACK = 1 << 20
 
 
@@ -41,7 +44,8 @@ class Soak:
         self.sampler = None
         self.interrupts = 0
         self.windows, self.faults, self.findings = [], [], []
-        self.facts = {"rate": options.rate, "minutes": options.minutes, "every_seconds": options.every, "size": options.size}
+        self.facts = {"rate": options.rate, "minutes": options.minutes, "every_seconds": options.every,
+                      "size": options.size}
 
     # the course
 
@@ -117,7 +121,7 @@ class Soak:
         begin = time.monotonic()
         while True:
             sample = self.sampler.take()
-            if sample and sample["pending"] == 0 and sample["journal_bytes"] <= self.facts["journal_idle_bytes"] + JOURNAL_SLACK:
+            if sample and self._is_idle(sample):
                 break
             if not self.world.bridge.running() or time.monotonic() - begin > DRAIN_SECONDS:
                 self.findings.append(f"{DRAIN_SECONDS} s after the end of the stream the journal is not idle: {sample}")
@@ -126,10 +130,14 @@ class Soak:
         self.facts["drain_seconds"] = round(time.monotonic() - begin, 1)
         self.facts["journal_end_bytes"] = self.sampler.last["journal_bytes"]
 
+    def _is_idle(self, sample):
+        room = self.facts["journal_idle_bytes"] + JOURNAL_SLACK
+        return sample["pending"] == 0 and sample["journal_bytes"] <= room
+
     def _end_programs(self):
         self.gaps = self.world.bridge.ask("gaps json")
         (self.directory / "gaps.json").write_text(json.dumps(self.gaps) + "\n")
-        self.world.tally.end(judge_patience())
+        self.world.tally.end(TALLY_SECONDS)
         self.sampler.stop()
         self.world.bridge.end(90)
 
@@ -140,7 +148,8 @@ class Soak:
         holes = judge.Holes(self.world.holes, CHANNELS, facts["published"])
         missing, figures = judge.judge_missing(self.world.fates, holes, self.gaps["gaps"])
         memory, change = judge.judge_windows(self.windows, self.options.tolerance)
-        self.findings += sampler.problems + missing + judge.judge_tally(tally, facts["published"], sampler.last) + memory
+        self.findings += sampler.problems + missing + memory
+        self.findings += judge.judge_tally(tally, facts["published"], sampler.last)
         facts.update(figures, **change, samples=sampler.count, samples_unanswered=sampler.unanswered, most=sampler.most,
                      restarts={name: sum(fault["on"] == name for fault in self.faults) for name in ("redis", "kafka")},
                      rebuilds=sampler.last["rebuilds"], connections=sampler.last["connections"],
@@ -154,7 +163,8 @@ class Soak:
         reached = self.facts["published"] / max(self.facts["stream_seconds"] - away, 1)
         self.facts["rate_reached"] = round(reached)
         if reached < RATE_REACHED * self.options.rate:
-            self.findings.append(f"only {reached:.0f} messages a second were published, not {self.options.rate}: this machine is too busy")
+            self.findings.append(f"only {reached:.0f} messages a second were published, not {self.options.rate}: "
+                                 "this machine is too busy")
 
     def verdict(self):
         if self.findings:
@@ -166,15 +176,11 @@ class Soak:
         (self.directory / "result.json").write_text(json.dumps(document) + "\n")
 
 
-def judge_patience():
-    """Seconds the tally may take to come to the end: it gives up by itself before."""
-    return 150
-
-
 def read_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--build", type=pathlib.Path, default=pathlib.Path.cwd(), help="where the programs were built, without sanitizers (here)")
+    add("--build", type=pathlib.Path, default=pathlib.Path.cwd(),
+        help="where the programs were built, without sanitizers (here)")
     add("--minutes", type=float, default=30)
     add("--rate", type=int, default=20000, help="messages a second")
     add("--every", type=int, default=300, help="seconds of a period, in which Redis and Kafka are restarted once each")
@@ -185,19 +191,22 @@ def read_options():
     if options.every < 20 or options.minutes * 60 < options.every or options.rate < 1 or options.size < 128:
         parser.error("a period is at least 20 seconds, a soak at least one period, a payload at least 128 bytes")
     options.build = options.build.resolve()
-    options.directory = (options.directory or pathlib.Path(tempfile.mkdtemp(prefix="rkbridge-soak-", dir="/tmp"))).resolve()
+    directory = options.directory or tempfile.mkdtemp(prefix="rkbridge-soak-", dir="/tmp")
+    options.directory = pathlib.Path(directory).resolve()
     options.directory.mkdir(parents=True, exist_ok=True)
     return options
 
 
 def main():
     options = read_options()
-    print(f"soak: {options.minutes:g} minutes at {options.rate} messages a second; what is seen goes to {options.directory}", flush=True)
+    print(f"soak: {options.minutes:g} minutes at {options.rate} messages a second; what is seen goes to "
+          f"{options.directory}", flush=True)
     soak = Soak(options)
     try:
         soak.run()
     except (Failed, RuntimeError, OSError, ValueError) as problem:
-        print(f"soak: could not be brought to its end: {problem}\nsoak: {options.directory} has what there is", file=sys.stderr)
+        print(f"soak: could not be brought to its end: {problem}\nsoak: {options.directory} has what there is",
+              file=sys.stderr)
         return NOT_RUN
     print(report.summary(soak.facts, soak.windows, soak.faults))
     for finding in soak.findings:

@@ -1,8 +1,8 @@
 """What a soak must show, from what its programs wrote down. Each finding is a sentence; none means that all is well.
 
-Missing is what was published and is not in Kafka. All of it must have been under way (from before it was sent until its answer, to
-the 20 ms that the publisher sums up) while a gap was open, and of what was published wholly inside a gap no more may be missing
-than its bound says.
+Missing is what was published and is not in Kafka. All of it must have been under way (from before it was sent until its
+answer, to the 20 ms that the publisher sums up) while a gap was open, and of what was published wholly inside a gap no
+more may be missing than its bound says.
 """
 
 import bisect
@@ -98,8 +98,9 @@ def judge_missing(fates, holes, gaps):
                 gap.inside += count if gap.holds(int(sent), int(answered)) else 0
             if not touched:
                 outside += count
-                examples = examples[:2] + [f"{count} of {first} to {last} ({FATES[fate]}, sent at {sent}, answered at {answered})"]
-    findings = [f"{outside} messages are missing outside of any gap, such as {'; '.join(examples)}"] if outside else []
+                examples = examples[:2] + [f"{count} of {first} to {last} ({FATES[fate]}, sent at {sent}, "
+                                           f"answered at {answered})"]
+    findings = [f"{outside} messages are missing outside of any gap: {'; '.join(examples)}"] if outside else []
     findings += [f"gap {gap.id} ({gap.reason}) is still open" for gap in told if gap.end is None]
     findings += [f"gap {gap.id} ({gap.reason}) says at most {gap.bound} messages, and {gap.inside} are missing in it"
                  for gap in told if gap.bound is not None and gap.inside > gap.bound]
@@ -107,8 +108,9 @@ def judge_missing(fates, holes, gaps):
         findings.append(f"{holes.count} messages are missing, and {sum(missing.values())} of them were published")
     by_reason = collections.Counter(gap.reason for gap in told)
     longest = max(((gap.end - gap.begin) / 1e6 for gap in told if gap.end), default=0)
-    return findings, {"missing": holes.count, **{f"missing_{name}": missing[name] for name in FATES.values()}, "outside": outside,
-                      "gaps": len(told), "gap_reasons": dict(by_reason), "gap_longest_seconds": round(longest, 3),
+    return findings, {"missing": holes.count, **{f"missing_{name}": missing[name] for name in FATES.values()},
+                      "outside": outside, "gaps": len(told), "gap_reasons": dict(by_reason),
+                      "gap_longest_seconds": round(longest, 3),
                       "gaps_with_bound": sum(gap.bound is not None for gap in told)}
 
 
@@ -117,12 +119,12 @@ def judge_tally(tally, published, books):
     findings = []
     for name, words in (("other_uuid", "records came again under another UUID"), ("late", "messages came out of order"),
                         ("strange", "records are no message of the publisher"),
-                        ("jumped", "records were deleted by Kafka before they were read: nothing can be said of these")):
+                        ("jumped", "records were deleted by Kafka before they were read: these are not judged")):
         if tally[name]:
             findings.append(f"{tally[name]} {words}")
     if books["received"] != tally["distinct"] + books["dropped"] + books["dead_lettered"]:
-        findings.append(f"{books['received']} messages were received, {books['dropped']} dropped, {books['dead_lettered']} set aside, "
-                        f"and {tally['distinct']} different ones are in Kafka")
+        findings.append(f"{books['received']} messages were received, {books['dropped']} dropped, "
+                        f"{books['dead_lettered']} set aside, and {tally['distinct']} different ones are in Kafka")
     if books["delivered"] > tally["records"]:
         findings.append(f"{books['delivered']} records count as delivered, and only {tally['records']} are in Kafka")
     if tally["distinct"] > published:
@@ -131,19 +133,22 @@ def judge_tally(tally, published, books):
 
 
 def judge_windows(windows, tolerance):
-    """The first window against the last: memory within so many per cent, descriptors and threads no more than two off."""
+    """The first window against the last: memory within so many per cent, at most two descriptors and threads more."""
     if len(windows) < 2:
         return ["memory: not judged, since there were not two whole periods"], {}
     first, last = windows[0], windows[-1]
     change = 100 * (last["anon_kib"] - first["anon_kib"]) / first["anon_kib"]
     findings = [f"anonymous memory went from {first['anon_kib']} to {last['anon_kib']} KiB, {change:+.1f} %"] if (
         abs(change) > tolerance) else []
-    findings += [f"{name} went from {first[name]} to {last[name]}" for name in ("fds", "threads") if last[name] > first[name] + 2]
-    return findings, {"anon_first_kib": first["anon_kib"], "anon_last_kib": last["anon_kib"], "anon_change_percent": round(change, 2)}
+    findings += [f"{name} went from {first[name]} to {last[name]}" for name in ("fds", "threads")
+                 if last[name] > first[name] + 2]
+    return findings, {"anon_first_kib": first["anon_kib"], "anon_last_kib": last["anon_kib"],
+                      "anon_change_percent": round(change, 2)}
 
 
 def last_line(path):
     """The last whole line of JSON, without reading a day's worth of them."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 65536))
-        return json.loads([line for line in file.read().splitlines() if line.startswith(b"{") and line.endswith(b"}")][-1])
+        lines = file.read().splitlines()
+    return json.loads([line for line in lines if line.startswith(b"{") and line.endswith(b"}")][-1])

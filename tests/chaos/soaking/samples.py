@@ -1,5 +1,5 @@
-"""What is looked at each second of a soak: the books and the journal by `stats json`, memory, descriptors, threads and CPU time
-by /proc. Each sample is a line of samples.jsonl at once; of all samples only those of the judged windows stay in memory.
+"""What is looked at each second of a soak: the books and the journal by `stats json`, memory, descriptors, threads and
+CPU time by /proc. Each sample is a line of samples.jsonl at once; only those of the latest window stay in memory.
 """
 
 import json
@@ -23,7 +23,8 @@ def now_us():
 def process(pid):
     """KiB of anonymous, shared and file memory, descriptors, threads, seconds of CPU time."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    found = {name: int(value) for name, value in re.findall(r"^(RssAnon|RssShmem|RssFile|Threads):\s+(\d+)", status, re.M)}
+    lines = re.findall(r"^(RssAnon|RssShmem|RssFile|Threads):\s+(\d+)", status, re.M)
+    found = {name: int(value) for name, value in lines}
     return {"anon_kib": found["RssAnon"], "shared_kib": found["RssShmem"], "file_kib": found["RssFile"],
             "threads": found["Threads"], "fds": len(os.listdir(f"/proc/{pid}/fd")),
             "cpu_seconds": round(time.clock_gettime((~pid << 3) | 2), 3)}

@@ -19,6 +19,8 @@
  *     late                  first copies that came after a higher number of their channel
  *     strange               records that are no message of the publisher
  *     jumped                offsets that were passed over, because Kafka had deleted them: then nothing can be said
+ *
+ * With -i it reads records from a file, a line each, KEY TAB VALUE, and no Kafka: so the tally itself is checked.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -43,7 +45,7 @@ struct channel {
 
 struct tally {
     struct bench_topic topic;
-    const char *path;
+    const char *path, *input;
     unsigned count;
     struct channel *channels;
     int64_t offsets[PARTITIONS_MOST], ends[PARTITIONS_MOST];
@@ -136,13 +138,9 @@ static void account(struct tally *self, struct channel *channel, uint64_t place,
     }
 }
 
-static void take(struct tally *self, const rd_kafka_message_t *record)
+static void take(struct tally *self, struct bench_bytes key, struct bench_bytes value)
 {
-    struct bench_bytes key = {record->key, record->key_len}, value = {record->payload, record->len};
     struct bench_message message = {0};
-    int64_t *offset = &self->offsets[record->partition];
-    self->jumped += (uint64_t)(record->offset - *offset);
-    *offset = record->offset + 1;
     self->records++;
     uint64_t uuid = value.at == NULL ? 0 : hash_uuid(value);
     if (uuid == 0 || !bench_find(key, value, bench_now(), &message) ||
@@ -153,6 +151,32 @@ static void take(struct tally *self, const rd_kafka_message_t *record)
         return;
     }
     account(self, &self->channels[message.channel], message.number / self->count, uuid);
+}
+
+static void take_record(struct tally *self, const rd_kafka_message_t *record)
+{
+    int64_t *offset = &self->offsets[record->partition];
+    self->jumped += (uint64_t)(record->offset - *offset);
+    *offset = record->offset + 1;
+    take(self, (struct bench_bytes){record->key, record->key_len}, (struct bench_bytes){record->payload, record->len});
+}
+
+static void read_file(struct tally *self)
+{
+    FILE *file = fopen(self->input, "r");
+    if (file == NULL)
+        bench_die("tally: %s cannot be read", self->input);
+    char *line = NULL;
+    size_t room = 0;
+    for (ssize_t size; (size = getline(&line, &room, file)) > 0;) {
+        const char *tab = memchr(line, '\t', (size_t)size);
+        if (tab == NULL)
+            bench_die("tally: a line of %s has no tab", self->input);
+        size_t key = (size_t)(tab - line);
+        take(self, (struct bench_bytes){line, key}, (struct bench_bytes){tab + 1, (size_t)size - key - 1});
+    }
+    free(line);
+    fclose(file);
 }
 
 static void print_figures(const struct tally *self)
@@ -192,7 +216,7 @@ static void read_until(struct tally *self, bool (*done)(const struct tally *self
     for (uint64_t start = bench_now(), said = start, now = start; !done(self); now = bench_now()) {
         rd_kafka_message_t *record = rd_kafka_consumer_poll(self->topic.consumer, 100);
         if (record != NULL && record->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-            take(self, record);
+            take_record(self, record);
         else if (record != NULL)
             fprintf(stderr, "tally: %s\n", rd_kafka_message_errstr(record));
         if (record != NULL)
@@ -210,6 +234,20 @@ static bool told_to_end(const struct tally *self)
 {
     (void)self;
     return ended;
+}
+
+static void read_topic(struct tally *self)
+{
+    bench_topic_open(&self->topic);
+    signal(SIGTERM, end);
+    signal(SIGINT, end);
+    puts("ready");
+    fflush(stdout);
+    read_until(self, told_to_end);
+    if (!ask_ends(self))
+        bench_die("tally: Kafka does not say where its partitions end");
+    read_until(self, at_ends);
+    bench_topic_close(&self->topic);
 }
 
 static void write_holes(const struct tally *self)
@@ -230,24 +268,26 @@ static void write_holes(const struct tally *self)
 
 static _Noreturn void usage(FILE *out, int code)
 {
-    fputs("usage: tally [-b BROKERS] -t TOPIC [-p PARTITIONS] [-c CHANNELS] -f HOLES\n", out);
+    fputs("usage: tally [-b BROKERS] -t TOPIC [-p PARTITIONS] [-c CHANNELS] -f HOLES\n"
+          "       tally -i FILE [-c CHANNELS] -f HOLES\n", out);
     exit(code);
 }
 
 static void read_options(struct tally *self, int argc, char **argv)
 {
-    for (int option; (option = getopt(argc, argv, "b:t:p:c:f:h")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "b:t:p:c:f:i:h")) != -1;) {
         switch (option) {
         case 'b': self->topic.brokers = optarg; break;
         case 't': self->topic.name = optarg; break;
         case 'p': self->topic.partitions = (int)bench_number(optarg, 1, PARTITIONS_MOST); break;
         case 'c': self->count = (unsigned)bench_number(optarg, 1, BENCH_MAX_CHANNELS); break;
         case 'f': self->path = optarg; break;
+        case 'i': self->input = optarg; break;
         case 'h': usage(stdout, 0);
         default: usage(stderr, 2);
         }
     }
-    if (optind < argc || self->topic.name == NULL || self->path == NULL)
+    if (optind < argc || (self->topic.name == NULL) == (self->input == NULL) || self->path == NULL)
         usage(stderr, 2);
 }
 
@@ -256,18 +296,12 @@ int main(int argc, char **argv)
     struct tally self = {.topic = {.brokers = "127.0.0.1:9092", .partitions = 4, .queue_kbytes = "65536"}, .count = 16};
     read_options(&self, argc, argv);
     self.channels = demand(calloc(self.count, sizeof *self.channels));
-    bench_topic_open(&self.topic);
-    signal(SIGTERM, end);
-    signal(SIGINT, end);
-    puts("ready");
-    fflush(stdout);
-    read_until(&self, told_to_end);
-    if (!ask_ends(&self))
-        bench_die("tally: Kafka does not say where its partitions end");
-    read_until(&self, at_ends);
+    if (self.input != NULL)
+        read_file(&self);
+    else
+        read_topic(&self);
     write_holes(&self);
     print_figures(&self);
-    bench_topic_close(&self.topic);
     for (unsigned c = 0; c < self.count; c++)
         free(self.channels[c].holes);
     free(self.channels);
