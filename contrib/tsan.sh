@@ -14,7 +14,7 @@ top=$PWD
 build=$top/build/tsan
 reports=$build/reports
 jobs=${JOBS:-$(nproc)}
-tests=(ask dead_retry log mailbox relay relay_gaps relay_pause relay_reject relay_topics retry ring same_disk shipper shipper_dead
+tests=(dead_retry log mailbox relay relay_gaps relay_pause relay_reject relay_topics retry ring same_disk shipper shipper_dead
     shipper_disk store syncer topics watch)
 
 make_all() {
