@@ -204,6 +204,8 @@ static bool load_checkpoint(struct recovery *recovery, uint64_t *generation, uin
     journal->last_mark_ms = state.last_mark_ms;
     journal->last_time_us = journal->settled_us = state.last_time_us;
     recovery->low = recovery->expected = state.low;
+    if (state.last_time_us > recovery->before_us)
+        recovery->before_us = state.last_time_us;
     return true;
 }
 
@@ -448,8 +450,6 @@ static bool read_segment(struct recovery *recovery, size_t index, struct rkb_err
         return false;
     if (lost)
         describe(recovery, segment->path, 0, "the records before it are missing");
-    if (finding->state == HEAD_GOOD && finding->head.created_us > recovery->before_us)
-        recovery->before_us = finding->head.created_us;
     if (newest)
         return read_newest(recovery, index, error);
 
@@ -458,6 +458,9 @@ static bool read_segment(struct recovery *recovery, size_t index, struct rkb_err
         return read_older(recovery, index, error);
     segment->length = segment->synced = finding->size;
     segment->last = recovery->expected - 1;
+    /* What it begins with may have been read before it was made, and have waited in the ring; what is behind it was not. */
+    if (finding->state == HEAD_GOOD && finding->head.created_us > recovery->before_us)
+        recovery->before_us = finding->head.created_us;
     return true;
 }
 

@@ -271,10 +271,16 @@ static struct rkb_journal *start(struct found *found, const char *directory, con
 
 /* ---- what it must find ---- */
 
+/*
+ * Told as damage, by number and time, or in the gap of the restart. Where a lying disk has lost the checkpoint, what was
+ * before the oldest segment left is not known; that all is sent again from there is told.
+ */
 static bool told_lost(const struct found *found, uint64_t sequence)
 {
     const struct rkb_recovery *recovery = &found->recovery;
     int64_t at_us = time_of(sequence);
+    if (found->life->lies && strstr(recovery->damage, "sent again") != NULL && sequence < recovery->low)
+        return true;
     bool damage = sequence >= recovery->lost_first && sequence <= recovery->lost_last &&
                   at_us >= recovery->lost_from_us && at_us <= recovery->lost_to_us;
     return damage || at_us > recovery->last_time_us;        /* from there on, it is the gap of the restart */
