@@ -45,13 +45,17 @@ static const char usage[] =
 
 /*
  * librdkafka makes and frees buffers of a megabyte all the time. By default glibc gives each back to the kernel and
- * takes fresh pages for the next: measured, 2 % of the time of a burst. Kept, they are a few megabytes.
+ * takes fresh pages for the next: measured, 2 % of the time of a burst. Kept, they are a few megabytes in each arena; and
+ * since the threads of each new producer get arenas of their own, up to eight for each core, these are to be few:
+ * measured after 20 producers in the place of one another on two cores, 25 MiB of which 3.5 were in use, with two
+ * arenas 16, however many more follow.
  */
 static void keep_buffers(void)
 {
 #ifdef __GLIBC__
     mallopt(M_MMAP_THRESHOLD, 4 << 20);
     mallopt(M_TRIM_THRESHOLD, 8 << 20);
+    mallopt(M_ARENA_MAX, 2);
 #endif
 }
 

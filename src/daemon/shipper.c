@@ -13,6 +13,9 @@
 #include "daemon/shipper_state.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +32,8 @@
 #define FIGURES_US 50000
 #define WAIT_LEAST_US 250000        /* before something that Kafka did not take is tried again */
 #define WAIT_MOST_US 15000000
+#define MANY_OPEN 10000             /* records that are not settled: more than come together in passing */
+#define CALM_US 5000000             /* since there were so many, before what they took of memory goes back */
 
 void rkb_shipper_tell_loop(struct rkb_shipper *shipper)
 {
@@ -254,6 +259,23 @@ static bool is_flood(const struct rkb_shipper *shipper, size_t taken)
     return taken > rkb_ring_size(shipper->options.ring) / FLOOD_PART;
 }
 
+/*
+ * What catching up took of memory goes back to the kernel when all is calm again; glibc keeps it otherwise. It holds an
+ * arena for some milliseconds, so it is not done each time that something has waited.
+ */
+static void give_memory_back(struct rkb_shipper *shipper)
+{
+    struct rkb_journal *journal = shipper->options.journal;
+    if (rkb_journal_next(journal) - rkb_acks_low(rkb_journal_acks(journal)) > MANY_OPEN) {
+        shipper->behind_us = shipper->now_us;
+    } else if (shipper->behind_us != 0 && shipper->now_us - shipper->behind_us >= CALM_US) {
+        shipper->behind_us = 0;
+#ifdef __GLIBC__
+        malloc_trim(0);
+#endif
+    }
+}
+
 size_t rkb_shipper_turn(struct rkb_shipper *shipper, int64_t now_us, int64_t real_us)
 {
     shipper->now_us = now_us;
@@ -268,6 +290,7 @@ size_t rkb_shipper_turn(struct rkb_shipper *shipper, int64_t now_us, int64_t rea
     rkb_shipper_mend(shipper);
     note_lows(shipper);
     rkb_shipper_keep(shipper);
+    give_memory_back(shipper);
     offer_room(shipper);
     bool drained = atomic_load(&shipper->draining) && nothing_left(shipper);
     if (shipper->changed && (drained || shipper->now_us - shipper->figures_us >= FIGURES_US))

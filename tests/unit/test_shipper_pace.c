@@ -267,6 +267,47 @@ static void test_no_haste_without_a_disk(void **state)
     world_turn_until(world, is_durable, 0, "the disk to be taken again");
 }
 
+/* ---- memory ---- */
+
+static unsigned trims;
+
+int __wrap_malloc_trim(size_t pad);
+
+int __wrap_malloc_trim(size_t pad)
+{
+    (void)pad;
+    trims++;
+    return 1;
+}
+
+/* Once, when all is calm after very many records were open; not for a few. */
+static void test_memory_goes_back_after_a_flood(void **state)
+{
+#ifndef __GLIBC__
+    print_message("NOT RUN: only glibc keeps memory and takes it back\n");
+    skip();
+#endif
+    struct world *world = *state;
+    const int64_t calm_us = 5 * SECOND;
+    world->ring_size = 8 << 20;
+    begin(world);
+    world_put(world, 100);
+    world_turn_until(world, settled, 101, "a few");
+    world->hand_us += 2 * calm_us;
+    world_turn(world);
+    assert_int_equal(trims, 0);
+    for (int i = 0; i < 10001; i++)
+        assert_true(world_try(world));
+    world_turn_until(world, settled, 10102, "the flood");
+    world->hand_us += calm_us - 1;
+    world_turn(world);
+    assert_int_equal(trims, 0);
+    world->hand_us++;
+    world_turn(world);
+    world_turn(world);
+    assert_int_equal(trims, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +321,7 @@ int main(void)
         TEST(test_one_job_for_both),
         TEST(test_a_checkpoint_alone),
         TEST(test_no_haste_without_a_disk),
+        TEST(test_memory_goes_back_after_a_flood),
     };
     return cmocka_run_group_tests(tests, kafka_set_up, kafka_tear_down);
 }
