@@ -4,6 +4,7 @@
  */
 #include "degrade_life.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,7 @@ static void assert_gone(struct life *life, const char *words)
 static void the_directory_is_renamed(void **state)
 {
     struct life *life = *state;
+    struct rkb_error error = {0};
     char *away = moved(life);
     begin(life);
     assert_all_is_well(life);
@@ -66,6 +68,9 @@ static void the_directory_is_renamed(void **state)
     for (int i = 0; i < 20; i++)
         life_turn(life, 3);
     assert_int_equal(mkdir(life->directory, 0700), 0);
+    fail_call(CALL_PWRITE, 1, EIO);     /* the checkpoint is to be made anew, too */
+    assert_false(rkb_journal_checkpoint(life->journal, rkb_journal_synced(life->journal), false, &error));
+    assert_true(call_failed());
     for (int i = 0; i < 120; i++)
         life_turn(life, 3);
     assert_true(life_degraded(life) && life_in_memory(life) > 0);
