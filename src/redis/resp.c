@@ -159,8 +159,12 @@ static void *last_string(struct rkb_resp *resp, struct rkb_slice text)
     return refuse(resp, "a confirmation whose count is no number");
 }
 
+static const char line_too_long[] = "a line of more than 64 KiB";
+
 static void *plain_reply(struct rkb_resp *resp, int type, struct rkb_slice text, long long integer)
 {
+    if ((type == REDIS_REPLY_STATUS || type == REDIS_REPLY_ERROR) && text.size > LONGEST_LINE)
+        return refuse(resp, line_too_long);
     enum rkb_reply kind = type == REDIS_REPLY_STATUS    ? RKB_REPLY_STATUS
                           : type == REDIS_REPLY_ERROR   ? RKB_REPLY_ERROR
                           : type == REDIS_REPLY_INTEGER ? RKB_REPLY_INTEGER
@@ -304,15 +308,18 @@ static bool give_up(const struct rkb_resp *resp, struct rkb_error *error)
     return rkb_fail(error, RKB_PROTOCOL, RKB_NO_RESP "%s", resp->reader->errstr);
 }
 
-/* What the reader holds of a reply that is not whole yet must have bounds. */
+/*
+ * What the reader holds of a reply that is not whole yet must have bounds; a line the more so, since the reader looks for
+ * its end from its beginning each time. A \n alone does not end it.
+ */
 static bool check_rest(struct rkb_resp *resp)
 {
     const redisReader *reader = resp->reader;
     size_t rest = reader->len - reader->pos;
     if (rest > LONGEST_REPLY)
         return refuse(resp, "a reply of more than 512 MiB") != NULL;
-    if (rest > LONGEST_LINE && memchr(reader->buf + reader->pos, '\n', LONGEST_LINE) == NULL)
-        return refuse(resp, "a line of more than 64 KiB") != NULL;
+    if (resp->lengths.in_line && rest > LONGEST_LINE + 2)     /* its type before it, and perhaps its \r */
+        return refuse(resp, line_too_long) != NULL;
     return true;
 }
 

@@ -346,13 +346,40 @@ static void refuses_an_endless_line(void **state)
     struct heard *heard = *state;
     struct rkb_error error = {0};
     char line[1000];
+    for (int i = 0; i < 2; i++) {
+        memset(line, 'x', sizeof line);
+        line[500] = i == 0 ? 'x' : '\n';        /* which alone is no end */
+        begin_anew(heard);
+        feed(heard, "+", 1);
+        int fed = 0;
+        while (fed < 1000 && give(heard->resp, rkb_slice(line, sizeof line), &error))
+            fed++;
+        assert_in_range(fed, 64, 70);
+        assert_int_equal(error.code, RKB_PROTOCOL);
+    }
+}
+
+/* However it is cut. */
+static void knows_the_longest_line(void **state)
+{
+    enum { LONGEST = 64 * 1024 };
+    static char line[LONGEST + 4];
+    struct heard *heard = *state;
     memset(line, 'x', sizeof line);
-    feed(heard, "+", 1);
-    int fed = 0;
-    while (fed < 1000 && give(heard->resp, rkb_slice(line, sizeof line), &error))
-        fed++;
-    assert_in_range(fed, 64, 70);
-    assert_int_equal(error.code, RKB_PROTOCOL);
+    for (size_t longer = 0; longer < 2; longer++) {
+        size_t size = LONGEST + longer + 3;
+        line[0] = '-';
+        memcpy(line + size - 2, "\r\n", 2);
+        for (size_t piece = 1; piece <= size; piece = piece == 1 ? 33 : piece == 33 ? size : size + 1) {
+            struct rkb_error error = {0};
+            bool fine = true;
+            begin_anew(heard);
+            for (size_t at = 0; fine && at < size; at += piece)
+                fine = give(heard->resp, rkb_slice(line + at, size - at < piece ? size - at : piece), &error);
+            assert_int_equal(fine, longer == 0);
+            assert_int_equal(error.code, longer == 0 ? RKB_OK : RKB_PROTOCOL);
+        }
+    }
 }
 
 static void stops_inside_a_call(void **state)
@@ -487,6 +514,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(carries_a_mebibyte, start, end),
         cmocka_unit_test_setup_teardown(refuses_what_is_not_pubsub, start, end),
         cmocka_unit_test_setup_teardown(refuses_an_endless_line, start, end),
+        cmocka_unit_test_setup_teardown(knows_the_longest_line, start, end),
         cmocka_unit_test_setup_teardown(stops_inside_a_call, start, end),
         cmocka_unit_test(a_message_costs_no_malloc),
         cmocka_unit_test(a_payload_that_is_too_long_costs_no_malloc),
