@@ -33,7 +33,7 @@
 #define WAIT_LEAST_US 250000        /* before something that Kafka did not take is tried again */
 #define WAIT_MOST_US 15000000
 #define MANY_OPEN 10000             /* records that are not settled: more than come together in passing */
-#define CALM_US 5000000             /* since there were so many, before what they took of memory goes back */
+#define TRIM_US 30000000            /* from one time that memory is given back to the next */
 
 void rkb_shipper_tell_loop(struct rkb_shipper *shipper)
 {
@@ -260,20 +260,22 @@ static bool is_flood(const struct rkb_shipper *shipper, size_t taken)
 }
 
 /*
- * What catching up took of memory goes back to the kernel when all is calm again; glibc keeps it otherwise. It holds an
- * arena for some milliseconds, so it is not done each time that something has waited.
+ * What a busy moment took of memory goes back to the kernel in a calm one; glibc would keep it. That takes some
+ * milliseconds, in which another thread may wait for its memory: so only now and then, and not while much waits.
  */
 static void give_memory_back(struct rkb_shipper *shipper)
 {
     struct rkb_journal *journal = shipper->options.journal;
-    if (rkb_journal_next(journal) - rkb_acks_low(rkb_journal_acks(journal)) > MANY_OPEN) {
-        shipper->behind_us = shipper->now_us;
-    } else if (shipper->behind_us != 0 && shipper->now_us - shipper->behind_us >= CALM_US) {
-        shipper->behind_us = 0;
+    uint64_t low = rkb_acks_low(rkb_journal_acks(journal));
+    if (shipper->now_us - shipper->trimmed_us < TRIM_US || rkb_journal_next(journal) - low > MANY_OPEN)
+        return;
+    shipper->trimmed_us = shipper->now_us;
+    if (low == shipper->trimmed_low)
+        return;
+    shipper->trimmed_low = low;
 #ifdef __GLIBC__
-        malloc_trim(0);
+    malloc_trim(0);
 #endif
-    }
 }
 
 size_t rkb_shipper_turn(struct rkb_shipper *shipper, int64_t now_us, int64_t real_us)

@@ -54,7 +54,8 @@ struct rkb_shipper {
     int64_t looked_us;                  /* at lanes that stand still */
     int64_t now_us, real_us;            /* of this turn */
     int64_t synced_us, checkpoint_us, figures_us;
-    int64_t behind_us;                  /* when very many records were last open; 0: memory was given back since */
+    int64_t trimmed_us;                 /* when memory was last given back, and the lowest open record then */
+    uint64_t trimmed_low;
     int64_t ledger_us, trouble_us;      /* the ledger was last tried; trouble with the disk was last said */
     int64_t files_us;                   /* it was last looked whether the journal's files are there */
     uint64_t disk_failures;             /* of the journal's disk, as far as they were said */

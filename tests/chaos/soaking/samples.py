@@ -91,11 +91,10 @@ class Sampler(threading.Thread):
             self.problems += [f"{sample['at_us']}: {line}" for line in books.problems(stats)]
 
     def window(self):
-        """The samples of the last keep_seconds, as one: medians of the sizes, the most descriptors and threads."""
+        """The samples of the last keep_seconds, as one: their medians."""
         with self._lock:
             return {"samples": len(self.recent), "at_us": now_us(),
                     **{name: round(statistics.median(sample[name] for sample in self.recent))
-                       for name in ("anon_kib", "shared_kib", "pending", "journal_bytes")},
-                    **{name: max(sample[name] for sample in self.recent) for name in ("fds", "threads")},
+                       for name in ("anon_kib", "shared_kib", "fds", "threads", "pending", "journal_bytes")},
                     **{name: self.recent[-1][name] for name in
                        ("delivered", "received", "rebuilds", "connections", "gaps", "cpu_seconds")}}
