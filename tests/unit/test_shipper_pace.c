@@ -296,10 +296,12 @@ static void test_memory_is_given_back(void **state)
 #endif
     struct world *world = *state;
     world->ring_size = 8 << 20;
-    trims = 0;
     begin(world);
     world_put(world, 100);
     world_turn_until(world, settled, 101, "a few");
+    world->shipper->trimmed_us = world->hand_us;
+    world->shipper->trimmed_low = 1;
+    trims = 0;
     expect_trims(world, 30 * SECOND, 1);
     world_put(world, 1);
     world_turn_until(world, settled, 102, "one");
