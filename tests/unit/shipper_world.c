@@ -18,8 +18,28 @@
 /* The shipper's clock: the real one, turned forward at will. */
 static _Atomic int64_t hurried_us;
 
+/* Whose producer is to fail: in the shipper's own thread, which may free it as soon as it has. */
+static _Atomic(struct world *) doomed;
+
+static void fail_producer(void)
+{
+    struct world *world = atomic_load(&doomed);
+    if (world == NULL || !pthread_equal(pthread_self(), world->shipper->thread))
+        return;
+    atomic_store(&doomed, NULL);
+    rd_kafka_test_fatal_error(rkb_producer_handle(world->shipper->producer),
+                              RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "as told");
+}
+
+void world_fatal_error(struct world *world)
+{
+    atomic_store(&doomed, world);
+    rkb_shipper_wake(world->shipper);
+}
+
 static int64_t hurried_monotonic(void)
 {
+    fail_producer();
     return rkb_sys_posix.monotonic_us() + atomic_load(&hurried_us);
 }
 

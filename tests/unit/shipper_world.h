@@ -100,6 +100,8 @@ bool world_is_file(int fd, const char *name);
 
 /* Turns the shipper's clock forward. */
 void world_hurry(int64_t microseconds);
+/* The producer gets a fatal error, in the shipper's thread, before its next turn. */
+void world_fatal_error(struct world *world);
 /* Waits until `done`; fails the test, naming `what`, if that takes too long. */
 void world_wait(struct world *world, bool (*done)(struct world *world, uint64_t wanted), uint64_t wanted,
                 const char *what);

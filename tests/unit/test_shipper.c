@@ -166,8 +166,7 @@ static void test_a_fatal_error(void **state)
     world_put(world, 300);
     world_wait(world, all_in_flight, 300, "records in flight");
     assert_int_not_equal(rkb_shipper_figures(world->shipper)->oldest_us, 0);
-    rd_kafka_test_fatal_error(rkb_producer_handle(world->shipper->producer),
-                              RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "as told");
+    world_fatal_error(world);
     world_wait(world, was_rebuilt, 1, "a new producer");
     assert_int_equal(delivered(world), 300);
     rd_kafka_mock_broker_set_rtt(cluster(world), 1, 0);
@@ -236,8 +235,7 @@ static void test_no_producer_for_a_while(void **state)
     world_begin(world, 300);
     struct rkb_property *property = &world->all_properties[world->given.count - 1];
     property->value = "nonsense";
-    rd_kafka_test_fatal_error(rkb_producer_handle(world->shipper->producer),
-                              RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "as told");
+    world_fatal_error(world);
     world_wait(world, is_without_producer, 1, "the producer's end");
     world_hurry(20 * SECOND);
     world_put(world, 300);

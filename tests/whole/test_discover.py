@@ -189,6 +189,10 @@ def test_a_lost_connection(discover, redis, make_proxy, tmp_path):
     proxy = make_proxy(("127.0.0.1", redis.port))
     one = discover(redis, "--write", path, url=f"redis://{proxy.address}").listening()
     with redis.client() as client:
+        # Redis knows of the subscription before discover does; this it asks only when it listens.
+        wait_for("discover to know that it listens",
+                 lambda: any(other["cmd"] == "client|list" and other["id"] != str(client.client_id())
+                             for other in client.client_list()))
         client.publish("before", "x")
     proxy.cut()
     code, out, err = one.ended()
