@@ -265,3 +265,60 @@ bool rkb_parse_time(struct rkb_slice text, int64_t *realtime_us)
     rkb_format_time(again, *realtime_us);
     return memcmp(copy, again, sizeof again) == 0;
 }
+
+/* So many digits, as a number. */
+static bool read_digits(const char **at, int count, int *number)
+{
+    for (*number = 0; count > 0; count--, ++*at) {
+        if (**at < '0' || **at > '9')
+            return false;
+        *number = *number * 10 + (**at - '0');
+    }
+    return true;
+}
+
+/* Further digits than six say nothing here. */
+static bool read_fraction(const char **at, int64_t *us)
+{
+    int64_t unit = 100000;
+    *us = 0;
+    if (**at != '.')
+        return true;
+    for (++*at; **at >= '0' && **at <= '9'; ++*at, unit /= 10)
+        *us += (**at - '0') * unit;
+    return (*at)[-1] != '.';
+}
+
+/* Z, or +hh:mm, up to the end of the text. */
+static bool read_offset(const char **at, int64_t *us)
+{
+    int hours = 0, minutes = 0;
+    int64_t sign = **at == '-' ? -1 : 1;
+    if (**at == 'Z') {
+        ++*at;
+    } else {
+        if (*(*at)++ != (sign < 0 ? '-' : '+') || !read_digits(at, 2, &hours) || *(*at)++ != ':'
+            || !read_digits(at, 2, &minutes))
+            return false;
+    }
+    *us = sign * (hours * 60 + minutes) * INT64_C(60000000);
+    return **at == '\0';
+}
+
+bool rkb_read_time(const char *text, int64_t *realtime_us)
+{
+    static const char between[] = "--T::";
+    static const int digits[] = {4, 2, 2, 2, 2, 2};
+    int numbers[6];
+    int64_t fraction_us, offset_us;
+    for (size_t i = 0; i < 6; i++)
+        if ((i > 0 && *text++ != between[i - 1]) || !read_digits(&text, digits[i], &numbers[i]))
+            return false;
+    if (!read_fraction(&text, &fraction_us) || !read_offset(&text, &offset_us))
+        return false;
+    struct tm parts = {.tm_year = numbers[0] - 1900, .tm_mon = numbers[1] - 1, .tm_mday = numbers[2],
+                       .tm_hour = numbers[3], .tm_min = numbers[4], .tm_sec = numbers[5]};
+    *realtime_us = (int64_t)timegm(&parts) * 1000000 + fraction_us - offset_us;
+    return parts.tm_mon == numbers[1] - 1 && parts.tm_mday == numbers[2] && parts.tm_hour == numbers[3]
+           && parts.tm_min == numbers[4];
+}

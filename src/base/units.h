@@ -39,5 +39,7 @@ void rkb_format_duration(char *out, size_t size, int64_t microseconds);
 void rkb_format_time(char out[24], int64_t realtime_us);
 /* Back from that, to the millisecond. False for anything that rkb_format_time does not write. */
 bool rkb_parse_time(struct rkb_slice text, int64_t *realtime_us) RKB_MUST_CHECK;
+/* RFC 3339 as people write it: with or without a fraction of a second, in UTC (Z) or with an offset (+02:00). */
+bool rkb_read_time(const char *text, int64_t *realtime_us) RKB_MUST_CHECK;
 
 #endif

@@ -2,8 +2,10 @@
 #include "control/commands.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/escape.h"
+#include "base/units.h"
 #include "control/output.h"
 #include "control/status.h"
 
@@ -71,14 +73,39 @@ static bool run_routes(const struct rkb_request *request, struct rkb_buffer *out
     return true;
 }
 
+/* An RFC 3339 time in UTC, with or without a fraction, or how long ago: 2h. */
+static bool since_of(struct rkb_slice word, int64_t now_us, int64_t *since_us)
+{
+    char text[40];
+    struct rkb_error error;
+    int64_t ago_us;
+    if (word.size >= sizeof text)
+        return false;
+    memcpy(text, word.data, word.size);
+    text[word.size] = '\0';
+    if (rkb_read_time(text, since_us))
+        return true;
+    if (!rkb_parse_duration(text, &ago_us, &error))
+        return false;
+    *since_us = now_us - ago_us;
+    return true;
+}
+
+/* [since] [text|json] */
 static bool run_gaps(const struct rkb_request *request, struct rkb_buffer *out)
 {
+    struct rkb_request rest = *request;
     struct rkb_output output;
     enum rkb_output_kind kind;
-    if (!format_of(request, &kind))
+    int64_t since_us = 0;
+    if (request->count > 1 && since_of(request->words[1], request->snapshot->now_us, &since_us)) {
+        rest.count--;
+        memmove(&rest.words[1], &rest.words[2], (WORDS - 2) * sizeof rest.words[0]);
+    }
+    if (!format_of(&rest, &kind))
         return false;
     rkb_output_begin(&output, kind, out);
-    rkb_gaps_write(request->snapshot, 0, &output);
+    rkb_gaps_write(request->snapshot, since_us, &output);
     rkb_output_end(&output);
     return true;
 }
@@ -99,7 +126,7 @@ static const struct rkb_command commands[] = {
     {"status", "", "how it is: a verdict and why, then sources, routes, Kafka, journal, gaps and books", run_status},
     {"stats", "[text|json]", "all figures", run_stats},
     {"routes", "[text|json]", "what goes where, and how much did", run_routes},
-    {"gaps", "[text|json]", "when messages may have been missed", run_gaps},
+    {"gaps", "[since] [text|json]", "when messages may have been missed; since: a time, or how long ago (2h)", run_gaps},
     {"retry", "SIZE SIZE", "takes a dead letter, its headers and its payload: for rkbctl dead retry", run_retry},
 };
 
@@ -116,7 +143,7 @@ static bool run_help(const struct rkb_request *request, struct rkb_buffer *out)
     for (size_t i = 0; i < count; i++) {
         if (request->count > 1 && !is_word(request->words[1], rows[i].word))
             continue;
-        rkb_buffer_format(out, "%-8s %-12s %s\n", rows[i].word, rows[i].arguments, rows[i].help);
+        rkb_buffer_format(out, "%-8s %-19s %s\n", rows[i].word, rows[i].arguments, rows[i].help);
         shown++;
     }
     return request->count <= 2 && shown > 0;

@@ -202,24 +202,52 @@ void rkb_routes_write(const struct rkb_snapshot *snapshot, struct rkb_output *ou
     rkb_output_table_end(output);
 }
 
-void rkb_gaps_write(const struct rkb_snapshot *snapshot, size_t skip, struct rkb_output *output)
+static void write_position(struct rkb_output *output, const char *name, const char *position)
+{
+    if (position == NULL || position[0] == '\0')
+        rkb_output_none(output, name, "unknown");
+    else
+        rkb_output_text(output, name, position);
+}
+
+static void write_gap(struct rkb_output *output, const struct rkb_gap_snapshot *gap)
+{
+    rkb_output_number(output, "id", gap->id);
+    rkb_output_text(output, "source", gap->source);
+    rkb_output_time(output, "from", gap->from_us);
+    if (gap->to_us == 0)
+        rkb_output_none(output, "to", "open");
+    else
+        rkb_output_time(output, "to", gap->to_us);
+    rkb_output_text(output, "reason", gap->reason);
+    if (gap->bound == UINT64_MAX)
+        rkb_output_none(output, "bound", "unknown");
+    else
+        rkb_output_number(output, "bound", gap->bound);
+}
+
+void rkb_gaps_write(const struct rkb_snapshot *snapshot, int64_t since_us, struct rkb_output *output)
 {
     rkb_output_table(output, "gaps");
-    for (size_t i = skip; i < snapshot->gap_count; i++) {
+    for (size_t i = 0; i < snapshot->gap_count; i++) {
         const struct rkb_gap_snapshot *gap = &snapshot->gaps[i];
+        if (gap->to_us != 0 && gap->to_us < since_us)
+            continue;
         rkb_output_row(output);
-        rkb_output_number(output, "id", gap->id);
-        rkb_output_text(output, "source", gap->source);
-        rkb_output_time(output, "from", gap->from_us);
-        if (gap->to_us == 0)
-            rkb_output_none(output, "to", "open");
-        else
-            rkb_output_time(output, "to", gap->to_us);
-        rkb_output_text(output, "reason", gap->reason);
-        if (gap->bound == UINT64_MAX)
-            rkb_output_none(output, "bound", "unknown");
-        else
-            rkb_output_number(output, "bound", gap->bound);
+        write_gap(output, gap);
+        write_position(output, "position_before", gap->before);
+        write_position(output, "position_after", gap->after);
+        rkb_output_row_end(output);
+    }
+    rkb_output_table_end(output);
+}
+
+void rkb_last_gaps_write(const struct rkb_snapshot *snapshot, size_t most, struct rkb_output *output)
+{
+    rkb_output_table(output, "gaps");
+    for (size_t i = snapshot->gap_count > most ? snapshot->gap_count - most : 0; i < snapshot->gap_count; i++) {
+        rkb_output_row(output);
+        write_gap(output, &snapshot->gaps[i]);
         rkb_output_row_end(output);
     }
     rkb_output_table_end(output);

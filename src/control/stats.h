@@ -79,6 +79,7 @@ struct rkb_gap_snapshot {
     const char *source, *reason;
     int64_t from_us, to_us;             /* to_us 0: open */
     uint64_t bound;                     /* UINT64_MAX: unknown */
+    const char *before, *after;         /* positions; NULL or "": unknown */
 };
 
 #define RKB_KAFKA_ERROR_NAMES 32
@@ -86,6 +87,7 @@ struct rkb_gap_snapshot {
 struct rkb_snapshot {
     const char *version, *instance;
     double uptime_seconds;
+    int64_t now_us;                     /* realtime */
     bool ready, draining;
     struct rkb_books totals;
     uint64_t dropped_by_reason[RKB_DROP_REASON_COUNT];
@@ -137,8 +139,9 @@ struct rkb_output;
  * All figures, in the order and with the names of `stats json`. Others rely on them: some may be added, none renamed.
  */
 void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);
-/* The table of routes, and that of gaps without the first `skip`. */
+/* The table of routes; that of gaps which did not end before since_us; and of the last so many, without positions. */
 void rkb_routes_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);
-void rkb_gaps_write(const struct rkb_snapshot *snapshot, size_t skip, struct rkb_output *output);
+void rkb_gaps_write(const struct rkb_snapshot *snapshot, int64_t since_us, struct rkb_output *output);
+void rkb_last_gaps_write(const struct rkb_snapshot *snapshot, size_t most, struct rkb_output *output);
 
 #endif

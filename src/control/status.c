@@ -435,7 +435,7 @@ void rkb_status_write(const struct rkb_snapshot *snapshot, struct rkb_output *ou
     write_routes(output, snapshot);
     write_kafka(output, snapshot);
     write_journal(output, snapshot);
-    rkb_gaps_write(snapshot, skipped, output);
+    rkb_last_gaps_write(snapshot, GAPS_SHOWN, output);
     if (skipped > 0)
         rkb_output_number(output, "earlier_gaps", skipped);
     write_books(output, snapshot);

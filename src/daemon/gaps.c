@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEPT 1000
+#define KEPT 4096               /* as many as a ledger of 1 MiB holds */
 
 struct kept {
     struct rkb_gap gap;

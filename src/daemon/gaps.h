@@ -4,7 +4,7 @@
  *     open --record--> (open) --close--> record with the same id --> ledger
  *
  * A gap's record goes the way of every record, through the ring; where it has no room the gap waits here and is
- * written with the next flush. Holds the latest 1,000. Loop thread.
+ * written with the next flush. Holds the latest 4,096, which is what the ledger holds. Loop thread.
  */
 #ifndef RKB_DAEMON_GAPS_H
 #define RKB_DAEMON_GAPS_H

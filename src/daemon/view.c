@@ -250,7 +250,7 @@ static void fill_gaps(struct rkb_view *view)
     for (size_t i = 0; i < count; i++) {
         const struct rkb_gap *gap = rkb_gaps_at(view->options.gaps, i);
         view->gaps[i] = (struct rkb_gap_snapshot){gap->id, gap->source, gap->reason, gap->from_us, gap->to_us,
-                                                  gap->bound};
+                                                  gap->bound, gap->before, gap->after};
     }
     view->snapshot.gap_count = count;
     view->snapshot.gaps = view->gaps;
@@ -367,6 +367,7 @@ const struct rkb_snapshot *rkb_view_snapshot(void *context)
     snapshot->version = PACKAGE_VERSION;
     snapshot->instance = view->options.config->instance;
     snapshot->uptime_seconds = (double)(view->options.sys->monotonic_us() - view->started_us) / 1e6;
+    snapshot->now_us = view->options.sys->realtime_us();
     snapshot->draining = view->draining;
     fill_routes(view, shipped);
     bool subscribed = fill_sources(view);

@@ -23,7 +23,7 @@ static const struct rkb_source_snapshot sample_sources[] = {
 /* 1795380667123456 is 2026-11-22T20:51:07.123456Z. */
 static const struct rkb_gap_snapshot sample_gaps[] = {
     {.id = 101, .source = "legacy", .reason = "restart", .from_us = 1795380667123456, .to_us = 1795380668123456,
-     .bound = 12},
+     .bound = 12, .before = "00112233445566778899aabbccddeeff:17", .after = ""},
     {.id = 102, .source = "legacy", .reason = "connection_lost", .from_us = 1795380669000000, .to_us = 0,
      .bound = UINT64_MAX},
 };
@@ -31,7 +31,7 @@ static const struct rkb_gap_snapshot sample_gaps[] = {
 static struct rkb_snapshot sample_snapshot(void)
 {
     return (struct rkb_snapshot){
-        .version = "1.2.3", .instance = "shop-sidecar", .uptime_seconds = 7325.5, .ready = true,
+        .version = "1.2.3", .instance = "shop-sidecar", .uptime_seconds = 7325.5, .now_us = 1795380670000000, .ready = true,
         .totals = {.received = 90, .recovered = 17, .delivered = 80, .dropped = 5, .pending = 22},
         .dropped_by_reason = {[RKB_DROP_journal_full] = 3, [RKB_DROP_too_large] = 2},
         .route_count = 2, .routes = sample_routes, .source_count = 1, .sources = sample_sources,

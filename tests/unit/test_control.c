@@ -29,7 +29,7 @@ static void test_answers(void **state)
     int fd = dial(fixture);
     check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
     check_answer(fixture, fd, "  version\t \r\n", "rkbridge 1.2.3\nOK\n");
-    check_answer(fixture, fd, "help version\n", "version               the version of the running rkbridge\nOK\n");
+    check_answer(fixture, fd, "help version\n", "version                      the version of the running rkbridge\nOK\n");
     say(fixture, fd, "help\n");
     char *help = hear_answer(fixture, fd);
     size_t rows;
@@ -68,7 +68,10 @@ static void test_errors(void **state)
     check_answer(fixture, fd, "stats xml\n", "ERROR usage usage: stats [text|json]\n");
     check_answer(fixture, fd, "stats json json\n", "ERROR usage usage: stats [text|json]\n");
     check_answer(fixture, fd, "routes 1\n", "ERROR usage usage: routes [text|json]\n");
-    check_answer(fixture, fd, "gaps 1 2\n", "ERROR usage usage: gaps [text|json]\n");
+    check_answer(fixture, fd, "gaps 1 json\n", "ERROR usage usage: gaps [since] [text|json]\n");
+    check_answer(fixture, fd, "gaps json 2h\n", "ERROR usage usage: gaps [since] [text|json]\n");
+    check_answer(fixture, fd, "gaps 2h json 1\n", "ERROR usage usage: gaps [since] [text|json]\n");
+    check_answer(fixture, fd, "gaps 1 2\n", "ERROR usage usage: gaps [since] [text|json]\n");
     check_answer(fixture, fd, "version 1\n", "ERROR usage usage: version \n");
     check_answer(fixture, fd, "status json\n", "ERROR usage usage: status \n");
     check_answer(fixture, fd, "help me\n", "ERROR usage usage: help [command]\n");

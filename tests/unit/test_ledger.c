@@ -16,7 +16,7 @@ static const uint8_t id[16] = {5, 6, 7};
 
 static struct rkb_gap gap_for(uint64_t number, bool closed)
 {
-    struct rkb_gap gap = {.id = number, .source = "legacy", .reason = "connection_lost",
+    struct rkb_gap gap = {.id = number, .source = "old redis", .reason = "connection_lost",
                           .from_us = 1795380667123000 + (int64_t)number * 1000,
                           .bound = number % 2 ? number * 3 : RKB_BOUND_UNKNOWN};
     gap.to_us = closed ? gap.from_us + 5000 : 0;
@@ -42,8 +42,9 @@ static void a_gap_as_json(void **state)
     rkb_gap_write(&gap, &json);
     rkb_buffer_add(&json, "", 1);
     assert_string_equal((char *)json.data,
-                        "{\"id\":2,\"source\":\"legacy\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,"
-                        "\"reason\":\"connection_lost\",\"bound\":null}");
+                        "{\"id\":2,\"source\":\"old redis\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,"
+                        "\"reason\":\"connection_lost\",\"bound\":null,\"position_before\":null,"
+                        "\"position_after\":null}");
     assert_true(rkb_gap_parse(rkb_slice(json.data, json.size - 1), &back, &error));
     assert_same(&gap, &back);
     rkb_buffer_free(&json);
@@ -55,6 +56,38 @@ static void a_gap_as_json(void **state)
     assert_int_equal(back.to_us, gap.to_us + 999);
     assert_int_equal(back.bound, 9);
     rkb_buffer_free(&json);
+}
+
+/* Positions and anchor come back; others do not see the anchor; what an older rkbridge wrote has none of them. */
+static void a_gap_with_positions_as_json(void **state)
+{
+    (void)state;
+    static const char old[] = "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,"
+                              "\"reason\":\"r\",\"bound\":4}";
+    struct rkb_gap gap = gap_for(2, true), back;
+    struct rkb_buffer json = {0};
+    struct rkb_error error = {0};
+    strcpy(gap.before, "00112233445566778899aabbccddeeff:4294967295");
+    strcpy(gap.after, "ffeeddccbbaa99887766554433221100:0");
+    gap.has_anchor = true;
+    for (size_t i = 0; i < sizeof gap.anchor; i++)
+        gap.anchor[i] = (uint8_t)(i * 7 + 129);
+    rkb_gap_write(&gap, &json);
+    assert_true(rkb_gap_parse(rkb_slice(json.data, json.size), &back, &error));
+    assert_same(&gap, &back);
+    assert_string_equal(back.before, gap.before);
+    assert_string_equal(back.after, gap.after);
+    assert_true(back.has_anchor);
+    assert_memory_equal(back.anchor, gap.anchor, sizeof gap.anchor);
+    rkb_buffer_free(&json);
+    rkb_gap_show(&gap, &json);
+    assert_null(memmem(json.data, json.size, "anchor", 6));
+    assert_non_null(memmem(json.data, json.size, gap.after, strlen(gap.after)));
+    rkb_buffer_free(&json);
+    assert_true(rkb_gap_parse(rkb_slice_text(old), &back, &error));
+    assert_string_equal(back.before, "");
+    assert_string_equal(back.after, "");
+    assert_false(back.has_anchor);
 }
 
 static void json_that_is_no_gap_is_refused(void **state)
@@ -73,6 +106,10 @@ static void json_that_is_no_gap_is_refused(void **state)
         "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"r\",\"bound\":-1}",
         "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"a reason that is "
         "longer than it may be\",\"bound\":null}",
+        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"r\",\"bound\":1,"
+        "\"position_before\":7}",
+        "{\"id\":2,\"source\":\"s\",\"from\":\"2026-11-22T20:51:07.125Z\",\"to\":null,\"reason\":\"r\",\"bound\":1,"
+        "\"position_after\":\"00112233445566778899aabbccddeeff:42949672950\"}",
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct rkb_gap gap;
@@ -323,6 +360,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gap_as_json),
+        cmocka_unit_test(a_gap_with_positions_as_json),
         cmocka_unit_test(json_that_is_no_gap_is_refused),
         in_directory(the_latest_state_of_each_is_kept_in_order),
         in_directory(every_cut_keeps_what_is_whole_and_goes_on),

@@ -207,23 +207,38 @@ static void write_all_gaps(const struct rkb_snapshot *snapshot, struct rkb_outpu
     rkb_gaps_write(snapshot, 0, output);
 }
 
+static void write_last_gap(const struct rkb_snapshot *snapshot, struct rkb_output *output)
+{
+    rkb_last_gaps_write(snapshot, 1, output);
+}
+
+static void write_gaps_since(const struct rkb_snapshot *snapshot, struct rkb_output *output)
+{
+    rkb_gaps_write(snapshot, 1795380668123457, output);
+}
+
+static void write_gaps_since_its_end(const struct rkb_snapshot *snapshot, struct rkb_output *output)
+{
+    rkb_gaps_write(snapshot, 1795380668123456, output);
+}
+
+#define POSITION "00112233445566778899aabbccddeeff:17"
+
 static void test_gaps(void **state)
 {
     (void)state;
     struct rkb_snapshot snapshot = sample_snapshot();
     struct rkb_buffer out = show(write_all_gaps, RKB_OUTPUT_TEXT, &snapshot);
-    assert_string_equal((char *)out.data,
-                        "gaps:\n"
-                        "   id  source  from                      to                        reason             bound\n"
-                        "  101  legacy  2026-11-22T20:51:07.123Z  2026-11-22T20:51:08.123Z  restart               12\n"
-                        "  102  legacy  2026-11-22T20:51:09.000Z  open                      "
-                        "connection_lost  unknown\n");
+    assert_non_null(strstr((char *)out.data, "  reason             bound  position_before  "));
+    assert_non_null(strstr((char *)out.data, "restart               12  " POSITION));
     rkb_buffer_free(&out);
     json_t *root = show_json(write_all_gaps, &snapshot);
     json_t *expected = json_loads("{\"gaps\":[{\"id\":101,\"source\":\"legacy\",\"from\":\"2026-11-22T20:51:07.123Z\","
-                                  "\"to\":\"2026-11-22T20:51:08.123Z\",\"reason\":\"restart\",\"bound\":12},"
+                                  "\"to\":\"2026-11-22T20:51:08.123Z\",\"reason\":\"restart\",\"bound\":12,"
+                                  "\"position_before\":\"" POSITION "\",\"position_after\":null},"
                                   "{\"id\":102,\"source\":\"legacy\",\"from\":\"2026-11-22T20:51:09.000Z\",\"to\":null,"
-                                  "\"reason\":\"connection_lost\",\"bound\":null}]}", 0, NULL);
+                                  "\"reason\":\"connection_lost\",\"bound\":null,\"position_before\":null,"
+                                  "\"position_after\":null}]}", 0, NULL);
     assert_true(json_equal(root, expected));
     json_decref(root);
     json_decref(expected);
@@ -233,6 +248,31 @@ static void test_gaps(void **state)
     rkb_buffer_free(&out);
     out = show(write_all_gaps, RKB_OUTPUT_JSON, &snapshot);
     assert_string_equal((char *)out.data, "{\"gaps\":[]}\n");
+    rkb_buffer_free(&out);
+}
+
+/* One that is open has not ended before anything. */
+static void test_gaps_since(void **state)
+{
+    (void)state;
+    struct rkb_snapshot snapshot = sample_snapshot();
+    json_t *root = show_json(write_gaps_since, &snapshot);
+    assert_int_equal(json_array_size(at(root, "gaps")), 1);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(at(root, "gaps"), 0), "id")), 102);
+    json_decref(root);
+    root = show_json(write_gaps_since_its_end, &snapshot);
+    assert_int_equal(json_array_size(at(root, "gaps")), 2);
+    json_decref(root);
+}
+
+static void test_last_gaps(void **state)
+{
+    (void)state;
+    struct rkb_snapshot snapshot = sample_snapshot();
+    struct rkb_buffer out = show(write_last_gap, RKB_OUTPUT_TEXT, &snapshot);
+    assert_string_equal((char *)out.data, "gaps:\n"
+                        "   id  source  from                        to  reason             bound\n"
+                        "  102  legacy  2026-11-22T20:51:09.000Z  open  connection_lost  unknown\n");
     rkb_buffer_free(&out);
 }
 
@@ -443,6 +483,8 @@ int main(void)
         cmocka_unit_test(test_json_of_nothing),
         cmocka_unit_test(test_stats_text),
         cmocka_unit_test(test_gaps),
+        cmocka_unit_test(test_gaps_since),
+        cmocka_unit_test(test_last_gaps),
         cmocka_unit_test(test_routes),
         cmocka_unit_test(test_books),
         cmocka_unit_test(test_verdict),

@@ -183,9 +183,33 @@ static void times_are_those_of_the_calendar(void **state)
     assert_string_equal(out, "9999-12-31T23:59:59.999Z");
 }
 
+static void times_as_people_write_them(void **state)
+{
+    (void)state;
+    static const struct { const char *text; int64_t us; } rows[] = {
+        {"2026-11-22T20:51:07Z", 1795380667000000}, {"2026-11-22T20:51:07.5Z", 1795380667500000},
+        {"2026-11-22T20:51:07.123456789Z", 1795380667123456}, {"2026-11-22T22:51:07+02:00", 1795380667000000},
+        {"2026-11-22T15:21:07.25-05:30", 1795380667250000}, {"1970-01-01T00:00:00Z", 0},
+    };
+    static const char *const wrong[] = {
+        "", "2h", "2026-11-22", "2026-11-22 20:51:07Z", "2026-11-22T20:51:07", "2026-11-22T20:51:07.Z",
+        "2026-11-22T20:51:07Zx", "2026-02-30T20:51:07Z", "2026-11-22T24:51:07Z", "2026-11-22T20:61:07Z",
+        "2026-11-22T20:51:07+2:00", "2026-11-22T20:51:07+02", "2026-1-22T20:51:07Z", "02026-11-22T20:51:07Z",
+    };
+    int64_t us;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_true(rkb_read_time(rows[i].text, &us));
+        assert_int_equal(us, rows[i].us);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        if (rkb_read_time(wrong[i], &us))
+            fail_msg("taken for a time: %s", wrong[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(times_as_people_write_them),
         cmocka_unit_test(sizes_are_read),
         cmocka_unit_test(other_sizes_are_refused),
         cmocka_unit_test(shares_are_read),
