@@ -247,3 +247,8 @@ bool rkb_lane_suspects(const struct rkb_lane *lane, size_t bytes)
 {
     return lane->smallest_refused > 0 && bytes > lane->largest_taken;
 }
+
+bool rkb_lane_restamps(const struct rkb_lane *lane, int64_t time_us, int64_t real_us)
+{
+    return lane->restamp_us > 0 && (time_us <= lane->restamp_us || time_us > real_us);
+}

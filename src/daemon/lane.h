@@ -74,6 +74,7 @@ struct rkb_lane {
     size_t refused_bytes;       /* of the records of one batch that came back as too large; 0: none */
     size_t most_bytes;          /* in flight, so that no batch is over the topic's limit; 0: no bound of its own */
     int64_t most_bytes_us;      /* when that was set */
+    int64_t restamp_us;         /* realtime: what was read till then is sent with the time of sending; 0: nothing is */
     int64_t watch_us;           /* how long it may stand still before the producer is made anew; 0: as long as is set */
     uint64_t noted_low;         /* as it was told to ring and journal */
 };
@@ -135,5 +136,10 @@ int64_t rkb_lane_oldest_us(const struct rkb_lane *lane);
 
 /* True when a record of this size is likely to be refused for its size: such go alone. */
 bool rkb_lane_suspects(const struct rkb_lane *lane, size_t bytes);
+/*
+ * True when a record read at that time (realtime) is sent with the time of sending: its topic refused the time of one
+ * that was not read later; or it refused one, and this was read by a clock that has been set back since.
+ */
+bool rkb_lane_restamps(const struct rkb_lane *lane, int64_t time_us, int64_t real_us);
 
 #endif

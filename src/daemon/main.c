@@ -149,7 +149,7 @@ static int run_embedded(const struct rkb_config *config, struct rkb_log *log)
     struct rkb_error error;
     const struct rkb_properties *given = &config->kafka.properties;
     struct rkb_properties properties = {.list = calloc(given->count + 1, sizeof *properties.list)};
-    struct rkb_mock *mock = rkb_mock_start(&error);
+    struct rkb_mock *mock = rkb_mock_start(1, &error);
     int code = RKB_EXIT_FAILED;
     if (mock != NULL && properties.list != NULL && make_topics(mock, config, &error)) {
         const char *bootstrap = rkb_mock_bootstrap(mock);

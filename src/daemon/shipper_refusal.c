@@ -7,12 +7,18 @@
  *                                                            + not now: again later, the lane waits
  *
  * Kafka refuses a batch for one record in it, so an error says something about a record only when that went alone.
- * Promise: what may pass (topic missing, not authorised yet, leaders away) is waited for; nothing of a lane overtakes
- * what it waits for. Never: holds another lane up; sets a record aside that may pass.
+ * A record's time is when we read it. Where a topic refuses that (message.timestamp.before.max.ms, after.max.ms), what
+ * was read till then is sent with the time of sending; where it refuses that too, this machine's clock and Kafka's are
+ * apart, which may pass.
+ *
+ * Promise: what may pass (topic missing, not authorised yet, leaders away, clocks apart) is waited for; nothing of a
+ * lane overtakes what it waits for. Never: holds another lane up; sets a record aside that may pass.
  */
 #include "daemon/shipper_state.h"
 
 #include <stdio.h>
+
+#include "base/units.h"
 
 #define LEAST_BATCH 1024
 
@@ -26,8 +32,7 @@ bool rkb_shipper_is_for_good(rd_kafka_resp_err_t error)
     static const rd_kafka_resp_err_t errors[] = {
         RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,    RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
         RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE,      RD_KAFKA_RESP_ERR_INVALID_RECORD,
-        RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,     RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
-        RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT,
+        RD_KAFKA_RESP_ERR_POLICY_VIOLATION,      RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT,
     };
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
         if (error == errors[i])
@@ -108,11 +113,40 @@ static void learn_size(struct rkb_lane *lane, uint32_t bytes)
         lane->largest_taken = bytes - 1;
 }
 
+/*
+ * It was refused by the time at which we read it: it goes again with the time of sending, and so does what is behind it,
+ * which need not go alone for that. False where it went so already.
+ */
+static bool restamp(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record)
+{
+    char time[24];
+    if (rkb_lane_restamps(lane, record->time_us, shipper->real_us))
+        return false;
+    rkb_format_time(time, record->time_us);
+    rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "time_refused",
+            "topic %s refuses the time of a record of route %s, %s, by its message.timestamp.before.max.ms or "
+            "after.max.ms: what was read till now is sent with the time of sending", rkb_shipper_topic(shipper, lane),
+            route_name(shipper, record->route), time);
+    lane->restamp_us = shipper->real_us > record->time_us ? shipper->real_us : record->time_us;
+    lane->alone_end = record->sequence + 1;
+    shipper->more = true;
+    return true;
+}
+
+static void describe(rd_kafka_resp_err_t error, char *words, size_t size)
+{
+    if (error == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP)
+        snprintf(words, size, "this machine's clock and Kafka's are further apart than the topic's "
+                 "message.timestamp.after.max.ms or before.max.ms: set the clock right (%s)", rd_kafka_err2name(error));
+    else
+        snprintf(words, size, "%s (%s)", rd_kafka_err2str(error), rd_kafka_err2name(error));
+}
+
 void rkb_shipper_refused_alone(struct rkb_shipper *shipper, struct rkb_lane *lane, rd_kafka_resp_err_t error)
 {
     const struct rkb_record *record = &lane->held;
-    char why[160];
-    snprintf(why, sizeof why, "%s (%s)", rd_kafka_err2str(error), rd_kafka_err2name(error));
+    char why[200];
+    describe(error, why, sizeof why);
     if (lane->aside_code != NULL || (record->flags & RKB_FLAG_DEAD) != 0) {
         lane->next = record->sequence;
         if (is_size(error) && lane->aside_code == NULL)
@@ -127,6 +161,8 @@ void rkb_shipper_refused_alone(struct rkb_shipper *shipper, struct rkb_lane *lan
     bool late = is_right(error) && shipper->now_us - lane->refused_us >= shipper->options.refuse_after_us;
     if (is_size(error))
         learn_size(lane, (uint32_t)rkb_record_size(record->key.size, record->headers.size, record->value.size));
+    if (error == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP && restamp(shipper, lane, record))
+        return;
     if (!rkb_shipper_is_for_good(error) && !late)
         rkb_shipper_wait(shipper, lane, why);
     else if (rkb_shipper_set_aside(shipper, lane, record, true, rd_kafka_err2name(error), why))

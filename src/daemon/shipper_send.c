@@ -58,7 +58,8 @@ enum rkb_offer rkb_shipper_put(struct rkb_shipper *shipper, struct rkb_producer 
         .value = record->value,
         .headers = record->headers,
         .header_count = record->header_count,
-        .time_ms = record->time_us / 1000,
+        .time_ms = (rkb_lane_restamps(lane, record->time_us, shipper->real_us) ? shipper->real_us : record->time_us)
+                   / 1000,
         .opaque = flight,
     };
     enum rkb_sent sent = outgoing.topic == NULL ? RKB_SENT_INVALID

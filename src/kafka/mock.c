@@ -1,8 +1,7 @@
 /*
  * mock -- see mock.h.
  *
- * librdkafka's mock cluster needs a client to live in; `host` is one that connects to nothing. One broker: a single
- * address for people to copy, and one thread less.
+ * librdkafka's mock cluster needs a client to live in; `host` is one that connects to nothing.
  */
 #include "kafka/mock.h"
 
@@ -34,7 +33,7 @@ static rd_kafka_t *host_new(struct rkb_error *error)
     return host;
 }
 
-struct rkb_mock *rkb_mock_start(struct rkb_error *error)
+struct rkb_mock *rkb_mock_start(int brokers, struct rkb_error *error)
 {
     struct rkb_mock *mock = calloc(1, sizeof *mock);
     if (mock == NULL) {
@@ -42,7 +41,7 @@ struct rkb_mock *rkb_mock_start(struct rkb_error *error)
         return NULL;
     }
     mock->host = host_new(error);
-    if (mock->host != NULL && (mock->cluster = rd_kafka_mock_cluster_new(mock->host, 1)) == NULL)
+    if (mock->host != NULL && (mock->cluster = rd_kafka_mock_cluster_new(mock->host, brokers)) == NULL)
         rkb_fail(error, RKB_SYSTEM, "librdkafka can not start its mock cluster");
     if (mock->cluster != NULL)
         return mock;

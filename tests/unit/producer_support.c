@@ -69,7 +69,7 @@ static struct world *world_alone(void)
 struct world *world_new(const struct rkb_property *more, size_t count, int partitions)
 {
     struct world *world = world_alone();
-    world->mock = rkb_mock_start(NULL);
+    world->mock = rkb_mock_start(1, NULL);
     assert_non_null(world->mock);
     assert_true(rkb_mock_topic(world->mock, "t", partitions, NULL));
     start_producer(world, rkb_mock_bootstrap(world->mock), more, count);

@@ -41,6 +41,7 @@ struct world {
     size_t ring_size;
     int64_t sync_us, refuse_after_us, watchdog_us;
     bool degrade;                   /* on_disk_error; else exit */
+    uint64_t restamped;             /* from this message on Kafka may have another time than the record's; 0: none */
     bool by_hand;                   /* world_by_hand was called */
     int64_t hand_us;                /* then: the shipper's clock, which stands still */
     uint64_t dead_limit;
@@ -51,6 +52,7 @@ struct world {
 
 /* Around all tests. */
 int kafka_set_up(void **state);
+int kafka_set_up_three(void **state);       /* with three brokers, for tests in which leaders move */
 int kafka_tear_down(void **state);
 /* Around each: sets up and tears down; the test changes what it wants otherwise and then opens. */
 int world_set_up(void **state);
@@ -124,9 +126,10 @@ bool loop_was_told(struct world *world);
 
 /* What stands in Kafka, both topics read from their start. */
 struct arrived {
+    uint64_t restamped;
     uint32_t route;                 /* the one whose topic is being read, and the highest number in it */
     uint64_t highest;
-    size_t total;
+    size_t total, stamped_anew;
     uint8_t times[MOST_RECORDS];
 };
 /* Each record with the bytes it should have, first occurrences in order. */

@@ -252,7 +252,7 @@ static void test_no_producer(void **state)
 static void test_mock_topics(void **state)
 {
     (void)state;
-    struct rkb_mock *mock = rkb_mock_start(NULL);
+    struct rkb_mock *mock = rkb_mock_start(1, NULL);
     assert_non_null(mock);
     assert_int_equal(strncmp(rkb_mock_bootstrap(mock), "127.0.0.1:", 10), 0);
     assert_null(strchr(rkb_mock_bootstrap(mock), ','));

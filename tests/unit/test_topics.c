@@ -42,7 +42,7 @@ static struct world *world_new(const char *kafka, const char *routes)
     char text[2000];
     assert_non_null(world);
     files_make(&world->files);
-    world->mock = rkb_mock_start(&error);
+    world->mock = rkb_mock_start(1, &error);
     assert_non_null(world->mock);
     snprintf(text, sizeof text, "kafka: {properties: {bootstrap.servers: '%s', reconnect.backoff.max.ms: 100}%s}\n"
                                 "routes: {%s}\n",
