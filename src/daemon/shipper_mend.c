@@ -99,7 +99,7 @@ static bool is_for_order(const struct rkb_shipper *shipper)
 }
 
 /* Up to 2.6.0 librdkafka sends its own part of the nonce twice, which Kafka 4 refuses (RFC 5802, section 5.1). */
-static const char *advice(const struct rkb_shipper *shipper)
+static const char *advice_on_login(const struct rkb_shipper *shipper)
 {
     const char *mechanism = rkb_property_find(shipper->options.properties, "sasl.mechanisms");
     if (mechanism == NULL)
@@ -108,6 +108,16 @@ static const char *advice(const struct rkb_shipper *shipper)
         return "";
     return "; where user and password are right: a librdkafka older than 2.6.1 can not log in by SCRAM to Kafka 4, use "
            "a newer one, or PLAIN over TLS";
+}
+
+/* librdkafka says only that OpenSSL did not believe the certificate. */
+static const char *advice(const struct rkb_shipper *shipper, rd_kafka_resp_err_t error, const char *reason)
+{
+    if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+        return advice_on_login(shipper);
+    if (error == RD_KAFKA_RESP_ERR__SSL && strstr(reason, "certificate verify failed") != NULL)
+        return "; or it has expired, or is not for that name: look at what openssl s_client -connect shows of it";
+    return "";
 }
 
 /* While one broker is connected, another that is not keeps only its own topics: what goes on need not be said. */
@@ -123,7 +133,7 @@ static void on_error(void *context, rd_kafka_resp_err_t error, const char *reaso
     shipper->troubled = shipper->troubled || denied || !connected;
     count_error(shipper->figures, error);
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "kafka_error", "%s (%s)%s", reason, rd_kafka_err2name(error),
-            error == RD_KAFKA_RESP_ERR__AUTHENTICATION ? advice(shipper) : "");
+            advice(shipper, error, reason));
 }
 
 /* What librdkafka logs as an error it reports as one too (on_error); only what is worse is said twice. */

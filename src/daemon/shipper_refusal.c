@@ -124,7 +124,7 @@ static bool restamp(struct rkb_shipper *shipper, struct rkb_lane *lane, const st
         return false;
     rkb_format_time(time, record->time_us);
     rkb_log(shipper->options.log, RKB_LOG_WARN, "kafka", "time_refused",
-            "topic %s refuses the time of a record of route %s, %s, by its message.timestamp.before.max.ms or "
+            "topic %s refuses the time of a record of route %s, %.24s, by its message.timestamp.before.max.ms or "
             "after.max.ms: what was read till now is sent with the time of sending", rkb_shipper_topic(shipper, lane),
             route_name(shipper, record->route), time);
     lane->restamp_us = shipper->real_us > record->time_us ? shipper->real_us : record->time_us;

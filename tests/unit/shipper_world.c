@@ -1,6 +1,7 @@
 /* shipper_world -- see shipper_world.h. */
 #include "shipper_world.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +54,9 @@ void world_hurry(int64_t microseconds)
 /* One for all tests. */
 static struct rkb_mock *mock;
 static struct kafka_reader *reader;
+/* Nobody reads it: each line is made all the same. */
+static struct rkb_log *no_reader;
+static int nowhere;
 
 static int start_kafka(int brokers)
 {
@@ -61,7 +65,9 @@ static int start_kafka(int brokers)
     if (mock == NULL)
         fail_msg("%s", error.text);
     reader = kafka_reader_new(mock);
-    return 0;
+    nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    no_reader = rkb_log_new(nowhere, RKB_LOG_DEBUG, RKB_LOG_TEXT, &error);
+    return no_reader != NULL ? 0 : -1;
 }
 
 int kafka_set_up(void **state)
@@ -79,6 +85,8 @@ int kafka_set_up_three(void **state)
 int kafka_tear_down(void **state)
 {
     (void)state;
+    rkb_log_free(no_reader, 1000);
+    close(nowhere);
     kafka_reader_free(reader);
     rkb_mock_stop(mock);
     return 0;
@@ -319,7 +327,8 @@ void world_start(struct world *world)
         .topics = world->known,
         .dead = world->dead,
         .exit_on_disk_error = !world->degrade, .refuse_after_us = world->refuse_after_us,
-        .watchdog_us = world->watchdog_us, .loop_fd = world->loop_fd, .sys = &shipper_sys,
+        .watchdog_us = world->watchdog_us, .loop_fd = world->loop_fd, .log = no_reader,
+        .sys = &shipper_sys,
     };
     world->shipper = rkb_shipper_start(&options, &error);
     if (world->shipper == NULL)

@@ -15,6 +15,7 @@
 import random
 import selectors
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -54,6 +55,7 @@ class Proxy:
         self._pause = 0.0
         self._places = None             # splits: says where
         self._sides, self._whose = (), None     # what is swallowed by rule
+        self.near_side = lambda accepted: accepted      # what speaks with the client: the socket, or TLS around it
         self._listener = None
         self._listen()
 
@@ -79,6 +81,7 @@ class Proxy:
 
     def _connect(self, near):
         try:
+            near = self.near_side(near)
             if isinstance(self.target, tuple):
                 far = socket.create_connection(self.target, timeout=5)
             else:
@@ -211,8 +214,12 @@ class Proxy:
 
 
 def _read(connection):
+    """What is there; of TLS all that is held back too, since nobody would wait for it."""
     try:
-        return connection.recv(CHUNK)
+        data = connection.recv(CHUNK)
+        while data and isinstance(connection, ssl.SSLSocket) and connection.pending():
+            data += connection.recv(CHUNK)
+        return data
     except ConnectionResetError:
         return b""
 
