@@ -10,6 +10,7 @@
 struct kept {
     struct rkb_gap gap;
     bool written;               /* its present state is in the ring */
+    bool waits;                 /* it is over, and its bound is to be found */
 };
 
 /* Each gap has a cell of its own, so that a handle stays where it is while the list moves. */
@@ -41,14 +42,15 @@ void rkb_gaps_free(struct rkb_gaps *gaps)
 static size_t first_closed(const struct rkb_gaps *gaps, bool written)
 {
     size_t i = 0;
-    while (i < gaps->count && (gaps->list[i]->gap.to_us == 0 || (written && !gaps->list[i]->written)))
+    while (i < gaps->count && (gaps->list[i]->gap.to_us == 0 || gaps->list[i]->waits
+                               || (written && !gaps->list[i]->written)))
         i++;
     return i;
 }
 
 /*
- * The oldest gap that is closed and written makes room; failing that the oldest closed one. Never one that is open:
- * somebody holds it.
+ * The oldest gap that is closed and written makes room; failing that the oldest closed one. Never one that is open or
+ * waits: somebody holds it.
  */
 static bool forget_one(struct rkb_gaps *gaps)
 {
@@ -112,28 +114,54 @@ struct rkb_gap *rkb_gaps_find_open(struct rkb_gaps *gaps, const char *source, co
     return NULL;
 }
 
-struct rkb_gap *rkb_gaps_open(struct rkb_gaps *gaps, const char *source, const char *reason, int64_t from_us)
+struct rkb_gap *rkb_gaps_open_like(struct rkb_gaps *gaps, const struct rkb_gap *like)
 {
-    struct rkb_gap *open = rkb_gaps_find_open(gaps, source, reason);
+    struct rkb_gap *open = rkb_gaps_find_open(gaps, like->source, like->reason);
     if (open != NULL)
         return open;
-    struct rkb_gap gap = {.from_us = from_us, .bound = RKB_BOUND_UNKNOWN};
-    snprintf(gap.source, sizeof gap.source, "%s", source);
-    snprintf(gap.reason, sizeof gap.reason, "%s", reason);
-    struct kept *kept = keep(gaps, &gap, false);
+    struct kept *kept = keep(gaps, like, false);
     if (kept == NULL)
         return NULL;
     rkb_gaps_flush(gaps);
     return &kept->gap;
 }
 
+struct rkb_gap *rkb_gaps_open(struct rkb_gaps *gaps, const char *source, const char *reason, int64_t from_us)
+{
+    struct rkb_gap gap = {.from_us = from_us, .bound = RKB_BOUND_UNKNOWN};
+    snprintf(gap.source, sizeof gap.source, "%s", source);
+    snprintf(gap.reason, sizeof gap.reason, "%s", reason);
+    return rkb_gaps_open_like(gaps, &gap);
+}
+
+/* Sets its end; what is kept of it. */
+static struct kept *end(struct rkb_gaps *gaps, struct rkb_gap *gap, int64_t to_us)
+{
+    size_t i = 0;
+    gap->to_us = to_us > gap->from_us ? to_us : gap->from_us;
+    while (&gaps->list[i]->gap != gap)
+        i++;
+    return gaps->list[i];
+}
+
+void rkb_gaps_wait(struct rkb_gaps *gaps, struct rkb_gap *gap, int64_t to_us)
+{
+    end(gaps, gap, to_us)->waits = true;
+}
+
+struct rkb_gap *rkb_gaps_find_waiting(struct rkb_gaps *gaps, const char *source)
+{
+    for (size_t i = 0; i < gaps->count; i++)
+        if (gaps->list[i]->waits && strcmp(gaps->list[i]->gap.source, source) == 0)
+            return &gaps->list[i]->gap;
+    return NULL;
+}
+
 void rkb_gaps_close(struct rkb_gaps *gaps, struct rkb_gap *gap, int64_t to_us)
 {
-    gap->to_us = to_us > gap->from_us ? to_us : gap->from_us;
-    for (size_t i = 0; i < gaps->count; i++) {
-        if (&gaps->list[i]->gap == gap)
-            gaps->list[i]->written = false;
-    }
+    struct kept *kept = end(gaps, gap, to_us);
+    kept->waits = false;
+    kept->written = false;
     rkb_gaps_flush(gaps);
 }
 

@@ -25,10 +25,19 @@ void rkb_gaps_recall(struct rkb_gaps *gaps, const struct rkb_gap *gap);
 
 /* Opens a gap, or gives the open one of this source and reason. The handle is valid until it is closed. */
 struct rkb_gap *rkb_gaps_open(struct rkb_gaps *gaps, const char *source, const char *reason, int64_t from_us);
+/* The same, with what else is known of it in `like`. */
+struct rkb_gap *rkb_gaps_open_like(struct rkb_gaps *gaps, const struct rkb_gap *like);
 /* An open gap of this source with this reason (NULL: any), or NULL. */
 struct rkb_gap *rkb_gaps_find_open(struct rkb_gaps *gaps, const char *source, const char *reason);
 /* Closes it: the handle is no longer valid. */
 void rkb_gaps_close(struct rkb_gaps *gaps, struct rkb_gap *gap, int64_t to_us);
+/*
+ * It is over, but its bound is still to be found: it waits, and its record with it, until it is closed. A start after a
+ * crash finds it open, and goes on with it.
+ */
+void rkb_gaps_wait(struct rkb_gaps *gaps, struct rkb_gap *gap, int64_t to_us);
+/* The first gap of this source that waits so, or NULL. */
+struct rkb_gap *rkb_gaps_find_waiting(struct rkb_gaps *gaps, const char *source);
 /* Writes the records that had no room. */
 void rkb_gaps_flush(struct rkb_gaps *gaps);
 

@@ -79,7 +79,7 @@ void rkb_refused_settled(struct rkb_relay_source *source, int64_t time_us, size_
         struct rkb_gap *gap = rkb_gaps_find_open(source->relay->gaps, source->config->name, REASON);
         source->was_whole = true;
         if (gap != NULL)
-            rkb_gaps_close(source->relay->gaps, gap, time_us);
+            rkb_relay_close_gap(source, gap, time_us);
         rkb_log(options->log, RKB_LOG_INFO, source->object, "subscribed", "all %zu subscriptions are confirmed", count);
         return;
     }

@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "daemon/refused.h"
 #include "daemon/watch.h"
+#include "redis/published.h"
 
 #define MARK_US 1000000
 #define COPIES_LEFT 4096                /* a mark is cut when so few numbers are left */
@@ -54,14 +55,15 @@ static void cut_mark(struct rkb_relay_source *source)
         rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "mark_failed", "%s", error.text);
         return;
     }
-    uint8_t value[RKB_MARK_SIZE];
+    uint8_t value[RKB_MARK_SIZE + RKB_GAP_ANCHOR];
+    bool anchored = rkb_watch_anchor(source->watch, value + RKB_MARK_SIZE);
     rkb_mark_write(&source->stream.mark, value);
     struct rkb_record record = {
         .kind = RKB_MARK,
         .time_us = (int64_t)source->stream.mark.time_ms * 1000,
         .epoch = source->stream.mark.epoch,
         .route = source->number,
-        .value = rkb_slice(value, sizeof value),
+        .value = rkb_slice(value, anchored ? sizeof value : RKB_MARK_SIZE),
     };
     /* Without room the mark is not kept; positions counted from it are then only unknown to the journal. */
     append_control(relay, &record);
@@ -88,6 +90,12 @@ static void say_too_large(const struct rkb_relay_source *source, const struct rk
             "a message for route %s %s: dropped", route->config->name, why);
 }
 
+/* Events look like messages, and Redis does not count them as such. */
+static void count_published(struct rkb_relay_source *source, struct rkb_slice channel)
+{
+    source->published += !source->events || !rkb_published_is_event(channel);
+}
+
 static void receive(struct rkb_relay_source *source, const struct rkb_subscription *subscription, uint32_t copy,
                     struct rkb_channel *channel, struct rkb_slice payload, int64_t time_us)
 {
@@ -97,6 +105,7 @@ static void receive(struct rkb_relay_source *source, const struct rkb_subscripti
                                   .payload = payload, .time_us = time_us, .now_us = time_us};
     struct rkb_verdict verdict;
     tally->received++;
+    count_published(source, channel->name.plain);
     rkb_stream_count(&source->stream, subscription->is_pattern, subscription->name.plain, copy, channel->name.plain,
                      payload, arrival.uuid);
     if (source->dropping) {
@@ -176,6 +185,7 @@ static void count_unread(struct rkb_relay_source *source, const struct copy *cop
     const struct rkb_subscription *subscription = copy->subscription;
     const struct rkb_relay_route *route = subscription->route;
     source->relay->tallies[route->number].received++;
+    count_published(source, channel);
     rkb_stream_count_unread(&source->stream, subscription->is_pattern, subscription->name.plain, copy->number, channel,
                             size);
     rkb_relay_drop(source, route, reason, time_us);
@@ -273,6 +283,12 @@ static void on_heartbeat(void *context, struct rkb_slice words)
     rkb_refused_heartbeat(context, words);
 }
 
+static void on_pong(void *context)
+{
+    struct rkb_relay_source *source = context;
+    rkb_watch_pong(source->watch);
+}
+
 static void on_allowed(void *context, bool is_pattern, struct rkb_slice name)
 {
     rkb_refused_allowed(context, is_pattern, name);
@@ -285,7 +301,9 @@ static void on_subscribed(void *context, int64_t time_us, size_t refused)
     struct rkb_relay *relay = source->relay;
     source->subscribed = refused == 0;
     if (source->away != NULL)
-        rkb_gaps_close(relay->gaps, source->away, time_us);
+        rkb_relay_close_gap(source, source->away, time_us);
+    else
+        rkb_watch_subscribed(source->watch);
     source->away = NULL;
     rkb_refused_settled(source, time_us, refused);
     rkb_shipper_wake(relay->shipper);
@@ -305,6 +323,7 @@ static void on_lost(void *context, const struct rkb_error *error, bool was_strea
     }
     rkb_relay_end_runs(source);
     source->streaming = source->subscribed = false;
+    rkb_watch_published_ended(source->watch);
     event_del(source->mark_timer);
     rkb_router_confirm_none(source->router);
     rkb_shipper_wake(relay->shipper);
@@ -321,6 +340,8 @@ void rkb_relay_wait(struct rkb_relay_source *source, int64_t from_us)
 void rkb_relay_blame(struct rkb_relay_source *source, const char *reason)
 {
     struct rkb_gap *gap = source->away;
+    if (gap == NULL)
+        gap = rkb_gaps_find_waiting(source->relay->gaps, source->config->name);
     if (gap != NULL && (strcmp(gap->reason, "connection_lost") == 0 || strcmp(gap->reason, "output_buffer") == 0))
         snprintf(gap->reason, sizeof gap->reason, "%s", reason);
 }
@@ -348,8 +369,11 @@ static void on_stopped(void *context)
     rkb_relay_end_runs(source);
     if (source->streaming)
         cut_mark(source);
+    if (relay->stopping && source->dropping)
+        rkb_relay_end_full(source);
     if (source->streaming && relay->stopping)
         open_last_gap(source);
+    rkb_watch_published_ended(source->watch);
     source->streaming = source->subscribed = false;
     event_del(source->mark_timer);
     rkb_shipper_wake(relay->shipper);
@@ -373,6 +397,7 @@ const struct rkb_subscriber_events rkb_relay_events = {
     .allowed = on_allowed,
     .subscribed = on_subscribed,
     .heartbeat = on_heartbeat,
+    .pong = on_pong,
     .message = on_message,
     .too_large = on_too_large,
     .batch = on_batch,

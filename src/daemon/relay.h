@@ -4,6 +4,7 @@
  *     relay.c        what a subscriber tells: messages, the life of a stream; what the shipper says
  *     relay_take.c   one message: rules, topic, record
  *     relay_drop.c   what could not be taken: counted, in gaps
+ *     relay_gap.c    gaps: the positions around them, and how their bounds are found
  *     relay_init.c   made from the config, and taken apart
  *
  *     subscriber --copy--> winner? --message--> count, UUID --> measure --> reserve in the ring --> render --> commit
@@ -74,6 +75,9 @@ struct rkb_relay_source {
     bool was_whole;                     /* all its subscriptions stood at some time */
     int64_t stream_us;                  /* when the stream began */
     uint64_t overlaps_total, gaps_total;
+    uint64_t published;                 /* messages that came, each once, but for those that are no PUBLISH */
+    bool events;                        /* a subscription may match such */
+    uint64_t full_count;                /* dropped in the gap that is open because the journal is full */
 };
 
 struct rkb_relay_options {
@@ -161,12 +165,17 @@ void rkb_relay_drop(struct rkb_relay_source *source, const struct rkb_relay_rout
                     int64_t time_us);
 /* A second, or the stream, is over: the gaps of what was dropped one by one end. */
 void rkb_relay_end_runs(struct rkb_relay_source *source);
-/* The journal has room again. */
+/* The gap of a full journal is over; and: the journal has room again. */
+void rkb_relay_end_full(struct rkb_relay_source *source);
 void rkb_relay_stop_dropping(struct rkb_relay_source *source);
 /* The verdict on one whose record of this size is larger than record_limit. */
 void rkb_relay_too_large(const struct rkb_arrival *arrival, size_t size, struct rkb_verdict *verdict);
 /* A gap of this source, counted; the open one where there is one with this reason. NULL: no memory. */
 struct rkb_gap *rkb_relay_open_gap(struct rkb_relay_source *source, const char *reason, int64_t from_us);
+/* Likewise, of the message that came last: it is not before the gap. */
+struct rkb_gap *rkb_relay_open_gap_at_last(struct rkb_relay_source *source, const char *reason, int64_t from_us);
+/* It is over, before anything else that comes; its handle is no longer valid. */
+void rkb_relay_close_gap(struct rkb_relay_source *source, struct rkb_gap *gap, int64_t to_us);
 /* What a source's subscriber tells; the context is its rkb_relay_source. */
 extern const struct rkb_subscriber_events rkb_relay_events;
 /* The second is over: cuts the next mark of this source. */

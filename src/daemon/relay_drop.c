@@ -28,12 +28,6 @@ enum rkb_drop_reason rkb_relay_drop_reason(const char *code)
     return RKB_DROP_missing;
 }
 
-struct rkb_gap *rkb_relay_open_gap(struct rkb_relay_source *source, const char *reason, int64_t from_us)
-{
-    source->gaps_total++;
-    return rkb_gaps_open(source->relay->gaps, source->config->name, reason, from_us);
-}
-
 /*
  * From when on a message read at time_us may have been published: it waited in the socket, while reading rested, since
  * the last read that took all there was at the most, and not since before the stream.
@@ -57,12 +51,12 @@ static void place_in_gap(struct rkb_relay_source *source, enum rkb_drop_reason r
     run->last_us = time_us;
     if (run->gap != NULL)
         return;
-    struct rkb_gap *gap = rkb_relay_open_gap(source, drop_words[reason], earliest_us(source, time_us));
+    struct rkb_gap *gap = rkb_relay_open_gap_at_last(source, drop_words[reason], earliest_us(source, time_us));
     if (run->count > 1) {
         run->gap = gap;
     } else if (gap != NULL) {
         gap->bound = 1;
-        rkb_gaps_close(source->relay->gaps, gap, time_us);
+        rkb_relay_close_gap(source, gap, time_us);
     }
 }
 
@@ -72,7 +66,7 @@ void rkb_relay_end_runs(struct rkb_relay_source *source)
         struct rkb_relay_run *run = &source->runs[i];
         if (run->gap != NULL) {
             run->gap->bound = run->count - 1;
-            rkb_gaps_close(source->relay->gaps, run->gap, run->last_us);
+            rkb_relay_close_gap(source, run->gap, run->last_us);
         }
         *run = (struct rkb_relay_run){0};
     }
@@ -82,7 +76,8 @@ static void start_dropping(struct rkb_relay_source *source, int64_t time_us)
 {
     struct rkb_relay *relay = source->relay;
     source->dropping = true;
-    rkb_relay_open_gap(source, drop_words[RKB_DROP_journal_full], earliest_us(source, time_us));
+    source->full_count = 0;
+    rkb_relay_open_gap_at_last(source, drop_words[RKB_DROP_journal_full], earliest_us(source, time_us));
     rkb_shipper_want_room(relay->shipper, rkb_ring_size(relay->ring) / 2);
     rkb_log(relay->options.log, RKB_LOG_ERROR, source->object, "messages_dropped",
             "the journal takes no more and the ring is full: messages are dropped and counted, until there is room; "
@@ -97,15 +92,24 @@ void rkb_relay_drop(struct rkb_relay_source *source, const struct rkb_relay_rout
         start_dropping(source, time_us);
     else if (reason != RKB_DROP_journal_full && reason != RKB_DROP_missing)     /* that is what was asked for */
         place_in_gap(source, reason, time_us);
+    source->full_count += reason == RKB_DROP_journal_full;
+}
+
+void rkb_relay_end_full(struct rkb_relay_source *source)
+{
+    struct rkb_relay *relay = source->relay;
+    struct rkb_gap *gap = rkb_gaps_find_open(relay->gaps, source->config->name, drop_words[RKB_DROP_journal_full]);
+    source->dropping = false;
+    if (gap == NULL)
+        return;
+    gap->bound = source->full_count;
+    rkb_relay_close_gap(source, gap, relay->options.sys->realtime_us());
 }
 
 void rkb_relay_stop_dropping(struct rkb_relay_source *source)
 {
     struct rkb_relay *relay = source->relay;
-    struct rkb_gap *gap = rkb_gaps_find_open(relay->gaps, source->config->name, drop_words[RKB_DROP_journal_full]);
-    source->dropping = false;
-    if (gap != NULL)
-        rkb_gaps_close(relay->gaps, gap, relay->options.sys->realtime_us());
+    rkb_relay_end_full(source);
     rkb_log(relay->options.log, RKB_LOG_WARN, source->object, "messages_taken",
             "the journal has room: messages are taken again");
 }

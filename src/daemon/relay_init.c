@@ -13,6 +13,7 @@
 #include "daemon/route_topics.h"
 #include "daemon/watch.h"
 #include "message/json_string.h"
+#include "redis/published.h"
 
 #define CACHE_BYTES (8u << 20)          /* of channels per source */
 
@@ -149,6 +150,7 @@ static bool add_subscriptions(struct rkb_relay_source *source, struct rkb_relay_
         if (!rkb_router_add(source->router, is_pattern, name, route, error)
             || !rkb_subscriber_add(source->subscriber, is_pattern, name, error))
             return false;
+        source->events = source->events || rkb_published_may_match_events(is_pattern, name);
         rkb_router_find(source->router, is_pattern, name)->captures = captures;
     }
     return true;
@@ -214,6 +216,27 @@ static bool init_source(struct rkb_relay *relay, size_t index, struct rkb_error 
 }
 
 /*
+ * What the instance before us knew last of this source: where it stood, and what a bound can be counted from. What it
+ * received behind its last mark is known as far as records of it were found.
+ */
+static void recall_last(const struct rkb_relay_source *source, struct rkb_gap *gap)
+{
+    const struct rkb_store *store = source->relay->options.store;
+    const struct rkb_store_mark *last = rkb_store_last_mark(store, source->number);
+    struct rkb_published anchor;
+    char mark[32];
+    if (last == NULL)
+        return;
+    uint32_t count = last->mark.epoch == store->recovery.last_epoch ? store->recovery.last_count : 0;
+    rkb_hex(mark, last->mark.random, sizeof last->mark.random);
+    snprintf(gap->before, sizeof gap->before, "%.32s:%u", mark, count);
+    gap->has_anchor = last->has_anchor;
+    rkb_published_parse(last->anchor, &anchor);
+    anchor.received += count;
+    rkb_published_write(&anchor, gap->anchor);
+}
+
+/*
  * When the instance before us had last read all there was: the ring's note if it outlived that one, else the last
  * time in the journal.
  */
@@ -253,12 +276,15 @@ static void open_restart_gap(struct rkb_relay_source *source)
     for (size_t i = 0; i < sizeof ended / sizeof ended[0]; i++) {
         struct rkb_gap *gap = rkb_gaps_find_open(gaps, name, ended[i]);
         if (gap != NULL)
-            rkb_gaps_close(gaps, gap, from_us);
+            rkb_relay_close_gap(source, gap, from_us);
     }
     close_not_durable(source, from_us);
     source->away = rkb_gaps_find_open(gaps, name, NULL);
     if (source->away == NULL && from_us > 0) {
-        source->away = rkb_gaps_open(gaps, name, "restart", from_us);
+        struct rkb_gap gap = {.from_us = from_us, .reason = "restart", .bound = RKB_BOUND_UNKNOWN};
+        snprintf(gap.source, sizeof gap.source, "%s", name);
+        recall_last(source, &gap);
+        source->away = rkb_gaps_open_like(gaps, &gap);
         source->gaps_total++;
     }
 }
@@ -337,6 +363,7 @@ void rkb_relay_stop(struct rkb_relay *relay, int64_t timeout_us, void (*stopped)
     relay->stop_us = relay->options.sys->realtime_us();
     relay->paused = false;      /* but reading may come to rest again: what Redis still sends needs room too */
     for (size_t i = 0; i < relay->options.config->source_count; i++) {
+        rkb_watch_give_up(relay->sources[i].watch);
         rkb_watch_stop(relay->sources[i].watch);
         rkb_subscriber_pause(relay->sources[i].subscriber, false);
         rkb_subscriber_stop(relay->sources[i].subscriber, timeout_us);

@@ -18,10 +18,44 @@ static void recall_gap(void *context, const struct rkb_gap *gap)
     rkb_gaps_recall(context, gap);
 }
 
+/* The latest mark of each source. */
+static void note_mark(struct walk *walk, const struct rkb_record *record)
+{
+    struct rkb_store *store = walk->store;
+    struct rkb_store_mark seen = {.source = record->route}, *mark;
+    if (!rkb_mark_parse(record->value, &seen.mark, NULL))
+        return;
+    seen.has_anchor = record->value.size == RKB_MARK_SIZE + RKB_GAP_ANCHOR;
+    if (seen.has_anchor)
+        memcpy(seen.anchor, record->value.data + RKB_MARK_SIZE, RKB_GAP_ANCHOR);
+    for (mark = store->marks; mark < store->marks + store->mark_count && mark->source != seen.source; mark++)
+        ;
+    if (mark == store->marks + store->mark_count) {
+        struct rkb_store_mark *marks = realloc(store->marks, (store->mark_count + 1) * sizeof *marks);
+        if (marks == NULL)
+            return;
+        store->marks = marks;
+        mark = &marks[store->mark_count++];
+        mark->mark.epoch = 0;
+    }
+    if (seen.mark.epoch >= mark->mark.epoch)
+        *mark = seen;
+}
+
+const struct rkb_store_mark *rkb_store_last_mark(const struct rkb_store *store, uint32_t source)
+{
+    for (size_t i = 0; i < store->mark_count; i++)
+        if (store->marks[i].source == source)
+            return &store->marks[i];
+    return NULL;
+}
+
 static void see_record(void *context, const struct rkb_record *record)
 {
     struct walk *walk = context;
     struct rkb_gap gap;
+    if (record->kind == RKB_MARK)
+        note_mark(walk, record);
     if (record->kind == RKB_GAP && rkb_gap_parse(record->value, &gap, NULL))
         rkb_gaps_recall(walk->store->gaps, &gap);
 }
@@ -88,8 +122,11 @@ static void note_leftover(void *context, const struct rkb_record *record)
     uint64_t time_ms = (uint64_t)record->time_us / 1000;
     if (record->kind == RKB_DICTIONARY)
         return;
-    if (record->epoch > recovery->last_epoch)
+    if (record->epoch > recovery->last_epoch) {
         recovery->last_epoch = record->epoch;
+        recovery->last_count = 0;
+    }
+    recovery->last_count = rkb_record_last_count(record, recovery->last_epoch, recovery->last_count);
     if (record->kind == RKB_MARK && time_ms > recovery->last_mark_ms)
         recovery->last_mark_ms = time_ms;
     recovery->last_time_us = record->time_us;
@@ -270,4 +307,5 @@ void rkb_store_close(struct rkb_store *store, bool clean)
     if (store->dictionary != NULL)
         rkb_dictionary_free(store->dictionary);
     free(store->waiting);
+    free(store->marks);
 }

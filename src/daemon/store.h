@@ -16,6 +16,15 @@
 #include "journal/journal.h"
 #include "journal/ledger.h"
 #include "journal/ring.h"
+#include "message/position.h"
+
+/* The last mark of a source that was found, and what a gap's bound can be counted from since then. */
+struct rkb_store_mark {
+    uint32_t source;                    /* its number */
+    struct rkb_mark mark;
+    bool has_anchor;
+    uint8_t anchor[RKB_GAP_ANCHOR];
+};
 
 struct rkb_store {
     struct rkb_journal *journal;
@@ -29,7 +38,12 @@ struct rkb_store {
     int64_t not_durable_us;             /* since when the instance before had no disk when it ended; 0: it had one */
     uint64_t *waiting;                  /* messages that wait, by route number */
     uint32_t waiting_count;             /* highest route number in it */
+    struct rkb_store_mark *marks;       /* one for each source that has any */
+    size_t mark_count;
 };
+
+/* NULL: none was found. */
+const struct rkb_store_mark *rkb_store_last_mark(const struct rkb_store *store, uint32_t source);
 
 /* append and context: the gaps' writer, see gaps.h. What was found is logged. On failure the caller still closes. */
 bool rkb_store_open(struct rkb_store *store, const struct rkb_config *config,

@@ -167,6 +167,7 @@ static void ask_first(struct rkb_watch *watch)
     rkb_watch_ask_role(watch);
     if (!watch->disk_done && rkb_watcher_is_local(watch->watcher))
         ask(watch, RKB_ASK_DIRECTORY, 0, 0);
+    rkb_watch_ask_published(watch);
     rkb_watch_look(watch);
 }
 
@@ -204,6 +205,8 @@ static void on_line(void *context, enum rkb_question question, struct rkb_slice 
     struct rkb_watch *watch = context;
     size_t field = strlen(CUTS_FIELD);
     bool is_value = watch->lines++ == 1;
+    if (rkb_watch_published_line(watch, question, line))
+        return;
     if (question == RKB_ASK_LIMITS && is_value)
         watch->budget.has_limits = rkb_output_limits_parse(line, &watch->budget.limits);
     else if (question == RKB_ASK_DIRECTORY && is_value)
@@ -222,6 +225,7 @@ static void note_refusal(struct rkb_watch *watch, enum rkb_question question, co
         [RKB_ASK_DIRECTORY] = "whether Redis shares the journal's disk is unknown",
         [RKB_ASK_CUTS] = "a cut by Redis can only be guessed at",
         [RKB_ASK_ROLE] = "whether it is a replica, and has lost its master, is unknown",
+        [RKB_ASK_COMMANDS] = "how many messages a gap may hold is unknown",
         [RKB_ASK_OURS] = "what Redis holds for us is unknown",
         [RKB_ASK_OTHERS] = "all clients are looked at instead",
         [RKB_ASK_SUBSCRIBED] = "whether another bridge is there is unknown",
@@ -230,6 +234,8 @@ static void note_refusal(struct rkb_watch *watch, enum rkb_question question, co
     char rule[RKB_RULE_SIZE];
     rkb_refusal_command_rule(rule, watch->source->config->user, rkb_question_right(question));
     watch->refused[question] = true;
+    if (unknown[question] == NULL)
+        return;
     if (!watch->said[question])
         rkb_log(rkb_watch_log(watch), RKB_LOG_INFO, watch->source->object, "watch_refused",
                 "%s; %s, all else works%s%s", refused->text, unknown[question],
@@ -277,6 +283,14 @@ static void on_answered(void *context, enum rkb_question question, const struct 
     case RKB_ASK_ROLE:
         rkb_watch_role_answered(watch);
         break;
+    case RKB_ASK_SERVER:
+    case RKB_ASK_HISTORY:
+    case RKB_ASK_COUNTERS:
+    case RKB_ASK_MODULES:
+    case RKB_ASK_EVENTS:
+    case RKB_ASK_COMMANDS:
+        rkb_watch_published_answered(watch);
+        break;
     case RKB_ASK_OURS:
         sample(watch);
         watch->buffer = -1;
@@ -301,6 +315,7 @@ static void on_lost(void *context, const struct rkb_error *error)
     watch->cuts = -1;
     watch->cuts_open = watch->cut_due = 0;
     rkb_watch_role_lost(watch);
+    rkb_watch_published_lost(watch);
     if (was_ready)
         watch->lost_us = rkb_watch_sys(watch)->monotonic_us();
     if (was_ready && both_lost(watch, watch->guessed_us)) {
@@ -335,6 +350,7 @@ static void ask_again(struct rkb_watch *watch)
         ask(watch, RKB_ASK_LIMITS, 0, 0);
     ask_cuts(watch);
     rkb_watch_ask_role(watch);
+    rkb_watch_ask_published(watch);
     if (subscriber != 0 && !watch->refused[RKB_ASK_OURS])
         ask(watch, RKB_ASK_OURS, subscriber, 0);
     else
@@ -355,6 +371,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
     struct rkb_watch *watch = context;
     rkb_watch_arm(watch, rkb_budget_filling(&watch->budget) && watch->period_us > SOON_US ? SOON_US : watch->period_us);
     look_at_disk(watch);
+    rkb_watch_published_tick(watch);
     if (watch->standing == LOOKING)
         rkb_watch_decide_blindly(watch, "there was no answer in time");
     if (!rkb_watcher_ready(watch->watcher)) {

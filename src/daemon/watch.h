@@ -35,6 +35,21 @@ void rkb_watch_stopped(struct rkb_watch *watch);
 /* A stream was lost: the gap's reason. source: also where it has no watch. *from_us: may get earlier. */
 const char *rkb_watch_lost(struct rkb_relay_source *source, const struct rkb_error *error, int64_t *from_us);
 
+/*
+ * Whether the bound of a gap can still be found here; and that one waits for it, from now on (gaps.h): its bound, or
+ * that it is unknown, comes with what Redis answers next, or within a few periods. give_up: now, unknown.
+ */
+bool rkb_watch_can_await(const struct rkb_watch *watch);
+void rkb_watch_await(struct rkb_watch *watch);
+void rkb_watch_give_up(struct rkb_watch *watch);
+/* All subscriptions are answered: as good a time as any to count anew. */
+void rkb_watch_subscribed(struct rkb_watch *watch);
+/* A PING on the subscriber's connection was answered; a stream ended. */
+void rkb_watch_pong(struct rkb_watch *watch);
+void rkb_watch_published_ended(struct rkb_watch *watch);
+/* What a bound can be counted from now on, in RKB_PUBLISHED_SIZE bytes. False: from nothing. */
+bool rkb_watch_anchor(const struct rkb_watch *watch, uint8_t *out);
+
 struct rkb_watch_figures {
     int64_t buffer, hard, soft, soft_seconds;   /* -1: unknown; limits: 0 is none */
     double rate, stall_seconds;                 /* -1: unknown, or no end to it */

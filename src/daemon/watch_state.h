@@ -1,6 +1,6 @@
 /*
- * watch_state -- the inside of a watch, for watch.c (time, answers, output buffer), watch_rival.c (another bridge) and
- * watch_role.c (master or replica).
+ * watch_state -- the inside of a watch, for watch.c (time, answers, output buffer), watch_rival.c (another bridge),
+ * watch_role.c (master or replica) and watch_published.c (what bounds of gaps are counted from).
  */
 #ifndef RKB_DAEMON_WATCH_STATE_H
 #define RKB_DAEMON_WATCH_STATE_H
@@ -10,6 +10,7 @@
 #include "daemon/rivals.h"
 #include "daemon/same_disk.h"
 #include "daemon/watch.h"
+#include "redis/published.h"
 #include "redis/replication.h"
 #include "redis/watcher.h"
 
@@ -56,6 +57,20 @@ struct rkb_watch {
         bool is_new;                    /* base is of the stream before */
         bool known;
     } role;
+    struct rkb_watch_published {
+        struct rkb_published_reading coming;    /* the answers that are coming: */
+        unsigned open;                  /* so many questions are not answered */
+        bool again;                     /* and all of them are to be asked once more */
+        uint64_t asks;                  /* how often they were */
+        uint64_t asked_received;        /* what the source had received when they were */
+        struct rkb_published sample;    /* the last reading that was good, and what became of it */
+        enum { RKB_NOTHING_READ, RKB_READ, RKB_PINGED } state;
+        struct rkb_published anchor;    /* all 0: none */
+        uint64_t base;                  /* what the source had received then */
+        bool waits;                     /* a gap does, for an asking of at least this number */
+        uint64_t settle_from;
+        unsigned ticks;                 /* periods since */
+    } published;
     bool disk_done;
     char directory[1024];               /* Redis's */
 };
@@ -87,6 +102,14 @@ void rkb_watch_role_streaming(struct rkb_watch *watch);
 void rkb_watch_role_lost(struct rkb_watch *watch);
 /* Whether the stream that ends now ends for its role, and then from when on; *from_us only gets earlier. */
 bool rkb_watch_role_ended(const struct rkb_watch *watch, int64_t *from_us);
+/* How much was published; what follows comes with the answers. */
+void rkb_watch_ask_published(struct rkb_watch *watch);
+/* False: of another question. */
+bool rkb_watch_published_line(struct rkb_watch *watch, enum rkb_question question, struct rkb_slice line);
+void rkb_watch_published_answered(struct rkb_watch *watch);
+/* A period is over; the second connection is lost. */
+void rkb_watch_published_tick(struct rkb_watch *watch);
+void rkb_watch_published_lost(struct rkb_watch *watch);
 /* Looks for another bridge; what follows comes with the answers. */
 void rkb_watch_look(struct rkb_watch *watch);
 /* To either question of a look; refused: NULL, or why not. */

@@ -131,4 +131,11 @@ void rkb_segment_head_write(uint8_t at[RKB_SEGMENT_HEADER], const struct rkb_seg
 bool rkb_segment_head_parse(const uint8_t *at, size_t available, struct rkb_segment_head *head,
                             struct rkb_error *error) RKB_MUST_CHECK;
 
+/* The record's count, if it is a message of this epoch and tells more than was known; else what was known. */
+static inline uint32_t rkb_record_last_count(const struct rkb_record *record, uint64_t epoch, uint32_t known)
+{
+    bool tells = record->kind == RKB_MESSAGE && (record->flags & RKB_FLAG_RETRIED) == 0 && record->epoch == epoch;
+    return tells && record->count > known ? record->count : known;
+}
+
 #endif

@@ -105,6 +105,7 @@ static bool read_members(json_t *object, struct rkb_gap *gap)
     gap->id = (uint64_t)id;
     gap->bound = json_is_null(bound) ? RKB_BOUND_UNKNOWN : (uint64_t)json_integer_value(bound);
     gap->to_us = 0;
+    gap->counted = 0;
     read_anchor(object, gap);
     return id >= 0 && read_position(object, "position_before", gap->before) &&
            read_position(object, "position_after", gap->after) && copy_text(gap->source, sizeof gap->source, source) &&

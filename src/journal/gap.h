@@ -14,7 +14,7 @@
 
 #define RKB_BOUND_UNKNOWN UINT64_MAX
 #define RKB_GAP_POSITION 44     /* "<32 hex digits>:<count>" and its NUL */
-#define RKB_GAP_ANCHOR 80
+#define RKB_GAP_ANCHOR 96
 
 struct rkb_gap {
     uint64_t id;                /* the sequence number of the record that opened it */
@@ -26,6 +26,7 @@ struct rkb_gap {
     char before[RKB_GAP_POSITION], after[RKB_GAP_POSITION];
     bool has_anchor;
     uint8_t anchor[RKB_GAP_ANCHOR];     /* what its bound is to be counted from; of no meaning here */
+    uint64_t counted;                   /* likewise, of this process only: not written, and read as 0 */
 };
 
 /* The JSON object on one line, appended to out. */

@@ -76,8 +76,11 @@ bool rkb_journal_learn(struct rkb_journal *journal, const struct rkb_record *rec
 
 void rkb_journal_note(struct rkb_journal *journal, const struct rkb_record *record)
 {
-    if (record->epoch > journal->last_epoch)
+    if (record->epoch > journal->last_epoch) {
         journal->last_epoch = record->epoch;
+        journal->last_count = 0;
+    }
+    journal->last_count = rkb_record_last_count(record, journal->last_epoch, journal->last_count);
     if (record->kind == RKB_MARK && (uint64_t)record->time_us / 1000 > journal->last_mark_ms)
         journal->last_mark_ms = (uint64_t)record->time_us / 1000;
     if ((record->flags & RKB_FLAG_RETRIED) == 0)

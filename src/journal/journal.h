@@ -42,6 +42,7 @@ struct rkb_recovery {
     uint64_t next_sequence;     /* after the higher of tail and checkpoint */
     uint64_t low;               /* of the checkpoint */
     uint64_t last_epoch;        /* highest epoch of a mark or record, also from the checkpoint; 0 if none */
+    uint32_t last_count;        /* highest count since the mark of that epoch, of the messages found */
     uint64_t last_mark_ms;      /* highest mark time, also from the checkpoint */
     int64_t last_time_us;       /* time of the last record found; none: of the last when all was settled, by the
                                    checkpoint: none that is missing now was read before */

@@ -536,6 +536,7 @@ bool rkb_journal_recover(struct rkb_journal *journal, struct rkb_recovery *repor
     report->next_sequence = journal->next;
     report->low = recovery.low;
     report->last_epoch = journal->last_epoch;
+    report->last_count = journal->last_count;
     report->last_mark_ms = journal->last_mark_ms;
     report->last_time_us = journal->last_time_us;
     return good;

@@ -57,6 +57,7 @@ struct rkb_journal {
     uint32_t names[RKB_NAME_SOURCE + 1];/* per class: up to which number the filling segment holds the names */
     size_t names_size;                  /* of all names as dictionary records */
     uint64_t last_epoch, last_mark_ms;
+    uint32_t last_count;                /* of messages with that epoch, the highest */
     int64_t last_time_us;
     int64_t settled_us;                 /* the last record's time when a checkpoint last found all settled */
 

@@ -44,8 +44,8 @@ void rkb_mark_write(const struct rkb_mark *mark, uint8_t out[RKB_MARK_SIZE])
 
 bool rkb_mark_parse(struct rkb_slice value, struct rkb_mark *mark, struct rkb_error *error)
 {
-    if (value.size != RKB_MARK_SIZE)
-        return rkb_fail(error, RKB_DAMAGED, "a mark of %zu bytes, where %d are right", value.size, RKB_MARK_SIZE);
+    if (value.size < RKB_MARK_SIZE)
+        return rkb_fail(error, RKB_DAMAGED, "a mark of %zu bytes, where %d are the least", value.size, RKB_MARK_SIZE);
     struct rkb_reader reader = rkb_reader(value.data, value.size);
     memcpy(mark->random, rkb_read_slice(&reader, sizeof mark->random).data, sizeof mark->random);
     mark->epoch = rkb_read_u64(&reader);

@@ -14,7 +14,7 @@
 
 /*
  * The value of a mark record: random 16, u64 epoch, u64 time_ms, before 16, u64 fingerprint,
- * u64 span count, u64 span hash.
+ * u64 span count, u64 span hash. What stands behind is the source's (journal-format.md), and passed over here.
  */
 #define RKB_MARK_SIZE 72
 

@@ -183,6 +183,14 @@ static void beat(struct rkb_connection *connection)
         send_ping(connection);
 }
 
+bool rkb_connection_ping(struct rkb_connection *connection)
+{
+    if (connection->state != READY || !connection->beating || connection->ping_open || connection->paused)
+        return false;
+    beat(connection);
+    return true;
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;

@@ -66,6 +66,11 @@ void rkb_connection_send(struct rkb_connection *connection, int count, const str
 void rkb_connection_expect(struct rkb_connection *connection, const char *what);
 /* From now on PINGs instead of a deadline. The owner's commands are all answered. */
 void rkb_connection_beat(struct rkb_connection *connection);
+/*
+ * A PING now, out of the order of the heartbeat's; `beat` tells of its answer. False, and nothing is sent, while another
+ * is open, or there is no heartbeat.
+ */
+bool rkb_connection_ping(struct rkb_connection *connection);
 /* A PING is not answered yet: an error reply would be its answer. */
 bool rkb_connection_awaits_pong(const struct rkb_connection *connection);
 /* No deadline and no more PINGs: the owner watches the time. */

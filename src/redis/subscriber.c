@@ -338,6 +338,8 @@ static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, 
 static void on_beat(void *context, struct rkb_slice words)
 {
     struct rkb_subscriber *subscriber = context;
+    if (alive(subscriber) && subscriber->events.pong != NULL)
+        subscriber->events.pong(subscriber->context);
     size_t most = sizeof subscriber->heartbeat - 1, size = words.size < most ? words.size : most;
     if (strlen(subscriber->heartbeat) == size && (size == 0 || memcmp(subscriber->heartbeat, words.data, size) == 0))
         return;
@@ -422,6 +424,14 @@ void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused)
 {
     subscriber->paused = paused;
     rkb_connection_pause(subscriber->connection, paused);
+}
+
+bool rkb_subscriber_ping(struct rkb_subscriber *subscriber)
+{
+    rkb_guard_enter(&subscriber->guard);
+    bool sent = subscriber->state == SUBSCRIBED && rkb_connection_ping(subscriber->connection);
+    rkb_guard_leave(&subscriber->guard);
+    return sent;
 }
 
 void rkb_subscriber_renew(struct rkb_subscriber *subscriber, const struct rkb_error *why)

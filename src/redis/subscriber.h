@@ -71,6 +71,8 @@ struct rkb_subscriber_events {
      * than before. Empty: by a PONG again. NULL: never mind.
      */
     void (*heartbeat)(void *context, struct rkb_slice words);
+    /* A PING is answered: what comes behind was published after it was sent. NULL is allowed. */
+    void (*pong)(void *context);
     /* No more messages in what was read: wake whoever waits. */
     void (*batch)(void *context);
     /*
@@ -109,6 +111,8 @@ void rkb_subscriber_renew(struct rkb_subscriber *subscriber, const struct rkb_er
  * again after it.
  */
 void rkb_subscriber_stop(struct rkb_subscriber *subscriber, int64_t timeout_us);
+/* A PING now, and `pong` with its answer. False while another is open, or not all is subscribed. */
+bool rkb_subscriber_ping(struct rkb_subscriber *subscriber);
 /* Safe inside a callback: freeing is deferred. */
 void rkb_subscriber_free(struct rkb_subscriber *subscriber);
 

@@ -26,6 +26,12 @@ enum rkb_question {
     RKB_ASK_DIRECTORY,          /* CONFIG GET dir; likewise */
     RKB_ASK_CUTS,               /* INFO stats; O(1) */
     RKB_ASK_ROLE,               /* INFO replication; O(replicas), a line for each */
+    RKB_ASK_SERVER,             /* INFO server; O(1) */
+    RKB_ASK_HISTORY,            /* INFO replication */
+    RKB_ASK_COUNTERS,           /* INFO stats */
+    RKB_ASK_MODULES,            /* INFO modules; O(modules) */
+    RKB_ASK_EVENTS,             /* CONFIG GET notify-keyspace-events; O(settings) */
+    RKB_ASK_COMMANDS,           /* INFO commandstats; O(commands that were ever used there) */
     RKB_ASK_CHANNELS,           /* PUBSUB CHANNELS; O(number of channels somebody is subscribed to by their names) */
     RKB_ASK_LISTENERS,          /* PUBSUB NUMSUB; O(number of channels asked for) */
     RKB_ASK_OURS,               /* CLIENT LIST ID, of one or two; O(1) */

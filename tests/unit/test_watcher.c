@@ -151,6 +151,10 @@ static const struct fake_script scripts[] = {
     {"PUBSUB NUMSUB a b c", "*4\r\n$1\r\na\r\n:2\r\n$3\r\nb c\r\n:0\r\n"},
     {"INFO stats", "$14\r\n# Stats\r\na:1\r\n\r\n"},
     {"INFO replication", "$13\r\nrole:master\r\n\r\n"},
+    {"INFO server", "$12\r\nrun_id:abc\r\n\r\n"},
+    {"INFO modules", "$11\r\n# Modules\r\n\r\n"},
+    {"CONFIG GET notify-keyspace-events", "*2\r\n$22\r\nnotify-keyspace-events\r\n$0\r\n\r\n"},
+    {"INFO commandstats", "$22\r\ncmdstat_info:calls=1\r\n\r\n"},
     {NULL, NULL},
 };
 
@@ -190,6 +194,19 @@ static void each_question_and_its_answer(void **state)
             "INFO stats answered\n"
             "INFO replication: role:master\n"
             "INFO replication answered\n"
+            "INFO server: run_id:abc\n"
+            "INFO server answered\n"
+            "INFO replication: role:master\n"
+            "INFO replication answered\n"
+            "INFO stats: # Stats\n"
+            "INFO stats: a:1\n"
+            "INFO stats answered\n"
+            "INFO modules: # Modules\n"
+            "INFO modules answered\n"
+            "CONFIG GET notify-keyspace-events: notify-keyspace-events\n"
+            "CONFIG GET notify-keyspace-events answered\n"
+            "INFO commandstats: cmdstat_info:calls=1\n"
+            "INFO commandstats answered\n"
             "PUBSUB CHANNELS: a\n"
             "PUBSUB CHANNELS: b c\n"
             "PUBSUB CHANNELS answered\n"

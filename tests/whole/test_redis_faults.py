@@ -52,7 +52,7 @@ def test_redis_restart_under_load(bridge, redis, publisher, routes, arrived, how
         more = load.published() + 200
         wait_for("more messages", lambda: load.published() > more)
     settled(one, publisher, arrived)
-    assert reasons(one) == ["connection_lost"]
+    assert reasons(one) == ["redis_restart"]
     assert one.source()["connections_total"] == 2 and one.source()["gaps_total"] == 1
 
 

@@ -127,7 +127,7 @@ def test_much_that_waits_when_redis_dies_is_no_cut(make, redis, publisher):
     one.process.send_signal(signal.SIGCONT)
     redis.start()
     wait_for("the new connection", lambda: one.source()["connections_total"] == 2 and one.stats()["ready"])
-    assert [gap.reason for gap in one.gaps()] == ["connection_lost"]
+    assert [gap.reason for gap in one.gaps()] == ["redis_restart"]
 
 
 def test_a_cut_by_the_output_buffer(make, redis, publisher):

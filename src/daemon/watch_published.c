@@ -1,0 +1,225 @@
+/*
+ * watch_published -- how many PUBLISHes Redis has run, asked each period: what bounds of gaps are counted from.
+ *
+ *     asked --all answered--> read --PING on the subscriber's connection--> answered --> the anchor
+ *                              |
+ *                              +-- gaps that wait get their bounds, where it was asked for after their end
+ *
+ * An anchor goes with each gap as it opens, and with each mark, so that a start after a crash has one too. While there
+ * is no stream a reading is an anchor at once: nothing that was counted in it can come any more.
+ *
+ * Promise: a bound is never too low (published.h says from what it follows); a gap that is over waits for its bound for
+ * a few periods at most. Never: keeps a message waiting.
+ */
+#include "daemon/watch_state.h"
+
+#include <stdio.h>
+
+#define MOST_TICKS 3        /* periods that a gap waits for its bound */
+
+_Static_assert(RKB_PUBLISHED_SIZE == RKB_GAP_ANCHOR, "a gap's anchor is what published.h writes");
+
+static const enum rkb_question questions[] = {RKB_ASK_SERVER, RKB_ASK_HISTORY, RKB_ASK_COUNTERS, RKB_ASK_MODULES,
+                                              RKB_ASK_EVENTS, RKB_ASK_COMMANDS};
+
+/* The events are looked for only where they could be ours. */
+static bool is_needed(const struct rkb_watch *watch, enum rkb_question question)
+{
+    return question != RKB_ASK_EVENTS || watch->source->events;
+}
+
+void rkb_watch_ask_published(struct rkb_watch *watch)
+{
+    struct rkb_watch_published *published = &watch->published;
+    if (watch->stopping || watch->refused[RKB_ASK_COMMANDS] || !rkb_watcher_ready(watch->watcher))
+        return;
+    published->again = published->open > 0;
+    if (published->open > 0)
+        return;
+    published->coming = (struct rkb_published_reading){0};
+    published->asked_received = watch->source->published;
+    published->asks++;
+    for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++) {
+        if (!is_needed(watch, questions[i]))
+            continue;
+        published->open++;
+        rkb_watcher_ask(watch->watcher, questions[i], NULL);
+    }
+}
+
+bool rkb_watch_published_line(struct rkb_watch *watch, enum rkb_question question, struct rkb_slice line)
+{
+    if (question < RKB_ASK_SERVER || question > RKB_ASK_COMMANDS)
+        return false;
+    if (question == RKB_ASK_EVENTS)
+        rkb_published_setting(&watch->published.coming, line);
+    else
+        rkb_published_line(&watch->published.coming, line);
+    return true;
+}
+
+/* ---- bounds ---- */
+
+/* Why the connection ended is known better now. */
+static void blame(struct rkb_gap *gap, enum rkb_published_news news)
+{
+    const char *reason = news == RKB_PUBLISHED_RESTARTED ? "redis_restart"
+                         : news == RKB_PUBLISHED_ANOTHER_NODE ? "another_node" : NULL;
+    if (reason != NULL && (strcmp(gap->reason, "connection_lost") == 0 || strcmp(gap->reason, "output_buffer") == 0))
+        snprintf(gap->reason, sizeof gap->reason, "%s", reason);
+}
+
+/* why: why there is no reading; NULL: there is one. */
+static void settle_one(struct rkb_watch *watch, struct rkb_gap *gap, const struct rkb_published *reading,
+                       const char *why)
+{
+    struct rkb_relay_source *source = watch->source;
+    struct rkb_published anchor;
+    enum rkb_published_news news = RKB_PUBLISHED_UNKNOWN;
+    rkb_published_parse(gap->anchor, &anchor);
+    if (why == NULL) {
+        int64_t since_us = rkb_watch_sys(watch)->realtime_us() - gap->from_us + watch->period_us;
+        uint64_t received = anchor.received + watch->published.asked_received - gap->counted;
+        news = rkb_published_bound(&anchor, reading, since_us > 0 ? (uint64_t)since_us / 1000000 : 0, received,
+                                   &gap->bound);
+        why = rkb_published_why(news);
+    }
+    blame(gap, news);
+    if (news == RKB_PUBLISHED_SAME)
+        rkb_log(rkb_watch_log(watch), RKB_LOG_INFO, source->object, "gap_bound",
+                "at most %llu messages were missed in gap %llu (%s)", (unsigned long long)gap->bound,
+                (unsigned long long)gap->id, gap->reason);
+    else
+        rkb_log(rkb_watch_log(watch), RKB_LOG_INFO, source->object, "gap_bound",
+                "how many messages were missed in gap %llu (%s) is unknown: %s", (unsigned long long)gap->id,
+                gap->reason, why);
+    rkb_gaps_close(source->relay->gaps, gap, gap->to_us);
+}
+
+static void settle(struct rkb_watch *watch, const struct rkb_published *reading, const char *why)
+{
+    struct rkb_relay_source *source = watch->source;
+    struct rkb_gap *gap;
+    bool any = false;
+    while ((gap = rkb_gaps_find_waiting(source->relay->gaps, source->config->name)) != NULL) {
+        settle_one(watch, gap, reading, why);
+        any = true;
+    }
+    watch->published.waits = false;
+    if (any)
+        rkb_shipper_wake(source->relay->shipper);
+}
+
+bool rkb_watch_can_await(const struct rkb_watch *watch)
+{
+    return watch != NULL && !watch->stopping && !watch->refused[RKB_ASK_COMMANDS];
+}
+
+void rkb_watch_await(struct rkb_watch *watch)
+{
+    struct rkb_watch_published *published = &watch->published;
+    published->waits = true;
+    published->ticks = 0;
+    published->settle_from = published->asks + 1;
+    rkb_watch_ask_published(watch);
+}
+
+void rkb_watch_subscribed(struct rkb_watch *watch)
+{
+    if (watch != NULL)
+        rkb_watch_ask_published(watch);
+}
+
+void rkb_watch_give_up(struct rkb_watch *watch)
+{
+    if (watch != NULL && watch->published.waits)
+        settle(watch, NULL, rkb_published_why(RKB_PUBLISHED_UNKNOWN));
+}
+
+void rkb_watch_published_tick(struct rkb_watch *watch)
+{
+    if (watch->published.waits && ++watch->published.ticks >= MOST_TICKS)
+        rkb_watch_give_up(watch);
+}
+
+/* ---- the anchor ---- */
+
+static void drop_anchor(struct rkb_watch *watch)
+{
+    struct rkb_watch_published *published = &watch->published;
+    published->anchor = published->sample;
+    published->base = watch->source->published;
+    published->state = RKB_NOTHING_READ;
+}
+
+/* While another PING is open its answer comes first, and ours is sent then. */
+static void ping(struct rkb_watch *watch)
+{
+    if (rkb_subscriber_ping(watch->source->subscriber))
+        watch->published.state = RKB_PINGED;
+}
+
+static void use_sample(struct rkb_watch *watch)
+{
+    watch->published.state = RKB_READ;
+    if (!watch->source->streaming)
+        drop_anchor(watch);
+    else
+        ping(watch);
+}
+
+void rkb_watch_pong(struct rkb_watch *watch)
+{
+    if (watch == NULL)
+        return;
+    if (watch->published.state == RKB_PINGED)
+        drop_anchor(watch);
+    else if (watch->published.state == RKB_READ)
+        ping(watch);
+}
+
+bool rkb_watch_anchor(const struct rkb_watch *watch, uint8_t *out)
+{
+    if (watch == NULL || watch->published.anchor.run == 0)
+        return false;
+    struct rkb_published anchor = watch->published.anchor;
+    anchor.received = watch->source->published - watch->published.base;
+    rkb_published_write(&anchor, out);
+    return true;
+}
+
+static void conclude(struct rkb_watch *watch)
+{
+    struct rkb_watch_published *published = &watch->published;
+    struct rkb_published reading;
+    const char *why = rkb_published_end(&published->coming, watch->source->events, &reading);
+    if (watch->refused[RKB_ASK_COMMANDS])
+        why = "Redis does not let us ask for it (INFO)";
+    if (published->waits && published->asks >= published->settle_from)
+        settle(watch, &reading, why);
+    if (why == NULL) {
+        published->sample = reading;
+        use_sample(watch);
+    }
+    if (published->again)
+        rkb_watch_ask_published(watch);
+}
+
+void rkb_watch_published_answered(struct rkb_watch *watch)
+{
+    if (watch->published.open > 0 && --watch->published.open == 0)
+        conclude(watch);
+}
+
+/* What was read is of the stream that is over: the anchor stays, since it only gets too old. */
+void rkb_watch_published_ended(struct rkb_watch *watch)
+{
+    if (watch != NULL)
+        watch->published.state = RKB_NOTHING_READ;
+}
+
+void rkb_watch_published_lost(struct rkb_watch *watch)
+{
+    watch->published.open = 0;
+    watch->published.again = false;
+}

@@ -1,0 +1,87 @@
+"""How many messages a gap may hold: by Redis's own count of PUBLISH, and proven by the publisher's. Without Kafka's help."""
+
+import pytest
+
+from bridge import route
+from waiting import wait_for
+
+CHANNELS = ["a", "b"]
+
+
+@pytest.fixture
+def proxy(redis, make_proxy):
+    return make_proxy(("127.0.0.1", redis.port))
+
+
+@pytest.fixture
+def one(make_bridge, proxy):
+    """A bridge behind the proxy; everything else goes to Redis directly."""
+    settings = {"redis": {"legacy": {"url": f"redis://{proxy.address}", "watch": "500ms"}},
+                "routes": {"all": route("t", channels=CHANNELS, envelope="raw")}}
+    return make_bridge(settings).start("--embedded-kafka")
+
+
+def wait_gaps(one, count):
+    """All its gaps, which are over and have got their bounds, or never will."""
+    wait_for("the gaps to be settled", lambda: len(one.gaps()) == count and all(gap.end for gap in one.gaps())
+             and one.stderr().count("event=gap_bound") >= count)
+    return one.gaps()
+
+
+def away(one, proxy, publish):
+    """Publishes while the bridge is cut off; returns when it is back and its gap has got its bound."""
+    count = len(one.gaps())
+    proxy.refuse()
+    wait_for("the loss to be seen", lambda: not one.source()["connected"])
+    publish()
+    proxy.go_on()
+    wait_for("the bridge to be ready", lambda: one.stats()["ready"])
+    return wait_gaps(one, count + 1)[-1]
+
+
+def test_bounds_over_ends_of_the_bridge(one, publisher, redis):
+    """Killed, and stopped as planned: one gap each, with just what was published meanwhile."""
+    client = redis.client()
+    publisher.publish(*CHANNELS, count=20)
+    one.wait_totals(received=40, pending=0)
+    one.kill()
+    publisher.publish("a", count=7)
+    client.publish("of no concern", "counted all the same")
+    one.start("--embedded-kafka")
+    killed, = wait_gaps(one, 1)
+    assert killed.reason == "restart" and killed.bound == 8
+    publisher.publish(*CHANNELS, count=5)
+    one.wait_totals(received=10, pending=0)
+    assert one.terminate() == 0
+    publisher.publish("b", count=4)
+    one.start("--embedded-kafka")
+    stopped = wait_gaps(one, 2)[-1]
+    assert stopped.reason == "restart" and stopped.bound == 4
+    assert stopped.begin <= stopped.end and killed.end <= stopped.begin
+    client.close()
+
+
+def test_bounds_of_lost_connections(one, proxy, publisher, redis):
+    client = redis.client()
+    publisher.publish(*CHANNELS, count=20)
+    one.wait_totals(received=40, pending=0)
+    lost = away(one, proxy, lambda: publisher.publish("a", count=6))
+    assert (lost.reason, lost.bound) == ("connection_lost", 6)
+
+    def reset():
+        """Overtaken by what is published behind it: the counts alone would tell of 50 messages."""
+        publisher.publish("a", count=100)
+        client.config_resetstat()
+        publisher.publish("a", count=200)
+    lost = away(one, proxy, reset)
+    assert (lost.reason, lost.bound) == ("connection_lost", None)
+
+    def restart():
+        redis.stop()
+        redis.start()
+        publisher.publish("a", count=300)
+    lost = away(one, proxy, restart)
+    assert (lost.reason, lost.bound) == ("redis_restart", None)
+    lost = away(one, proxy, lambda: publisher.publish("b", count=3))
+    assert (lost.reason, lost.bound) == ("connection_lost", 3), "counted again since then"
+    client.close()
