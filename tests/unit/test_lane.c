@@ -350,6 +350,20 @@ static void test_suspicion(void **state)
     assert_true(rkb_lane_suspects(lane, 501));
 }
 
+/* After a refused time: what was read till then, and what was read by a clock that was ahead. */
+static void test_other_times(void **state)
+{
+    struct set *set = *state;
+    struct rkb_lane *lane = rkb_lanes_at(&set->lanes, 1);
+    assert_false(rkb_lane_restamps(lane, 1, 5000));
+    assert_false(rkb_lane_restamps(lane, 6000, 5000));
+    lane->restamp_us = 2000;
+    assert_true(rkb_lane_restamps(lane, 2000, 5000));
+    assert_false(rkb_lane_restamps(lane, 2001, 5000));
+    assert_false(rkb_lane_restamps(lane, 5000, 5000));
+    assert_true(rkb_lane_restamps(lane, 5001, 5000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +378,7 @@ int main(void)
         TEST(test_the_usual_time),            TEST(test_the_quickest_lane),
         TEST(test_whether_others_move),       TEST(test_behind),
         TEST(test_trouble_is_counted),        TEST(test_suspicion),
+        TEST(test_other_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

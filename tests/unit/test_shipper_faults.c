@@ -296,6 +296,8 @@ static void test_clocks_apart(void **state)
     }
     assert_non_null(strstr(lane_of(world, 1)->why, "this machine's clock and Kafka's"));
     assert_int_equal(rkb_acks_low(rkb_journal_acks(world->journal)), 31);
+    assert_int_equal(lane_of(world, 1)->alone_end, 32);         /* only the first had to go alone to tell */
+    assert_true(lane_of(world, 1)->sent_end > 32);
     rd_kafka_mock_clear_request_errors(cluster(world), PRODUCE);
     uint64_t before = rebuilds(world);
     expect_all_by_hand(world);
