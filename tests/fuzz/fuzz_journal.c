@@ -268,7 +268,7 @@ static void act(struct rkb_journal *journal, struct rkb_ledger *ledger, struct i
         break;
     case 'g':
         append(journal, RKB_GAP, 2, 0);
-        note_gap(ledger, world.next);
+        note_gap(ledger, world.next - 1);       /* its record's number */
         break;
     case 'n':
         append_topic(journal);
@@ -404,12 +404,12 @@ static void write_file(const struct file *file)
     close(fd);
 }
 
-/* A record whose checksum holds though something in it was changed; a head likewise. */
+/* A segment's record whose checksum holds though something in it was changed; a head likewise. */
 static void seal(struct file *file, size_t record)
 {
     struct rkb_segment_head head;
     size_t at = file->records[record], size = file->bytes.size;
-    if (!file->is_segment || size < RKB_SEGMENT_HEADER || at + RKB_RECORD_HEADER > size)
+    if (strstr(file->path, ".seg") == NULL || size < RKB_SEGMENT_HEADER || at + RKB_RECORD_HEADER > size)
         return;
     world.forged = true;
     head.salt = rkb_raw_u64(file->bytes.data + 32);
