@@ -65,7 +65,7 @@ configure() { # directory, arguments
 # cmocka's own lines are counted: a program holds many tests.
 ring_c() {
     say "C tests, under address and undefined sanitizers"
-    make -C "$build" -j2 -k check >"$logs/c.log" 2>&1
+    timeout 1200 make -C "$build" -j2 -k check >"$logs/c.log" 2>&1
     local code=$? good bad
     good=$(cat "$build"/tests/unit/*.log 2>/dev/null | grep -c '^\[       OK \]')
     bad=$(cat "$build"/tests/unit/*.log 2>/dev/null | awk '/^ *[0-9]+ FAILED TEST/ { n += $1 } END { print n + 0 }')
@@ -149,7 +149,7 @@ ring_chaos() {
 
 ring_dist() {
     say "make distcheck"
-    step distcheck make -C "$build" -j2 distcheck DISTCHECK_CONFIGURE_FLAGS=--enable-werror
+    step distcheck timeout 1200 make -C "$build" -j2 distcheck DISTCHECK_CONFIGURE_FLAGS=--enable-werror
 }
 
 ring_quickstart() {

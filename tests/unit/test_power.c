@@ -33,7 +33,6 @@ struct life {
     struct rkb_ledger *ledger;
     struct rkb_dead *dead;
     struct rkb_shipper shipper;
-    struct rkb_shipped figures;
     struct rkb_cursor cursor;
     uint64_t next;                      /* the number that is put into the ring next */
     uint64_t read;                      /* what the cursor gave last */
@@ -425,7 +424,8 @@ static void begin(struct life *life)
     life->shipper.options = (struct rkb_shipper_options){
         .ring = life->ring, .journal = life->journal, .ledger = life->ledger, .dead = life->dead, .sync_us = SECOND,
         .loop_fd = -1, .sys = power_sys()};
-    life->shipper.figures = &life->figures;
+    life->shipper.figures = calloc(1, sizeof *life->shipper.figures);
+    assert_non_null(life->shipper.figures);
     life->shipper.now_us = 1000 * SECOND;
     rkb_cursor_seek(&life->cursor, life->journal, 1);
 }
@@ -437,6 +437,7 @@ static void end(struct life *life)
     rkb_ring_close(life->ring);
     rkb_ledger_close(life->ledger);
     rkb_dead_close(life->dead);
+    free(life->shipper.figures);
 }
 
 static void settle_one(struct life *life, uint64_t sequence)
