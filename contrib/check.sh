@@ -62,10 +62,10 @@ configure() { # directory, arguments
     mkdir -p "$1" && (cd "$1" && shift && "$top/configure" --enable-werror "$@")
 }
 
-# cmocka's own lines are counted: a program holds many tests.
+# cmocka's own lines are counted: a program holds many tests. Most of their time they wait, hence -j4, here and in distcheck.
 ring_c() {
     say "C tests, under address and undefined sanitizers"
-    timeout 1200 make -C "$build" -j2 -k check >"$logs/c.log" 2>&1
+    timeout 1200 make -C "$build" -j4 -k check >"$logs/c.log" 2>&1
     local code=$? good bad
     good=$(cat "$build"/tests/unit/*.log 2>/dev/null | grep -c '^\[       OK \]')
     bad=$(cat "$build"/tests/unit/*.log 2>/dev/null | awk '/^ *[0-9]+ FAILED TEST/ { n += $1 } END { print n + 0 }')
@@ -149,7 +149,7 @@ ring_chaos() {
 
 ring_dist() {
     say "make distcheck"
-    step distcheck timeout 1200 make -C "$build" -j2 distcheck DISTCHECK_CONFIGURE_FLAGS=--enable-werror
+    step distcheck timeout 1200 make -C "$build" -j4 distcheck DISTCHECK_CONFIGURE_FLAGS=--enable-werror
 }
 
 ring_quickstart() {
