@@ -121,9 +121,19 @@ static void check_agreed(struct rkb_reading *reading, size_t route, const char *
     }
 }
 
+static void check_gap_topic(struct rkb_reading *reading, const struct rkb_section *section,
+                            const struct rkb_config_source *source)
+{
+    if (source->gap_topic != NULL && !rkb_topic_name_taken(source->gap_topic))
+        rkb_reading_mistake(reading, section, "redis.*.gap_topic",
+                            "no name for a Kafka topic, which is 1 to 249 of A-Z a-z 0-9 . _ -; no template either");
+}
+
 void rkb_check_topics(struct rkb_reading *reading)
 {
     struct rkb_config *config = reading->config;
+    for (size_t i = 0; i < config->source_count; i++)
+        check_gap_topic(reading, &reading->sources[i], &config->sources[i]);
     for (size_t i = 0; i < config->route_count; i++)
         resolve(reading, &reading->routes[i], &config->routes[i]);
     for (size_t i = 0; i < config->route_count; i++) {

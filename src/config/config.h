@@ -57,6 +57,7 @@ struct rkb_config_source {
     uint64_t max_message_size;
     int64_t watch;                              /* RKB_SYNC_NONE: none */
     int allow_parallel;                         /* 0: no, 1: yes */
+    char *gap_topic;                            /* where its gaps are told; NULL: nowhere */
 };
 
 struct rkb_config_route {

@@ -102,6 +102,9 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "redis.*.allow_parallel", .type = RKB_SETTING_WORD, .offset = SOURCE(allow_parallel), .initial = "no",
      .words = yes_words,
      .help = "yes: subscribe even where another rkbridge does; for two that ship different routes."},
+    {.path = "redis.*.gap_topic", .type = RKB_SETTING_TEXT, .offset = SOURCE(gap_topic),
+     .help = "Topic that is told of this source's gaps, each when it opens and when it closes; by default none. It may "
+             "be a route's: then they stand among its records."},
 
     {.path = "kafka.delivery", .type = RKB_SETTING_WORD, .offset = GLOBAL(kafka.delivery), .initial = "at-least-once",
      .words = delivery_words, .help = "What Kafka is promised; exactly-once is not in this version."},

@@ -5,7 +5,11 @@
  */
 #include "control/stats.h"
 
+#include <string.h>
+
 #include "control/output.h"
+
+#define MOST_REASONS 24
 
 int64_t rkb_books_imbalance(const struct rkb_books *books)
 {
@@ -154,6 +158,48 @@ static void write_kafka(struct rkb_output *output, const struct rkb_snapshot *sn
     rkb_output_object_end(output);
 }
 
+/* Counts each reason where it stands first. */
+static void write_reasons(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+{
+    const char *seen[MOST_REASONS];
+    size_t counts[MOST_REASONS], count = 0;
+    for (size_t i = 0; i < snapshot->gap_count; i++) {
+        size_t at = 0;
+        while (at < count && strcmp(seen[at], snapshot->gaps[i].reason) != 0)
+            at++;
+        if (at == MOST_REASONS)
+            continue;
+        if (at == count) {
+            seen[count] = snapshot->gaps[i].reason;
+            counts[count++] = 0;
+        }
+        counts[at]++;
+    }
+    rkb_output_object(output, "by_reason");
+    for (size_t i = 0; i < count; i++)
+        rkb_output_number(output, seen[i], counts[i]);
+    rkb_output_object_end(output);
+}
+
+/* Of the whole ledger, over restarts. */
+static void write_gap_figures(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+{
+    uint64_t open = 0, unknown = 0, sum = 0;
+    for (size_t i = 0; i < snapshot->gap_count; i++) {
+        const struct rkb_gap_snapshot *gap = &snapshot->gaps[i];
+        open += gap->to_us == 0;
+        unknown += gap->bound == UINT64_MAX;
+        sum += gap->bound == UINT64_MAX ? 0 : gap->bound;
+    }
+    rkb_output_object(output, "gaps");
+    rkb_output_number(output, "count", snapshot->gap_count);
+    rkb_output_number(output, "open", open);
+    rkb_output_number(output, "bound_unknown", unknown);
+    rkb_output_number(output, "bound_sum", sum);
+    write_reasons(output, snapshot);
+    rkb_output_object_end(output);
+}
+
 void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *output)
 {
     rkb_output_text(output, "version", snapshot->version);
@@ -170,6 +216,7 @@ void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *out
     for (size_t i = 0; i < snapshot->source_count; i++)
         write_source(output, &snapshot->sources[i]);
     rkb_output_object_end(output);
+    write_gap_figures(output, snapshot);
     write_journal(output, snapshot);
     write_kafka(output, snapshot);
     rkb_output_object(output, "latency");

@@ -28,24 +28,6 @@ static bool append_control(struct rkb_relay *relay, struct rkb_record *record)
     return true;
 }
 
-bool rkb_relay_append_gap(void *context, struct rkb_gap *gap)
-{
-    struct rkb_relay *relay = context;
-    struct rkb_buffer json = {0};
-    if (gap->id == 0)
-        gap->id = relay->next_sequence;
-    rkb_gap_write(gap, &json);
-    struct rkb_record record = {
-        .kind = RKB_GAP,
-        .time_us = relay->options.sys->realtime_us(),
-        .route = rkb_dictionary_number(relay->dictionary, RKB_NAME_SOURCE, rkb_slice_text(gap->source)),
-        .value = rkb_slice(json.data, json.size),
-    };
-    bool written = !json.failed && append_control(relay, &record);
-    rkb_buffer_free(&json);
-    return written;
-}
-
 static void cut_mark(struct rkb_relay_source *source)
 {
     struct rkb_relay *relay = source->relay;
@@ -56,7 +38,7 @@ static void cut_mark(struct rkb_relay_source *source)
         return;
     }
     uint8_t value[RKB_MARK_SIZE + RKB_GAP_ANCHOR];
-    bool anchored = rkb_watch_anchor(source->watch, value + RKB_MARK_SIZE);
+    bool anchored = rkb_watch_mark_anchor(source->watch, value + RKB_MARK_SIZE);
     rkb_mark_write(&source->stream.mark, value);
     struct rkb_record record = {
         .kind = RKB_MARK,

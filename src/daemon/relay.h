@@ -70,6 +70,7 @@ struct rkb_relay_source {
     struct rkb_relay_run runs[RKB_DROP_REASON_COUNT];
     char object[80];                    /* "source[legacy]" for the log */
     uint32_t number;
+    uint32_t gap_topic;                 /* the number of the topic that is told of its gaps; 0: none */
     bool streaming, subscribed, dropping, stopped;
     bool unlinked;                      /* it is a replica, and its link to its master is down */
     bool was_whole;                     /* all its subscriptions stood at some time */
@@ -102,6 +103,7 @@ struct rkb_relay {
     struct rkb_relay_route *routes;
     struct rkb_tally *tallies;          /* by route number, tally_count + 1 of them */
     uint32_t tally_count;
+    uint32_t gap_route;                 /* of what topics are told of gaps: in no books; 0: there never was any */
     uint64_t next_sequence;
     uint32_t topic_limit;               /* no topic gets a higher number before the next start */
     size_t names_limit;                 /* bytes: no topic is named at run time beyond this */
@@ -128,7 +130,9 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
  */
 uint32_t rkb_relay_name(struct rkb_relay *relay, enum rkb_name class, struct rkb_slice name, size_t keep,
                         struct rkb_error *error);
-/* The gaps' writer: see gaps.h. context: the relay. */
+/* In place of a route's name, since every record has one: no route can be called so. */
+#define RKB_GAP_ROUTE "(gaps)"
+/* The gaps' writer: see gaps.h. context: the relay. The source's gap_topic is told in the same step. */
 bool rkb_relay_append_gap(void *context, struct rkb_gap *gap);
 /* A message that was received, on its way to a record. All lent. */
 struct rkb_arrival {

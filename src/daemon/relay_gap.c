@@ -5,12 +5,94 @@
  *     open: position before it, anchor --> over: position after it --bound known, or never--> closed
  *                                                    |                                          ^
  *                                                    +-- waits for Redis's count (watch.h) -----+
+ *
+ * Each state is a record of the journal's own, for the ledger, and, where the source has a gap_topic, right behind it a
+ * message to that: both are in the ring, or neither.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/relay.h"
 #include "daemon/watch.h"
+
+/* ---- their records ---- */
+
+static const struct rkb_relay_source *source_of(const struct rkb_relay *relay, const char *name)
+{
+    for (size_t i = 0; i < relay->options.config->source_count; i++)
+        if (strcmp(relay->options.config->sources[i].name, name) == 0)
+            return &relay->sources[i];
+    return NULL;
+}
+
+/* What a topic is told: all but their values, which come as JSON. */
+struct notice {
+    struct rkb_buffer json;
+    uint8_t header[32];
+    struct rkb_record record;
+};
+
+static void write_notice(const struct rkb_relay *relay, const struct rkb_gap *gap, uint32_t topic, int64_t time_us,
+                         struct notice *notice)
+{
+    struct rkb_slice name = rkb_slice_text("rkb-gap");
+    struct rkb_slice word = rkb_slice_text(gap->to_us == 0 ? "opened" : "closed");
+    rkb_gap_show(gap, &notice->json);
+    rkb_header_write(notice->header, name, word);
+    notice->record = (struct rkb_record){
+        .kind = RKB_MESSAGE, .flags = RKB_FORM_RAW, .header_count = 1, .time_us = time_us, .route = relay->gap_route,
+        .topic = topic, .has_key = true, .key = rkb_slice_text(gap->source),
+        .headers = rkb_slice(notice->header, rkb_header_size(name, word)),
+        .value = rkb_slice(notice->json.data, notice->json.size),
+    };
+}
+
+static size_t size_of(const struct rkb_record *record)
+{
+    return rkb_record_size(record->key.size, record->headers.size, record->value.size);
+}
+
+/* Two records, the second where its kind is set, with the next numbers. False when the ring has no room for both. */
+static bool append_both(struct rkb_relay *relay, struct rkb_record *first, struct rkb_record *second)
+{
+    size_t size = size_of(first), more = second->kind == RKB_MESSAGE ? size_of(second) : 0;
+    uint8_t *at = rkb_ring_reserve(relay->ring, size + more, 0);
+    if (at == NULL)
+        return false;
+    first->sequence = relay->next_sequence++;
+    rkb_record_write(at, first, rkb_ring_salt(relay->ring));
+    if (more > 0) {
+        second->sequence = relay->next_sequence++;
+        rkb_record_write(at + size, second, rkb_ring_salt(relay->ring));
+    }
+    rkb_ring_commit(relay->ring, size + more);
+    return true;
+}
+
+bool rkb_relay_append_gap(void *context, struct rkb_gap *gap)
+{
+    struct rkb_relay *relay = context;
+    const struct rkb_relay_source *source = source_of(relay, gap->source);
+    struct rkb_buffer json = {0};
+    struct notice notice = {.json = {0}};
+    if (gap->id == 0)
+        gap->id = relay->next_sequence;
+    rkb_gap_write(gap, &json);
+    struct rkb_record record = {
+        .kind = RKB_GAP,
+        .time_us = relay->options.sys->realtime_us(),
+        .route = rkb_dictionary_number(relay->dictionary, RKB_NAME_SOURCE, rkb_slice_text(gap->source)),
+        .value = rkb_slice(json.data, json.size),
+    };
+    if (source != NULL && source->gap_topic != 0)
+        write_notice(relay, gap, source->gap_topic, record.time_us, &notice);
+    bool written = !json.failed && !notice.json.failed && append_both(relay, &record, &notice.record);
+    rkb_buffer_free(&json);
+    rkb_buffer_free(&notice.json);
+    return written;
+}
+
+/* ---- a source's gaps ---- */
 
 /* The position so many messages before the last; "" where no stream has begun. */
 static void write_position(const struct rkb_relay_source *source, uint32_t back, char out[RKB_GAP_POSITION])

@@ -88,6 +88,21 @@ static bool init_route(struct rkb_relay *relay, struct rkb_relay_route *route, c
     return config->dead_letter == NULL || route->dead_topic != 0;
 }
 
+/* Of the topics that are told of gaps. */
+static bool init_gap_topics(struct rkb_relay *relay, struct rkb_error *error)
+{
+    const struct rkb_config *config = relay->options.config;
+    for (size_t i = 0; i < config->source_count; i++) {
+        if (config->sources[i].gap_topic == NULL)
+            continue;
+        relay->sources[i].gap_topic = number_of(relay, RKB_NAME_TOPIC, config->sources[i].gap_topic, error);
+        if (relay->sources[i].gap_topic == 0 || number_of(relay, RKB_NAME_ROUTE, RKB_GAP_ROUTE, error) == 0)
+            return false;
+    }
+    relay->gap_route = rkb_dictionary_number(relay->dictionary, RKB_NAME_ROUTE, rkb_slice_text(RKB_GAP_ROUTE));
+    return true;
+}
+
 /* When all names of the config have their numbers: each new one that comes later is one of a route's max_topics. */
 static bool init_topics(struct rkb_relay *relay, struct rkb_error *error)
 {
@@ -321,7 +336,7 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
     if (relay->sources == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for %zu sources", config->source_count);
     relay->names_limit = segment_limit / 2;
-    if (!init_routes(relay, error) || !init_topics(relay, error) || !init_tallies(relay, error))
+    if (!init_routes(relay, error) || !init_gap_topics(relay, error) || !init_topics(relay, error) || !init_tallies(relay, error))
         return false;
     for (size_t i = 0; i < config->source_count; i++) {
         if (!init_source(relay, i, error))

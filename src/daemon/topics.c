@@ -107,6 +107,14 @@ static void add_route(struct rkb_topics *topics, const struct rkb_config_route *
         letters->longest = longest;
 }
 
+/* Told of as the first route's of that source, which knows it otherwise. */
+static void add_gaps(struct rkb_topics *topics, const struct rkb_config_route *route)
+{
+    const char *name = topics->options.config->sources[route->source_index].gap_topic;
+    if (name != NULL)
+        add_topic(topics, name, route);
+}
+
 static bool make_lists(struct rkb_topics *topics)
 {
     topics->index_size = 16;
@@ -131,7 +139,8 @@ struct rkb_topics *rkb_topics_new(const struct rkb_topics_options *options, stru
             topics->options.answer_ms = ANSWER_MS;
         if (options->again_ms == 0)
             topics->options.again_ms = AGAIN_MS;
-        topics->room = 2 * options->config->route_count + options->named;   /* each route's, and its dead letters' */
+        topics->room = 2 * options->config->route_count     /* each route's, and its dead letters' */
+            + options->config->source_count + options->named;       /* and each source's of gaps */
         made = make_lists(topics);
         pthread_condattr_t attributes;
         pthread_condattr_init(&attributes);
@@ -147,6 +156,8 @@ struct rkb_topics *rkb_topics_new(const struct rkb_topics_options *options, stru
     }
     for (size_t i = 0; i < options->config->route_count; i++)
         add_route(topics, &options->config->routes[i]);
+    for (size_t i = 0; i < options->config->route_count; i++)
+        add_gaps(topics, &options->config->routes[i]);
     return topics;
 }
 

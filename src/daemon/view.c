@@ -54,7 +54,7 @@ static void name_routes(struct rkb_view *view)
         bool known = false;
         for (size_t i = 0; i < config->route_count; i++)
             known = known || relay->routes[i].number == number;
-        if (!known && relay->tallies[number].recovered > 0)
+        if (!known && number != relay->gap_route && relay->tallies[number].recovered > 0)
             view->routes[count++].name = rkb_dictionary_name(relay->dictionary, RKB_NAME_ROUTE, number);
     }
     view->snapshot.route_count = count;
@@ -249,8 +249,9 @@ static void fill_gaps(struct rkb_view *view)
     }
     for (size_t i = 0; i < count; i++) {
         const struct rkb_gap *gap = rkb_gaps_at(view->options.gaps, i);
-        view->gaps[i] = (struct rkb_gap_snapshot){gap->id, gap->source, gap->reason, gap->from_us, gap->to_us,
-                                                  gap->bound, gap->before, gap->after};
+        int64_t to_us = (gap->to_us + 999) / 1000 * 1000;       /* as its record says it */
+        view->gaps[i] = (struct rkb_gap_snapshot){gap->id, gap->source, gap->reason, gap->from_us, to_us, gap->bound,
+                                                  gap->before, gap->after};
     }
     view->snapshot.gap_count = count;
     view->snapshot.gaps = view->gaps;

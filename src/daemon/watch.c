@@ -193,6 +193,8 @@ static void on_client(void *context, enum rkb_question question, const struct rk
         rkb_rivals_subscribed(&watch->rivals, client);
     else if (question == RKB_ASK_NORMAL)
         rkb_rivals_normal(&watch->rivals, client);
+    else if (question == RKB_ASK_SELF)
+        rkb_watch_published_self(watch, client);
     else if (client->id == watch->rival.subscriber)
         watch->present |= 1;
     else if (client->id == watch->rival.watcher && rkb_bridge_name_parse(client->name, &name) &&
@@ -283,6 +285,7 @@ static void on_answered(void *context, enum rkb_question question, const struct 
     case RKB_ASK_ROLE:
         rkb_watch_role_answered(watch);
         break;
+    case RKB_ASK_SELF:
     case RKB_ASK_SERVER:
     case RKB_ASK_HISTORY:
     case RKB_ASK_COUNTERS:

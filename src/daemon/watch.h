@@ -47,8 +47,12 @@ void rkb_watch_subscribed(struct rkb_watch *watch);
 /* A PING on the subscriber's connection was answered; a stream ended. */
 void rkb_watch_pong(struct rkb_watch *watch);
 void rkb_watch_published_ended(struct rkb_watch *watch);
-/* What a bound can be counted from now on, in RKB_PUBLISHED_SIZE bytes. False: from nothing. */
+/*
+ * What the bound of a gap that begins now can be counted from, in RKB_PUBLISHED_SIZE bytes. False: from nothing. For a
+ * mark likewise; but only where what comes behind it can be counted too.
+ */
 bool rkb_watch_anchor(const struct rkb_watch *watch, uint8_t *out);
+bool rkb_watch_mark_anchor(const struct rkb_watch *watch, uint8_t *out);
 
 struct rkb_watch_figures {
     int64_t buffer, hard, soft, soft_seconds;   /* -1: unknown; limits: 0 is none */

@@ -19,12 +19,14 @@
 
 _Static_assert(RKB_PUBLISHED_SIZE == RKB_GAP_ANCHOR, "a gap's anchor is what published.h writes");
 
-static const enum rkb_question questions[] = {RKB_ASK_SERVER, RKB_ASK_HISTORY, RKB_ASK_COUNTERS, RKB_ASK_MODULES,
+static const enum rkb_question questions[] = {RKB_ASK_SELF, RKB_ASK_SERVER, RKB_ASK_HISTORY, RKB_ASK_COUNTERS, RKB_ASK_MODULES,
                                               RKB_ASK_EVENTS, RKB_ASK_COMMANDS};
 
-/* The events are looked for only where they could be ours. */
+/* The events are looked for only where they could be ours; ourselves, where we know our number and are told of it. */
 static bool is_needed(const struct rkb_watch *watch, enum rkb_question question)
 {
+    if (question == RKB_ASK_SELF)
+        return watch->published.asked_self != 0 && !watch->refused[RKB_ASK_SELF];
     return question != RKB_ASK_EVENTS || watch->source->events;
 }
 
@@ -38,13 +40,42 @@ void rkb_watch_ask_published(struct rkb_watch *watch)
         return;
     published->coming = (struct rkb_published_reading){0};
     published->asked_received = watch->source->published;
+    published->asked_self = rkb_watch_subscriber(watch);
+    published->found_self = false;
     published->asks++;
+    const uint64_t self[2] = {published->asked_self, 0};
     for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++) {
         if (!is_needed(watch, questions[i]))
             continue;
         published->open++;
-        rkb_watcher_ask(watch->watcher, questions[i], NULL);
+        rkb_watcher_ask(watch->watcher, questions[i], questions[i] == RKB_ASK_SELF ? self : NULL);
     }
+}
+
+void rkb_watch_published_self(struct rkb_watch *watch, const struct rkb_client *client)
+{
+    char name[160];
+    snprintf(name, sizeof name, "rkbridge:%s", watch->source->relay->options.config->instance);
+    if (client->id == watch->published.asked_self && rkb_slice_equal(client->name, rkb_slice_text(name)))
+        watch->published.found_self = true;
+}
+
+/*
+ * Whether the stream there is comes from the Redis that was asked: from one address, and, where it tells its clients by
+ * their numbers (Redis 6.2), it has us among them.
+ */
+static bool is_beside(const struct rkb_watch *watch)
+{
+    const struct rkb_watch_published *published = &watch->published;
+    bool told = published->asked_self != 0 && !watch->refused[RKB_ASK_SELF];
+    return watch->source->streaming && published->asked_self == rkb_watch_subscriber(watch)
+           && rkb_watcher_beside(watch->watcher, watch->source->subscriber) && (published->found_self || !told);
+}
+
+/* Whether what was received in this stream was counted by the Redis that was asked. */
+static bool is_trusted(const struct rkb_watch *watch)
+{
+    return watch->published.beside || watch->source->published == watch->published.stream_base;
 }
 
 bool rkb_watch_published_line(struct rkb_watch *watch, enum rkb_question question, struct rkb_slice line)
@@ -77,6 +108,8 @@ static void settle_one(struct rkb_watch *watch, struct rkb_gap *gap, const struc
     struct rkb_published anchor;
     enum rkb_published_news news = RKB_PUBLISHED_UNKNOWN;
     rkb_published_parse(gap->anchor, &anchor);
+    if (why == NULL && !(watch->source->streaming ? watch->published.beside_now : is_trusted(watch)))
+        why = "the second connection is not known to be to the same Redis";
     if (why == NULL) {
         int64_t since_us = rkb_watch_sys(watch)->realtime_us() - gap->from_us + watch->period_us;
         uint64_t received = anchor.received + watch->published.asked_received - gap->counted;
@@ -147,9 +180,12 @@ void rkb_watch_published_tick(struct rkb_watch *watch)
 static void drop_anchor(struct rkb_watch *watch)
 {
     struct rkb_watch_published *published = &watch->published;
+    bool is_first = published->anchor.run == 0 || published->base <= published->stream_base;
     published->anchor = published->sample;
     published->base = watch->source->published;
     published->state = RKB_NOTHING_READ;
+    if (watch->source->streaming && is_first)
+        rkb_relay_mark(watch->source);      /* which has it, for whoever starts after a crash */
 }
 
 /* While another PING is open its answer comes first, and ours is sent then. */
@@ -164,7 +200,7 @@ static void use_sample(struct rkb_watch *watch)
     watch->published.state = RKB_READ;
     if (!watch->source->streaming)
         drop_anchor(watch);
-    else
+    else if (watch->published.beside_now)
         ping(watch);
 }
 
@@ -178,9 +214,14 @@ void rkb_watch_pong(struct rkb_watch *watch)
         ping(watch);
 }
 
+bool rkb_watch_mark_anchor(const struct rkb_watch *watch, uint8_t *out)
+{
+    return watch != NULL && watch->published.beside && rkb_watch_anchor(watch, out);
+}
+
 bool rkb_watch_anchor(const struct rkb_watch *watch, uint8_t *out)
 {
-    if (watch == NULL || watch->published.anchor.run == 0)
+    if (watch == NULL || watch->published.anchor.run == 0 || !is_trusted(watch))
         return false;
     struct rkb_published anchor = watch->published.anchor;
     anchor.received = watch->source->published - watch->published.base;
@@ -195,6 +236,10 @@ static void conclude(struct rkb_watch *watch)
     const char *why = rkb_published_end(&published->coming, watch->source->events, &reading);
     if (watch->refused[RKB_ASK_COMMANDS])
         why = "Redis does not let us ask for it (INFO)";
+    published->beside_now = is_beside(watch);
+    published->beside = published->beside || published->beside_now;
+    if (why == NULL && published->beside_now && reading.run != published->anchor.run)
+        published->anchor = (struct rkb_published){0};      /* of another Redis than this stream */
     if (published->waits && published->asks >= published->settle_from)
         settle(watch, &reading, why);
     if (why == NULL) {
@@ -211,11 +256,16 @@ void rkb_watch_published_answered(struct rkb_watch *watch)
         conclude(watch);
 }
 
-/* What was read is of the stream that is over: the anchor stays, since it only gets too old. */
+/* What was read is of the stream that is over. The anchor stays, where all since then is counted: it is only old. */
 void rkb_watch_published_ended(struct rkb_watch *watch)
 {
-    if (watch != NULL)
-        watch->published.state = RKB_NOTHING_READ;
+    if (watch == NULL)
+        return;
+    if (!is_trusted(watch))
+        watch->published.anchor = (struct rkb_published){0};
+    watch->published.state = RKB_NOTHING_READ;
+    watch->published.beside = false;
+    watch->published.stream_base = watch->source->published;
 }
 
 void rkb_watch_published_lost(struct rkb_watch *watch)

@@ -63,10 +63,15 @@ struct rkb_watch {
         bool again;                     /* and all of them are to be asked once more */
         uint64_t asks;                  /* how often they were */
         uint64_t asked_received;        /* what the source had received when they were */
+        uint64_t asked_self;            /* whom of Redis's clients we are by then; 0: unknown */
+        bool found_self;                /* and it has one with that number and our name */
         struct rkb_published sample;    /* the last reading that was good, and what became of it */
         enum { RKB_NOTHING_READ, RKB_READ, RKB_PINGED } state;
         struct rkb_published anchor;    /* all 0: none */
         uint64_t base;                  /* what the source had received then */
+        bool beside;                    /* both connections are to one Redis, since this stream began */
+        bool beside_now;                /* by the last answers */
+        uint64_t stream_base;           /* what the source had received before this stream */
         bool waits;                     /* a gap does, for an asking of at least this number */
         uint64_t settle_from;
         unsigned ticks;                 /* periods since */
@@ -104,6 +109,8 @@ void rkb_watch_role_lost(struct rkb_watch *watch);
 bool rkb_watch_role_ended(const struct rkb_watch *watch, int64_t *from_us);
 /* How much was published; what follows comes with the answers. */
 void rkb_watch_ask_published(struct rkb_watch *watch);
+/* A line of the clients with our subscriber's number. */
+void rkb_watch_published_self(struct rkb_watch *watch, const struct rkb_client *client);
 /* False: of another question. */
 bool rkb_watch_published_line(struct rkb_watch *watch, enum rkb_question question, struct rkb_slice line);
 void rkb_watch_published_answered(struct rkb_watch *watch);

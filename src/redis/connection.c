@@ -537,6 +537,11 @@ uint64_t rkb_connection_id(const struct rkb_connection *connection)
     return connection->id;
 }
 
+bool rkb_connection_same_peer(const struct rkb_connection *a, const struct rkb_connection *b)
+{
+    return rkb_transport_same_peer(a->transport, b->transport);
+}
+
 bool rkb_connection_is_local(const struct rkb_connection *connection)
 {
     return rkb_transport_is_local(connection->transport);

@@ -88,7 +88,8 @@ uint64_t rkb_connection_bytes(const struct rkb_connection *connection);         
 int64_t rkb_connection_caught_up_us(const struct rkb_connection *connection);
 /* Monotonic: the last byte that went either way; 0: none since open. */
 int64_t rkb_connection_active_us(const struct rkb_connection *connection);
-/* As rkb_transport_is_local. */
+/* As rkb_transport_same_peer and rkb_transport_is_local. */
+bool rkb_connection_same_peer(const struct rkb_connection *a, const struct rkb_connection *b);
 bool rkb_connection_is_local(const struct rkb_connection *connection);
 /* The number that Redis gave this connection; 0: not asked for, or refused. */
 uint64_t rkb_connection_id(const struct rkb_connection *connection);

@@ -545,6 +545,11 @@ struct rkb_subscriber *rkb_subscriber_new(struct event_base *base, const struct 
     return subscriber;
 }
 
+const struct rkb_connection *rkb_subscriber_connection(const struct rkb_subscriber *subscriber)
+{
+    return subscriber->is_stream ? subscriber->connection : NULL;
+}
+
 void rkb_subscriber_figures(const struct rkb_subscriber *subscriber, struct rkb_subscriber_figures *figures)
 {
     int64_t caught_up_us = rkb_connection_caught_up_us(subscriber->connection);

@@ -116,6 +116,10 @@ bool rkb_subscriber_ping(struct rkb_subscriber *subscriber);
 /* Safe inside a callback: freeing is deferred. */
 void rkb_subscriber_free(struct rkb_subscriber *subscriber);
 
+struct rkb_connection;
+/* Its connection, to be looked at; NULL while it is not logged in. */
+const struct rkb_connection *rkb_subscriber_connection(const struct rkb_subscriber *subscriber);
+
 struct rkb_subscriber_figures {
     bool connected;                 /* logged in */
     uint32_t subscribed;            /* confirmed now */

@@ -493,6 +493,23 @@ bool rkb_transport_is_local(const struct rkb_transport *transport)
     return theirs.ss_family == AF_UNIX || is_loopback(&theirs) || same_host(&ours, &theirs);
 }
 
+/* The size of the other end's address, or path; 0: not connected. */
+static socklen_t peer_of(const struct rkb_transport *transport, struct sockaddr_storage *peer)
+{
+    socklen_t size = sizeof *peer;
+    memset(peer, 0, sizeof *peer);
+    bool known = transport->readable != NULL
+                 && getpeername(bufferevent_getfd(transport->stream), (struct sockaddr *)peer, &size) == 0;
+    return known ? size : 0;
+}
+
+bool rkb_transport_same_peer(const struct rkb_transport *a, const struct rkb_transport *b)
+{
+    struct sockaddr_storage first, second;
+    socklen_t size = peer_of(a, &first);
+    return size > 0 && size == peer_of(b, &second) && memcmp(&first, &second, size) == 0;
+}
+
 static void wipe(const void *data, size_t size, void *context)
 {
     (void)data;

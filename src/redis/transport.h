@@ -61,6 +61,8 @@ bool rkb_transport_write_secret(struct rkb_transport *transport, const void *dat
 void rkb_transport_overdue(const struct rkb_transport *transport, const char *time, struct rkb_error *error);
 /* Lasts over close and open. What was read already is still handed on. */
 void rkb_transport_pause(struct rkb_transport *transport, bool paused);
+/* Both are connected, and to one address and port, or one socket. */
+bool rkb_transport_same_peer(const struct rkb_transport *a, const struct rkb_transport *b);
 /* Open, and the other end is this machine, by its address: a unix socket, loopback, or the same as ours. */
 bool rkb_transport_is_local(const struct rkb_transport *transport);
 

@@ -49,6 +49,7 @@ static const char *const texts[RKB_QUESTIONS] = {
     [RKB_ASK_CHANNELS] = "PUBSUB CHANNELS",
     [RKB_ASK_LISTENERS] = "PUBSUB NUMSUB",
     [RKB_ASK_OURS] = "CLIENT LIST ID",
+    [RKB_ASK_SELF] = "CLIENT LIST ID",
     [RKB_ASK_OTHERS] = "CLIENT LIST ID",
     [RKB_ASK_SUBSCRIBED] = "CLIENT LIST TYPE pubsub",
     [RKB_ASK_NORMAL] = "CLIENT LIST TYPE normal",
@@ -76,6 +77,7 @@ const char *rkb_question_right(enum rkb_question question)
         [RKB_ASK_CHANNELS] = "pubsub|channels",
         [RKB_ASK_LISTENERS] = "pubsub|numsub",
         [RKB_ASK_OURS] = "client|list",
+        [RKB_ASK_SELF] = "client|list",
         [RKB_ASK_OTHERS] = "client|list",
         [RKB_ASK_SUBSCRIBED] = "client|list",
         [RKB_ASK_NORMAL] = "client|list",
@@ -247,6 +249,12 @@ bool rkb_watcher_ready(const struct rkb_watcher *watcher)
 bool rkb_watcher_busy(const struct rkb_watcher *watcher)
 {
     return watcher->count > 0;
+}
+
+bool rkb_watcher_beside(const struct rkb_watcher *watcher, const struct rkb_subscriber *subscriber)
+{
+    const struct rkb_connection *other = rkb_subscriber_connection(subscriber);
+    return watcher->state == READY && other != NULL && rkb_connection_same_peer(watcher->connection, other);
 }
 
 bool rkb_watcher_is_local(const struct rkb_watcher *watcher)

@@ -16,6 +16,7 @@
 
 #include "base/sys.h"
 #include "redis/client_list.h"
+#include "redis/subscriber.h"
 #include "redis/tls.h"
 #include "redis/url.h"
 
@@ -35,6 +36,7 @@ enum rkb_question {
     RKB_ASK_CHANNELS,           /* PUBSUB CHANNELS; O(number of channels somebody is subscribed to by their names) */
     RKB_ASK_LISTENERS,          /* PUBSUB NUMSUB; O(number of channels asked for) */
     RKB_ASK_OURS,               /* CLIENT LIST ID, of one or two; O(1) */
+    RKB_ASK_SELF,               /* the same */
     RKB_ASK_OTHERS,             /* the same */
     RKB_ASK_SUBSCRIBED,         /* CLIENT LIST TYPE pubsub; O(N), a line for each that is subscribed */
     RKB_ASK_NORMAL,             /* CLIENT LIST TYPE normal; O(N), a line for each that is not */
@@ -87,6 +89,8 @@ void rkb_watcher_hurry(struct rkb_watcher *watcher);
 bool rkb_watcher_ready(const struct rkb_watcher *watcher);
 /* Something that was asked is not answered yet. */
 bool rkb_watcher_busy(const struct rkb_watcher *watcher);
+/* Connected to the same address as that subscriber. */
+bool rkb_watcher_beside(const struct rkb_watcher *watcher, const struct rkb_subscriber *subscriber);
 /* Connected to this very machine, as far as addresses tell. */
 bool rkb_watcher_is_local(const struct rkb_watcher *watcher);
 /* Safe inside an event. */

@@ -248,9 +248,48 @@ static void test_forgetting_without_room(void **state)
     expect_ids_ascend(test);
 }
 
+/* Over, and its bound to be found: no record, never forgotten, and not open any more. */
+static void one_that_waits_for_its_bound(void **state)
+{
+    struct test *test = *state;
+    struct rkb_gap *gap = rkb_gaps_open(test->gaps, "a", "connection_lost", 1);
+    assert_null(rkb_gaps_find_waiting(test->gaps, "a"));
+    rkb_gaps_wait(test->gaps, gap, 5);
+    rkb_gaps_flush(test->gaps);
+    assert_int_equal(test->ring.count, 1);
+    assert_int_equal(gap->to_us, 5);
+    assert_null(rkb_gaps_find_open(test->gaps, "a", NULL));
+    assert_null(rkb_gaps_find_waiting(test->gaps, "b"));
+    assert_ptr_equal(rkb_gaps_find_waiting(test->gaps, "a"), gap);
+    for (int i = 1; i < KEPT + 3; i++)
+        add_closed(test, i);
+    assert_ptr_equal(rkb_gaps_find_waiting(test->gaps, "a"), gap);
+    uint64_t written = test->ring.count;
+    gap->bound = 7;
+    rkb_gaps_close(test->gaps, gap, gap->to_us);
+    assert_int_equal(test->ring.count, written + 1);
+    assert_int_equal(test->ring.written[written].bound, 7);
+    assert_int_equal(test->ring.written[written].to_us, 5);
+    assert_null(rkb_gaps_find_waiting(test->gaps, "a"));
+}
+
+/* What else is known of it goes into its first record. */
+static void one_with_more(void **state)
+{
+    struct test *test = *state;
+    const struct rkb_gap like = {.source = "a", .reason = "restart", .from_us = 3, .bound = RKB_BOUND_UNKNOWN,
+                                 .before = "mark:4", .has_anchor = true};
+    struct rkb_gap *gap = rkb_gaps_open_like(test->gaps, &like);
+    assert_string_equal(test->ring.written[0].before, "mark:4");
+    assert_true(test->ring.written[0].has_anchor);
+    assert_ptr_equal(rkb_gaps_open(test->gaps, "a", "restart", 9), gap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(one_that_waits_for_its_bound, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_with_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open_and_close, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_never_backwards, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_each_source_and_reason_its_own, set_up, tear_down),

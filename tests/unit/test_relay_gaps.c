@@ -244,6 +244,116 @@ static void test_damage(void **state)
     assert_int_equal(balance(world)->totals.recovered, 200 - lost);
 }
 
+/* ---- what is around them, and how much is in them ---- */
+
+static void expect_position(const char *position, const struct rkb_stream *stream, uint32_t count)
+{
+    char expected[RKB_GAP_POSITION];
+    snprintf(expected, sizeof expected, "%.32s:%u", stream->mark_text, count);
+    assert_string_equal(position, expected);
+}
+
+/* The last message before it, by the old stream; the last before all stood again, by the new. */
+static void test_positions_around_a_gap(void **state)
+{
+    struct world *world = *state;
+    open_simple(world);
+    copy_of(world, "u*", "user", "1");
+    copy_of(world, "u*", "user", "2");
+    const struct rkb_stream before = source_of(world)->stream;
+    lose(world, true, now_us);
+    expect_position(gap_at(world, 0)->before, &before, 2);
+    assert_string_equal(gap_at(world, 0)->after, "");
+    begin_stream(world);
+    confirm(world, true, "u*", true);
+    copy_of(world, "u*", "user", "3");
+    confirm_all(world);
+    expect_position(gap_at(world, 0)->before, &before, 2);
+    expect_position(gap_at(world, 0)->after, &source_of(world)->stream, 1);
+}
+
+/* Killed: by the last mark, and by what was found behind it. */
+static void test_positions_around_a_restart(void **state)
+{
+    struct world *world = *state;
+    open_simple(world);
+    copy_of(world, "u*", "user", "1");
+    take(world);
+    acknowledge(world);
+    copy_of(world, "u*", "user", "2");
+    copy_of(world, "u*", "user", "3");
+    const struct rkb_stream before = source_of(world)->stream;
+    world_kill(world);
+    now_us += SECOND;
+    world_open(world);
+    assert_string_equal(gap_at(world, 0)->reason, "restart");
+    expect_position(gap_at(world, 0)->before, &before, 3);
+    assert_int_equal(world->store.recovery.last_count, 3);
+    assert_false(gap_at(world, 0)->has_anchor);
+}
+
+/* Each that was dropped is in the bound, and the first of them is not before the gap. */
+static void test_how_many_were_dropped(void **state)
+{
+    struct world *world = *state;
+    open_small(world);
+    while (balance(world)->totals.dropped < 5)
+        large_copy(world, "u*", "user", 1000);
+    const struct rkb_stream *stream = &source_of(world)->stream;
+    expect_position(gap_at(world, 0)->before, stream, stream->count - 5);
+    rkb_relay_stop_dropping(source_of(world));
+    assert_int_equal(gap_at(world, 0)->bound, 5);
+    expect_position(gap_at(world, 0)->after, stream, stream->count);
+}
+
+/* ---- the topic of gaps ---- */
+
+static void expect_notice(struct world *world, uint64_t sequence, const char *state, const struct rkb_gap *gap)
+{
+    struct rkb_cursor cursor = {0};
+    struct rkb_record record = read_record(world, &cursor, sequence);
+    struct rkb_reader headers = rkb_reader(record.headers.data, record.headers.size);
+    struct rkb_slice name, value;
+    struct rkb_buffer json = {0};
+    assert_int_equal(record.kind, RKB_MESSAGE);
+    assert_int_equal(record.route, world->relay.gap_route);
+    assert_int_equal(record.topic, source_of(world)->gap_topic);
+    assert_true(record.has_key && rkb_slice_equal(record.key, rkb_slice_text("legacy")));
+    assert_true(rkb_headers_next(&headers, &name, &value) && record.header_count == 1);
+    assert_true(rkb_slice_equal(name, rkb_slice_text("rkb-gap")) && rkb_slice_equal(value, rkb_slice_text(state)));
+    rkb_gap_show(gap, &json);
+    assert_true(rkb_slice_equal(record.value, rkb_slice(json.data, json.size)));
+    rkb_buffer_free(&json);
+    rkb_cursor_close(&cursor);
+}
+
+/* Right behind the record that the ledger gets; the books know nothing of it, over a restart too. */
+static void test_a_topic_is_told(void **state)
+{
+    struct world *world = *state;
+    world->source.gap_topic = (char *)(uintptr_t)"gaps";
+    open_simple(world);
+    copy_of(world, "u*", "user", "1");
+    lose(world, true, now_us);
+    struct rkb_gap opened = *gap_at(world, 0);
+    now_us += SECOND;
+    begin_stream(world);
+    uint64_t next = world->relay.next_sequence;
+    confirm_all(world);
+    struct rkb_gap closed = *gap_at(world, 0);
+    take(world);
+    expect_notice(world, opened.id + 1, "opened", &opened);
+    expect_notice(world, next + 1, "closed", &closed);
+    const struct rkb_snapshot *snapshot = balance(world);
+    assert_int_equal(snapshot->totals.received, 1);
+    assert_int_equal(snapshot->totals.pending, 1);
+    world_kill(world);
+    world_open(world);
+    snapshot = balance(world);
+    assert_int_equal(snapshot->route_count, 1);
+    assert_int_equal(snapshot->totals.recovered, 1);
+}
+
 /* ---- names ---- */
 
 /* A route that is no longer in the config keeps its number and its books until all it left is shipped. */
@@ -318,6 +428,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_durable, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_not_durable_and_killed, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_damage, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_positions_around_a_gap, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_positions_around_a_restart, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_how_many_were_dropped, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_topic_is_told, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_route_that_is_gone, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_what_goes_on_over_a_restart, world_set_up, world_tear_down),
     };

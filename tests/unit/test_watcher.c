@@ -172,7 +172,7 @@ static void each_question_and_its_answer(void **state)
         assert_true(rkb_watcher_is_local(test->watcher));
         for (enum rkb_question question = 0; question < RKB_QUESTIONS; question++) {
             const uint64_t ids[2] = {question == RKB_ASK_OURS ? 42 : 1, question == RKB_ASK_OURS ? 0 : 2};
-            bool by_id = question == RKB_ASK_OURS || question == RKB_ASK_OTHERS;
+            bool by_id = question >= RKB_ASK_OURS && question <= RKB_ASK_OTHERS;
             if (question == RKB_ASK_LISTENERS)
                 rkb_watcher_ask_names(test->watcher, question, names, 2);
             else
@@ -216,6 +216,7 @@ static void each_question_and_its_answer(void **state)
             "PUBSUB NUMSUB: number 0\n"
             "PUBSUB NUMSUB answered\n"
             "CLIENT LIST ID: client 42 holds 17\n"
+            "CLIENT LIST ID answered\n"
             "CLIENT LIST ID answered\n"
             "CLIENT LIST ID answered\n"
             "CLIENT LIST TYPE pubsub: client 1 holds 2\n"

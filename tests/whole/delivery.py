@@ -104,6 +104,24 @@ def _missing(sent, seen, gaps, slack):
             if not any(begin - slack <= one.after and one.before <= end for begin, end in gaps)]
 
 
+def assert_bounds(sent, seen, gaps):
+    """Gaps with a bound: not more is missing than it says, in each one alone, and where all have one, in all of them together.
+
+    Here a message is missing also where nobody was there to get it. gaps: of the bridge, with begin, end, bound.
+    """
+    arrived = {(one.channel, one.n) for one in seen}
+    absent = [one for one in sent if one.receivers is not None and (one.channel, one.n) not in arrived]
+    for gap in gaps:
+        def touches(one, other):
+            return other.begin <= one.after and (other.end is None or one.before <= other.end + 0.001)
+        alone = [one for one in absent if gap.begin <= one.before and gap.end is not None and one.after <= gap.end
+                 and not any(touches(one, other) for other in gaps if other.id != gap.id)]
+        assert gap.bound is None or len(alone) <= gap.bound, f"{len(alone)} are missing in {gap}"
+    if gaps and all(gap.bound is not None for gap in gaps):
+        assert len(absent) <= sum(gap.bound for gap in gaps), f"{len(absent)} are missing, in {gaps}"
+    return len(absent)
+
+
 def _repeats(seen):
     counts = collections.Counter((one.channel, one.n) for one in seen)
     return [f"came {count} times: {channel!r} {n}" for (channel, n), count in counts.items() if count > 1]

@@ -1,8 +1,11 @@
 """How many messages a gap may hold: by Redis's own count of PUBLISH, and proven by the publisher's. Without Kafka's help."""
 
+import json
+
 import pytest
 
 from bridge import route
+from consumer import read_topic
 from waiting import wait_for
 
 CHANNELS = ["a", "b"]
@@ -16,8 +19,8 @@ def proxy(redis, make_proxy):
 @pytest.fixture
 def one(make_bridge, proxy):
     """A bridge behind the proxy; everything else goes to Redis directly."""
-    settings = {"redis": {"legacy": {"url": f"redis://{proxy.address}", "watch": "500ms"}},
-                "routes": {"all": route("t", channels=CHANNELS, envelope="raw")}}
+    settings = {"redis": {"legacy": {"url": f"redis://{proxy.address}", "watch": "500ms", "gap_topic": "t"}},
+                "routes": {"all": route("t", channels=CHANNELS, envelope="raw", key="legacy")}}
     return make_bridge(settings).start("--embedded-kafka")
 
 
@@ -61,7 +64,8 @@ def test_bounds_over_ends_of_the_bridge(one, publisher, redis):
     client.close()
 
 
-def test_bounds_of_lost_connections(one, proxy, publisher, redis):
+def test_bounds_of_lost_connections(one, proxy, publisher, redis, make_redis):
+    other = make_redis()
     client = redis.client()
     publisher.publish(*CHANNELS, count=20)
     one.wait_totals(received=40, pending=0)
@@ -69,7 +73,7 @@ def test_bounds_of_lost_connections(one, proxy, publisher, redis):
     assert (lost.reason, lost.bound) == ("connection_lost", 6)
 
     def reset():
-        """Overtaken by what is published behind it: the counts alone would tell of 50 messages."""
+        """Overtaken by what is published behind it: the counts alone would tell of 154 messages."""
         publisher.publish("a", count=100)
         client.config_resetstat()
         publisher.publish("a", count=200)
@@ -85,3 +89,27 @@ def test_bounds_of_lost_connections(one, proxy, publisher, redis):
     lost = away(one, proxy, lambda: publisher.publish("b", count=3))
     assert (lost.reason, lost.bound) == ("connection_lost", 3), "counted again since then"
     client.close()
+    publisher.publish("a", count=2)
+    one.wait_totals(received=42)
+
+    def move():
+        proxy.target = ("127.0.0.1", other.port)
+    lost = away(one, proxy, move)
+    assert lost.bound is None and lost.reason in ("redis_restart", "another_node"), "as long as the other has run"
+    one.drained()
+    assert_told(one, read_topic(one.stats()["kafka"]["bootstrap_servers"], "t"))
+
+
+def assert_told(one, records):
+    """The topic has each gap as it opened and as it closed, in its place among the records: 40, four gaps, 2, one more."""
+    told = [record.header("rkb-gap") for record in records]
+    assert told == [None] * 40 + [b"opened", b"closed"] * 4 + [None] * 2 + [b"opened", b"closed"]
+    with one.control() as control:
+        ledger = control.ask_json("gaps json")["gaps"]
+    assert [json.loads(record.value) for record, state in zip(records, told) if state == b"closed"] == ledger
+    opened = [json.loads(record.value) for record, state in zip(records, told) if state == b"opened"]
+    assert [(gap["id"], gap["to"], gap["bound"]) for gap in opened] == [(gap["id"], None, None) for gap in ledger]
+    assert {record.key for record in records} == {b"legacy"}
+    assert one.totals()["delivered"] == 42, "gaps are in no books"
+    before, after = ledger[0]["position_before"], ledger[0]["position_after"]
+    assert before.split(":")[0] != after.split(":")[0] and after.split(":")[0] != ledger[1]["position_after"].split(":")[0]

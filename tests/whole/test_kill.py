@@ -5,7 +5,7 @@ import time
 import pytest
 
 from bridge import route
-from delivery import assert_delivered, decode_raw, missing
+from delivery import assert_bounds, assert_delivered, decode_raw, missing
 from publisher import Load
 from waiting import wait_for
 
@@ -45,6 +45,9 @@ def test_five_times_under_load(bridge, publisher, routes, arrived):
     assert_delivered(publisher.sent, seen, gaps=[gap.span() for gap in gaps], slack=SLACK)
     assert len({one.uuid for one in seen}) >= received, "all that the books said was received is there"
     assert [gap.reason for gap in gaps] == ["restart"] * KILLS
+    assert all(gap.bound is not None for gap in gaps), "a kill takes nothing that bounds are counted from"
+    absent = assert_bounds(publisher.sent, seen, gaps)
+    assert sum(gap.bound for gap in gaps) <= absent + 40 * KILLS, "and they are of use: but for what was under way they are the number"
     for (before, dead, back), gap in zip(lives, gaps):
         assert before - 0.5 <= gap.begin <= dead, "a restart gap begins with the last byte read before the kill"
         assert dead <= gap.end <= back, "and ends with the confirmed subscription"

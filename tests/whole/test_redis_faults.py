@@ -3,7 +3,7 @@
 import pytest
 
 from bridge import route
-from delivery import assert_delivered, decode_raw, missing
+from delivery import assert_bounds, assert_delivered, decode_raw, missing
 from publisher import Load
 from waiting import wait_for
 
@@ -33,6 +33,7 @@ def settled(one, publisher, arrived):
     assert missing(publisher.sent[start:], seen) == [], "after the gap all must arrive"
     assert all(gap.end is not None for gap in one.gaps()), "no gap stays open"
     assert_delivered(publisher.sent, seen, gaps=one.spans(), slack=SLACK)
+    assert_bounds(publisher.sent, seen, one.gaps())
 
 
 def reasons(one):
