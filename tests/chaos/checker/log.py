@@ -1,13 +1,13 @@
 """The log of all lives: every warning and error is of a kind that the troubleshooting list names; nothing else is on standard error.
 
-The list is the table of events in doc/operations.md. A line without an event may be one of PLAIN.
+The list is doc/events.md. A line without an event may be one of PLAIN.
 """
 
 import collections
 import pathlib
 import re
 
-LIST = pathlib.Path(__file__).resolve().parents[3] / "doc" / "operations.md"
+LIST = pathlib.Path(__file__).resolve().parents[3] / "doc" / "events.md"
 LINE = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (error|warn|info|debug) ([^ ]+): (.*?)(?: event=([a-z_]+))?$")
 BEGIN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (?:error|warn|info|debug) ")
 SANITIZER = re.compile(r"AddressSanitizer|UndefinedBehavior|ThreadSanitizer|LeakSanitizer|runtime error:")
@@ -15,7 +15,7 @@ PLAIN = ()
 
 
 def listed(text):
-    """The words in the first column of the table of events."""
+    """The words in the first column of its tables."""
     words = set()
     for row in re.findall(r"^\| (`[a-z_`, ]+`) \|", text, re.M):
         words.update(re.findall(r"`([a-z_]+)`", row))
