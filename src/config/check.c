@@ -284,6 +284,7 @@ void rkb_check_settings(struct rkb_reading *reading)
     check_kafka(reading);
     check_journal(reading);
     check_control(reading);
+    rkb_check_admins(reading);
     check_kafka_together(reading);
 }
 

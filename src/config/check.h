@@ -9,6 +9,8 @@
 
 /* instance, redis, kafka, journal, control; fills in what follows from other settings. */
 void rkb_check_settings(struct rkb_reading *reading);
+/* Who has the admin right on the control socket: fills in the numbers. */
+void rkb_check_admins(struct rkb_reading *reading);
 /* routes, and that every source has one. */
 void rkb_check_routes(struct rkb_reading *reading);
 /* Reads and compiles a route's schema; what is wrong with it is told with the place in its file. */

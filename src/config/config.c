@@ -70,6 +70,8 @@ void rkb_config_free(struct rkb_config *config)
         free(config->routes[i].schema_text);
     }
     free_settings("", config);
+    free(config->control.admin_users.list);
+    free(config->control.admin_group_numbers.list);
     free(config->sources);
     free(config->routes);
     free(config);

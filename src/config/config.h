@@ -26,6 +26,11 @@ struct rkb_texts {
     size_t count;
 };
 
+struct rkb_numbers {
+    uint32_t *list;
+    size_t count;
+};
+
 struct rkb_properties {
     struct rkb_property *list;
     char **files;               /* beside list: where a value was read from, or NULL; NULL itself: no value was */
@@ -111,6 +116,8 @@ struct rkb_config {
     struct {
         char *socket;
         unsigned socket_mode;
+        struct rkb_texts admins, admin_groups;      /* as written */
+        struct rkb_numbers admin_users, admin_group_numbers;    /* uid_t and gid_t of those that there are */
     } control;
     struct {
         char *listen;                           /* "127.0.0.1:9464"; NULL: no HTTP */

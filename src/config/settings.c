@@ -152,7 +152,12 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "control.socket", .type = RKB_SETTING_PATH, .offset = GLOBAL(control.socket),
      .initial = "/run/rkbridge/control.sock", .help = "The socket rkbctl talks to."},
     {.path = "control.socket_mode", .type = RKB_SETTING_MODE, .offset = GLOBAL(control.socket_mode), .initial = "0660",
-     .help = "Who may use it: its permissions, octal."},
+     .help = "Who may use it: its permissions, octal. Whoever can open it may look."},
+    {.path = "control.admins", .type = RKB_SETTING_LIST, .offset = GLOBAL(control.admins),
+     .help = "Users, by name or number, who may also give orders (pause, drain, reload); root and rkbridge's own "
+             "user always may."},
+    {.path = "control.admin_groups", .type = RKB_SETTING_LIST, .offset = GLOBAL(control.admin_groups),
+     .help = "Groups whose members may."},
 
     {.path = "http.listen", .type = RKB_SETTING_LISTEN, .offset = GLOBAL(http.listen),
      .help = "Where HTTP is served; without it there is none."},

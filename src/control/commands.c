@@ -120,14 +120,21 @@ static bool run_retry(const struct rkb_request *request, struct rkb_buffer *out)
 
 static bool run_help(const struct rkb_request *request, struct rkb_buffer *out);
 
+#define LOOK RKB_RIGHT_LOOK
+#define ADMIN RKB_RIGHT_ADMIN
+#define DAEMON NULL     /* it does it: daemon/admin.c */
+
 static const struct rkb_command commands[] = {
-    {"help", "[command]", "all commands, or one", run_help},
-    {"version", "", "the version of the running rkbridge", run_version},
-    {"status", "", "how it is: a verdict and why, then sources, routes, Kafka, journal, gaps and books", run_status},
-    {"stats", "[text|json]", "all figures", run_stats},
-    {"routes", "[text|json]", "what goes where, and how much did", run_routes},
-    {"gaps", "[since] [text|json]", "when messages may have been missed; since: a time, or how long ago (2h)", run_gaps},
-    {"retry", "SIZE SIZE", "takes a dead letter, its headers and its payload: for rkbctl dead retry", run_retry},
+    {"help", "[command]", LOOK, run_help, "all commands, or one, and the right that each needs"},
+    {"version", "", LOOK, run_version, "the version of the running rkbridge"},
+    {"status", "", LOOK, run_status, "how it is: a verdict and why, then sources, routes, Kafka, journal, gaps and books"},
+    {"stats", "[text|json]", LOOK, run_stats, "all figures"},
+    {"routes", "[text|json]", LOOK, run_routes, "what goes where, and how much did"},
+    {"gaps", "[since] [text|json]", LOOK, run_gaps,
+     "when messages may have been missed; since: a time, or how long ago (2h)"},
+    {"drain", "", ADMIN, DAEMON, "takes no more, ships what there is, and ends, as SIGTERM does"},
+    {"retry", "SIZE SIZE", ADMIN, run_retry,
+     "takes a dead letter, its headers and its payload: for rkbctl dead retry"},
 };
 
 const struct rkb_command *rkb_commands(size_t *count)
@@ -143,7 +150,8 @@ static bool run_help(const struct rkb_request *request, struct rkb_buffer *out)
     for (size_t i = 0; i < count; i++) {
         if (request->count > 1 && !is_word(request->words[1], rows[i].word))
             continue;
-        rkb_buffer_format(out, "%-8s %-19s %s\n", rows[i].word, rows[i].arguments, rows[i].help);
+        rkb_buffer_format(out, "%-8s %-19s %-5s  %s\n", rows[i].word, rows[i].arguments,
+                          rkb_right_word(rows[i].right), rows[i].help);
         shown++;
     }
     return request->count <= 2 && shown > 0;
@@ -211,24 +219,79 @@ bool rkb_command_upload(struct rkb_slice line, struct rkb_upload *upload)
            && read_size(request.words[2], &upload->payload);
 }
 
-void rkb_command_answer(struct rkb_slice line, const struct rkb_snapshot *(*snapshot)(void *context), void *context,
-                        struct rkb_buffer *out)
+bool rkb_command_allowed(const char *word, const struct rkb_peer *peer, struct rkb_buffer *out)
+{
+    const struct rkb_command *command = find(rkb_slice_text(word));
+    char text[240];
+    if (command->right == RKB_RIGHT_LOOK || peer->right == RKB_RIGHT_ADMIN)
+        return true;
+    snprintf(text, sizeof text, "%s needs the admin right: root has it, the user that rkbridge runs as, and whom "
+             "control.admins and control.admin_groups name; you are user %lld", word, (long long)peer->uid);
+    rkb_command_error(out, "not_allowed", text);
+    return false;
+}
+
+static void answer_usage(const struct rkb_command *command, struct rkb_buffer *out)
+{
+    char usage[80];
+    snprintf(usage, sizeof usage, "usage: %s %s", command->word, command->arguments);
+    rkb_command_error(out, "usage", usage);
+}
+
+/* The daemon does it. False: the rest comes later. */
+static bool act(const struct rkb_command *command, const struct rkb_request *request,
+                const struct rkb_asking *asking, struct rkb_buffer *out)
+{
+    struct rkb_action action = {command->word, request->words + 1, request->count - 1, asking->peer, asking->ticket};
+    struct rkb_error error = {.text = "it is not done here"};
+    const char *code = "not_here";
+    size_t before = out->size;
+    enum rkb_outcome outcome = RKB_DENIED;
+    if (asking->act != NULL)
+        outcome = asking->act(asking->act_context, &action, out, &code, &error);
+    switch (outcome) {
+    case RKB_DONE:
+        rkb_buffer_text(out, "OK\n");
+        break;
+    case RKB_WRONG_WORDS:
+        out->size = before;
+        answer_usage(command, out);
+        break;
+    case RKB_DENIED:
+        out->size = before;
+        rkb_command_error(out, code, error.text);
+        break;
+    case RKB_LATER:
+        break;
+    }
+    return outcome != RKB_LATER;
+}
+
+static void run(const struct rkb_command *command, struct rkb_request *request, const struct rkb_asking *asking,
+                struct rkb_buffer *out)
+{
+    size_t before = out->size;
+    request->snapshot = asking->snapshot(asking->context);
+    if (command->run(request, out)) {
+        rkb_buffer_text(out, "OK\n");
+        return;
+    }
+    out->size = before;
+    answer_usage(command, out);
+}
+
+bool rkb_command_answer(struct rkb_slice line, const struct rkb_asking *asking, struct rkb_buffer *out)
 {
     struct rkb_request request = {.count = 0};
     split(line, &request);
     const struct rkb_command *command = request.count == 0 ? NULL : find(request.words[0]);
-    if (command == NULL) {
+    if (command == NULL)
         answer_unknown(request.words[0], out);
-        return;
-    }
-    request.snapshot = snapshot(context);
-    size_t before = out->size;
-    if (command->run(&request, out)) {
-        rkb_buffer_text(out, "OK\n");
-        return;
-    }
-    char usage[80];
-    snprintf(usage, sizeof usage, "usage: %s %s", command->word, command->arguments);
-    out->size = before;
-    rkb_command_error(out, "usage", usage);
+    else if (!rkb_command_allowed(command->word, asking->peer, out))
+        return true;
+    else if (command->run == NULL)
+        return act(command, &request, asking, out);
+    else
+        run(command, &request, asking, out);
+    return true;
 }

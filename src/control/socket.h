@@ -16,6 +16,8 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "control/commands.h"
+#include "control/rights.h"
 #include "control/stats.h"
 
 #define RKB_CONTROL_DEFAULT_PATH "/run/rkbridge/control.sock"
@@ -31,9 +33,12 @@ struct rkb_control;
 struct rkb_control_options {
     const char *path;
     mode_t mode;                                    /* final from its creation on */
+    struct rkb_rights rights;                       /* who is admin beside root; its lists outlive the control */
     /* Fills the snapshot; what it points to stays valid until the next call. */
     const struct rkb_snapshot *(*snapshot)(void *context);
     void *context;
+    rkb_act *act;                                   /* does what a command asks of the daemon */
+    void *act_context;
     /*
      * Takes a dead letter; headers and payload are lent. True: *out has the lines of the answer; false: *code, a word,
      * and *error. Does not free the control.
@@ -51,6 +56,14 @@ struct rkb_control_options {
  */
 struct rkb_control *rkb_control_new(struct event_base *base, const struct rkb_control_options *options,
                                     struct rkb_error *error);
+/*
+ * Of an answer that comes later (RKB_LATER), on the loop thread, once act has returned: lines of it, each with its
+ * newline, none of them `OK` or beginning with `ERROR `; the buffer is emptied. And its end: OK, or code and text. Who
+ * has left, or does not read, misses them. Tickets that are not finished are abandoned when the control is freed: these
+ * clients are told so.
+ */
+void rkb_control_say(struct rkb_control *control, uint64_t ticket, struct rkb_buffer *lines);
+void rkb_control_finish(struct rkb_control *control, uint64_t ticket, const char *code, const char *text);
 /*
  * Closes all clients, removes the socket file if it is still ours. Safe inside snapshot(): freeing
  * is deferred. NULL is allowed.

@@ -10,6 +10,7 @@
 
 #include "control/http.h"
 #include "control/socket.h"
+#include "daemon/admin.h"
 #include "daemon/retry.h"
 #include "daemon/store.h"
 #include "daemon/topics.h"
@@ -29,6 +30,7 @@ struct bridge {
     struct rkb_view *view;
     struct rkb_control *control;
     struct rkb_http *http;
+    struct rkb_admin admin;
     int loop_fd;
     struct event *loop_event, *tick, *deadline, *signals[3];
     bool stopping, broken, clean, refused;
@@ -56,6 +58,17 @@ static void on_unsubscribed(void *context)
     rkb_shipper_drain(bridge->shipper);
 }
 
+static void begin_stop(struct bridge *bridge, const char *by)
+{
+    bridge->stopping = true;
+    int64_t limit = bridge->config->shutdown_timeout;
+    struct timeval deadline = {limit / 1000000, limit % 1000000};
+    rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "stopping", "asked to end by %s", by);
+    event_add(bridge->deadline, &deadline);
+    rkb_view_draining(bridge->view);
+    rkb_relay_stop(&bridge->relay, limit < UNSUBSCRIBE_US ? limit : UNSUBSCRIBE_US, on_unsubscribed, bridge);
+}
+
 static void on_signal(evutil_socket_t number, short what, void *context)
 {
     (void)what;
@@ -65,14 +78,17 @@ static void on_signal(evutil_socket_t number, short what, void *context)
         leave(bridge);
         return;
     }
-    bridge->stopping = true;
-    int64_t limit = bridge->config->shutdown_timeout;
-    struct timeval deadline = {limit / 1000000, limit % 1000000};
-    rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "stopping", "asked to end by %s",
-            number == SIGINT ? "SIGINT" : "SIGTERM");
-    event_add(bridge->deadline, &deadline);
-    rkb_view_draining(bridge->view);
-    rkb_relay_stop(&bridge->relay, limit < UNSUBSCRIBE_US ? limit : UNSUBSCRIBE_US, on_unsubscribed, bridge);
+    begin_stop(bridge, number == SIGINT ? "SIGINT" : "SIGTERM");
+}
+
+/* For the command drain. */
+static bool drain(void *context)
+{
+    struct bridge *bridge = context;
+    if (bridge->stopping)
+        return false;
+    begin_stop(bridge, "drain on the control socket");
+    return true;
 }
 
 /* Not all that must be subscribed to may be. What waits stays in the journal. */
@@ -87,6 +103,7 @@ static void on_refused(void *context)
 static int say_goodbye(struct bridge *bridge)
 {
     const struct rkb_books *books = &rkb_view_snapshot(bridge->view)->totals;
+    rkb_admin_ended(&bridge->admin, books->pending);
     if (books->pending == 0) {
         rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "ended", "done: nothing is left in the journal");
         return RKB_EXIT_DRAINED;
@@ -125,6 +142,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     (void)what;
     struct bridge *bridge = context;
     rkb_view_tick(bridge->view);
+    rkb_admin_tick(&bridge->admin);
 }
 
 static void on_hangup(evutil_socket_t number, short what, void *context)
@@ -252,12 +270,15 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
     struct rkb_control_options control = {
         .path = config->control.socket, .mode = config->control.socket_mode, .snapshot = rkb_view_snapshot,
         .context = bridge->view, .retry = rkb_retry, .retry_context = &bridge->relay,
-        .upload_limit = upload_limit(config)};
+        .upload_limit = upload_limit(config), .act = rkb_admin_act, .act_context = &bridge->admin,
+        .rights = rkb_admin_rights(config)};
     if (!rkb_config_make_directory(config, error))
         return false;
     bridge->control = rkb_control_new(bridge->base, &control, error);
     if (bridge->control == NULL)
         return false;
+    bridge->admin = (struct rkb_admin){.log = bridge->log, .control = bridge->control, .view = bridge->view,
+                                       .drain = drain, .bridge = bridge};
     if (config->http.listen == NULL)
         return true;
     struct rkb_http_options http = {.listen = config->http.listen, .snapshot = rkb_view_snapshot,

@@ -48,7 +48,7 @@ static bool take_line(struct answer *answer, struct rkb_slice line)
 {
     if (rkb_slice_equal(line, rkb_slice_text("OK")))
         return true;
-    if (answer->lines == 0 && starts(line, "ERROR ")) {
+    if (starts(line, "ERROR ")) {
         show_error(answer, line);
         answer->code = 1;
         return true;

@@ -23,7 +23,8 @@ static void usage(FILE *out)
                  "\n"
                  "To a running rkbridge:\n");
     for (size_t i = 0; i < count; i++)
-        fprintf(out, "  %-8s %-12s %s\n", rows[i].word, rows[i].arguments, rows[i].help);
+        fprintf(out, "  %-8s %-19s %s%s\n", rows[i].word, rows[i].arguments, rows[i].help,
+                rows[i].right == RKB_RIGHT_ADMIN ? " [admin]" : "");
     fprintf(out, "\n"
                  "Offline:\n"
                  "  journal list|verify|dump DIR   what a journal holds, whether it is sound, its records\n"

@@ -71,7 +71,7 @@ static struct world *get_world(void)
     signal(SIGPIPE, SIG_IGN);
     world.base = event_base_new();
     world.snapshot = sample_snapshot();
-    struct rkb_control_options options = {.path = world.path, .mode = 0600, .snapshot = give_snapshot, .context = &world,
+    struct rkb_control_options options = {.path = world.path, .mode = 0600, .rights = {.own = geteuid()}, .snapshot = give_snapshot, .context = &world,
                                           .retry = take_letter, .retry_context = &world, .upload_limit = UPLOAD_LIMIT};
     world.control = rkb_control_new(world.base, &options, &error);
     CLAIM(world.control != NULL);

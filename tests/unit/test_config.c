@@ -69,7 +69,7 @@ static void every_type(void **state)
         "log: {level: debug, format: json}\n"
         "journal: {directory: @/j, max_size: 1MiB, min_free: 2GiB, on_disk_error: exit, segment_size: 1GiB, sync: "
         "always, ring_size: 256KiB, ring_directory: none}\n"
-        "control: {socket: @/c.sock, socket_mode: '600'}\n"
+        "control: {socket: @/c.sock, socket_mode: '600', admins: [root, 1234567], admin_groups: 4294967294}\n"
         "redis:\n"
         "  a: {url: 'unix:///run/redis.sock', heartbeat: 100ms}\n"
         "  b: {url: 'redis://[::1]:7000'}\n"
@@ -88,6 +88,11 @@ static void every_type(void **state)
     assert_true(config->journal.sync == RKB_SYNC_ALWAYS);
     assert_null(config->journal.ring_directory);
     assert_int_equal(config->control.socket_mode, 0600);
+    assert_int_equal(config->control.admin_users.count, 2);
+    assert_int_equal(config->control.admin_users.list[0], 0);
+    assert_int_equal(config->control.admin_users.list[1], 1234567);
+    assert_int_equal(config->control.admin_group_numbers.count, 1);
+    assert_int_equal(config->control.admin_group_numbers.list[0], 4294967294u);
     assert_true(config->sources[0].url.is_unix);
     assert_int_equal(config->sources[0].heartbeat, 100000);
     assert_int_equal(config->sources[1].url.port, 7000);

@@ -29,7 +29,7 @@ static void test_answers(void **state)
     int fd = dial(fixture);
     check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
     check_answer(fixture, fd, "  version\t \r\n", "rkbridge 1.2.3\nOK\n");
-    check_answer(fixture, fd, "help version\n", "version                      the version of the running rkbridge\nOK\n");
+    check_answer(fixture, fd, "help version\n", "version                      look   the version of the running rkbridge\nOK\n");
     say(fixture, fd, "help\n");
     char *help = hear_answer(fixture, fd);
     size_t rows;
@@ -227,13 +227,21 @@ static void test_client_limit(void **state)
         close(fds[i]);
 }
 
+static struct rkb_buffer gaps_answer(struct fixture *fixture)
+{
+    struct rkb_peer peer = {.right = RKB_RIGHT_LOOK};
+    struct rkb_asking asking = {.snapshot = give_snapshot, .context = fixture, .peer = &peer};
+    struct rkb_buffer answer = {0};
+    assert_true(rkb_command_answer(rkb_slice_text("gaps"), &asking, &answer));
+    return answer;
+}
+
 static void test_who_never_reads_is_dropped(void **state)
 {
     struct fixture *fixture = *state;
     show_gaps(fixture, 4000);      /* an answer of about 400 kB */
     int deaf = dial(fixture), other = dial(fixture);
-    struct rkb_buffer one = {0};
-    rkb_command_answer(rkb_slice_text("gaps"), give_snapshot, fixture, &one);
+    struct rkb_buffer one = gaps_answer(fixture);
     size_t asked = fixture->asked;
     for (int i = 0; i < 40; i++) {
         (void)!send(deaf, "gaps\n", 5, MSG_NOSIGNAL);      /* fails once it is dropped */
@@ -272,8 +280,7 @@ static void test_a_large_answer_to_a_slow_reader(void **state)
 {
     struct fixture *fixture = *state;
     show_gaps(fixture, 60000);      /* an answer above what may be unread: one is always allowed */
-    struct rkb_buffer expected = {0};
-    rkb_command_answer(rkb_slice_text("gaps"), give_snapshot, fixture, &expected);
+    struct rkb_buffer expected = gaps_answer(fixture);
     assert_true(expected.size > RKB_CONTROL_UNREAD_MAX);
     int fd = dial(fixture);
     say(fixture, fd, "gaps\n");

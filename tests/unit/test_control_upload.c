@@ -48,7 +48,7 @@ static int open_desk(void **state)
     rkb_control_free(fixture->control);
     desk = (struct desk){.says = "taken\n"};
     struct rkb_control_options options = {.path = fixture->path, .mode = 0660, .snapshot = give_snapshot,
-                                          .context = fixture, .retry = take_letter, .retry_context = &desk,
+                                          .context = fixture, .rights = {.own = geteuid()}, .retry = take_letter, .retry_context = &desk,
                                           .upload_limit = LIMIT};
     fixture->control = rkb_control_new(fixture->base, &options, &error);
     return fixture->control == NULL ? -1 : 0;

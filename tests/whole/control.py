@@ -1,4 +1,4 @@
-"""The control socket: one command a line, an answer that ends in OK or is one line ERROR."""
+"""The control socket: one command a line, an answer that ends in OK or in ERROR code text."""
 
 import json
 import socket
@@ -56,7 +56,7 @@ class Control:
             line = line[:-1]
             if line == b"OK":
                 return lines
-            if not lines and line.startswith(b"ERROR "):
+            if line.startswith(b"ERROR "):
                 _, code, *text = line.decode().split(" ", 2)
                 raise ControlError(code, " ".join(text))
             lines.append(line)

@@ -1,0 +1,67 @@
+/*
+ * client -- what the files of the control socket share: one client, and all of them.
+ *
+ *     socket.c   who comes and goes, lines and their answers, answers that come later
+ *     upload.c   the bytes of a dead letter
+ */
+#ifndef RKB_CONTROL_CLIENT_H
+#define RKB_CONTROL_CLIENT_H
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <sys/queue.h>
+
+#include "control/commands.h"
+#include "control/socket.h"
+#include "control/unix_socket.h"
+
+/* A dead letter that comes in. */
+struct rkb_incoming {
+    struct rkb_client *client;      /* NULL: nobody's */
+    struct rkb_upload sizes;
+    uint8_t *bytes;
+    size_t size;                    /* so many are there */
+    struct event *deadline;
+};
+
+struct rkb_client {
+    struct rkb_control *control;
+    struct bufferevent *connection;
+    struct rkb_peer peer;
+    uint64_t ticket;                /* of the answer that comes later; 0: none does */
+    bool ended;                     /* sends nothing more */
+    bool closing;                   /* is freed when all is written; nothing more is read */
+    bool dropped;                   /* is freed now */
+    TAILQ_ENTRY(rkb_client) link;
+};
+
+struct rkb_control {
+    struct rkb_control_options options;
+    struct rkb_unix_socket place;
+    struct evconnlistener *listener;
+    struct event *accept_again;
+    TAILQ_HEAD(, rkb_client) clients;
+    size_t client_count;
+    uint64_t last_ticket;
+    struct rkb_incoming upload;     /* one at a time: what clients can make us hold is bounded */
+    bool inside, doomed;
+};
+
+/* Sends these bytes, and frees them. */
+void rkb_client_send(struct rkb_client *client, struct rkb_buffer *bytes);
+/* Nothing more is read; freed when all is written. */
+void rkb_client_close(struct rkb_client *client);
+/* An error, and the end: what comes behind cannot be told from commands any more. */
+void rkb_client_refuse_rest(struct rkb_client *client, const char *code, const char *text);
+
+/* A client announces a dead letter of these sizes. */
+void rkb_upload_begin(struct rkb_client *client, const struct rkb_upload *sizes);
+/* Takes what is there of it; false: more has to come, or nothing more is taken from this client. */
+bool rkb_upload_take(struct rkb_client *client);
+/* It is over, whatever became of it. */
+void rkb_upload_end(struct rkb_incoming *upload);
+/* For its deadline; context: the control. */
+void rkb_upload_late(evutil_socket_t fd, short what, void *context);
+
+#endif
