@@ -123,6 +123,9 @@ struct rkb_config {
         char *listen;                           /* "127.0.0.1:9464"; NULL: no HTTP */
     } http;
     struct {
+        int64_t routes;                         /* so many have metrics of their own */
+    } metrics;
+    struct {
         int level, format;                      /* enum rkb_log_level, enum rkb_log_format */
     } log;
 };

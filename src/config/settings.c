@@ -162,6 +162,10 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "http.listen", .type = RKB_SETTING_LISTEN, .offset = GLOBAL(http.listen),
      .help = "Where HTTP is served; without it there is none."},
 
+    {.path = "metrics.routes", .type = RKB_SETTING_NUMBER, .offset = GLOBAL(metrics.routes), .initial = "200",
+     .most = 100000,
+     .help = "How many routes have metrics of their own, in the order of this file; the rest are summed as (other)."},
+
     {.path = "log.level", .type = RKB_SETTING_WORD, .offset = GLOBAL(log.level), .initial = "info",
      .words = level_words, .help = "The least important lines that are written."},
     {.path = "log.format", .type = RKB_SETTING_WORD, .offset = GLOBAL(log.format), .initial = "text",

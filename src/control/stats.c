@@ -9,8 +9,6 @@
 
 #include "control/output.h"
 
-#define MOST_REASONS 24
-
 int64_t rkb_books_imbalance(const struct rkb_books *books)
 {
     uint64_t all = 0, left = books->received + books->recovered;
@@ -158,44 +156,54 @@ static void write_kafka(struct rkb_output *output, const struct rkb_snapshot *sn
     rkb_output_object_end(output);
 }
 
-/* Counts each reason where it stands first. */
-static void write_reasons(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+void rkb_gap_sums(const struct rkb_snapshot *snapshot, struct rkb_gap_sums *sums)
 {
-    const char *seen[MOST_REASONS];
-    size_t counts[MOST_REASONS], count = 0;
+    *sums = (struct rkb_gap_sums){0};
+    for (size_t i = 0; i < snapshot->gap_count; i++) {
+        const struct rkb_gap_snapshot *gap = &snapshot->gaps[i];
+        sums->open += gap->to_us == 0;
+        sums->unknown += gap->bound == UINT64_MAX;
+        sums->bound += gap->bound == UINT64_MAX ? 0 : gap->bound;
+    }
+}
+
+void rkb_gap_reasons(const struct rkb_snapshot *snapshot, struct rkb_gap_reasons *reasons)
+{
+    reasons->count = 0;
     for (size_t i = 0; i < snapshot->gap_count; i++) {
         size_t at = 0;
-        while (at < count && strcmp(seen[at], snapshot->gaps[i].reason) != 0)
+        while (at < reasons->count && strcmp(reasons->names[at], snapshot->gaps[i].reason) != 0)
             at++;
-        if (at == MOST_REASONS)
+        if (at == RKB_GAP_REASONS_SHOWN)
             continue;
-        if (at == count) {
-            seen[count] = snapshot->gaps[i].reason;
-            counts[count++] = 0;
+        if (at == reasons->count) {
+            reasons->names[at] = snapshot->gaps[i].reason;
+            reasons->counts[reasons->count++] = 0;
         }
-        counts[at]++;
+        reasons->counts[at]++;
     }
+}
+
+static void write_reasons(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+{
+    struct rkb_gap_reasons reasons;
+    rkb_gap_reasons(snapshot, &reasons);
     rkb_output_object(output, "by_reason");
-    for (size_t i = 0; i < count; i++)
-        rkb_output_number(output, seen[i], counts[i]);
+    for (size_t i = 0; i < reasons.count; i++)
+        rkb_output_number(output, reasons.names[i], reasons.counts[i]);
     rkb_output_object_end(output);
 }
 
 /* Of the whole ledger, over restarts. */
 static void write_gap_figures(struct rkb_output *output, const struct rkb_snapshot *snapshot)
 {
-    uint64_t open = 0, unknown = 0, sum = 0;
-    for (size_t i = 0; i < snapshot->gap_count; i++) {
-        const struct rkb_gap_snapshot *gap = &snapshot->gaps[i];
-        open += gap->to_us == 0;
-        unknown += gap->bound == UINT64_MAX;
-        sum += gap->bound == UINT64_MAX ? 0 : gap->bound;
-    }
+    struct rkb_gap_sums sums;
+    rkb_gap_sums(snapshot, &sums);
     rkb_output_object(output, "gaps");
     rkb_output_number(output, "count", snapshot->gap_count);
-    rkb_output_number(output, "open", open);
-    rkb_output_number(output, "bound_unknown", unknown);
-    rkb_output_number(output, "bound_sum", sum);
+    rkb_output_number(output, "open", sums.open);
+    rkb_output_number(output, "bound_unknown", sums.unknown);
+    rkb_output_number(output, "bound_sum", sums.bound);
     write_reasons(output, snapshot);
     rkb_output_object_end(output);
 }

@@ -1,8 +1,8 @@
 /*
  * stats -- the one table of figures: each a row, and each with exactly one writing thread.
  *
- * The loop fills an rkb_snapshot when somebody asks; control only formats it. Rows make the enum, the JSON, the help
- * text (and later Prometheus text). Counters end in _total, time is in seconds, size in bytes.
+ * The loop fills an rkb_snapshot when somebody asks; control only formats it. Rows make the enum, the JSON and the help
+ * text; those of the metrics are in metrics.c. Counters end in _total, time is in seconds, size in bytes.
  */
 #ifndef RKB_CONTROL_STATS_H
 #define RKB_CONTROL_STATS_H
@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/histogram.h"
 
 /* The books, per route and in total: received + recovered = all the others (pending is counted on its own). */
 #define RKB_BOOKS(X) \
@@ -83,6 +85,15 @@ struct rkb_gap_snapshot {
 };
 
 #define RKB_KAFKA_ERROR_NAMES 32
+#define RKB_BROKERS_SHOWN 64
+
+/* What librdkafka says of one broker, since its producer was made. */
+struct rkb_broker_snapshot {
+    int32_t id;                         /* -1: all that have no number here */
+    uint64_t round_trips;
+    double round_trip_seconds;          /* sum */
+    double throttle_seconds;            /* sum */
+};
 
 struct rkb_snapshot {
     const char *version, *instance;
@@ -120,18 +131,46 @@ struct rkb_snapshot {
         const char *missing_topics;             /* their names, as many as there is room for; NULL: none */
         size_t error_count;
         struct { const char *name; uint64_t count; } errors[RKB_KAFKA_ERROR_NAMES];
+        const char *library;                    /* librdkafka's version */
+        double away_seconds;                    /* since when no broker is connected; 0: one is */
+        uint64_t queue;                         /* records and events in librdkafka's queues */
+        uint64_t brokers_connected;
+        size_t broker_count;
+        struct rkb_broker_snapshot brokers[RKB_BROKERS_SHOWN];
     } kafka;
     struct {
         double p50_seconds, p99_seconds, max_seconds;
         uint64_t count;
     } latency;                                  /* from reading a message to its acknowledgement */
     uint64_t log_lines_lost_total;
+    struct {                                    /* NULL: not kept */
+        const struct rkb_histogram *delivery, *produce, *sync, *turn, *size;
+    } histograms;
+    struct {
+        double start_seconds, cpu_seconds;      /* realtime; user and system */
+        uint64_t resident_bytes, virtual_bytes, open_fds, max_fds;
+    } process;
+    size_t metric_routes;                       /* so many routes have metrics of their own */
 };
 
 /* 0 when the books balance, else left side minus right side. */
 int64_t rkb_books_imbalance(const struct rkb_books *books);
 /* Adds b to a, field by field. */
 void rkb_books_add(struct rkb_books *a, const struct rkb_books *b);
+
+/* What the gaps of the ledger come to. */
+struct rkb_gap_sums {
+    uint64_t open, unknown, bound;      /* unknown: without a bound; bound: the sum of all others */
+};
+void rkb_gap_sums(const struct rkb_snapshot *snapshot, struct rkb_gap_sums *sums);
+#define RKB_GAP_REASONS_SHOWN 24
+/* How many have each reason, in the order in which reasons are met. Names are the snapshot's. */
+struct rkb_gap_reasons {
+    const char *names[RKB_GAP_REASONS_SHOWN];
+    uint64_t counts[RKB_GAP_REASONS_SHOWN];
+    size_t count;
+};
+void rkb_gap_reasons(const struct rkb_snapshot *snapshot, struct rkb_gap_reasons *reasons);
 
 struct rkb_output;
 

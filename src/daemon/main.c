@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "control/metrics.h"
 #include "daemon/bridge.h"
 #include "kafka/mock.h"
 
@@ -28,7 +29,7 @@ static struct rkb_log *libevent_log;
 
 static const char usage[] =
     "usage: rkbridge -c FILE [--check] [--embedded-kafka]\n"
-    "       rkbridge --help-config | --version | --help\n"
+    "       rkbridge --help-config | --help-metrics | --version | --help\n"
     "\n"
     "Subscribes to Redis Pub/Sub channels and republishes each message to Kafka, through a journal.\n"
     "\n"
@@ -37,6 +38,7 @@ static const char usage[] =
     "      --embedded-kafka run a Kafka inside this process, on a port of the loopback interface, for\n"
     "                       trying things out: for clients built on librdkafka; nothing survives it\n"
     "      --help-config    all settings, with their defaults\n"
+    "      --help-metrics   all metrics, as the table of doc/metrics.md\n"
     "      --version        the version, also librdkafka's\n"
     "\n"
     "SIGTERM or SIGINT: unsubscribe, ship what waits (shutdown_timeout), end. Exit codes: 0 done and\n"
@@ -59,12 +61,21 @@ static void keep_buffers(void)
 #endif
 }
 
+static void show_metrics(void)
+{
+    struct rkb_buffer table = {0};
+    rkb_metrics_table(&table);
+    fwrite(table.data, 1, table.size, stdout);
+    rkb_buffer_free(&table);
+}
+
 /* -1 to go on, else the exit code. */
 static int read_arguments(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},   {"check", no_argument, NULL, 'k'},
         {"embedded-kafka", no_argument, NULL, 'e'}, {"help-config", no_argument, NULL, 's'},
+        {"help-metrics", no_argument, NULL, 'm'},
         {"version", no_argument, NULL, 'v'},        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -81,6 +92,9 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
             break;
         case 's':
             rkb_config_help(stdout);
+            return 0;
+        case 'm':
+            show_metrics();
             return 0;
         case 'v':
             printf("rkbridge %s (librdkafka %s)\n", PACKAGE_VERSION, rd_kafka_version_str());

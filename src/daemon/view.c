@@ -338,6 +338,7 @@ static void fill_kafka(struct rkb_view *view, const struct rkb_shipped *shipped)
     snapshot->kafka.connected = shipped->connected;
     snapshot->kafka.in_flight = shipped->in_flight;
     snapshot->kafka.rebuilds_total = shipped->rebuilds_total;
+    snapshot->kafka.library = rd_kafka_version_str();
     snapshot->kafka.bootstrap_servers = view->options.bootstrap_servers;
     snapshot->kafka.topics_waiting = shipped->topics_waiting;
     snapshot->kafka.dead_letter_bytes = shipped->dead.bytes;
@@ -370,6 +371,7 @@ const struct rkb_snapshot *rkb_view_snapshot(void *context)
     snapshot->uptime_seconds = (double)(view->options.sys->monotonic_us() - view->started_us) / 1e6;
     snapshot->now_us = view->options.sys->realtime_us();
     snapshot->draining = view->draining;
+    snapshot->metric_routes = (size_t)view->options.config->metrics.routes;
     fill_routes(view, shipped);
     bool subscribed = fill_sources(view);
     snapshot->ready = subscribed && !view->draining && !rkb_shipper_failed(view->options.shipper, &error);

@@ -27,4 +27,7 @@ files=$(grep -ohE '(^|[^/A-Za-z0-9_.-])(src|doc|etc|tests|contrib)/[A-Za-z0-9_./
 for file in $files; do
     [ -e "$srcdir/$file" ] || miss "a document names $file, which does not exist"
 done
+metrics=$(sed -n '/^| name | type/,/^$/p' "$srcdir/doc/metrics.md" | sed '/^$/d')
+[ "$metrics" = "$("$build/rkbridge" --help-metrics)" ] ||
+    miss "the table in doc/metrics.md is not that of rkbridge --help-metrics"
 exit $bad
