@@ -101,6 +101,7 @@ static bool open_ring(struct rkb_store *store, const struct rkb_config *config, 
         .size = config->journal.ring_size,
         .journal_id = rkb_journal_id(store->journal),
         .sys = &rkb_sys_posix,
+        .journal_directory = config->journal.directory,
     };
     store->ring = rkb_ring_open(&options, error);
     if (store->ring == NULL && options.directory != NULL && error->code != RKB_DAMAGED && error->code != RKB_VERSION) {

@@ -7,99 +7,49 @@
  * Promise: what was committed is found again after kill -9; memory is reserved at the start, so no store can
  * fail later for want of it. Never: takes a lock, makes a system call after open, overwrites a file it did not make.
  */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "journal/format.h"
 #include "journal/raw.h"
 #include "journal/ring.h"
+#include "journal/ring_page.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdalign.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGE_SIZE_IN_FILE 4096
-#define FIXED 56                /* bytes of the page that never change, the checksum at its end included */
-#define RING_VERSION 1
-
-static const uint8_t magic[8] = {'R', 'K', 'B', 'R', 'I', 'N', 'G', '\n'};
-
-/* What changes in the page; each on a cache line of its own, since each has one writer. */
-struct page {
-    uint8_t fixed[64];
-    alignas(64) _Atomic uint64_t head;
-    alignas(64) _Atomic uint64_t tail;
-    alignas(64) _Atomic int64_t read;
-    alignas(64) _Atomic uint64_t low;
-    _Atomic uint64_t next;          /* these three have one writer */
-    _Atomic int64_t not_durable;
-    alignas(64) _Atomic uint64_t topics[RKB_RING_TOPICS];
-};
-
-_Static_assert(sizeof(struct page) <= PAGE_SIZE_IN_FILE, "the page holds all notes");
 
 struct rkb_ring {
-    struct page *page;
+    struct rkb_ring_page *page;
     uint8_t *data;              /* size bytes, and the same again behind them */
+    size_t offset;              /* of the data in the file */
     size_t size;
     uint64_t salt;
     void *reserved;             /* the whole address range */
     size_t reserved_size;
     bool outlives;
+    const struct rkb_sys *sys;
+    int fd;                     /* of the file, locked; -1: none */
     char path[PATH_MAX];
     alignas(64) uint64_t head;  /* the producer's own copies */
     uint64_t tail_seen;
     alignas(64) uint64_t tail;  /* the consumer's own copy */
 };
 
-static void write_page(uint8_t at[FIXED], const uint8_t id[16], uint64_t salt, size_t size)
-{
-    struct rkb_writer writer = rkb_writer(at, FIXED);
-    rkb_write_bytes(&writer, magic, sizeof magic);
-    rkb_write_u32(&writer, RING_VERSION);
-    rkb_write_u32(&writer, PAGE_SIZE_IN_FILE);
-    rkb_write_bytes(&writer, id, 16);
-    rkb_write_u64(&writer, salt);
-    rkb_write_u64(&writer, size);
-    rkb_write_u64(&writer, XXH3_64bits(at, FIXED - 8));
-}
-
-/* Checks the page of a file found; gives its salt and size. */
-static bool read_page(const uint8_t *at, const uint8_t id[16], struct rkb_ring *ring, struct rkb_error *error)
-{
-    struct rkb_reader reader = rkb_reader(at, FIXED);
-    bool ours = rkb_slice_equal(rkb_read_slice(&reader, sizeof magic), rkb_slice(magic, sizeof magic));
-    uint32_t version = rkb_read_u32(&reader), page_size = rkb_read_u32(&reader);
-    bool same = rkb_slice_equal(rkb_read_slice(&reader, 16), rkb_slice(id, 16));
-    ring->salt = rkb_read_u64(&reader);
-    ring->size = rkb_read_u64(&reader);
-    if (!ours || rkb_read_u64(&reader) != XXH3_64bits(at, FIXED - 8))
-        return rkb_fail(error, RKB_DAMAGED, "ring %s: its first page is not one of ours, or damaged", ring->path);
-    if (version > RING_VERSION)
-        return rkb_fail(error, RKB_VERSION,
-                        "ring %s: written in version %u by a newer rkbridge; start that one to empty it", ring->path,
-                        version);
-    if (!same || page_size != PAGE_SIZE_IN_FILE)
-        return rkb_fail(error, RKB_DAMAGED, "ring %s: belongs to another journal", ring->path);
-    return true;
-}
-
 /*
- * Maps the page and twice the data of a file of PAGE_SIZE_IN_FILE + ring->size bytes, which has its room already; its
+ * Maps the page and twice the data of a file of ring->offset + ring->size bytes, which has its room already; its
  * pages at once (the copy behind it is seldom touched), since a fault for each page cost 20 to 60 ns a message in a
  * burst.
  */
 static bool map(struct rkb_ring *ring, int fd, struct rkb_error *error)
 {
-    ring->reserved_size = PAGE_SIZE_IN_FILE + 2 * ring->size;
+    ring->reserved_size = ring->offset + 2 * ring->size;
     ring->reserved = mmap(NULL, ring->reserved_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (ring->reserved == MAP_FAILED) {
         ring->reserved = NULL;
@@ -107,11 +57,11 @@ static bool map(struct rkb_ring *ring, int fd, struct rkb_error *error)
     }
     uint8_t *base = ring->reserved;
     int access = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_FIXED;
-    if (mmap(base, PAGE_SIZE_IN_FILE + ring->size, access, flags | MAP_POPULATE, fd, 0) == MAP_FAILED ||
-        mmap(base + PAGE_SIZE_IN_FILE + ring->size, ring->size, access, flags, fd, PAGE_SIZE_IN_FILE) == MAP_FAILED)
+    if (mmap(base, ring->offset + ring->size, access, flags | MAP_POPULATE, fd, 0) == MAP_FAILED ||
+        mmap(base + ring->offset + ring->size, ring->size, access, flags, fd, (off_t)ring->offset) == MAP_FAILED)
         return rkb_fail_errno(error, "ring: cannot map %s", ring->path);
-    ring->page = (struct page *)(void *)base;
-    ring->data = base + PAGE_SIZE_IN_FILE;
+    ring->page = (struct rkb_ring_page *)(void *)base;
+    ring->data = base + ring->offset;
     return true;
 }
 
@@ -122,16 +72,42 @@ static void unmap(struct rkb_ring *ring)
     ring->reserved = NULL;
 }
 
-/* Reserves the memory behind the file, maps it and writes its page. */
-static bool furnish(struct rkb_ring *ring, int fd, const struct rkb_ring_options *options, struct rkb_error *error)
+/* What a new file takes along from the one it replaces: its notes, and the records between tail and head. */
+struct old {
+    struct rkb_ring_values values;
+    const uint8_t *data;
+    uint64_t salt;
+};
+
+static void take_along(struct rkb_ring *ring, const struct old *old)
 {
-    if (options->sys->allocate(fd, 0, (off_t)(PAGE_SIZE_IN_FILE + ring->size)) != 0)
+    struct rkb_ring_values values = old->values;
+    size_t bytes = (size_t)(values.head - values.tail), from = (size_t)(values.tail % ring->size);
+    if (bytes == 0)
+        values.head = values.tail = 0;
+    memcpy(ring->data + from, old->data + from, bytes);     /* both are mapped twice */
+    rkb_ring_values_write(ring->page, &values);
+}
+
+/* Reserves the memory behind the file, maps it and writes its page. */
+static bool furnish(struct rkb_ring *ring, int fd, const struct rkb_ring_options *options, const struct old *old,
+                    struct rkb_error *error)
+{
+    ring->offset = RKB_RING_OFFSET;
+    if (options->sys->allocate(fd, 0, (off_t)(ring->offset + ring->size)) != 0)
         return rkb_fail_errno(error, "ring: cannot reserve %zu bytes for %s", ring->size, ring->path);
     if (options->sys->random(&ring->salt, sizeof ring->salt) != 0)
         return rkb_fail_errno(error, "ring: no random bytes");
+    if (old != NULL && old->values.head != old->values.tail)
+        ring->salt = old->salt;
     if (!map(ring, fd, error))
         return false;
-    write_page(ring->page->fixed, options->journal_id, ring->salt, ring->size);
+    struct rkb_ring_head head = {.salt = ring->salt, .size = ring->size};
+    memcpy(head.journal_id, options->journal_id, sizeof head.journal_id);
+    rkb_ring_head_write(ring->page->fixed, &head);
+    if (old != NULL)
+        take_along(ring, old);
+    rkb_ring_set(&ring->page->place, rkb_ring_place(options->journal_directory));
     return true;
 }
 
@@ -141,16 +117,25 @@ static bool make_anonymous(struct rkb_ring *ring, const struct rkb_ring_options 
     int fd = memfd_create("rkbridge-ring", MFD_CLOEXEC);
     if (fd < 0)
         return rkb_fail_errno(error, "ring: cannot make anonymous memory");
-    bool done = furnish(ring, fd, options, error);
+    bool done = furnish(ring, fd, options, NULL, error);
     options->sys->close(fd);
     return done;
 }
 
+/* The file's descriptor stays open with a lock, so that whoever finds it knows that somebody uses it. */
+static void keep(struct rkb_ring *ring, int fd, const struct rkb_sys *sys)
+{
+    ring->sys = sys;
+    ring->fd = fd;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return;     /* the journal's own lock is the one that counts */
+}
+
 /*
  * Makes the file under a name of its own and moves it to its place when it is whole, so that a file found there
- * is always whole. The notes of an `empty` ring it replaces are taken along.
+ * is always whole. What an `old` one that it replaces had is taken along.
  */
-static bool make_file(struct rkb_ring *ring, const struct rkb_ring_options *options, const struct page *empty,
+static bool make_file(struct rkb_ring *ring, const struct rkb_ring_options *options, const struct old *old,
                       struct rkb_error *error)
 {
     const struct rkb_sys *sys = options->sys;
@@ -163,46 +148,39 @@ static bool make_file(struct rkb_ring *ring, const struct rkb_ring_options *opti
         return rkb_fail_errno(error, "ring: cannot make %s", path);
 
     bool done = fchmod(fd, 0600) == 0 || rkb_fail_errno(error, "ring: cannot set the mode of %s", path);
-    done = done && furnish(ring, fd, options, error);
-    if (done && empty != NULL) {
-        atomic_store(&ring->page->read, atomic_load(&empty->read));
-        atomic_store(&ring->page->low, atomic_load(&empty->low));
-        for (size_t i = 0; i < RKB_RING_TOPICS; i++)
-            atomic_store(&ring->page->topics[i], atomic_load(&empty->topics[i]));
-        atomic_store(&ring->page->next, atomic_load(&empty->next));
-        atomic_store(&ring->page->not_durable, atomic_load(&empty->not_durable));
-    }
+    done = done && furnish(ring, fd, options, old, error);
     if (done && sys->rename(path, ring->path) != 0)
         done = rkb_fail_errno(error, "ring: cannot rename %s to its place", path);
-    if (!done)
-        sys->unlink(path);
-    sys->close(fd);
-    return done;
-}
-
-static bool check_owner(const struct rkb_ring *ring, const struct stat *status, struct rkb_error *error)
-{
-    if (S_ISREG(status->st_mode) && status->st_uid == geteuid() && (status->st_mode & 07777) == 0600)
+    if (done) {
+        keep(ring, fd, sys);
         return true;
-    return rkb_fail(error, RKB_DAMAGED, "ring %s: not a file of ours (owner %u, mode %o; expected %u and 600)",
-                    ring->path, (unsigned)status->st_uid, (unsigned)status->st_mode & 07777, (unsigned)geteuid());
+    }
+    sys->unlink(path);
+    sys->close(fd);
+    return false;
 }
 
 /* Is the file found ours to use? Learns its size from the file itself. */
-static bool check_file(struct rkb_ring *ring, int fd, const struct rkb_ring_options *options, struct rkb_error *error)
+static bool check_file(struct rkb_ring *ring, int fd, const struct rkb_ring_options *options,
+                       struct rkb_ring_head *head, struct rkb_error *error)
 {
     struct stat status;
-    uint8_t page[FIXED];
+    uint8_t page[RKB_RING_FIXED];
     if (fstat(fd, &status) != 0)
         return rkb_fail_errno(error, "ring: cannot examine %s", ring->path);
-    if (!check_owner(ring, &status, error))
+    if (!rkb_ring_is_ours(&status, ring->path, error))
         return false;
     if (options->sys->pread(fd, page, sizeof page, 0) != sizeof page)
         return rkb_fail(error, RKB_DAMAGED, "ring %s: shorter than its first page", ring->path);
-    if (!read_page(page, options->journal_id, ring, error))
+    if (!rkb_ring_head_read(page, ring->path, head, error))
         return false;
+    if (memcmp(head->journal_id, options->journal_id, sizeof head->journal_id) != 0)
+        return rkb_fail(error, RKB_DAMAGED, "ring %s: belongs to another journal", ring->path);
+    ring->salt = head->salt;
+    ring->size = (size_t)head->size;
+    ring->offset = head->offset;
     if (ring->size == 0 || ring->size % PAGE_SIZE_IN_FILE != 0 ||
-        (uint64_t)status.st_size != PAGE_SIZE_IN_FILE + ring->size)
+        (uint64_t)status.st_size != ring->offset + ring->size)
         return rkb_fail(error, RKB_DAMAGED, "ring %s: %jd bytes long, but its page says %zu of data", ring->path,
                         (intmax_t)status.st_size, ring->size);
     if (options->sys->allocate(fd, 0, status.st_size) != 0)
@@ -211,10 +189,9 @@ static bool check_file(struct rkb_ring *ring, int fd, const struct rkb_ring_opti
 }
 
 /* Walks the records between tail and head. */
-static bool walk(const struct rkb_ring *ring, void (*visit)(void *context, const struct rkb_record *record),
-                 void *context, struct rkb_error *error)
+static bool walk(const struct rkb_ring *ring, uint64_t tail, uint64_t head,
+                 void (*visit)(void *context, const struct rkb_record *record), void *context, struct rkb_error *error)
 {
-    uint64_t tail = atomic_load(&ring->page->tail), head = atomic_load(&ring->page->head);
     if (tail > head || head - tail > ring->size || tail % 8 != 0 || head % 8 != 0)
         return rkb_fail(error, RKB_DAMAGED, "ring %s: head %" PRIu64 " and tail %" PRIu64 " do not belong together",
                         ring->path, head, tail);
@@ -224,7 +201,7 @@ static bool walk(const struct rkb_ring *ring, void (*visit)(void *context, const
         const uint8_t *at = ring->data + tail % ring->size;
         if (rkb_record_parse(at, head - tail, ring->salt, &record, &why) != RKB_PARSE_RECORD)
             return rkb_fail(error, RKB_DAMAGED, "ring %s: the record at offset %" PRIu64 " does not count: %s",
-                            ring->path, PAGE_SIZE_IN_FILE + tail % ring->size, why);
+                            ring->path, ring->offset + tail % ring->size, why);
         if (visit != NULL)
             visit(context, &record);
         tail += rkb_record_length(at);
@@ -232,20 +209,47 @@ static bool walk(const struct rkb_ring *ring, void (*visit)(void *context, const
     return true;
 }
 
-static bool reopen(struct rkb_ring *ring, int fd, const struct rkb_ring_options *options, size_t wanted,
+/*
+ * One without records is made anew where another size is wanted; one of an older version always is. No room for that is
+ * no reason to go on without what is in it.
+ */
+static bool replace(struct rkb_ring *ring, const struct rkb_ring_head *head, const struct rkb_ring_values *values,
+                    const struct rkb_ring_options *options, size_t wanted, struct rkb_error *error)
+{
+    struct rkb_ring mapped = *ring;
+    struct old old = {*values, ring->data, head->salt};
+    struct rkb_error trouble;
+    ring->reserved = NULL;
+    if (values->head == values->tail)
+        ring->size = wanted;
+    bool done = make_file(ring, options, &old, &trouble);
+    unmap(&mapped);
+    if (!done && head->offset != RKB_RING_OFFSET)
+        return rkb_fail(error, RKB_VERSION,
+                        "ring %s: an older rkbridge wrote it, and it cannot be made anew (%.300s): make room for "
+                        "another one, or start the older one to empty it", ring->path, trouble.text);
+    if (!done)
+        *error = trouble;
+    return done;
+}
+
+/* *kept: the descriptor is the ring's. */
+static bool reopen(struct rkb_ring *ring, int fd, const struct rkb_ring_options *options, size_t wanted, bool *kept,
                    struct rkb_error *error)
 {
-    if (!check_file(ring, fd, options, error) || !map(ring, fd, error) || !walk(ring, NULL, NULL, error))
+    struct rkb_ring_head head;
+    struct rkb_ring_values values;
+    if (!check_file(ring, fd, options, &head, error) || !map(ring, fd, error) ||
+        !rkb_ring_values_read(ring->reserved, &head, ring->path, &values, error) ||
+        !walk(ring, values.tail, values.head, NULL, NULL, error))
         return false;
-    if (ring->size == wanted || atomic_load(&ring->page->head) != atomic_load(&ring->page->tail))
-        return true;
-
-    struct rkb_ring old = *ring;
-    ring->reserved = NULL;
-    ring->size = wanted;
-    bool done = make_file(ring, options, old.page, error);
-    unmap(&old);
-    return done;
+    if (head.offset != RKB_RING_OFFSET || (ring->size != wanted && values.head == values.tail))
+        return replace(ring, &head, &values, options, wanted, error);
+    rkb_ring_values_write(ring->page, &values);     /* all three say so again */
+    rkb_ring_set(&ring->page->place, rkb_ring_place(options->journal_directory));
+    *kept = true;
+    keep(ring, fd, options->sys);
+    return true;
 }
 
 static bool name_file(struct rkb_ring *ring, const char *directory, const uint8_t journal_id[16],
@@ -269,8 +273,9 @@ static bool open_file(struct rkb_ring *ring, const struct rkb_ring_options *opti
     if (fd < 0)
         return rkb_fail_errno(error, "ring: cannot open %s", ring->path);
     struct rkb_error why;
-    bool done = reopen(ring, fd, options, ring->size, &why);
-    options->sys->close(fd);
+    bool kept = false, done = reopen(ring, fd, options, ring->size, &kept, &why);
+    if (!kept)
+        options->sys->close(fd);
     return done || rkb_fail(error, why.code, "%.400s%s", why.text,
                             why.code == RKB_DAMAGED ? "; to start without what is in it, move it away" : "");
 }
@@ -285,6 +290,7 @@ struct rkb_ring *rkb_ring_open(const struct rkb_ring_options *options, struct rk
         return NULL;
     }
     memset(ring, 0, sizeof *ring);
+    ring->fd = -1;
     ring->size = options->size < page ? page : (options->size + page - 1) / page * page;
     ring->outlives = options->directory != NULL;
     bool done;
@@ -297,8 +303,8 @@ struct rkb_ring *rkb_ring_open(const struct rkb_ring_options *options, struct rk
         rkb_ring_close(ring);
         return NULL;
     }
-    ring->head = atomic_load(&ring->page->head);
-    ring->tail = ring->tail_seen = atomic_load(&ring->page->tail);
+    ring->head = rkb_ring_get(&ring->page->head, memory_order_acquire);
+    ring->tail = ring->tail_seen = rkb_ring_get(&ring->page->tail, memory_order_acquire);
     return ring;
 }
 
@@ -307,6 +313,8 @@ void rkb_ring_close(struct rkb_ring *ring)
     if (ring == NULL)
         return;
     unmap(ring);
+    if (ring->fd >= 0)
+        ring->sys->close(ring->fd);
     free(ring);
 }
 
@@ -320,7 +328,8 @@ void rkb_ring_remove(struct rkb_ring *ring)
 bool rkb_ring_visit(const struct rkb_ring *ring, void (*visit)(void *context, const struct rkb_record *record),
                     void *context, struct rkb_error *error)
 {
-    return walk(ring, visit, context, error);
+    return walk(ring, rkb_ring_get(&ring->page->tail, memory_order_acquire),
+                rkb_ring_get(&ring->page->head, memory_order_acquire), visit, context, error);
 }
 
 bool rkb_ring_outlives(const struct rkb_ring *ring)
@@ -344,7 +353,7 @@ uint8_t *rkb_ring_reserve(struct rkb_ring *ring, size_t size, size_t keep)
         return NULL;
     size_t most = ring->size - size - keep;
     if (ring->head - ring->tail_seen > most) {
-        ring->tail_seen = atomic_load_explicit(&ring->page->tail, memory_order_acquire);
+        ring->tail_seen = rkb_ring_get(&ring->page->tail, memory_order_acquire);
         if (ring->head - ring->tail_seen > most)
             return NULL;
     }
@@ -354,106 +363,106 @@ uint8_t *rkb_ring_reserve(struct rkb_ring *ring, size_t size, size_t keep)
 void rkb_ring_commit(struct rkb_ring *ring, size_t size)
 {
     ring->head += size;
-    atomic_store_explicit(&ring->page->head, ring->head, memory_order_release);
+    rkb_ring_set(&ring->page->head, ring->head);
 }
 
 size_t rkb_ring_room(const struct rkb_ring *ring)
 {
-    uint64_t tail = atomic_load_explicit(&ring->page->tail, memory_order_acquire);
-    return ring->size - (size_t)(atomic_load_explicit(&ring->page->head, memory_order_acquire) - tail);
+    uint64_t tail = rkb_ring_get(&ring->page->tail, memory_order_acquire);
+    return ring->size - (size_t)(rkb_ring_get(&ring->page->head, memory_order_acquire) - tail);
 }
 
 size_t rkb_ring_peek(const struct rkb_ring *ring, const uint8_t **at)
 {
     *at = ring->data + ring->tail % ring->size;
-    return (size_t)(atomic_load_explicit(&ring->page->head, memory_order_acquire) - ring->tail);
+    return (size_t)(rkb_ring_get(&ring->page->head, memory_order_acquire) - ring->tail);
 }
 
 void rkb_ring_consume(struct rkb_ring *ring, size_t size)
 {
     ring->tail += size;
-    atomic_store_explicit(&ring->page->tail, ring->tail, memory_order_release);
+    rkb_ring_set(&ring->page->tail, ring->tail);
 }
 
 void rkb_ring_note_read(struct rkb_ring *ring, int64_t realtime_us)
 {
-    atomic_store_explicit(&ring->page->read, realtime_us, memory_order_relaxed);
+    rkb_ring_set(&ring->page->read, (uint64_t)realtime_us);
 }
 
 int64_t rkb_ring_noted_read(const struct rkb_ring *ring)
 {
-    return atomic_load_explicit(&ring->page->read, memory_order_relaxed);
+    return (int64_t)rkb_ring_get(&ring->page->read, memory_order_relaxed);
+}
+
+void rkb_ring_note_clock(struct rkb_ring *ring, int64_t ahead_us)
+{
+    rkb_ring_set(&ring->page->clock, (uint64_t)ahead_us);
+}
+
+int64_t rkb_ring_noted_clock(const struct rkb_ring *ring)
+{
+    return (int64_t)rkb_ring_get(&ring->page->clock, memory_order_relaxed);
 }
 
 void rkb_ring_note_low(struct rkb_ring *ring, uint64_t sequence)
 {
-    atomic_store_explicit(&ring->page->low, sequence, memory_order_relaxed);
+    rkb_ring_set(&ring->page->low, sequence);
 }
 
 uint64_t rkb_ring_noted_low(const struct rkb_ring *ring)
 {
-    return atomic_load_explicit(&ring->page->low, memory_order_relaxed);
+    return rkb_ring_get(&ring->page->low, memory_order_relaxed);
 }
 
 void rkb_ring_note_topic_low(struct rkb_ring *ring, uint32_t topic, uint64_t sequence)
 {
     if (topic < RKB_RING_TOPICS && sequence > rkb_ring_noted_topic_low(ring, topic))
-        atomic_store_explicit(&ring->page->topics[topic], sequence, memory_order_relaxed);
+        rkb_ring_set(&ring->page->topics[topic], sequence);
 }
 
 uint64_t rkb_ring_noted_topic_low(const struct rkb_ring *ring, uint32_t topic)
 {
-    return topic < RKB_RING_TOPICS ? atomic_load_explicit(&ring->page->topics[topic], memory_order_relaxed) : 0;
+    return topic < RKB_RING_TOPICS ? rkb_ring_get(&ring->page->topics[topic], memory_order_relaxed) : 0;
+}
+
+static void limit(struct rkb_ring_note *note, uint64_t most)
+{
+    if (rkb_ring_get(note, memory_order_relaxed) > most)
+        rkb_ring_set(note, most);
 }
 
 void rkb_ring_limit_notes(struct rkb_ring *ring, uint64_t next)
 {
-    if (atomic_load(&ring->page->low) > next)
-        atomic_store(&ring->page->low, next);
+    limit(&ring->page->low, next);
     for (size_t i = 0; i < RKB_RING_TOPICS; i++)
-        if (atomic_load(&ring->page->topics[i]) > next)
-            atomic_store(&ring->page->topics[i], next);
+        limit(&ring->page->topics[i], next);
 }
 
 void rkb_ring_note_next(struct rkb_ring *ring, uint64_t sequence)
 {
-    atomic_store_explicit(&ring->page->next, sequence, memory_order_relaxed);
+    rkb_ring_set(&ring->page->next, sequence);
 }
 
 void rkb_ring_note_not_durable(struct rkb_ring *ring, int64_t realtime_us)
 {
-    atomic_store_explicit(&ring->page->not_durable, realtime_us, memory_order_relaxed);
+    rkb_ring_set(&ring->page->not_durable, (uint64_t)realtime_us);
 }
 
 int64_t rkb_ring_noted_not_durable(const struct rkb_ring *ring)
 {
-    return atomic_load_explicit(&ring->page->not_durable, memory_order_relaxed);
-}
-
-static uint64_t note_at(const uint8_t *page, size_t offset)
-{
-    return rkb_raw_u64(page + offset);
+    return (int64_t)rkb_ring_get(&ring->page->not_durable, memory_order_relaxed);
 }
 
 bool rkb_ring_read_notes(const char *directory, const uint8_t journal_id[16], const struct rkb_sys *sys,
                          struct rkb_ring_notes *notes)
 {
     struct rkb_ring ring = {0};
-    uint8_t page[sizeof(struct page)];
-    struct stat status;
+    struct rkb_ring_head head;
+    struct rkb_ring_values values;
     *notes = (struct rkb_ring_notes){0};
-    int fd = name_file(&ring, directory, journal_id, NULL) ? sys->open(ring.path, O_RDONLY | O_NOFOLLOW, 0) : -1;
-    if (fd < 0)
+    if (!name_file(&ring, directory, journal_id, NULL) || !rkb_ring_file_read(ring.path, sys, &head, &values) ||
+        memcmp(head.journal_id, journal_id, 16) != 0)
         return false;
-    bool good = fstat(fd, &status) == 0 && check_owner(&ring, &status, NULL) &&
-                sys->pread(fd, page, sizeof page, 0) == (ssize_t)sizeof page &&
-                read_page(page, journal_id, &ring, NULL);
-    sys->close(fd);
-    if (good)
-        *notes = (struct rkb_ring_notes){
-            .low = note_at(page, offsetof(struct page, low)),
-            .next = note_at(page, offsetof(struct page, next)),
-            .read_us = (int64_t)note_at(page, offsetof(struct page, read)),
-        };
-    return good;
+    *notes = (struct rkb_ring_notes){.low = values.low, .next = values.next, .read_us = (int64_t)values.read};
+    return true;
 }

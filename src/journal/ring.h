@@ -6,8 +6,8 @@
  * One producing thread, one consuming thread, no lock: head and tail are 64-bit counts of bytes,
  * published with release and read with acquire. The data is mapped twice, one copy behind the other, so
  * that every record is contiguous wherever it starts. On tmpfs it is a file that outlives kill -9:
- * head is stored after the record is whole, so what lies between tail and head is good. The first
- * page holds magic, version, size, journal id, salt, head, tail, and the notes for the next start (below).
+ * head is stored after the record is whole, so what lies between tail and head is good. Before the
+ * data are magic, version, size, journal id, salt, head, tail, and the notes for the next start (below), each three times.
  * Records in it are sealed with the ring's salt.
  */
 #ifndef RKB_JOURNAL_RING_H
@@ -18,6 +18,8 @@
 #include "base/sys.h"
 #include "journal/format.h"
 
+#include <limits.h>
+
 struct rkb_ring;
 
 struct rkb_ring_options {
@@ -25,12 +27,14 @@ struct rkb_ring_options {
     size_t size;                /* bytes; rounded up to a whole number of pages */
     const uint8_t *journal_id;  /* 16 bytes; also names the file: rkbridge-<32 hex digits>.ring, mode 0600 */
     const struct rkb_sys *sys;
+    const char *journal_directory;  /* noted in the file, for a start that finds no journal there; NULL: it is not */
 };
 
 /*
  * Opens the ring of this journal, with what a killed process left in it, or makes a new one. A file that is
  * not ours (owner, mode, magic, journal id, inconsistent head and tail) is refused with RKB_DAMAGED, never overwritten.
- * A ring with records in it whose size differs from options->size keeps its old size; an empty one is made anew.
+ * A ring with records in it whose size differs from options->size keeps its old size; an empty one is made anew, and so
+ * is one of an older version, with what is in it (RKB_VERSION where there is no room for that).
  */
 struct rkb_ring *rkb_ring_open(const struct rkb_ring_options *options, struct rkb_error *error);
 /* Unmaps. The file stays. */
@@ -71,6 +75,9 @@ void rkb_ring_consume(struct rkb_ring *ring, size_t size);
  */
 void rkb_ring_note_read(struct rkb_ring *ring, int64_t realtime_us);
 int64_t rkb_ring_noted_read(const struct rkb_ring *ring);
+/* ... and by how much the clock was then ahead of the one that never goes back (microseconds; 0: nobody noted it) ... */
+void rkb_ring_note_clock(struct rkb_ring *ring, int64_t ahead_us);
+int64_t rkb_ring_noted_clock(const struct rkb_ring *ring);
 /*
  * ... and the lowest sequence Kafka has not acknowledged (kept by the shipper, so that a kill resends only what was in
  * flight).
@@ -107,5 +114,20 @@ struct rkb_ring_notes {
 /* False, and all 0, where there is no such file or it is not ours: to open it is to be told why. */
 bool rkb_ring_read_notes(const char *directory, const uint8_t journal_id[16], const struct rkb_sys *sys,
                          struct rkb_ring_notes *notes);
+
+/* What a directory's path is noted as; 0 for NULL or one that is not there. */
+uint64_t rkb_ring_place(const char *journal_directory);
+/* A ring that a journal has left behind whose directory is gone: ring_left.c. */
+struct rkb_ring_left {
+    char path[PATH_MAX];
+    struct rkb_ring_notes notes;
+    uint64_t bytes;             /* of records in it, which were not in the journal yet */
+};
+/*
+ * Looks in the ring's directory for a ring of the journal that was in this directory before, other than `journal_id`,
+ * that nobody uses; of several the one that was used last.
+ */
+bool rkb_ring_find_left(const char *directory, const char *journal_directory, const uint8_t journal_id[16],
+                        const struct rkb_sys *sys, struct rkb_ring_left *left);
 
 #endif

@@ -25,6 +25,7 @@
 #define PAGE ((size_t)4096)
 #define MOST_RECORDS 400
 #define MOST_DAMAGES 5
+#define DATA ((size_t)12288)     /* where it begins */
 #define FIXED 56                /* bytes of the page under its checksum, which is their last eight */
 #define AT_HEAD 64
 #define AT_TAIL 128
@@ -225,6 +226,12 @@ static void move_bytes(uint8_t *bytes, size_t size, size_t to, size_t from, size
     memmove(bytes + to, bytes + from, count < most ? count : most);
 }
 
+static void set_note(uint8_t *bytes, size_t at, uint64_t value, size_t copies)
+{
+    for (size_t copy = 0; copy <= copies % 3; copy++)
+        rkb_raw_set_u64(bytes + at + 8 * copy, value);
+}
+
 static void damage(uint8_t *bytes, size_t *size, struct input *input)
 {
     size_t what = take_number(input, 256), at = take_number(input, 256) + 256 * take_number(input, 256);
@@ -237,11 +244,11 @@ static void damage(uint8_t *bytes, size_t *size, struct input *input)
     case 1:
         *size = at > 0 ? at : 1;
         break;
-    case 2:     /* head or tail elsewhere, or a whole lap more */
-        if (*size >= PAGE && b % 5 == 4)
-            rkb_raw_set_u64(bytes + AT_HEAD, rkb_raw_u64(bytes + AT_HEAD) + (*size - PAGE));
-        else if (*size >= PAGE)
-            rkb_raw_set_u64(bytes + (b % 2 == 0 ? AT_HEAD : AT_TAIL), b % 5 < 2 ? at / 8 * 8 : UINT64_MAX - at);
+    case 2:     /* head or tail elsewhere, or a whole lap more: in one copy, two of them, all three */
+        if (*size >= DATA && b % 5 == 4)
+            set_note(bytes, AT_HEAD, rkb_raw_u64(bytes + AT_HEAD) + (*size - DATA), a);
+        else if (*size >= DATA)
+            set_note(bytes, b % 2 == 0 ? AT_HEAD : AT_TAIL, b % 5 < 2 ? at / 8 * 8 : UINT64_MAX - at, a);
         break;
     case 3:
         memset(bytes + at, 0, *size - at < 8 * a ? *size - at : 8 * a);
@@ -257,8 +264,8 @@ static void damage(uint8_t *bytes, size_t *size, struct input *input)
         }
         break;
     default:    /* a record that nobody wrote */
-        if (*size > PAGE + RKB_RECORD_HEADER) {
-            at = PAGE + at % (*size - PAGE) / 8 * 8;
+        if (*size > DATA + RKB_RECORD_HEADER) {
+            at = DATA + at % (*size - DATA) / 8 * 8;
             if (at + a % RKB_RECORD_HEADER < *size)
                 bytes[at + a % RKB_RECORD_HEADER] = (uint8_t)b;
             seal(bytes, *size, at);

@@ -1,6 +1,7 @@
 /* Tests of the ring: wrap-around, two threads, what outlives a kill, what is refused. */
 #include "journal_support.h"
 
+#include "journal/raw.h"
 #include "journal/ring.h"
 
 #include <errno.h>
@@ -13,6 +14,10 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define DATA 12288             /* where it begins in the file */
+#define AT_HEAD 64
+#define AT_TAIL 128
 
 static const uint8_t id[16] = {0xab, 0xcd, 1, 2, 3};
 
@@ -30,7 +35,7 @@ static int tear_down(void **state)
 
 static struct rkb_ring *try_open(const char *directory, size_t size, const struct rkb_sys *sys, struct rkb_error *error)
 {
-    struct rkb_ring_options options = {directory, size, id, sys};
+    struct rkb_ring_options options = {directory, size, id, sys, NULL};
     return rkb_ring_open(&options, error);
 }
 
@@ -50,6 +55,12 @@ static void must_refuse(const char *directory, enum rkb_code code, const char *w
     assert_int_equal(error.code, code);
     if (strstr(error.text, words) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", error.text, words);
+}
+
+static void set_note(uint8_t *page, size_t at, uint64_t value)
+{
+    for (size_t copy = 0; copy < 3; copy++)
+        rkb_raw_set_u64(page + at + 8 * copy, value);
 }
 
 static char *file_of(const char *directory)
@@ -196,8 +207,8 @@ static void what_was_not_consumed_is_found_again(void **state)
     assert_true(rkb_ring_outlives(ring));
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0600);
-    assert_int_equal(status.st_size, 4096 + 8192);
-    assert_true(status.st_blocks * 512 >= 8192 + 4096);
+    assert_int_equal(status.st_size, DATA + 8192);
+    assert_true(status.st_blocks * 512 >= 8192 + DATA);
     for (int restart = 0; restart < 40; restart++) {
         while (put(ring, written, 0))
             written++;
@@ -317,20 +328,26 @@ static void what_is_not_ours_is_refused_and_left_alone(void **state)
         must_refuse(*state, RKB_DAMAGED, path);
         good[i] ^= 0x10;
     }
-    good[4096 + 70] ^= 1;
+    good[DATA + 70] ^= 1;
     write_whole(path, good, size);
-    must_refuse(*state, RKB_DAMAGED, "offset 4096 does not count: checksum");
-    good[4096 + 70] ^= 1;
-    good[128] = 8;                          /* tail, in the midst of a record */
+    must_refuse(*state, RKB_DAMAGED, "offset 12288 does not count: checksum");
+    good[DATA + 70] ^= 1;
+    set_note(good, AT_TAIL, 8);             /* in the midst of a record */
     write_whole(path, good, size);
-    must_refuse(*state, RKB_DAMAGED, "offset 4104 does not count");
-    good[128] = 0;
-    good[64 + 4] = 1;                       /* head, 4 GiB further */
+    must_refuse(*state, RKB_DAMAGED, "offset 12296 does not count");
+    set_note(good, AT_TAIL, 0);
+    uint64_t head = rkb_raw_u64(good + AT_HEAD);
+    set_note(good, AT_HEAD, head + (UINT64_C(1) << 32));
     write_whole(path, good, size);
     must_refuse(*state, RKB_DAMAGED, "do not belong together");
-    good[64 + 4] = 0;
+    set_note(good, AT_HEAD, head);
+    rkb_raw_set_u64(good + AT_HEAD, 1);     /* three copies, three answers */
+    rkb_raw_set_u64(good + AT_HEAD + 8, 2);
+    write_whole(path, good, size);
+    must_refuse(*state, RKB_DAMAGED, "does not say where its records begin and end");
+    set_note(good, AT_HEAD, head);
     write_whole(path, good, size - 1);
-    must_refuse(*state, RKB_DAMAGED, "12287 bytes long");
+    must_refuse(*state, RKB_DAMAGED, "20479 bytes long");
     write_whole(path, good, 20);
     must_refuse(*state, RKB_DAMAGED, "shorter than its first page");
 
