@@ -122,6 +122,7 @@ static void on_shipper(evutil_socket_t fd, short what, void *context)
     struct bridge *bridge = context;
     uint64_t count;
     struct rkb_error error;
+    rkb_turn_begin(&bridge->relay.turn);
     if (read((int)fd, &count, sizeof count) < 0)
         return;
     if (rkb_shipper_failed(bridge->shipper, &error)) {
@@ -354,7 +355,7 @@ static int run(struct bridge *bridge)
     rkb_relay_start(&bridge->relay, bridge->shipper);
     rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "started", "version " PACKAGE_VERSION ", instance %s, %zu route%s",
             bridge->config->instance, bridge->config->route_count, bridge->config->route_count == 1 ? "" : "s");
-    event_base_dispatch(bridge->base);
+    rkb_turn_dispatch(&bridge->relay.turn, bridge->base);
     /* From here on a signal ends the process as it ends any: nobody turns the loop that would hear it. */
     for (size_t i = 0; i < sizeof bridge->signals / sizeof bridge->signals[0]; i++)
         event_del(bridge->signals[i]);

@@ -87,6 +87,7 @@ static void receive(struct rkb_relay_source *source, const struct rkb_subscripti
                                   .payload = payload, .time_us = time_us, .now_us = time_us};
     struct rkb_verdict verdict;
     tally->received++;
+    rkb_histogram_add(&source->relay->sizes, payload.size);
     count_published(source, channel->name.plain);
     rkb_stream_count(&source->stream, subscription->is_pattern, subscription->name.plain, copy, channel->name.plain,
                      payload, arrival.uuid);
@@ -167,6 +168,7 @@ static void count_unread(struct rkb_relay_source *source, const struct copy *cop
     const struct rkb_subscription *subscription = copy->subscription;
     const struct rkb_relay_route *route = subscription->route;
     source->relay->tallies[route->number].received++;
+    rkb_histogram_add(&source->relay->sizes, size);
     count_published(source, channel);
     rkb_stream_count_unread(&source->stream, subscription->is_pattern, subscription->name.plain, copy->number, channel,
                             size);
@@ -178,6 +180,7 @@ static void on_message(void *context, bool is_pattern, struct rkb_slice pattern,
 {
     struct rkb_relay_source *source = context;
     struct copy copy;
+    rkb_turn_begin(&source->relay->turn);
     if (!find_copy(source, is_pattern, pattern, channel, &copy))
         return;
     if (copy.wins && copy.channel != NULL) {

@@ -24,6 +24,7 @@
 #include "config/config.h"
 #include "daemon/shipper.h"
 #include "daemon/store.h"
+#include "daemon/turn.h"
 #include "message/route.h"
 #include "message/rules.h"
 #include "redis/subscriber.h"
@@ -112,6 +113,8 @@ struct rkb_relay {
     int64_t stop_us;            /* realtime: since when */
     char token[9];                      /* of this process, in the names of its connections; "": none yet */
     int64_t not_durable_us;             /* since when, as the gaps say it; 0: what is read is durable */
+    struct rkb_turn turn;
+    struct rkb_histogram sizes;         /* of the payloads that were received */
     bool paused;                        /* reading rests until the ring has room */
     void (*stopped)(void *context);     /* all sources are, after rkb_relay_stop */
     void *stopped_context;

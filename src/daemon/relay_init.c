@@ -324,6 +324,8 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
     const struct rkb_config *config = options->config;
     struct rkb_store *store = options->store;
     relay->options = *options;
+    rkb_turn_init(&relay->turn, options->sys);
+    relay->sizes.kind = &rkb_histogram_size;
     relay->ring = store->ring;
     relay->gaps = store->gaps;
     relay->dictionary = store->dictionary;

@@ -30,6 +30,7 @@
 #define SHORT_REST_NS 1500000       /* the same while more waits than the producer takes */
 #define FLOOD_PART 16               /* of the ring: more than that in one turn, and taking goes before sending */
 #define FIGURES_US 50000
+#define PROCESS_US 5000000
 #define WAIT_LEAST_US 250000        /* before something that Kafka did not take is tried again */
 #define WAIT_MOST_US 15000000
 #define MANY_OPEN 10000             /* records that are not settled: more than come together in passing */
@@ -157,6 +158,25 @@ static size_t figures_size(const struct rkb_shipper *shipper, uint32_t topics)
         + ((size_t)topics + 1) * sizeof(int64_t);
 }
 
+static void fill_kafka(struct rkb_shipper *shipper)
+{
+    struct rkb_shipped *figures = shipper->figures;
+    struct rkb_producer *producer = shipper->producer;
+    figures->connected = producer != NULL && rkb_producer_connected(producer);
+    figures->in_flight = shipper->lanes.in_flight;
+    figures->queue_length = producer != NULL ? rkb_producer_queue_length(producer) : 0;
+    figures->brokers_up = producer != NULL ? rkb_producer_brokers_up(producer) : 0;
+    figures->broker_count = producer != NULL ? rkb_producer_broker_times(producer, figures->brokers) : 0;
+}
+
+static void look_at_process(struct rkb_shipper *shipper)
+{
+    if (shipper->process_us != 0 && shipper->now_us - shipper->process_us < PROCESS_US)
+        return;
+    shipper->process_us = shipper->now_us;
+    rkb_process_read(&shipper->figures->process);
+}
+
 static void post_figures(struct rkb_shipper *shipper)
 {
     struct rkb_shipped *figures = shipper->figures;
@@ -164,9 +184,9 @@ static void post_figures(struct rkb_shipper *shipper)
     rkb_dead_figures(shipper->options.dead, &figures->dead);
     figures->synced = rkb_journal_synced(shipper->options.journal);
     figures->full = atomic_load(&shipper->full);
-    figures->connected = shipper->producer != NULL && rkb_producer_connected(shipper->producer);
-    figures->in_flight = shipper->lanes.in_flight;
+    fill_kafka(shipper);
     fill_topics(shipper);
+    look_at_process(shipper);
     figures->line_us = shipper->holding ? rkb_shipper_since(shipper, &shipper->held) : oldest_in_ring_us(shipper);
     figures->oldest_us = oldest_us(shipper);
     memcpy(rkb_mailbox_draft(&shipper->mailbox), figures, figures_size(shipper, shipper->lanes.topic_count));
@@ -362,6 +382,16 @@ static bool start_thread(struct rkb_shipper *shipper, struct rkb_error *error)
     return started;
 }
 
+static void begin_figures(struct rkb_shipper *shipper)
+{
+    struct rkb_shipped *figures = shipper->figures;
+    figures->route_limit = shipper->options.route_limit;
+    figures->delivery.kind = &rkb_histogram_delivery;
+    figures->produce.kind = &rkb_histogram_produce;
+    figures->sync.kind = &rkb_histogram_sync;
+    figures->away_us = shipper->options.sys->monotonic_us();
+}
+
 struct rkb_shipper *rkb_shipper_start(const struct rkb_shipper_options *options, struct rkb_error *error)
 {
     struct rkb_shipper *shipper = calloc(1, sizeof *shipper);
@@ -373,7 +403,7 @@ struct rkb_shipper *rkb_shipper_start(const struct rkb_shipper_options *options,
     size_t size = figures_size(shipper, options->topic_limit);
     shipper->figures = calloc(1, size);
     if (shipper->figures != NULL)
-        shipper->figures->route_limit = options->route_limit;
+        begin_figures(shipper);
     shipper->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     bool made = rkb_mailbox_init(&shipper->mailbox, size);
     made = rkb_lanes_init(&shipper->lanes, options->topic_limit, FLIGHTS) && made;

@@ -10,10 +10,12 @@
 #ifndef RKB_DAEMON_SHIPPER_H
 #define RKB_DAEMON_SHIPPER_H
 
+#include "base/histogram.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "config/config.h"
 #include "daemon/latency.h"
+#include "daemon/process.h"
 #include "daemon/topics.h"
 #include "journal/dead.h"
 #include "journal/journal.h"
@@ -73,6 +75,11 @@ struct rkb_shipped {
     uint64_t taken_bytes;               /* from the ring to the journal, since the start */
     uint64_t settled_bytes;             /* of records settled since the start, as the journal counts them */
     struct rkb_latency latency;         /* from reading a message to its acknowledgement */
+    struct rkb_histogram delivery, produce, sync;       /* see base/histogram.h */
+    int64_t away_us;                    /* monotonic: since when no broker is connected; 0: one is */
+    size_t queue_length, brokers_up, broker_count;      /* librdkafka's own */
+    struct rkb_broker_times brokers[RKB_BROKERS_TIMED];
+    struct rkb_process_figures process;
     struct { rd_kafka_resp_err_t error; uint64_t count; } errors[RKB_KAFKA_ERRORS];
     uint32_t route_limit;
     struct rkb_shipped_route routes[];  /* by route number, [0] unused; behind them the topics' */

@@ -192,6 +192,8 @@ static void finish_job(struct rkb_shipper *shipper, bool wait)
     if (!rkb_syncer_finish(shipper->syncer, wait, &job, &ran, &error))
         return;
     shipper->changed = true;
+    if (ran && job.count > 0)
+        rkb_histogram_add_span(&shipper->figures->sync, job.took_us);
     bool promised = rkb_journal_sync_end(shipper->options.journal, &job);
     if (promised && !ran)
         say_trouble(shipper, &error);
@@ -203,8 +205,13 @@ static void finish_job(struct rkb_shipper *shipper, bool wait)
 bool rkb_shipper_sync_now(struct rkb_shipper *shipper)
 {
     struct rkb_error error;
+    const struct rkb_sys *sys = shipper->options.sys;
     finish_job(shipper, true);
-    return rkb_journal_sync(shipper->options.journal, &error) || go_on_without(shipper, &error);
+    int64_t begin_us = sys->monotonic_us();
+    if (!rkb_journal_sync(shipper->options.journal, &error))
+        return go_on_without(shipper, &error);
+    rkb_histogram_add_span(&shipper->figures->sync, sys->monotonic_us() - begin_us);
+    return true;
 }
 
 static void start_job(struct rkb_shipper *shipper, bool records)

@@ -43,8 +43,11 @@ static void delivered(struct rkb_shipper *shipper, struct rkb_lane *lane, const 
     *(flight->dead ? &route->dead_lettered : &route->delivered) += 1;
     route->settled++;
     shipper->figures->settled_bytes += flight->bytes;
-    if (!flight->dead)
+    rkb_histogram_add_span(&shipper->figures->produce, shipper->now_us - flight->sent_us);
+    if (!flight->dead) {
         rkb_latency_add(&shipper->figures->latency, shipper->real_us - flight->time_us);
+        rkb_histogram_add_span(&shipper->figures->delivery, shipper->real_us - flight->time_us);
+    }
     rkb_shipper_taken(shipper, lane, flight);
     *(flight->alone ? &shipper->alone_wait_us : &shipper->rebuild_wait_us) = 0;
     if (!shipper->troubled)
@@ -418,6 +421,10 @@ void rkb_shipper_mend(struct rkb_shipper *shipper)
         watch_anew(shipper);
     shipper->changed = shipper->changed || shipper->connected != connected;
     shipper->connected = connected;
+    if (connected)
+        shipper->figures->away_us = 0;
+    else if (shipper->figures->away_us == 0)
+        shipper->figures->away_us = shipper->now_us;
     if (shipper->producer == NULL && shipper->now_us >= shipper->rebuild_us)
         make_again(shipper);
     else if (shipper->producer != NULL && rkb_producer_fatal(shipper->producer, &cause))

@@ -54,6 +54,7 @@ struct rkb_shipper {
     int64_t looked_us;                  /* at lanes that stand still */
     int64_t now_us, real_us;            /* of this turn */
     int64_t synced_us, checkpoint_us, figures_us;
+    int64_t process_us;                 /* when it was looked what the process takes */
     int64_t trimmed_us;                 /* when memory was last given back, and the lowest open record then */
     uint64_t trimmed_low;
     int64_t ledger_us, trouble_us;      /* the ledger was last tried; trouble with the disk was last said */

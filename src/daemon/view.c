@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "daemon/refused.h"
 #include "daemon/route_topics.h"
@@ -28,6 +29,7 @@ struct rkb_view {
     struct rkb_gap_snapshot *gaps;
     size_t gap_room;
     int64_t started_us;
+    double start_seconds;               /* realtime */
     double growth;                      /* bytes per second that the journal grows, smoothed */
     uint64_t last_waiting;
     bool draining;
@@ -68,6 +70,7 @@ struct rkb_view *rkb_view_new(const struct rkb_view_options *options)
     const struct rkb_config *config = options->config;
     view->options = *options;
     view->started_us = options->sys->monotonic_us();
+    view->start_seconds = (double)options->sys->realtime_us() / 1e6;
     view->routes = calloc(config->route_count + options->relay->tally_count, sizeof *view->routes);
     view->sources = calloc(config->source_count, sizeof *view->sources);
     view->source_texts = calloc(config->source_count, sizeof *view->source_texts);
@@ -332,13 +335,60 @@ static void fill_journal(struct rkb_view *view, const struct rkb_shipped *shippe
     snapshot->journal.directory = view->options.config->journal.directory;
 }
 
+/* librdkafka's own. */
+static void fill_library(struct rkb_view *view, const struct rkb_shipped *shipped)
+{
+    struct rkb_snapshot *snapshot = &view->snapshot;
+    int64_t away_us = shipped->away_us > 0 ? view->options.sys->monotonic_us() - shipped->away_us : 0;
+    snapshot->kafka.library = rd_kafka_version_str();
+    snapshot->kafka.away_seconds = away_us > 0 ? (double)away_us / 1e6 : 0;
+    snapshot->kafka.queue = shipped->queue_length;
+    snapshot->kafka.brokers_connected = shipped->brokers_up;
+    size_t count = 0;
+    for (; count < shipped->broker_count && count < RKB_BROKERS_SHOWN; count++) {
+        const struct rkb_broker_times *times = &shipped->brokers[count];
+        snapshot->kafka.brokers[count] = (struct rkb_broker_snapshot){
+            times->id, times->answers, (double)times->answers_us / 1e6, (double)times->throttled_us / 1e6};
+    }
+    snapshot->kafka.broker_count = count;
+}
+
+/* The histograms are lent: of the shipper's figures, and of the loop's own. */
+static void fill_histograms(struct rkb_view *view, const struct rkb_shipped *shipped)
+{
+    view->snapshot.histograms.delivery = &shipped->delivery;
+    view->snapshot.histograms.produce = &shipped->produce;
+    view->snapshot.histograms.sync = &shipped->sync;
+    view->snapshot.histograms.turn = &view->options.relay->turn.spans;
+    view->snapshot.histograms.size = &view->options.relay->sizes;
+}
+
+static double seconds_of(struct timeval time)
+{
+    return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+}
+
+static void fill_process(struct rkb_view *view, const struct rkb_shipped *shipped)
+{
+    struct rkb_snapshot *snapshot = &view->snapshot;
+    struct rusage usage;
+    struct rlimit limit;
+    snapshot->process.start_seconds = view->start_seconds;
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        snapshot->process.cpu_seconds = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        snapshot->process.max_fds = limit.rlim_cur;
+    snapshot->process.resident_bytes = shipped->process.resident_bytes;
+    snapshot->process.virtual_bytes = shipped->process.virtual_bytes;
+    snapshot->process.open_fds = shipped->process.open_fds;
+}
+
 static void fill_kafka(struct rkb_view *view, const struct rkb_shipped *shipped)
 {
     struct rkb_snapshot *snapshot = &view->snapshot;
     snapshot->kafka.connected = shipped->connected;
     snapshot->kafka.in_flight = shipped->in_flight;
     snapshot->kafka.rebuilds_total = shipped->rebuilds_total;
-    snapshot->kafka.library = rd_kafka_version_str();
     snapshot->kafka.bootstrap_servers = view->options.bootstrap_servers;
     snapshot->kafka.topics_waiting = shipped->topics_waiting;
     snapshot->kafka.dead_letter_bytes = shipped->dead.bytes;
@@ -354,6 +404,7 @@ static void fill_kafka(struct rkb_view *view, const struct rkb_shipped *shipped)
         count++;
     }
     snapshot->kafka.error_count = count;
+    fill_library(view, shipped);
     snapshot->latency.p50_seconds = rkb_latency_quantile(&shipped->latency, 0.5);
     snapshot->latency.p99_seconds = rkb_latency_quantile(&shipped->latency, 0.99);
     snapshot->latency.max_seconds = (double)shipped->latency.max_us / 1e6;
@@ -363,6 +414,7 @@ static void fill_kafka(struct rkb_view *view, const struct rkb_shipped *shipped)
 const struct rkb_snapshot *rkb_view_snapshot(void *context)
 {
     struct rkb_view *view = context;
+    rkb_turn_begin(&view->options.relay->turn);
     const struct rkb_shipped *shipped = rkb_shipper_figures(view->options.shipper);
     struct rkb_snapshot *snapshot = &view->snapshot;
     struct rkb_error error;
@@ -379,6 +431,8 @@ const struct rkb_snapshot *rkb_view_snapshot(void *context)
     fill_gaps(view);
     fill_journal(view, shipped);
     fill_kafka(view, shipped);
+    fill_histograms(view, shipped);
+    fill_process(view, shipped);
     snapshot->log_lines_lost_total = rkb_log_lost(view->options.log);
     return snapshot;
 }

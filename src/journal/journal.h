@@ -115,6 +115,7 @@ struct rkb_sync {
     uint64_t failures;          /* of the disk, at begin */
     size_t records;             /* of files: what lies behind is the checkpoint's */
     size_t done, removed;       /* files that were synced, segments that were removed */
+    int64_t took_us;            /* syncing them */
 };
 bool rkb_journal_sync_begin(struct rkb_journal *journal, bool records, struct rkb_sync *job,
                             struct rkb_error *error) RKB_MUST_CHECK;

@@ -124,11 +124,13 @@ bool rkb_sync_run(struct rkb_sync *job, struct rkb_error *error)
         else
             rkb_fail_errno(error, "journal: cannot remove %s", job->removals[job->removed]);
     }
+    int64_t begin_us = job->sys->monotonic_us();
     for (; job->done < job->count; job->done++) {
         /* On a directory it is the same as fsync. */
         if (job->sys->fdatasync(job->files[job->done]) != 0)
             return rkb_fail_errno(error, "journal: cannot sync to the disk");
     }
+    job->took_us = job->sys->monotonic_us() - begin_us;
     if (good)
         rkb_sync_give_back(job);
     return good;

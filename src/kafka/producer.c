@@ -75,6 +75,13 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     producer->events.log(producer->context, level, rkb_secrets_without(&producer->secrets, line));
 }
 
+static void on_throttle(rd_kafka_t *rk, const char *name, int32_t id, int milliseconds, void *opaque)
+{
+    (void)rk, (void)name;
+    struct rkb_producer *producer = opaque;
+    rkb_brokers_throttled(&producer->brokers, id, milliseconds);
+}
+
 /*
  * Everything librdkafka has to say comes by its main queue, so that poll serves it all and one descriptor tells of it.
  */
@@ -136,6 +143,7 @@ static rd_kafka_conf_t *configure(struct rkb_producer *producer, enum rkb_produc
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_throttle_cb(conf, on_throttle);
     return conf;
 }
 
@@ -370,6 +378,22 @@ size_t rkb_producer_queue_bytes(const struct rkb_producer *producer)
 bool rkb_producer_connected(const struct rkb_producer *producer)
 {
     return rkb_brokers_any_up(&producer->brokers);
+}
+
+size_t rkb_producer_brokers_up(const struct rkb_producer *producer)
+{
+    return rkb_brokers_up(&producer->brokers);
+}
+
+size_t rkb_producer_broker_times(struct rkb_producer *producer, struct rkb_broker_times out[RKB_BROKERS_TIMED])
+{
+    return rkb_brokers_times(&producer->brokers, out);
+}
+
+size_t rkb_producer_queue_length(const struct rkb_producer *producer)
+{
+    int length = rd_kafka_outq_len(producer->rk);
+    return length > 0 ? (size_t)length : 0;
 }
 
 rd_kafka_t *rkb_producer_handle(struct rkb_producer *producer)

@@ -11,6 +11,7 @@
 #define RKB_KAFKA_PRODUCER_H
 
 #include "base/bytes.h"
+#include "kafka/brokers.h"
 #include "kafka/client.h"
 
 struct rkb_producer;
@@ -83,6 +84,11 @@ bool rkb_producer_fatal(const struct rkb_producer *producer, struct rkb_error *e
 bool rkb_producer_stopped_for_order(const struct rkb_producer *producer);
 /* True while at least one broker connection is up. */
 bool rkb_producer_connected(const struct rkb_producer *producer);
+
+/* How many brokers are connected; how each answers (as rkb_brokers_times); what waits in librdkafka's queues. */
+size_t rkb_producer_brokers_up(const struct rkb_producer *producer);
+size_t rkb_producer_broker_times(struct rkb_producer *producer, struct rkb_broker_times out[RKB_BROKERS_TIMED]);
+size_t rkb_producer_queue_length(const struct rkb_producer *producer);
 
 /* For tests only: the handle, to inject a fatal error with rd_kafka_test_fatal_error. */
 rd_kafka_t *rkb_producer_handle(struct rkb_producer *producer);
