@@ -14,7 +14,6 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -26,23 +25,22 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
-#include "base/escape.h"
+#include "base/log_line.h"
+#include "base/recent.h"
 #include "base/repeat.h"
-#include "base/units.h"
 
 #define QUEUE_SIZE ((size_t)256 * 1024)
-#define LINE_SIZE ((size_t)PIPE_BUF)    /* a write of up to this is not mixed with other writers' of the same pipe */
 #define TEXT_SIZE 3072
-#define TAIL_SIZE 96                    /* kept free behind the text: suppressed count, closing quotes */
-#define OBJECT_SIZE 512
-#define EVENT_SIZE 128
+#define EVENTS_KEPT 256                 /* lines with an event word, for who watches */
+#define ERRORS_KEPT 128                 /* warnings and errors, for who asks later */
 
 struct rkb_log {
     int fd;
-    enum rkb_log_level level;
     enum rkb_log_format format;
     const struct rkb_sys *sys;
+    struct rkb_recent *events, *errors;
+    _Atomic int level;          /* the least important that any object writes */
+    _Atomic int watch_fd;       /* written when a line with an event came; -1: nobody waits for that */
     pthread_t thread;
     char *batch;                /* the writer's own */
     _Atomic uint64_t lost;
@@ -55,109 +53,18 @@ struct rkb_log {
     uint64_t unsaid;            /* lines lost that no line has told yet */
     bool closed, stopping, ended;
     struct rkb_repeat repeat;
+    enum rkb_log_level all;     /* the level of those that have none of their own */
+    struct own_level {
+        char object[RKB_LOG_OBJECT_SIZE];
+        enum rkb_log_level level;
+    } own[RKB_LOG_OWN_LEVELS];
+    size_t own_count;
 };
 
-struct line {
-    uint64_t suppressed;
-    const char *object, *event, *text;
-    enum rkb_log_level level;
-};
-
-static const char *level_word(enum rkb_log_level level)
+static size_t compose(const struct rkb_log *log, struct rkb_log_line *line, char out[RKB_LOG_LINE_SIZE])
 {
-    switch (level) {
-    case RKB_LOG_ERROR: return "error";
-    case RKB_LOG_WARN: return "warn";
-    case RKB_LOG_INFO: return "info";
-    case RKB_LOG_DEBUG: return "debug";
-    }
-    return "";
-}
-
-static void put(struct rkb_writer *out, const char *text)
-{
-    rkb_write_bytes(out, text, strlen(text));
-}
-
-/* Text, escaped, up to place `end` of the line; "..." says that something was cut. */
-static void put_escaped(struct rkb_writer *out, enum rkb_escape_style style, const char *text, size_t end)
-{
-    struct rkb_slice rest = rkb_slice_text(text);
-    while (rest.size > 0) {
-        char step[RKB_ESCAPE_MAX];
-        size_t size;
-        size_t took = rkb_escape_step(style, rest, step, &size);
-        if (out->at + size > end) {
-            put(out, "...");
-            return;
-        }
-        rkb_write_bytes(out, step, size);
-        rest = rkb_slice(rest.data + took, rest.size - took);
-    }
-}
-
-static void put_number(struct rkb_writer *out, uint64_t number)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)number);
-    put(out, text);
-}
-
-static void compose_text(struct rkb_writer *out, const char time[24], const struct line *line)
-{
-    size_t event_size = line->event == NULL ? 0 : EVENT_SIZE + sizeof " event=";
-    rkb_write_bytes(out, time, 24);
-    put(out, " ");
-    put(out, level_word(line->level));
-    put(out, " ");
-    put_escaped(out, RKB_ESCAPE_PLAIN, line->object, out->at + OBJECT_SIZE);
-    put(out, ": ");
-    put_escaped(out, RKB_ESCAPE_PLAIN, line->text, out->size - TAIL_SIZE - event_size);
-    if (line->suppressed > 0) {
-        put(out, " (");
-        put_number(out, line->suppressed);
-        put(out, " like this suppressed)");
-    }
-    if (line->event != NULL) {
-        put(out, " event=");
-        put_escaped(out, RKB_ESCAPE_PLAIN, line->event, out->at + EVENT_SIZE);
-    }
-    put(out, "\n");
-}
-
-static void compose_json(struct rkb_writer *out, const char time[24], const struct line *line)
-{
-    put(out, "{\"time\":\"");
-    rkb_write_bytes(out, time, 24);
-    put(out, "\",\"level\":\"");
-    put(out, level_word(line->level));
-    put(out, "\",\"object\":\"");
-    put_escaped(out, RKB_ESCAPE_JSON, line->object, out->at + OBJECT_SIZE);
-    put(out, line->event == NULL ? "\",\"event\":null" : "\",\"event\":\"");
-    if (line->event != NULL) {
-        put_escaped(out, RKB_ESCAPE_JSON, line->event, out->at + EVENT_SIZE);
-        put(out, "\"");
-    }
-    put(out, ",\"text\":\"");
-    put_escaped(out, RKB_ESCAPE_JSON, line->text, out->size - TAIL_SIZE);
-    put(out, "\"");
-    if (line->suppressed > 0) {
-        put(out, ",\"suppressed\":");
-        put_number(out, line->suppressed);
-    }
-    put(out, "}\n");
-}
-
-static size_t compose(const struct rkb_log *log, const struct line *line, char out[LINE_SIZE])
-{
-    char time[24];
-    rkb_format_time(time, log->sys->realtime_us());
-    struct rkb_writer writer = rkb_writer(out, LINE_SIZE);
-    switch (log->format) {
-    case RKB_LOG_TEXT: compose_text(&writer, time, line); break;
-    case RKB_LOG_JSON: compose_json(&writer, time, line); break;
-    }
-    return writer.at;
+    line->time_us = log->sys->realtime_us();
+    return rkb_log_line_compose(line, log->format, out);
 }
 
 /* One write; waits where somebody else made the descriptor non-blocking. false: it failed. */
@@ -178,10 +85,10 @@ static bool write_some(int fd, const char *data, size_t size, size_t *written)
 /* The length of the whole lines at data that go out in one write. */
 static size_t whole_lines(const char *data, size_t size)
 {
-    if (size <= LINE_SIZE)
+    if (size <= RKB_LOG_LINE_SIZE)
         return size;
-    const char *last = memrchr(data, '\n', LINE_SIZE);
-    return last == NULL ? LINE_SIZE : (size_t)(last - data) + 1;
+    const char *last = memrchr(data, '\n', RKB_LOG_LINE_SIZE);
+    return last == NULL ? RKB_LOG_LINE_SIZE : (size_t)(last - data) + 1;
 }
 
 static uint64_t count_lines(const char *data, size_t size)
@@ -208,8 +115,8 @@ static uint64_t write_lines(const struct rkb_log *log, const char *data, size_t 
 /* Says behind a batch how many lines were lost; what could not even be said stays for the next time. */
 static uint64_t say_lost(struct rkb_log *log, uint64_t lost)
 {
-    char text[80], out[LINE_SIZE];
-    struct line line = {.object = "log", .event = "log_lines_lost", .text = text, .level = RKB_LOG_WARN};
+    char text[80], out[RKB_LOG_LINE_SIZE];
+    struct rkb_log_line line = {.object = "log", .event = "log_lines_lost", .text = text, .level = RKB_LOG_WARN};
     snprintf(text, sizeof text, "%llu lines lost: nobody took them in time", (unsigned long long)lost);
     return lost > 0 && write_lines(log, out, compose(log, &line, out)) > 0 ? lost : 0;
 }
@@ -235,6 +142,8 @@ static void destroy(struct rkb_log *log)
     pthread_mutex_destroy(&log->lock);
     pthread_cond_destroy(&log->wake);
     pthread_cond_destroy(&log->finished);
+    rkb_recent_free(log->events);
+    rkb_recent_free(log->errors);
     free(log->queue);
     free(log->batch);
     free(log);
@@ -294,13 +203,17 @@ struct rkb_log *rkb_log_new_with(int fd, enum rkb_log_level level, enum rkb_log_
         return NULL;
     }
     log->fd = fd;
-    log->level = level;
+    log->level = log->all = level;
+    log->watch_fd = -1;
     log->format = format;
     log->sys = sys;
     log->queue = malloc(QUEUE_SIZE);
     log->batch = malloc(QUEUE_SIZE);
+    log->events = rkb_recent_new(EVENTS_KEPT);
+    log->errors = rkb_recent_new(ERRORS_KEPT);
     initialise_locks(log);
-    errno = log->queue == NULL || log->batch == NULL ? ENOMEM : start_thread(log);
+    bool made = log->queue != NULL && log->batch != NULL && log->events != NULL && log->errors != NULL;
+    errno = made ? start_thread(log) : ENOMEM;
     if (errno != 0) {
         rkb_fail_errno(error, "the log cannot start");
         destroy(log);
@@ -365,13 +278,37 @@ static uint64_t kind_of(const char *object, const char *event, const char *forma
     return hash(kind, what, strlen(what));
 }
 
-static bool may_pass(struct rkb_log *log, uint64_t kind, uint64_t *suppressed)
+/* Under the lock. */
+static enum rkb_log_level level_of(const struct rkb_log *log, const char *object)
+{
+    for (size_t i = 0; i < log->own_count; i++)
+        if (strcmp(log->own[i].object, object) == 0)
+            return log->own[i].level;
+    return log->all;
+}
+
+static bool may_pass(struct rkb_log *log, enum rkb_log_level level, const char *object, uint64_t kind,
+                     uint64_t *suppressed)
 {
     int64_t now_us = log->sys->monotonic_us();
     pthread_mutex_lock(&log->lock);
-    bool passes = rkb_repeat_pass(&log->repeat, kind, now_us, suppressed);
+    bool passes = level <= level_of(log, object) && rkb_repeat_pass(&log->repeat, kind, now_us, suppressed);
     pthread_mutex_unlock(&log->lock);
     return passes;
+}
+
+/* For who watches, and who asks later. */
+static void keep(struct rkb_log *log, const struct rkb_log_line *line)
+{
+    uint64_t one = 1;
+    if (line->level <= RKB_LOG_WARN)
+        rkb_recent_add(log->errors, line);
+    if (line->event == NULL)
+        return;
+    rkb_recent_add(log->events, line);
+    int fd = log->watch_fd;
+    if (fd >= 0)
+        (void)!write(fd, &one, sizeof one);
 }
 
 static void enqueue(struct rkb_log *log, const char *data, size_t size)
@@ -399,9 +336,10 @@ static const char *without_object(const char *text, const char *object)
 void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, const char *event, const char *format,
              ...)
 {
-    char text[TEXT_SIZE], out[LINE_SIZE];
-    struct line line = {.object = object, .event = event, .text = text, .level = level};
-    if (log == NULL || level > log->level || !may_pass(log, kind_of(object, event, format), &line.suppressed))
+    char text[TEXT_SIZE], out[RKB_LOG_LINE_SIZE];
+    struct rkb_log_line line = {.object = object, .event = event, .text = text, .level = level};
+    if (log == NULL || (int)level > log->level
+        || !may_pass(log, level, object, kind_of(object, event, format), &line.suppressed))
         return;
     va_list arguments;
     va_start(arguments, format);
@@ -411,6 +349,66 @@ void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, 
         memcpy(text + sizeof text - 4, "...", 4);
     line.text = without_object(text, object);
     enqueue(log, out, compose(log, &line, out));
+    keep(log, &line);
+}
+
+struct rkb_recent *rkb_log_kept(const struct rkb_log *log, enum rkb_log_kept which)
+{
+    return which == RKB_LOG_EVENTS ? log->events : log->errors;
+}
+
+void rkb_log_watch(struct rkb_log *log, int fd)
+{
+    log->watch_fd = fd;
+}
+
+/* ---- levels ---- */
+
+static void note_least(struct rkb_log *log)
+{
+    int least = (int)log->all;
+    for (size_t i = 0; i < log->own_count; i++)
+        least = (int)log->own[i].level > least ? (int)log->own[i].level : least;
+    log->level = least;
+}
+
+static bool set_own(struct rkb_log *log, const char *object, enum rkb_log_level level)
+{
+    size_t i = 0;
+    while (i < log->own_count && strcmp(log->own[i].object, object) != 0)
+        i++;
+    if (i == RKB_LOG_OWN_LEVELS || strlen(object) >= RKB_LOG_OBJECT_SIZE)
+        return false;
+    if (i == log->own_count)
+        log->own_count++;
+    strcpy(log->own[i].object, object);
+    log->own[i].level = level;
+    return true;
+}
+
+bool rkb_log_set_level(struct rkb_log *log, enum rkb_log_level level, const char *object)
+{
+    bool set = true;
+    pthread_mutex_lock(&log->lock);
+    if (object != NULL) {
+        set = set_own(log, object, level);
+    } else {
+        log->all = level;
+        log->own_count = 0;
+    }
+    note_least(log);
+    pthread_mutex_unlock(&log->lock);
+    return set;
+}
+
+enum rkb_log_level rkb_log_level_at(struct rkb_log *log, size_t i, char object[RKB_LOG_OBJECT_SIZE])
+{
+    pthread_mutex_lock(&log->lock);
+    bool own = i > 0 && i <= log->own_count;
+    snprintf(object, RKB_LOG_OBJECT_SIZE, "%s", own ? log->own[i - 1].object : "");
+    enum rkb_log_level level = own ? log->own[i - 1].level : log->all;
+    pthread_mutex_unlock(&log->lock);
+    return level;
 }
 
 uint64_t rkb_log_lost(const struct rkb_log *log)
