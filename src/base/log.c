@@ -306,9 +306,12 @@ static void keep(struct rkb_log *log, const struct rkb_log_line *line)
     if (line->event == NULL)
         return;
     rkb_recent_add(log->events, line);
-    int fd = log->watch_fd;
-    if (fd >= 0)
-        (void)!write(fd, &one, sizeof one);
+    if (log->watch_fd < 0)
+        return;
+    pthread_mutex_lock(&log->lock);     /* so that nobody closes it meanwhile */
+    if (log->watch_fd >= 0)
+        (void)!write(log->watch_fd, &one, sizeof one);
+    pthread_mutex_unlock(&log->lock);
 }
 
 static void enqueue(struct rkb_log *log, const char *data, size_t size)
@@ -359,7 +362,9 @@ struct rkb_recent *rkb_log_kept(const struct rkb_log *log, enum rkb_log_kept whi
 
 void rkb_log_watch(struct rkb_log *log, int fd)
 {
+    pthread_mutex_lock(&log->lock);
     log->watch_fd = fd;
+    pthread_mutex_unlock(&log->lock);
 }
 
 /* ---- levels ---- */

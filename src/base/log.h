@@ -51,7 +51,7 @@ void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, 
 /* The last lines that were logged, of any object: those with an event word; warnings and errors. Freed with the log. */
 enum rkb_log_kept { RKB_LOG_EVENTS, RKB_LOG_ERRORS };
 struct rkb_recent *rkb_log_kept(const struct rkb_log *log, enum rkb_log_kept which);
-/* From now on this eventfd is written when a line with an event word came, in whatever thread; -1: none is. */
+/* From now on this eventfd (non-blocking) is written when a line with an event word came, in whatever thread; -1: none is. */
 void rkb_log_watch(struct rkb_log *log, int fd);
 
 #define RKB_LOG_OWN_LEVELS 16
