@@ -95,7 +95,7 @@ enum rkb_start { RKB_START_LENIENT, RKB_START_STRICT };
 struct rkb_config {
     char *instance;
     int start;                                  /* enum rkb_start */
-    int64_t shutdown_timeout;
+    int64_t shutdown_timeout, linger;           /* linger comes first; 0: none */
     struct rkb_config_source *sources;
     size_t source_count;
     struct rkb_config_route *routes;

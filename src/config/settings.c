@@ -48,6 +48,9 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "shutdown_timeout", .type = RKB_SETTING_DURATION, .offset = GLOBAL(shutdown_timeout), .initial = "25s",
      .most = HOURS(24),
      .help = "How long SIGTERM waits for Kafka to take what is left; the rest stays in the journal."},
+    {.path = "linger", .type = RKB_SETTING_DURATION, .offset = GLOBAL(linger), .initial = "0", .most = HOURS(1),
+     .help = "How long SIGTERM still takes messages, before shutdown_timeout begins: for an app that ends at the same "
+             "moment and publishes to its end."},
     {.path = "start", .type = RKB_SETTING_WORD, .offset = GLOBAL(start), .initial = "lenient", .words = start_words,
      .help = "strict: a subscription that Redis's ACL refuses, or another rkbridge on that Redis, at the start ends "
              "this one (69); lenient: the others run, and another is waited for."},

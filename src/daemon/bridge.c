@@ -11,12 +11,12 @@
 #include "control/http.h"
 #include "control/socket.h"
 #include "daemon/admin.h"
+#include "daemon/ending.h"
 #include "daemon/retry.h"
+#include "daemon/service.h"
 #include "daemon/store.h"
 #include "daemon/topics.h"
 #include "daemon/view.h"
-
-#define UNSUBSCRIBE_US 2000000      /* of shutdown_timeout, at the most */
 
 struct bridge {
     const struct rkb_config *config;
@@ -31,63 +31,77 @@ struct bridge {
     struct rkb_control *control;
     struct rkb_http *http;
     struct rkb_admin admin;
+    struct rkb_service *service;    /* NULL: no service manager listens */
+    struct rkb_ending *ending;
     int loop_fd;
-    struct event *loop_event, *tick, *deadline, *signals[3];
-    bool stopping, broken, clean, refused;
+    struct event *loop_event, *tick, *signals[3];
+    bool broken, clean, refused;
     int exit_code;                  /* where opening fails */
 };
 
-static void leave(struct bridge *bridge)
+static void leave(void *context)
 {
+    struct bridge *bridge = context;
     event_base_loopexit(bridge->base, NULL);
 }
 
 /* ---- the way out ---- */
 
-static void on_deadline(evutil_socket_t fd, short what, void *context)
+static void on_end(void *context, int64_t within_us)
 {
-    (void)fd;
-    (void)what;
-    leave(context);
+    struct bridge *bridge = context;
+    rkb_service_stopping(bridge->service, within_us);
 }
 
 static void on_unsubscribed(void *context)
 {
     struct bridge *bridge = context;
-    rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", NULL, "unsubscribed; shipping what waits");
+    rkb_ending_unsubscribed(bridge->ending);
+}
+
+static void unsubscribe(void *context, int64_t within_us)
+{
+    struct bridge *bridge = context;
+    rkb_view_draining(bridge->view);
+    rkb_relay_stop(&bridge->relay, within_us, on_unsubscribed, bridge);
+}
+
+static void ship_what_waits(void *context)
+{
+    struct bridge *bridge = context;
     rkb_shipper_drain(bridge->shipper);
 }
 
-static void begin_stop(struct bridge *bridge, const char *by)
+static bool open_ending(struct bridge *bridge, struct rkb_error *error)
 {
-    bridge->stopping = true;
-    int64_t limit = bridge->config->shutdown_timeout;
-    struct timeval deadline = {limit / 1000000, limit % 1000000};
-    rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "stopping", "asked to end by %s", by);
-    event_add(bridge->deadline, &deadline);
-    rkb_view_draining(bridge->view);
-    rkb_relay_stop(&bridge->relay, limit < UNSUBSCRIBE_US ? limit : UNSUBSCRIBE_US, on_unsubscribed, bridge);
+    struct rkb_ending_options options = {
+        .log = bridge->log,
+        .linger_us = bridge->config->linger,
+        .timeout_us = bridge->config->shutdown_timeout,
+        .begun = on_end,
+        .unsubscribe = unsubscribe,
+        .drain = ship_what_waits,
+        .leave = leave,
+        .context = bridge,
+    };
+    bridge->ending = rkb_ending_new(bridge->base, &options);
+    return bridge->ending != NULL || rkb_fail(error, RKB_NO_MEMORY, "no memory for the way out");
 }
 
 static void on_signal(evutil_socket_t number, short what, void *context)
 {
     (void)what;
     struct bridge *bridge = context;
-    if (bridge->stopping) {
-        rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", "left_at_once", "asked again to end: leaving at once");
-        leave(bridge);
-        return;
-    }
-    begin_stop(bridge, number == SIGINT ? "SIGINT" : "SIGTERM");
+    rkb_ending_ask(bridge->ending, number == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
 /* For the command drain. */
 static bool drain(void *context)
 {
     struct bridge *bridge = context;
-    if (bridge->stopping)
+    if (rkb_ending_begun(bridge->ending))
         return false;
-    begin_stop(bridge, "drain on the control socket");
+    rkb_ending_ask(bridge->ending, "drain on the control socket");
     return true;
 }
 
@@ -133,8 +147,8 @@ static void on_shipper(evutil_socket_t fd, short what, void *context)
         return;
     }
     rkb_relay_look(&bridge->relay);
-    if (bridge->stopping && rkb_shipper_drained(bridge->shipper))
-        leave(bridge);
+    if (rkb_shipper_drained(bridge->shipper))
+        rkb_ending_drained(bridge->ending);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *context)
@@ -144,6 +158,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     struct bridge *bridge = context;
     rkb_view_tick(bridge->view);
     rkb_admin_tick(&bridge->admin);
+    rkb_service_tick(bridge->service);
 }
 
 static void on_hangup(evutil_socket_t number, short what, void *context)
@@ -161,7 +176,6 @@ static bool add_events(struct bridge *bridge)
     struct event_base *base = bridge->base;
     bridge->loop_event = event_new(base, bridge->loop_fd, EV_READ | EV_PERSIST, on_shipper, bridge);
     bridge->tick = event_new(base, -1, EV_PERSIST, on_tick, bridge);
-    bridge->deadline = evtimer_new(base, on_deadline, bridge);
     bridge->signals[0] = evsignal_new(base, SIGTERM, on_signal, bridge);
     bridge->signals[1] = evsignal_new(base, SIGINT, on_signal, bridge);
     bridge->signals[2] = evsignal_new(base, SIGHUP, on_hangup, bridge);
@@ -170,7 +184,7 @@ static bool add_events(struct bridge *bridge)
         if (all[i] == NULL || event_add(all[i], NULL) < 0)
             return false;
     }
-    return bridge->deadline != NULL && bridge->tick != NULL && event_add(bridge->tick, &second) == 0;
+    return bridge->tick != NULL && event_add(bridge->tick, &second) == 0;
 }
 
 /* ---- opening ---- */
@@ -302,6 +316,13 @@ static bool open_relay(struct bridge *bridge, struct rkb_error *error)
     return rkb_relay_init(&bridge->relay, &options, error);
 }
 
+static struct rkb_service *open_service(struct bridge *bridge)
+{
+    struct rkb_service_options options = {.log = bridge->log, .sys = &rkb_sys_posix};
+    rkb_service_environment(&options);
+    return rkb_service_new(bridge->base, &options);
+}
+
 static bool open_all(struct bridge *bridge, const struct rkb_properties *properties, const char *bootstrap_servers,
                      bool embedded, struct rkb_error *error)
 {
@@ -309,7 +330,8 @@ static bool open_all(struct bridge *bridge, const struct rkb_properties *propert
     bridge->loop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (bridge->base == NULL || bridge->loop_fd < 0)
         return rkb_fail_errno(error, "cannot make the event loop");
-    return open_store(bridge, error) && open_relay(bridge, error)
+    bridge->service = open_service(bridge);
+    return open_ending(bridge, error) && open_store(bridge, error) && open_relay(bridge, error)
         && open_topics(bridge, properties, embedded, error) && list_routes(bridge, error)
         && open_shipper(bridge, properties, error)
         && rkb_topics_start(bridge->topics, on_topic_ready, bridge, error)
@@ -321,8 +343,7 @@ static bool open_all(struct bridge *bridge, const struct rkb_properties *propert
 
 static void free_events(struct bridge *bridge)
 {
-    struct event *all[] = {bridge->loop_event, bridge->tick, bridge->deadline, bridge->signals[0], bridge->signals[1],
-                           bridge->signals[2]};
+    struct event *all[] = {bridge->loop_event, bridge->tick, bridge->signals[0], bridge->signals[1], bridge->signals[2]};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i] != NULL)
             event_free(all[i]);
@@ -342,6 +363,8 @@ static void close_all(struct bridge *bridge)
     rkb_view_free(bridge->view);
     rkb_relay_free(&bridge->relay);
     rkb_store_close(&bridge->store, bridge->clean);
+    rkb_ending_free(bridge->ending);
+    rkb_service_free(bridge->service);
     free_events(bridge);
     if (bridge->loop_fd >= 0)
         close(bridge->loop_fd);
@@ -355,7 +378,9 @@ static int run(struct bridge *bridge)
     rkb_relay_start(&bridge->relay, bridge->shipper);
     rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "started", "version " PACKAGE_VERSION ", instance %s, %zu route%s",
             bridge->config->instance, bridge->config->route_count, bridge->config->route_count == 1 ? "" : "s");
+    rkb_service_watch(bridge->service, rkb_view_snapshot, bridge->view);
     rkb_turn_dispatch(&bridge->relay.turn, bridge->base);
+    rkb_service_stopping(bridge->service, 0);
     /* From here on a signal ends the process as it ends any: nobody turns the loop that would hear it. */
     for (size_t i = 0; i < sizeof bridge->signals / sizeof bridge->signals[0]; i++)
         event_del(bridge->signals[i]);
