@@ -56,6 +56,7 @@ static int setup(void **state)
     world->manager = listen_at(world->path);
     world->base = event_base_new();
     world->snapshot.kafka.connected = true;
+    world->snapshot.journal.seconds_to_full = -1;
     clock_us = 77 * SECOND;
     *state = world;
     return 0;
