@@ -83,6 +83,7 @@ static void drains_and_leaves(void **state)
     rkb_ending_drained(world->ending);          /* nobody asked for it */
     rkb_ending_unsubscribed(world->ending);
     assert_string_equal(world->steps, "");
+    assert_false(rkb_ending_begun(world->ending));
     rkb_ending_ask(world->ending, "SIGTERM");
     rkb_ending_drained(world->ending);          /* not yet */
     assert_string_equal(world->steps, "begun 3600000000, unsubscribe 2000000, ");
@@ -101,6 +102,7 @@ static void lingers_first(void **state)
     world->at_once = true;
     rkb_ending_ask(world->ending, "SIGTERM");
     assert_string_equal(world->steps, "begun 1003000, ");
+    assert_true(rkb_ending_begun(world->ending));
     rkb_ending_drained(world->ending);          /* while it lingers nothing ends it */
     assert_string_equal(world->steps, "begun 1003000, ");
     event_base_loop(world->base, EVLOOP_ONCE);
