@@ -222,6 +222,7 @@ void rkb_journal_close(struct rkb_journal *journal)
         free(journal->left[--journal->left_count]);
     free(journal->left);
     free(journal->memory_directory);
+    free(journal->left_ring);
     free(journal->ranges);
     free(journal->topics);
     free(journal->topic_lows);
@@ -253,6 +254,20 @@ static bool make_directory(const struct rkb_journal *journal, struct rkb_error *
     return errno == EEXIST || rkb_fail_errno(error, "journal: cannot make the directory %s", journal->directory);
 }
 
+/*
+ * Was there a journal in this directory? Of the records in its ring none can be used; as many as they could be at the
+ * most count as given out.
+ */
+static void look_for_left(struct rkb_journal *journal, const char *ring_directory)
+{
+    struct rkb_ring_left left;
+    if (!rkb_ring_find_left(ring_directory, journal->directory, journal->id, journal->sys, &left))
+        return;
+    journal->notes = left.notes;
+    journal->notes.next = (left.notes.next > 0 ? left.notes.next : 1) + left.bytes / RKB_RECORD_HEADER;
+    journal->left_ring = strdup(left.path);
+}
+
 static bool enter_directory(struct rkb_journal *journal, const char *ring_directory, struct rkb_error *error)
 {
     if (!make_directory(journal, error))
@@ -274,8 +289,9 @@ static bool enter_directory(struct rkb_journal *journal, const char *ring_direct
     /* A new id is on the disk under its name before anything carries it. */
     if (count == 0 && journal->sys->fsync(journal->directory_fd) != 0)
         return rkb_fail_errno(error, "journal: cannot sync the directory %s", journal->directory);
-    if (ring_directory != NULL && !rkb_ring_read_notes(ring_directory, journal->id, journal->sys, &journal->notes))
-        journal->notes = (struct rkb_ring_notes){0};
+    if (ring_directory != NULL && !rkb_ring_read_notes(ring_directory, journal->id, journal->sys, &journal->notes)
+        && count == 0)
+        look_for_left(journal, ring_directory);
     return rkb_journal_name_memory(journal, ring_directory, error);
 }
 

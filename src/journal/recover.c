@@ -61,15 +61,9 @@ static bool lose(struct recovery *recovery, uint64_t first, uint64_t last, bool 
 {
     struct rkb_acks *acks = recovery->journal->acks;
     struct rkb_recovery *report = recovery->report;
-    uint64_t low = rkb_acks_low(acks);
-    *lost = false;
-    while (last >= first && last >= low && rkb_acks_has(acks, last))
-        last--;
-    for (first = first < low ? low : first; first <= last && rkb_acks_has(acks, first);)
-        first++;
-    if (first > last)
+    *lost = rkb_acks_open(acks, &first, &last);
+    if (!*lost)
         return true;
-    *lost = true;
     if (report->lost_first == 0) {
         report->lost_first = first;
         report->lost_from_us = recovery->before_us;
@@ -77,14 +71,7 @@ static bool lose(struct recovery *recovery, uint64_t first, uint64_t last, bool 
     recovery->end_open = true;
     if (last > report->lost_last)
         report->lost_last = last;
-    if (first == low) {
-        rkb_acks_raise(acks, last + 1);
-        return true;
-    }
-    for (; first <= last; first++)
-        if (!rkb_acks_add(acks, first, error))
-            return false;
-    return true;
+    return rkb_acks_add_span(acks, first, last + 1, error);
 }
 
 static bool head_is_zero(const uint8_t *at)
@@ -187,9 +174,8 @@ static bool load_checkpoint(struct recovery *recovery, uint64_t *generation, uin
     *high = state.low - 1;
     for (uint32_t i = 0; i < state.range_count; i++) {
         const struct rkb_range *range = &state.ranges[i];
-        for (uint64_t n = 0; n < range->count; n++)
-            if (!rkb_acks_add(journal->acks, range->first + n, error))
-                return false;
+        if (!rkb_acks_add_span(journal->acks, range->first, range->first + range->count, error))
+            return false;
         *high = range->first + range->count - 1;
     }
     for (uint32_t i = 0; i < state.topic_count; i++) {
@@ -466,7 +452,7 @@ static bool read_segment(struct recovery *recovery, size_t index, struct rkb_err
 
 /*
  * What the ring's note, the ledger or the dead letters say was given to the journal, and is not in it: it was in memory,
- * or the disk has forgotten it.
+ * or the disk has forgotten it, or somebody has deleted it all.
  */
 static bool lose_given_out(struct recovery *recovery, struct rkb_error *error)
 {
@@ -475,6 +461,12 @@ static bool lose_given_out(struct recovery *recovery, struct rkb_error *error)
     bool lost = false;
     if (!rkb_used_highest(journal->directory, journal->id, journal->sys, &used, error))
         return false;
+    if (journal->left_ring != NULL) {
+        describe(recovery, journal->left_ring, 0,
+                 "this ring is of a journal that is gone from its directory; what it holds cannot be used, remove it");
+        recovery->report->fresh = false;
+        journal->last_time_us = journal->notes.read_us;
+    }
     if (used >= next)
         next = used + 1;
     if (next <= journal->next)

@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#define MOST (UINT64_C(1) << 62)        /* no number can be: behind it none would be left to give */
+
 static void walk(const uint8_t *data, size_t size, const uint8_t journal_id[16], uint64_t *highest)
 {
     struct rkb_segment_head head;
@@ -19,7 +21,7 @@ static void walk(const uint8_t *data, size_t size, const uint8_t journal_id[16],
         return;
     for (size_t at = RKB_SEGMENT_HEADER; at < size;) {
         bool counts = rkb_record_parse_any(data + at, size - at, head.salt, &record, NULL) == RKB_PARSE_RECORD;
-        if (counts && record.sequence > *highest)
+        if (counts && record.sequence > *highest && record.sequence <= MOST)
             *highest = record.sequence;
         at += counts ? rkb_record_length(data + at) : 8;        /* records begin at multiples of 8 */
     }

@@ -196,6 +196,116 @@ static void what_memory_cannot_hold_is_refused_not_forgotten(void **state)
     rkb_acks_free(acks);
 }
 
+/* ---- spans as long as the numbers are many ---- */
+
+#define FAR (UINT64_C(1) << 50)
+#define NEAR 300                /* numbers below FAR and above it that the model knows one by one */
+
+struct model {
+    bool settled[2 * NEAR];     /* 1 ... NEAR - 1, and FAR ... */
+    bool between;
+};
+
+static uint64_t number_of(size_t index)
+{
+    return index < NEAR ? index : FAR + index - NEAR;
+}
+
+static void settle_span(struct model *model, uint64_t first, uint64_t end)
+{
+    for (size_t i = 0; i < 2 * NEAR; i++)
+        if (number_of(i) >= first && number_of(i) < end)
+            model->settled[i] = true;
+    model->between = model->between || (first <= NEAR && end >= FAR);
+}
+
+static uint64_t low_of(const struct model *model)
+{
+    for (size_t i = 0; i < 2 * NEAR; i++) {
+        if (i == NEAR && !model->between)
+            return NEAR;
+        if (!model->settled[i])
+            return number_of(i);
+    }
+    return FAR + NEAR;
+}
+
+static void check_open(const struct rkb_acks *acks, const struct model *model, size_t from, size_t to)
+{
+    uint64_t first = number_of(from), last = number_of(to), wanted_first = UINT64_MAX, wanted_last = 0;
+    for (size_t i = from; i <= to; i++) {
+        if (model->settled[i])
+            continue;
+        wanted_first = wanted_first == UINT64_MAX ? number_of(i) : wanted_first;
+        wanted_last = number_of(i);
+    }
+    assert_int_equal(rkb_acks_open(acks, &first, &last), wanted_first != UINT64_MAX);
+    if (wanted_first == UINT64_MAX)
+        return;
+    assert_int_equal(first, wanted_first);
+    assert_int_equal(last, wanted_last);
+}
+
+static void check_ranges(const struct rkb_acks *acks, const struct model *model, uint64_t limit)
+{
+    struct rkb_range ranges[2 * NEAR];
+    struct model told = {.between = false};
+    uint64_t low = rkb_acks_low(acks), after = low;
+    size_t count = rkb_acks_ranges(acks, limit, ranges, 2 * NEAR);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(ranges[i].first >= after && ranges[i].first > low && ranges[i].count > 0);
+        after = ranges[i].first + ranges[i].count;
+        assert_true(after <= limit);
+        settle_span(&told, ranges[i].first, after);
+    }
+    for (size_t i = 1; i < 2 * NEAR; i++) {
+        if (number_of(i) < low)
+            continue;
+        assert_true(model->settled[i] || !told.settled[i]);
+        assert_true(told.settled[i] || !model->settled[i] || limit != UINT64_MAX);
+    }
+}
+
+static void spans_without_end_cost_nothing(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 60; round++) {
+        struct rkb_acks *acks = rkb_acks_new(1);
+        struct model model = {.settled = {true}};
+        unsigned seed = round * 77 + 1;
+        for (int step = 0; step < 120; step++) {
+            size_t a = 1 + (size_t)rand_r(&seed) % (NEAR - 1), b = NEAR + (size_t)rand_r(&seed) % NEAR;
+            if (step == 20 + (int)(round % 30)) {               /* all in between, and parts of both ends */
+                assert_true(rkb_acks_add_span(acks, a, number_of(b), NULL));
+                settle_span(&model, a, number_of(b));
+            } else if (model.between && rand_r(&seed) % 2 == 0) {
+                assert_true(rkb_acks_add(acks, number_of(b), NULL));
+                settle_span(&model, number_of(b), number_of(b) + 1);
+            } else {
+                size_t end = a + (size_t)rand_r(&seed) % 4;
+                end = end < NEAR ? end : NEAR;
+                assert_true(rkb_acks_add_span(acks, a, end, NULL));
+                settle_span(&model, a, end);
+            }
+            for (size_t i = 1; i < 2 * NEAR; i++)
+                assert_int_equal(rkb_acks_has(acks, number_of(i)), model.settled[i]);
+            assert_int_equal(rkb_acks_has(acks, FAR / 2), model.between);
+            assert_int_equal(rkb_acks_low(acks), low_of(&model));
+            if (model.between) {
+                check_open(acks, &model, a, b);
+                check_open(acks, &model, a, NEAR - 1);
+                check_open(acks, &model, NEAR, b);
+                check_ranges(acks, &model, UINT64_MAX);
+                check_ranges(acks, &model, number_of(b));
+            }
+        }
+        rkb_acks_raise(acks, FAR + NEAR / 2);
+        assert_true(rkb_acks_low(acks) >= FAR + NEAR / 2);
+        assert_true(rkb_acks_has(acks, FAR / 2));
+        rkb_acks_free(acks);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +317,7 @@ int main(void)
         cmocka_unit_test(it_agrees_with_a_simple_model),
         cmocka_unit_test(growing_keeps_every_bit),
         cmocka_unit_test(what_memory_cannot_hold_is_refused_not_forgotten),
+        cmocka_unit_test(spans_without_end_cost_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
