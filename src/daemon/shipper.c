@@ -213,13 +213,13 @@ static void note_low(struct rkb_shipper *shipper, uint32_t topic, uint64_t low)
 static void note_lows(struct rkb_shipper *shipper)
 {
     struct rkb_lanes *lanes = &shipper->lanes;
-    uint64_t line = rkb_shipper_line(shipper);
+    uint64_t line = rkb_shipper_line(shipper), gaps = rkb_shipper_gaps_low(shipper, line);
     const struct rkb_lane *file = rkb_lanes_at(lanes, 0);
     if (atomic_load(&shipper->failed))      /* a cursor that met damage stands behind it */
         return;
     if (lanes->used <= 1 && !file->behind)
         return;
-    note_low(shipper, 0, rkb_lane_low(file, line));
+    note_low(shipper, 0, rkb_lane_low(file, gaps));
     for (uint32_t topic = 1; topic <= lanes->topic_count; topic++) {
         const struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
         if (lane->sent_end > 0)
@@ -361,6 +361,7 @@ void rkb_shipper_free(struct rkb_shipper *shipper)
     rkb_lanes_free(&shipper->lanes);
     rkb_mailbox_free(&shipper->mailbox);
     free(shipper->figures);
+    free(shipper->unkept);
     free(shipper);
 }
 

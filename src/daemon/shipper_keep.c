@@ -14,7 +14,6 @@
 #define CHECKPOINT_US 1000000
 #define CHECKPOINT_LATE_US 1250000      /* after a sync: by then the next mark has come, where marks come */
 #define CHECKPOINT_AGAIN_US 4000000     /* more, after one that failed */
-#define LEDGER_AGAIN_US 5000000
 #define FILES_US 1000000
 #define TROUBLE_AGAIN_US 60000000
 #define MOST_TRIES 4                    /* of one turn: the disk, the disk anew, memory */
@@ -37,7 +36,7 @@ static bool go_on_without(struct rkb_shipper *shipper, const struct rkb_error *e
 }
 
 /* A checkpoint or a removal that failed breaks no promise: it comes later. Said once a minute. */
-static void say_trouble(struct rkb_shipper *shipper, const struct rkb_error *error)
+void rkb_shipper_say_trouble(struct rkb_shipper *shipper, const struct rkb_error *error)
 {
     if (shipper->options.exit_on_disk_error || (error->code != RKB_SYSTEM && error->code != RKB_FULL)) {
         rkb_shipper_fail(shipper, error);
@@ -177,7 +176,7 @@ static void write_checkpoint(struct rkb_shipper *shipper, bool durable)
     shipper->checkpoint_us = shipper->now_us;
     if (!safe || !rkb_journal_checkpoint(shipper->options.journal, checkpoint_limit(shipper), durable, &error)) {
         shipper->checkpoint_us += CHECKPOINT_AGAIN_US;
-        say_trouble(shipper, &error);
+        rkb_shipper_say_trouble(shipper, &error);
         return;
     }
     shipper->changed = true;
@@ -196,7 +195,7 @@ static void finish_job(struct rkb_shipper *shipper, bool wait)
         rkb_histogram_add_span(&shipper->figures->sync, job.took_us);
     bool promised = rkb_journal_sync_end(shipper->options.journal, &job);
     if (promised && !ran)
-        say_trouble(shipper, &error);
+        rkb_shipper_say_trouble(shipper, &error);
     else if (!promised && !go_on_without(shipper, &error))
         return;
 }
@@ -271,17 +270,6 @@ static void start_what_is_due(struct rkb_shipper *shipper)
         start_job(shipper, records_due);
 }
 
-/* Gaps that could not be written when they came are written as soon as they can be. */
-static void mend_ledger(struct rkb_shipper *shipper)
-{
-    struct rkb_error error;
-    if (shipper->options.ledger == NULL || shipper->now_us - shipper->ledger_us < LEDGER_AGAIN_US)
-        return;
-    shipper->ledger_us = shipper->now_us;
-    if (!rkb_ledger_mend(shipper->options.ledger, &error))
-        say_trouble(shipper, &error);
-}
-
 /* Files that were deleted under us take what is written, and are gone with the process. */
 static void look_for_files(struct rkb_shipper *shipper)
 {
@@ -305,16 +293,15 @@ void rkb_shipper_keep(struct rkb_shipper *shipper)
     look_for_files(shipper);
     rkb_journal_mend(journal);
     rkb_journal_prepare(journal);
-    mend_ledger(shipper);
+    rkb_shipper_mend_ledger(shipper, false);
     follow_journal(shipper);
 }
 
 void rkb_shipper_keep_last(struct rkb_shipper *shipper)
 {
     finish_job(shipper, true);
+    rkb_shipper_mend_ledger(shipper, true);
     if (shipper->options.sync_us == RKB_SYNC_NONE || rkb_shipper_sync_now(shipper))
         write_checkpoint(shipper, true);
-    shipper->ledger_us = shipper->now_us - LEDGER_AGAIN_US;
-    mend_ledger(shipper);
     follow_journal(shipper);
 }

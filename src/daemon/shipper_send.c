@@ -241,20 +241,10 @@ static bool pass_message(struct rkb_shipper *shipper, const struct rkb_record *r
     return true;
 }
 
-static void keep_gap(struct rkb_shipper *shipper, const struct rkb_record *record)
-{
-    struct rkb_gap gap;
-    struct rkb_error error;
-    if (!rkb_gap_parse(record->value, &gap, &error)
-        || (shipper->options.ledger != NULL && !rkb_ledger_append(shipper->options.ledger, &gap, &error)))
-        rkb_log(shipper->options.log, RKB_LOG_ERROR, "journal", "ledger_failed", "gap not kept in the ledger: %s",
-                error.text);
-}
-
 static void settle_control(struct rkb_shipper *shipper, const struct rkb_record *record)
 {
-    if (record->kind == RKB_GAP)
-        keep_gap(shipper, record);
+    if (record->kind == RKB_GAP && !rkb_shipper_keep_gap(shipper, record))
+        return;
     rkb_shipper_settle(shipper, record->sequence);
     shipper->figures->settled_bytes += rkb_record_size(0, 0, record->value.size);
 }

@@ -58,6 +58,8 @@ struct rkb_shipper {
     int64_t trimmed_us;                 /* when memory was last given back, and the lowest open record then */
     uint64_t trimmed_low;
     int64_t ledger_us, trouble_us;      /* the ledger was last tried; trouble with the disk was last said */
+    struct rkb_unkept *unkept;          /* gaps that are not in the ledger yet, see shipper_gaps.c */
+    size_t unkept_count;
     int64_t files_us;                   /* it was last looked whether the journal's files are there */
     uint64_t disk_failures;             /* of the journal's disk, as far as they were said */
     uint64_t lowest_open;               /* a sequence number, and the time of its record, for the figures */
@@ -160,7 +162,17 @@ void rkb_shipper_poll(struct rkb_shipper *shipper);
 /* After a fatal error, or when nothing lands: a new producer. What came back goes out again. */
 void rkb_shipper_mend(struct rkb_shipper *shipper);
 
+/* shipper_gaps.c */
+/* Into the ledger. False: it is not there, and not to be settled until it is. */
+bool rkb_shipper_keep_gap(struct rkb_shipper *shipper, const struct rkb_record *record);
+/* Tries again what the ledger could not take: now and then, or now. */
+void rkb_shipper_mend_ledger(struct rkb_shipper *shipper, bool now);
+/* `line`, or the lowest gap that is not in the ledger yet. */
+uint64_t rkb_shipper_gaps_low(const struct rkb_shipper *shipper, uint64_t line);
+
 /* shipper_keep.c */
+/* Something of the disk that is tried again; where the disk is to end the process it does. */
+void rkb_shipper_say_trouble(struct rkb_shipper *shipper, const struct rkb_error *error);
 /* From the ring to the journal; returns how many bytes were taken. */
 size_t rkb_shipper_take(struct rkb_shipper *shipper);
 /* Waits for the disk. */

@@ -369,6 +369,86 @@ static void test_a_route_nobody_knows(void **state)
     world_drop(world);
 }
 
+/* ---- the ledger has no room ---- */
+
+static atomic_bool ledger_full;
+
+static ssize_t ledger_write(int fd, const void *data, size_t size, off_t offset)
+{
+    if (!atomic_load(&ledger_full))
+        return rkb_sys_posix.pwrite(fd, data, size, offset);
+    errno = ENOSPC;
+    return -1;
+}
+
+static void count_gap(void *context, const struct rkb_gap *gap)
+{
+    size_t *count = context;
+    *count += strcmp(gap->reason, "connection_lost") == 0;
+}
+
+/* How many gaps the ledger has, read anew. */
+static size_t open_ledger(struct world *world, const struct rkb_sys *sys)
+{
+    struct rkb_error error = {0};
+    size_t gaps = 0;
+    rkb_ledger_close(world->ledger);
+    world->ledger = rkb_ledger_open(world->directory, rkb_journal_id(world->journal), sys, count_gap, &gaps, &error);
+    assert_non_null(world->ledger);
+    return gaps;
+}
+
+static bool others_settled(struct world *world, uint64_t wanted)
+{
+    return rkb_shipper_figures(world->shipper)->routes[1].delivered
+           + rkb_shipper_figures(world->shipper)->routes[2].delivered == wanted;
+}
+
+/* The ledger cannot take a gap: what lies behind is delivered, and no checkpoint passes the one place that knows of it. */
+static void test_a_gap_waits_for_the_ledger(void **state)
+{
+    struct world *world = *state;
+    struct rkb_sys sys = rkb_sys_posix;
+    struct rkb_cursor cursor = {0};
+    struct rkb_record record;
+    struct rkb_error error = {0};
+    sys.pwrite = ledger_write;
+    world->degrade = true;
+    world->max_size = MIB;
+    world_open(world);
+    open_ledger(world, &sys);
+    atomic_store(&ledger_full, true);
+    world_start(world);
+    world_put(world, 100);
+    world_put_gap(world, "connection_lost");
+    world_put(world, 3000);
+    world_wait(world, others_settled, 3100, "what lies behind the gap");
+    world_hurry(2 * SECOND);
+    world_wait(world, checkpoint_is, 101, "the checkpoint");
+    for (int i = 0; i < 3; i++) {
+        world_hurry(10 * SECOND);
+        world_put(world, 1);
+        world_wait(world, others_settled, 3101 + (uint64_t)i, "what comes then");
+    }
+    assert_int_equal(checkpoint_on_disk(world), 101);
+    world_close(world);
+    world_open(world);
+    assert_int_equal(open_ledger(world, &sys), 0);
+    assert_int_equal(world->recovery.low, 101);
+    rkb_cursor_seek(&cursor, world->journal, 101);
+    assert_int_equal(rkb_cursor_next(&cursor, &record, &error), RKB_NEXT_RECORD);
+    assert_int_equal(record.kind, RKB_GAP);
+    rkb_cursor_close(&cursor);
+    world_start(world);
+    world_hurry(2 * SECOND);
+    atomic_store(&ledger_full, false);
+    world_hurry(10 * SECOND);
+    world_wait(world, all_settled, world->next, "the ledger");
+    world_close(world);
+    world_open(world);
+    assert_int_equal(open_ledger(world, &sys), 1);
+}
+
 /* ---- when it syncs, and how far the checkpoint goes ---- */
 
 /*
@@ -466,6 +546,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_directory_is_gone_and_back, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_the_directory_is_gone_and_that_is_the_end, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_route_nobody_knows, set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_gap_waits_for_the_ledger, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_the_checkpoint_waits_for_the_sync, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_sync_that_takes_its_time, set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_sync_none, set_up, world_tear_down),
