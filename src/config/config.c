@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config/check.h"
+#include "config/places.h"
 #include "config/secret.h"
 #include "config/values.h"
 #include "config/walk.h"
@@ -21,7 +22,8 @@ static void free_reading(struct rkb_reading *reading)
     rkb_yaml_free(&reading->yaml);
 }
 
-struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_mistakes *mistakes)
+struct rkb_config *rkb_config_read_placed(const char *path, bool embedded, struct rkb_mistakes *mistakes,
+                                          struct rkb_places *places)
 {
     struct rkb_reading reading = {
         .config = calloc(1, sizeof *reading.config), .path = path, .embedded = embedded};
@@ -33,6 +35,8 @@ struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_m
         rkb_check_settings(&reading);
         if (reading.findings.count == 0)
             rkb_check_keys(&reading);
+        if (places != NULL)
+            rkb_places_take(places, &reading);
     }
     free_reading(&reading);
     mistakes->warning_count = rkb_findings_finish(&reading.warnings, path, "warning: ", &mistakes->warnings);
@@ -41,6 +45,11 @@ struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_m
         return reading.config;
     rkb_config_free(reading.config);
     return NULL;
+}
+
+struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_mistakes *mistakes)
+{
+    return rkb_config_read_placed(path, embedded, mistakes, NULL);
 }
 
 static void free_settings(const char *kind, void *base)

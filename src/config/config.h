@@ -144,6 +144,10 @@ struct rkb_mistakes {
  * is our own, so bootstrap.servers may be missing.
  */
 struct rkb_config *rkb_config_read(const char *path, bool embedded, struct rkb_mistakes *mistakes);
+/* The same, and where each setting is written (config/places.h), to be freed in any case. */
+struct rkb_places;
+struct rkb_config *rkb_config_read_placed(const char *path, bool embedded, struct rkb_mistakes *mistakes,
+                                          struct rkb_places *places);
 void rkb_config_free(struct rkb_config *config);
 void rkb_mistakes_free(struct rkb_mistakes *mistakes);
 

@@ -5,13 +5,13 @@
 #ifndef RKB_DAEMON_WATCH_STATE_H
 #define RKB_DAEMON_WATCH_STATE_H
 
+#include "base/same_disk.h"
 #include "redis/budget.h"
 #include "daemon/relay.h"
-#include "daemon/rivals.h"
-#include "daemon/same_disk.h"
 #include "daemon/watch.h"
 #include "redis/published.h"
 #include "redis/replication.h"
+#include "redis/rivals.h"
 #include "redis/watcher.h"
 
 enum rkb_standing { LOOKING, FREE, YIELDING, HELD };

@@ -80,11 +80,15 @@ static bool write_pid(int fd, const char *path, const struct rkb_sys *sys, struc
     return write_text(fd, path, sys, pid, PID_AT, error);
 }
 
-static void locked_by(const char *directory, const char *text, struct rkb_error *error)
+static long pid_in(const char *text)
 {
     const char *pid = strstr(text, "\npid ");
-    rkb_fail(error, RKB_LOCKED, "journal: %s is in use by another rkbridge (process %ld)", directory,
-             pid == NULL ? 0L : strtol(pid + 5, NULL, 10));
+    return pid == NULL ? 0L : strtol(pid + 5, NULL, 10);
+}
+
+static void locked_by(const char *directory, const char *text, struct rkb_error *error)
+{
+    rkb_fail(error, RKB_LOCKED, "journal: %s is in use by another rkbridge (process %ld)", directory, pid_in(text));
 }
 
 bool rkb_lock_own(int fd, const char *directory, bool has_segments, const struct rkb_sys *sys, uint8_t id[16],
@@ -134,6 +138,20 @@ int rkb_lock_take(const char *directory, const struct rkb_sys *sys, struct rkb_e
     }
     sys->close(fd);
     return -1;
+}
+
+bool rkb_lock_look(const char *directory, const struct rkb_sys *sys, bool *held, long *pid)
+{
+    char path[PATH_MAX], text[FILE_SIZE];
+    path_of(path, directory);
+    int fd = sys->open(path, O_RDONLY | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return false;
+    *held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    read_text(fd, sys, text);
+    *pid = pid_in(text);
+    sys->close(fd);
+    return true;
 }
 
 bool rkb_lock_read_id(const char *directory, const struct rkb_sys *sys, uint8_t id[16], struct rkb_error *error)

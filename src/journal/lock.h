@@ -24,6 +24,12 @@ bool rkb_lock_own(int fd, const char *directory, bool has_segments, const struct
 bool rkb_lock_write_again(int fd, const char *directory, const struct rkb_sys *sys, const uint8_t id[16],
                           struct rkb_error *error) RKB_MUST_CHECK;
 
+/*
+ * Whether a process has the lock now, and which as far as the file tells (0: it does not). Makes no file, and holds the
+ * lock, shared, for no longer than it takes to see that it can be had. False where the file cannot be opened: errno.
+ */
+bool rkb_lock_look(const char *directory, const struct rkb_sys *sys, bool *held, long *pid) RKB_MUST_CHECK;
+
 /* Reads the id without locking. */
 bool rkb_lock_read_id(const char *directory, const struct rkb_sys *sys, uint8_t id[16],
                       struct rkb_error *error) RKB_MUST_CHECK;

@@ -243,10 +243,13 @@ enum rkb_code rkb_admin_create(struct rkb_admin *admin, const struct rkb_new_top
 static void take_value(struct rkb_kafka_setting *setting, const rd_kafka_ConfigEntry_t **entries, size_t count)
 {
     setting->value[0] = '\0';
+    setting->found = false;
     for (size_t i = 0; i < count; i++) {
         const char *value = rd_kafka_ConfigEntry_value(entries[i]);
-        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), setting->name) == 0 && value != NULL &&
-            strlen(value) < sizeof setting->value)
+        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), setting->name) != 0)
+            continue;
+        setting->found = true;
+        if (value != NULL && strlen(value) < sizeof setting->value)
             memcpy(setting->value, value, strlen(value) + 1);
     }
 }

@@ -56,6 +56,7 @@ enum rkb_code rkb_admin_create(struct rkb_admin *admin, const struct rkb_new_top
 struct rkb_kafka_setting {
     const char *name;           /* asked for */
     char value[64];             /* found; "" where Kafka has none of this name, or a longer one */
+    bool found;                 /* Kafka has one of this name */
 };
 
 /*

@@ -145,11 +145,26 @@ static void quote(struct rkb_buffer *out, struct rkb_slice word)
     rkb_buffer_text(out, "\"");
 }
 
+void rkb_refusal_begin(struct rkb_buffer *out, const char *user)
+{
+    rkb_buffer_text(out, "ACL SETUSER ");
+    quote(out, rkb_slice_text(user != NULL && user[0] != '\0' ? user : "default"));
+}
+
+void rkb_refusal_add_name(struct rkb_buffer *out, bool is_pattern, struct rkb_slice name)
+{
+    struct rkb_buffer word = {0};
+    write_name(&word, is_pattern, name);
+    rkb_buffer_text(out, " ");
+    quote(out, rkb_slice(word.data, word.size));
+    out->failed = out->failed || word.failed;
+    rkb_buffer_free(&word);
+}
+
 void rkb_refusal_command_rule(char out[RKB_RULE_SIZE], const char *user, const char *command)
 {
     struct rkb_buffer rule = {0};
-    rkb_buffer_text(&rule, "ACL SETUSER ");
-    quote(&rule, rkb_slice_text(user != NULL && user[0] != '\0' ? user : "default"));
+    rkb_refusal_begin(&rule, user);
     rkb_buffer_format(&rule, " +%s", command);
     if (rule.failed || rule.size >= RKB_RULE_SIZE)
         snprintf(out, RKB_RULE_SIZE, "ACL SETUSER, with +%s", command);
@@ -161,20 +176,15 @@ void rkb_refusal_command_rule(char out[RKB_RULE_SIZE], const char *user, const c
 void rkb_refusal_rule(char out[RKB_RULE_SIZE], const char *user, bool is_pattern, struct rkb_slice name,
                       enum rkb_lack lack)
 {
-    struct rkb_buffer rule = {0}, word = {0};
-    rkb_buffer_text(&rule, "ACL SETUSER ");
-    quote(&rule, rkb_slice_text(user != NULL && user[0] != '\0' ? user : "default"));
+    struct rkb_buffer rule = {0};
+    rkb_refusal_begin(&rule, user);
     if (lack != RKB_LACKS_CHANNEL)
         rkb_buffer_text(&rule, is_pattern ? " +psubscribe" : " +subscribe");
-    if (lack != RKB_LACKS_COMMAND) {
-        rkb_buffer_text(&rule, " ");
-        write_name(&word, is_pattern, name);
-        quote(&rule, rkb_slice(word.data, word.size));
-    }
-    if (rule.failed || word.failed || rule.size >= RKB_RULE_SIZE)
+    if (lack != RKB_LACKS_COMMAND)
+        rkb_refusal_add_name(&rule, is_pattern, name);
+    if (rule.failed || rule.size >= RKB_RULE_SIZE)
         snprintf(out, RKB_RULE_SIZE, "ACL SETUSER, with & and a name of %zu bytes", name.size);
     else
         snprintf(out, RKB_RULE_SIZE, "%.*s", (int)rule.size, (const char *)rule.data);
     rkb_buffer_free(&rule);
-    rkb_buffer_free(&word);
 }

@@ -39,6 +39,10 @@ enum rkb_lack rkb_refusal_lack(struct rkb_slice words);
 void rkb_refusal_rule(char out[RKB_RULE_SIZE], const char *user, bool is_pattern, struct rkb_slice name,
                       enum rkb_lack lack);
 
+/* The same for longer rules, part by part: "ACL SETUSER bridge"; " &user.*". A rule may have any number of them. */
+void rkb_refusal_begin(struct rkb_buffer *out, const char *user);
+void rkb_refusal_add_name(struct rkb_buffer *out, bool is_pattern, struct rkb_slice name);
+
 /* The right to a command: "ACL SETUSER bridge +ping". user and RKB_RULE_SIZE as above. */
 void rkb_refusal_command_rule(char out[RKB_RULE_SIZE], const char *user, const char *command);
 

@@ -12,6 +12,7 @@ static void usage(FILE *out)
     size_t count;
     const struct rkb_command *rows = rkb_commands(&count);
     fprintf(out, "usage: rkbctl [-s SOCKET] COMMAND ...\n"
+                 "       rkbctl check -c FILE [--connect]\n"
                  "       rkbctl journal list|verify|dump DIR\n"
                  "       rkbctl dead list|show|retry ... -c FILE\n"
                  "       rkbctl render -c FILE CHANNEL < PAYLOAD\n"
@@ -27,6 +28,8 @@ static void usage(FILE *out)
                 rows[i].right == RKB_RIGHT_ADMIN ? " [admin]" : "");
     fprintf(out, "\n"
                  "Offline:\n"
+                 "  check -c FILE [--connect]      whether a bridge with this config would run, and what to change;\n"
+                 "                                 with --connect both ends are really opened\n"
                  "  journal list|verify|dump DIR   what a journal holds, whether it is sound, its records\n"
                  "  dead list|show ID -c FILE      dead letters, in the file and in the topics of a config\n"
                  "  dead retry --all -c FILE       sends them again, by the running rkbridge; --route R or IDs: those\n"
@@ -36,6 +39,7 @@ static void usage(FILE *out)
                  "\n"
                  "Exit: 0 OK; 1 refused; 64 wrong use; 69 no rkbridge answers. "
                  "`status` also by its verdict: 0 OK, 1 WARN, 2 BAD;\n"
+                 "`check`: 0 all is fine, 1 warnings, 2 bad, 64 the config has mistakes;\n"
                  "`render` by what comes of the message: 0 a record, 3 no route takes it, 4 a dead letter,\n"
                  "5 filtered, 6 dropped.\n");
 }
@@ -52,6 +56,8 @@ static int run(const char *path, int argc, char **argv)
         usage(stderr);
         return RKB_EXIT_USAGE;
     }
+    if (strcmp(argv[0], "check") == 0)
+        return rkb_tool_check(argc, argv, stdout, stderr);
     if (strcmp(argv[0], "journal") == 0)
         return rkb_tool_journal(argc, argv, stdout, stderr);
     if (strcmp(argv[0], "dead") == 0)

@@ -21,6 +21,9 @@ int rkb_tool_journal(int argc, char **argv, FILE *out, FILE *err);
 /* `discover URL`: listens to a Redis, tells what is there, writes a config; argv[0] is "discover". */
 int rkb_tool_discover(int argc, char **argv, FILE *out, FILE *err);
 
+/* `check -c FILE`: whether a bridge with this config would run; argv[0] is "check". Returns 0, 1, 2 or 64. */
+int rkb_tool_check(int argc, char **argv, FILE *out, FILE *err);
+
 /* `dead list|show`: dead letters, of the file and of the topics of a config; argv[0] is "dead". */
 int rkb_tool_dead(int argc, char **argv, FILE *out, FILE *err);
 

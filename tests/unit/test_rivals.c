@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/rivals.h"
+#include "redis/rivals.h"
 
 static struct rkb_rivals fresh(void)
 {

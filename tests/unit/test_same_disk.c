@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/same_disk.h"
+#include "base/same_disk.h"
 
 static enum rkb_same_disk answer_of(const char *one, const char *other)
 {

@@ -1,5 +1,5 @@
 /* rivals -- see rivals.h. */
-#include "daemon/rivals.h"
+#include "redis/rivals.h"
 
 #define ALONE_MS 5000                   /* at least so often, it is taken, says something who has no watcher: PING */
 

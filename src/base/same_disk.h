@@ -4,8 +4,8 @@
  * To ask may take as long as a sick disk does, so a thread of its own does it, once, and nobody waits for that: who
  * asked looks in from time to time. Linux tells file systems apart by st_dev; subvolumes of one disk may differ in it.
  */
-#ifndef RKB_DAEMON_SAME_DISK_H
-#define RKB_DAEMON_SAME_DISK_H
+#ifndef RKB_BASE_SAME_DISK_H
+#define RKB_BASE_SAME_DISK_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* same_disk -- see same_disk.h. Who is done with the question last, the asker or the thread, frees it. */
-#include "daemon/same_disk.h"
+#include "base/same_disk.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -7,8 +7,8 @@
  * by belongs to it by its name (redis/client_list.h): by that one's idle time the process lives or is a ghost, which
  * Redis still holds because nobody told it of the end. Never: keeps what it was lent, talks to anybody.
  */
-#ifndef RKB_DAEMON_RIVALS_H
-#define RKB_DAEMON_RIVALS_H
+#ifndef RKB_REDIS_RIVALS_H
+#define RKB_REDIS_RIVALS_H
 
 #include "redis/client_list.h"
 
