@@ -1,6 +1,7 @@
 """Topics at start: created with what the route asks for, told where they are missing or differ, and never changed."""
 
 import itertools
+import json
 import time
 
 import pytest
@@ -193,3 +194,66 @@ def test_password_that_comes_right_later(make_bridge, redis, strict_kafka, tmp_p
     password.write_text("right\n")
     one.wait_totals(60, received=10, delivered=10, pending=0)
     assert "of-yesterday" not in one.stderr()
+
+
+def granted(line):
+    """A line of kafka-acls.sh as what it grants: (kind, name, operations)."""
+    words = line.split()
+    kind = "cluster" if "--cluster" in words else "topic"
+    name = words[words.index("--topic") + 1] if kind == "topic" else "kafka-cluster"
+    return kind, name, [words[i + 1] for i, word in enumerate(words) if word == "--operation"]
+
+
+def paste(kafka, line):
+    """Does what the line would do."""
+    kind, name, operations = granted(line)
+    assert "--allow-principal User:bridge" in line and f"--bootstrap-server 127.0.0.1:{kafka.outer_port}" in line
+    resource = ResourceType.TOPIC if kind == "topic" else ResourceType.BROKER
+    named = {"Describe": AclOperation.DESCRIBE, "Write": AclOperation.WRITE, "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+             "Create": AclOperation.CREATE, "IdempotentWrite": AclOperation.IDEMPOTENT_WRITE}
+    wanted = [AclBinding(resource, name, ResourcePatternType.LITERAL, "User:bridge", "*", named[operation], AclPermissionType.ALLOW)
+              for operation in operations]
+    admin = admin_of(kafka)
+    for future in admin.create_acls(wanted).values():
+        future.result(20)
+
+
+def checked(one, *arguments):
+    """rkbctl check --connect: its exit code and findings about Kafka, by grade."""
+    code, out, _ = one.rkbctl("check", "-c", one.config_path, "--connect", "--json", *arguments)
+    found = json.loads(out)
+    return code, {grade: [finding["text"] for finding in found["findings"] if finding["grade"] == grade]
+                  for grade in ("BAD", "WARN", "OK")}, found
+
+
+def test_what_rkbctl_check_says_of_rights(make_bridge, make_redis, strict_kafka, tmp_path, make_publisher):
+    """Without rights, with some, and with exactly those that it lists: then a bridge works with them. It writes nothing."""
+    topic, letters, gaps = [consumer.fresh_topic(strict_kafka.bootstrap, name) for name in ("checked", "letters", "gaps")]
+    password = tmp_path / "password"
+    password.write_text("right\n")
+    redis = make_redis()
+    one = make_bridge({"redis": {"legacy": {"gap_topic": gaps, "max_message_size": "500KiB"}},
+                       "routes": {"a": route(topic, channels=["a"], dead_letter=letters)},
+                       "kafka": as_bridge(strict_kafka, password)}, redis=redis)
+    code, found, _ = checked(one)
+    assert code == 2 and any("does not let us produce" in text for text in found["BAD"]), found
+    allow(strict_kafka, topic, AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS)
+    allow(strict_kafka, letters, AclOperation.WRITE, AclOperation.DESCRIBE_CONFIGS)
+    code, found, whole = checked(one)
+    assert code == 2 and f"Kafka does not let us write to topic {topic}" in found["BAD"], found
+    assert f"Kafka lets us write to topic {letters}" in found["OK"]
+    assert f"Kafka does not let us see topic {gaps}, so neither write to it" in found["BAD"]
+    for line in whole["kafka_rights"]:
+        paste(strict_kafka, line)
+    code, found, _ = checked(one)
+    assert found["BAD"] == [] and not any("topic" in text for text in found["WARN"]), found
+    assert [f"Kafka lets us write to topic {name}" in found["OK"] for name in (topic, letters, gaps)] == [True] * 3
+    assert [consumer.read_topic(strict_kafka.bootstrap, name) for name in (topic, letters, gaps)] == [[], [], []]
+    one.start()
+    make_publisher(redis).publish("a", count=10)
+    one.wait_totals(60, received=10, delivered=10, pending=0)
+    password.write_text("of-yesterday\n")
+    code, found, whole = checked(one)
+    assert code == 2 and any("refuses the login" in text for text in found["BAD"]), found
+    assert "of-yesterday" not in str(whole)
+    password.write_text("right\n")
