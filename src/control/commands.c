@@ -43,10 +43,13 @@ static bool run_version(const struct rkb_request *request, struct rkb_buffer *ou
 static bool run_status(const struct rkb_request *request, struct rkb_buffer *out)
 {
     struct rkb_output output;
-    rkb_output_begin(&output, RKB_OUTPUT_TEXT, out);
+    enum rkb_output_kind kind;
+    if (!format_of(request, &kind))
+        return false;
+    rkb_output_begin(&output, kind, out);
     rkb_status_write(request->snapshot, &output);
     rkb_output_end(&output);
-    return request->count == 1;
+    return true;
 }
 
 static bool run_stats(const struct rkb_request *request, struct rkb_buffer *out)
@@ -127,7 +130,8 @@ static bool run_help(const struct rkb_request *request, struct rkb_buffer *out);
 static const struct rkb_command commands[] = {
     {"help", "[command]", LOOK, run_help, "all commands, or one, and the right that each needs"},
     {"version", "", LOOK, run_version, "the version of the running rkbridge"},
-    {"status", "", LOOK, run_status, "how it is: a verdict and why, then sources, routes, Kafka, journal, gaps and books"},
+    {"status", "[text|json]", LOOK, run_status,
+     "how it is: a verdict and why, then sources, Kafka, journal, routes, gaps and books"},
     {"stats", "[text|json]", LOOK, run_stats, "all figures"},
     {"routes", "[text|json]", LOOK, run_routes, "what goes where, and how much did"},
     {"gaps", "[since] [text|json]", LOOK, run_gaps,

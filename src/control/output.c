@@ -262,6 +262,11 @@ void rkb_output_end(struct rkb_output *output)
     rkb_buffer_free(&output->table.cells);
 }
 
+bool rkb_output_is_text(const struct rkb_output *output)
+{
+    return output->format == &text;
+}
+
 void rkb_output_object(struct rkb_output *output, const char *name)
 {
     output->format->enter(output, OBJECT, name);

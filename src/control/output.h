@@ -38,6 +38,8 @@ struct rkb_output {
 /* Begins the whole (in JSON: an object) at the end of out, which must outlive it; end closes it with a newline. */
 void rkb_output_begin(struct rkb_output *output, enum rkb_output_kind kind, struct rkb_buffer *out);
 void rkb_output_end(struct rkb_output *output);
+/* For the few places where people and programs are told the same otherwise. */
+bool rkb_output_is_text(const struct rkb_output *output);
 
 /* Objects nest at most RKB_OUTPUT_DEPTH deep; none within a table. */
 void rkb_output_object(struct rkb_output *output, const char *name);

@@ -49,6 +49,7 @@ struct rkb_route_snapshot {
     const char *const *channels, *const *patterns;  /* NULL-terminated; NULL for a route only the journal knows */
     struct rkb_books books;
     double oldest_pending_seconds;      /* of its topic's oldest record that waits; 0: none does */
+    bool paused;                        /* somebody asked for it: what comes is taken and waits */
 };
 
 struct rkb_source_snapshot {
@@ -95,11 +96,14 @@ struct rkb_broker_snapshot {
     double throttle_seconds;            /* sum */
 };
 
+struct rkb_judgement;
+
 struct rkb_snapshot {
     const char *version, *instance;
     double uptime_seconds;
     int64_t now_us;                     /* realtime */
     bool ready, draining;
+    bool intake_stopped;                /* somebody asked for it: we are not subscribed */
     struct rkb_books totals;
     uint64_t dropped_by_reason[RKB_DROP_REASON_COUNT];
     size_t route_count, source_count, gap_count;
@@ -112,6 +116,7 @@ struct rkb_snapshot {
         uint64_t bytes, max_size, segments, checkpoint, head, synced;
         uint64_t ring_bytes, ring_size;
         bool ring_outlives, full;
+        bool ring_wanted;                       /* the config names where the ring is to outlive us */
         const char *limit;                      /* that it is at: "journal.min_free", "disk", ...; NULL: not full */
         const char *disk_error;                 /* why what is read now is not durable; NULL: it is */
         uint64_t memory_bytes;                  /* of segments in memory, while the disk fails */
@@ -151,6 +156,7 @@ struct rkb_snapshot {
         uint64_t resident_bytes, virtual_bytes, open_fds, max_fds;
     } process;
     size_t metric_routes;                       /* so many routes have metrics of their own */
+    const struct rkb_judgement *verdict;        /* NULL: nobody has looked */
 };
 
 /* 0 when the books balance, else left side minus right side. */

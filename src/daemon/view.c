@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "control/verdict.h"
 #include "daemon/refused.h"
 #include "daemon/route_topics.h"
 #include "daemon/watch.h"
@@ -34,6 +35,8 @@ struct rkb_view {
     uint64_t last_waiting;
     bool draining;
     char missing_topics[TEXT_SIZE];
+    struct rkb_verdict_memory memory;
+    struct rkb_judgement verdict;
 };
 
 /* Config routes first, in their order; then those that only the journal knows. */
@@ -269,14 +272,6 @@ static uint64_t waiting(const struct rkb_view *view, const struct rkb_shipped *s
     return journal + ring;
 }
 
-void rkb_view_tick(struct rkb_view *view)
-{
-    uint64_t now = waiting(view, rkb_shipper_figures(view->options.shipper));
-    double growth = (double)now - (double)view->last_waiting;
-    view->last_waiting = now;
-    view->growth += (growth - view->growth) / 8;
-}
-
 /* What the journal may come to: its limit, or what it has and the disk may still give. */
 static uint64_t most_bytes(const struct rkb_journal_figures *journal)
 {
@@ -324,6 +319,7 @@ static void fill_journal(struct rkb_view *view, const struct rkb_shipped *shippe
     snapshot->journal.ring_size = rkb_ring_size(view->options.ring);
     snapshot->journal.ring_bytes = snapshot->journal.ring_size - rkb_ring_room(view->options.ring);
     snapshot->journal.ring_outlives = rkb_ring_outlives(view->options.ring);
+    snapshot->journal.ring_wanted = view->options.config->journal.ring_directory != NULL;
     snapshot->journal.full = shipped->full;
     snapshot->journal.limit = shipped->full ? limit_name(shipped->journal.limit) : NULL;
     snapshot->journal.disk_error = shipped->journal.degraded ? shipped->journal.trouble : NULL;
@@ -434,5 +430,41 @@ const struct rkb_snapshot *rkb_view_snapshot(void *context)
     fill_histograms(view, shipped);
     fill_process(view, shipped);
     snapshot->log_lines_lost_total = rkb_log_lost(view->options.log);
+    snapshot->verdict = NULL;
+    rkb_verdict_look(snapshot, &view->memory, &view->verdict);
+    snapshot->verdict = &view->verdict;
     return snapshot;
+}
+
+/* A change of the verdict is a line of the log. */
+static void say_verdict(struct rkb_view *view)
+{
+    const struct rkb_snapshot *snapshot = rkb_view_snapshot(view);
+    const struct rkb_judgement *verdict = &view->verdict;
+    enum rkb_severity before;
+    if (!rkb_verdict_changed(&view->memory, verdict, snapshot->uptime_seconds, &before))
+        return;
+    const char *was = rkb_severity_word(before), *why = rkb_verdict_why(verdict);
+    switch (verdict->severity) {
+    case RKB_SEVERITY_OK:
+        rkb_log(view->options.log, RKB_LOG_INFO, "verdict", "verdict_ok", "OK, it was %s: %s", was, why);
+        break;
+    case RKB_SEVERITY_WARN:
+        rkb_log(view->options.log, RKB_LOG_WARN, "verdict", "verdict_warn", "WARN, it was %s: %s; next: %s", was, why,
+                verdict->reasons[0].next);
+        break;
+    case RKB_SEVERITY_BAD:
+        rkb_log(view->options.log, RKB_LOG_ERROR, "verdict", "verdict_bad", "BAD, it was %s: %s; next: %s", was, why,
+                verdict->reasons[0].next);
+        break;
+    }
+}
+
+void rkb_view_tick(struct rkb_view *view)
+{
+    uint64_t now = waiting(view, rkb_shipper_figures(view->options.shipper));
+    double growth = (double)now - (double)view->last_waiting;
+    view->last_waiting = now;
+    view->growth += (growth - view->growth) / 8;
+    say_verdict(view);
 }

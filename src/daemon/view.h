@@ -29,7 +29,7 @@ struct rkb_view_options {
 /* NULL when memory ran out. The names it shows are lent from the options. */
 struct rkb_view *rkb_view_new(const struct rkb_view_options *options);
 void rkb_view_free(struct rkb_view *view);
-/* Once a second: how fast the journal fills. */
+/* Once a second: how fast the journal fills, and how it is; where that has changed, the log says so. */
 void rkb_view_tick(struct rkb_view *view);
 /* What is said from now on: we are on our way out. */
 void rkb_view_draining(struct rkb_view *view);

@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
 #include "tool/talk.h"
 
 struct answer {
@@ -25,12 +24,6 @@ struct answer {
     int code;
     FILE *out, *err;
 };
-
-static bool starts(struct rkb_slice line, const char *with)
-{
-    size_t size = strlen(with);
-    return line.size >= size && memcmp(line.data, with, size) == 0;
-}
 
 /* `ERROR code text`, as the text and in brackets the code. */
 static void show_error(const struct answer *answer, struct rkb_slice line)
@@ -48,13 +41,13 @@ static bool take_line(struct answer *answer, struct rkb_slice line)
 {
     if (rkb_slice_equal(line, rkb_slice_text("OK")))
         return true;
-    if (starts(line, "ERROR ")) {
+    if (rkb_talk_starts(line, "ERROR ")) {
         show_error(answer, line);
-        answer->code = 1;
+        answer->code = answer->is_status ? RKB_EXIT_UNREACHABLE : 1;
         return true;
     }
     if (answer->lines == 0 && answer->is_status)
-        answer->code = starts(line, "verdict: OK") ? 0 : starts(line, "verdict: WARN") ? 1 : 2;
+        answer->code = rkb_talk_verdict(line);
     answer->lines++;
     fwrite(line.data, 1, line.size, answer->out);
     fputc('\n', answer->out);
@@ -103,14 +96,14 @@ static int read_answer(struct answer *answer)
     return answer->code;
 }
 
-/* The words joined by blanks, and a newline. false: a word would end the line too early. */
+/* The words joined by blanks, and a newline; --json is the word json. false: a word would end the line too early. */
 static bool join(int argc, char **argv, struct rkb_buffer *line)
 {
     for (int i = 0; i < argc; i++) {
         if (strchr(argv[i], '\n') != NULL)
             return false;
         rkb_buffer_text(line, i > 0 ? " " : "");
-        rkb_buffer_text(line, argv[i]);
+        rkb_buffer_text(line, strcmp(argv[i], "--json") == 0 ? "json" : argv[i]);
     }
     rkb_buffer_text(line, "\n");
     return !line->failed;

@@ -37,8 +37,8 @@ static void usage(FILE *out)
                  "  discover URL                   listens to all channels of a Redis for a minute: what goes over\n"
                  "                                 them, who listens; with --write FILE a config from it\n"
                  "\n"
-                 "Exit: 0 OK; 1 refused; 64 wrong use; 69 no rkbridge answers. "
-                 "`status` also by its verdict: 0 OK, 1 WARN, 2 BAD;\n"
+                 "Exit: 0 OK; 1 refused; 64 wrong use; 69 no rkbridge answers.\n"
+                 "`status` by its verdict: 0 OK, 1 WARN, 2 BAD, 69 none to be had;\n"
                  "`check`: 0 all is fine, 1 warnings, 2 bad, 64 the config has mistakes;\n"
                  "`render` by what comes of the message: 0 a record, 3 no route takes it, 4 a dead letter,\n"
                  "5 filtered, 6 dropped.\n");

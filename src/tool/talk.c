@@ -84,3 +84,22 @@ int rkb_talk_connect(const char *path)
     }
     return fd;
 }
+
+bool rkb_talk_starts(struct rkb_slice line, const char *with)
+{
+    size_t size = strlen(with);
+    return line.size >= size && memcmp(line.data, with, size) == 0;
+}
+
+int rkb_talk_verdict(struct rkb_slice line)
+{
+    static const struct { const char *text, *json; } known[] = {
+        {"verdict: OK", "{\"verdict\":{\"level\":\"OK\""},
+        {"verdict: WARN", "{\"verdict\":{\"level\":\"WARN\""},
+        {"verdict: BAD", "{\"verdict\":{\"level\":\"BAD\""},
+    };
+    for (int code = 0; code < 3; code++)
+        if (rkb_talk_starts(line, known[code].text) || rkb_talk_starts(line, known[code].json))
+            return code;
+    return RKB_EXIT_UNREACHABLE;
+}

@@ -10,8 +10,9 @@
 #define RKB_EXIT_UNREACHABLE 69     /* no rkbridge answers; no Redis does */
 
 /*
- * Asks the rkbridge that listens at path: the words as one command. The answer without its last line goes to out.
- * Returns 0 for OK (for `status` 0, 1 or 2 by its verdict OK, WARN or BAD), 1 for ERROR, with its text on err.
+ * Asks the rkbridge that listens at path: the words as one command, --json as json. The answer without its last line goes
+ * to out. Returns 0 for OK and 1 for ERROR, with its text on err; for `status` 0, 1 or 2 by its verdict OK, WARN or BAD,
+ * and 69 for ERROR.
  */
 int rkb_tool_ask(const char *path, int argc, char **argv, FILE *out, FILE *err);
 

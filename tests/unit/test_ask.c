@@ -69,8 +69,13 @@ static void test_rkbctl(void **state)
     check_ask(fixture, "status", 1, "verdict: WARN", "");
     fixture->snapshot.journal.full = true;
     check_ask(fixture, "status", 2, "verdict: BAD", "");
+    check_ask(fixture, "status --json", 2, "{\"verdict\":{\"level\":\"BAD\"", "");
+    fixture->snapshot.journal.full = false;
+    check_ask(fixture, "status json", 1, "{\"verdict\":{\"level\":\"WARN\"", "");
+    fixture->snapshot.kafka.connected = true;
+    check_ask(fixture, "status --json", 0, "{\"verdict\":{\"level\":\"OK\"", "");
     check_ask(fixture, "stats text", 0, "version: 1.2.3\n", "");
-    check_ask(fixture, "status now", 1, "", "(usage)\n");
+    check_ask(fixture, "status now", RKB_EXIT_UNREACHABLE, "", "(usage)\n");
 }
 
 static void test_rkbctl_takes_answers_of_any_length(void **state)

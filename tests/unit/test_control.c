@@ -73,7 +73,7 @@ static void test_errors(void **state)
     check_answer(fixture, fd, "gaps 2h json 1\n", "ERROR usage usage: gaps [since] [text|json]\n");
     check_answer(fixture, fd, "gaps 1 2\n", "ERROR usage usage: gaps [since] [text|json]\n");
     check_answer(fixture, fd, "version 1\n", "ERROR usage usage: version \n");
-    check_answer(fixture, fd, "status json\n", "ERROR usage usage: status \n");
+    check_answer(fixture, fd, "status xml\n", "ERROR usage usage: status [text|json]\n");
     check_answer(fixture, fd, "help me\n", "ERROR usage usage: help [command]\n");
     check_answer(fixture, fd, "version 1 2 3 4 5 6 7 8 9 10 11 12\n", "ERROR usage usage: version \n");
     check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");

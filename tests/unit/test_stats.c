@@ -1,4 +1,4 @@
-/* stats, status and output: every field that others rely on, both formats, the books, the verdict. */
+/* stats and output: every field that others rely on, both formats, the books. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +12,6 @@
 
 #include "control/output.h"
 #include "control/stats.h"
-#include "control/status.h"
 #include "sample_snapshot.h"
 
 static struct rkb_buffer show(void (*write)(const struct rkb_snapshot *, struct rkb_output *),
@@ -325,162 +324,6 @@ static void test_books(void **state)
     assert_int_equal(rkb_books_imbalance(&books), 1);
 }
 
-static void check_verdict(const struct rkb_snapshot *snapshot, enum rkb_verdict verdict, const char *why)
-{
-    struct rkb_buffer text = {0};
-    assert_int_equal(rkb_verdict(snapshot, &text), verdict);
-    rkb_buffer_add(&text, "", 1);
-    assert_string_equal((char *)text.data, why);
-    rkb_buffer_free(&text);
-}
-
-static void test_verdict(void **state)
-{
-    (void)state;
-    struct rkb_snapshot good = sample_snapshot(), snapshot = good;
-    struct rkb_source_snapshot source = sample_sources[0];
-    struct rkb_route_snapshot route = sample_routes[0];
-    check_verdict(&good, RKB_VERDICT_OK, "all is well");
-
-    snapshot.sources = &source;
-    source.connected = false;
-    check_verdict(&snapshot, RKB_VERDICT_WARN, "source legacy is not connected");
-    source.error = "Connection refused";
-    check_verdict(&snapshot, RKB_VERDICT_WARN, "source legacy is not connected: Connection refused");
-    source.connected = true;
-    check_verdict(&snapshot, RKB_VERDICT_OK, "all is well");
-    source.subscribed = 2;
-    check_verdict(&snapshot, RKB_VERDICT_WARN, "source legacy: 2 of 3 subscriptions are confirmed");
-    source.subscribed = 3;
-    source.paused = true;
-    check_verdict(&snapshot, RKB_VERDICT_WARN,
-                  "source legacy is paused: it is not read until the disk takes what waits in the ring");
-
-    snapshot = good;
-    snapshot.kafka.connected = false;
-    check_verdict(&snapshot, RKB_VERDICT_WARN, "Kafka is not connected, messages wait in the journal");
-    snapshot = good;
-    snapshot.kafka.refused = "a record of route users for topic t is refused: too large";
-    check_verdict(&snapshot, RKB_VERDICT_WARN, "a record of route users for topic t is refused: too large");
-    snapshot = good;
-    snapshot.journal.seconds_to_full = 300;
-    check_verdict(&snapshot, RKB_VERDICT_WARN,
-                  "at the present rate the journal is full in 5 min: bring Kafka back, or raise "
-                  "journal.max_size");
-    snapshot.journal.seconds_to_full = 3600;
-    check_verdict(&snapshot, RKB_VERDICT_OK, "all is well");
-    snapshot.journal.oldest_pending_seconds = 120;
-    snapshot.route_count = 0;
-    check_verdict(&snapshot, RKB_VERDICT_WARN, "the oldest record has waited 2 min for Kafka");
-    struct rkb_route_snapshot routes[3] = {route, route, route};
-    routes[0].oldest_pending_seconds = 1;
-    routes[1].oldest_pending_seconds = 120;
-    routes[1].topic = "the_one_that_waits";
-    snapshot.routes = routes;
-    snapshot.route_count = 3;
-    check_verdict(&snapshot, RKB_VERDICT_WARN,
-                  "the oldest record has waited 2 min for Kafka, its topic is the_one_that_waits");
-    snapshot = good;
-    snapshot.ready = false;
-    check_verdict(&snapshot, RKB_VERDICT_WARN, "not ready yet");
-    snapshot.draining = true;
-    check_verdict(&snapshot, RKB_VERDICT_WARN, "shutting down");
-
-    snapshot = good;
-    snapshot.totals.pending++;
-    check_verdict(&snapshot, RKB_VERDICT_BAD,
-                  "the books do not balance (off by -1): a defect of rkbridge, report it with what "
-                  "rkbctl stats says");
-    snapshot = good;
-    route.books.received++;
-    snapshot.routes = &route;
-    snapshot.route_count = 1;
-    check_verdict(&snapshot, RKB_VERDICT_BAD,
-                  "the books of route users do not balance (off by 1): a defect of rkbridge, report it with what "
-                  "rkbctl stats says");
-    snapshot = good;
-    snapshot.kafka.connected = false;
-    snapshot.draining = true;
-    snapshot.journal.full = true;
-    snapshot.journal.limit = "journal.min_free";
-    snapshot.journal.seconds_to_full = 0;
-    snapshot.journal.oldest_pending_seconds = 3600;
-    check_verdict(&snapshot, RKB_VERDICT_BAD,
-                  "the journal is full (journal.min_free), messages are being dropped; Kafka is not connected, "
-                  "messages wait in the journal; the oldest record has waited 1 h for Kafka; and 1 more");
-}
-
-/* Each refused subscription with its rule; the first ones in words, all that are known in a table. */
-static void test_refused_subscriptions(void **state)
-{
-    (void)state;
-    static const struct rkb_refused_snapshot refused[] = {
-        {"legacy", "users", "channel user_created", "ACL SETUSER bridge &user_created"},
-        {"legacy", "users", "pattern user.*", "ACL SETUSER bridge +psubscribe"},
-    };
-    struct rkb_source_snapshot source = sample_sources[0];
-    struct rkb_snapshot snapshot = sample_snapshot();
-    source.subscribed = 1;
-    source.refused = 2;
-    snapshot.ready = false;
-    snapshot.sources = &source;
-    snapshot.refused = refused;
-    snapshot.refused_count = 2;
-    check_verdict(&snapshot, RKB_VERDICT_WARN,
-                  "route users of source legacy gets nothing from channel user_created, Redis's ACL refuses it: "
-                  "ACL SETUSER bridge &user_created; route users of source legacy gets nothing from pattern user.*, "
-                  "Redis's ACL refuses it: ACL SETUSER bridge +psubscribe");
-    struct rkb_buffer out = show(rkb_status_write, RKB_OUTPUT_TEXT, &snapshot);
-    check_line(&out, "  legacy  users  channel user_created  ACL SETUSER bridge &user_created");
-    check_line(&out, "  legacy  users  pattern user.*        ACL SETUSER bridge +psubscribe");
-    rkb_buffer_free(&out);
-    source.refused = 30;
-    source.wanted = 31;
-    struct rkb_buffer why = {0};
-    assert_int_equal(rkb_verdict(&snapshot, &why), RKB_VERDICT_WARN);
-    rkb_buffer_add(&why, "", 1);
-    assert_non_null(strstr((const char *)why.data, "; and 27 more"));
-    rkb_buffer_free(&why);
-}
-
-static void test_status(void **state)
-{
-    (void)state;
-    struct rkb_gap_snapshot gaps[8];
-    struct rkb_source_snapshot source = sample_sources[0];
-    struct rkb_snapshot snapshot = sample_snapshot();
-    for (size_t i = 0; i < 8; i++) {
-        gaps[i] = sample_gaps[0];
-        gaps[i].id = 200 + i;
-    }
-    snapshot.gaps = gaps;
-    snapshot.gap_count = 8;
-    snapshot.sources = &source;
-    source.error = "was closed";
-    struct rkb_buffer out = show(rkb_status_write, RKB_OUTPUT_TEXT, &snapshot);
-    assert_int_equal(strncmp((char *)out.data, "verdict: OK all is well\ninstance: shop-sidecar\n", 46), 0);
-    check_line(&out, "uptime: 2 h 2 min");
-    check_line(&out, "  legacy  yes                 3       3        0           41    42  44 B  "
-                     "redis://127.0.0.1:6379  was closed");
-    check_line(&out, "  users         user_activity       15         80        5");
-    check_line(&out, "earlier_gaps: 3");
-    assert_null(strstr((char *)out.data, "  202  "));
-    assert_non_null(strstr((char *)out.data, "  203  "));
-    assert_non_null(strstr((char *)out.data, "  207  "));
-    assert_non_null(strstr((char *)out.data, "  1.5 KiB     4 KiB  not filling  "));
-    assert_non_null(strstr((char *)out.data, "  balanced\n"));
-    rkb_buffer_free(&out);
-    snapshot.totals.received += 4;
-    snapshot.journal.full = true;
-    out = show(rkb_status_write, RKB_OUTPUT_TEXT, &snapshot);
-    assert_int_equal(strncmp((char *)out.data, "verdict: BAD the journal is full", 32), 0);
-    assert_non_null(strstr((char *)out.data, "  off by 4\n"));
-    assert_non_null(strstr((char *)out.data, "  full now  "));
-    rkb_buffer_free(&out);
-    json_t *root = show_json(rkb_status_write, &snapshot);      /* no name twice in a row, and so on */
-    json_decref(root);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,9 +337,6 @@ int main(void)
         cmocka_unit_test(test_last_gaps),
         cmocka_unit_test(test_routes),
         cmocka_unit_test(test_books),
-        cmocka_unit_test(test_verdict),
-        cmocka_unit_test(test_refused_subscriptions),
-        cmocka_unit_test(test_status),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

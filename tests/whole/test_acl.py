@@ -49,8 +49,8 @@ def test_one_refused_route_leaves_the_others_running(with_acl, make_publisher):
     assert not one.stats()["ready"]
     code, said, _ = one.rkbctl("status")
     verdict = said.splitlines()[0]
-    assert code == 1 and "WARN" in verdict
-    assert "route c1 of source legacy gets nothing from channel users" in verdict and "ACL SETUSER bridge &user.*" in verdict
+    assert code == 2 and verdict.startswith("verdict: BAD ") and verdict.endswith("; next: doc/runbook.md#subscription_refused")
+    assert "route c1 of source legacy gets nothing from channel users" in verdict and "ACL SETUSER bridge &user.*" in said
     assert rules_in(one) == ["ACL SETUSER bridge &user.*", "ACL SETUSER bridge &users"]
     gap, = one.gaps()
     assert gap.reason == "refused" and gap.end is None

@@ -1,0 +1,665 @@
+/*
+ * Tests of the verdict: each rule by a snapshot that is well but for it: severity, words, where to go; what has to last
+ * before it is said, what gets worse by lasting; which comes first; and that each place that a rule sends to is there.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/commands.h"
+#include "control/verdict.h"
+#include "sample_snapshot.h"
+
+/* A world that is well, and what is remembered of it. */
+struct world {
+    struct rkb_snapshot snapshot;
+    struct rkb_source_snapshot sources[3];
+    struct rkb_route_snapshot routes[3];
+    struct rkb_gap_snapshot gaps[8];
+    struct rkb_verdict_memory memory;
+    struct rkb_judgement judgement;
+};
+
+static void well(struct world *world)
+{
+    *world = (struct world){.snapshot = sample_snapshot()};
+    for (size_t i = 0; i < 3; i++) {
+        world->sources[i] = sample_sources[0];
+        world->routes[i] = sample_routes[0];
+        world->routes[i].oldest_pending_seconds = 0;
+    }
+    world->sources[1].name = "second";
+    world->sources[2].name = "third";
+    world->routes[1].name = "orders";
+    world->routes[2].name = "views";
+    world->snapshot.sources = world->sources;
+    world->snapshot.routes = world->routes;
+    world->snapshot.gaps = world->gaps;
+    world->snapshot.route_count = 3;
+    world->snapshot.source_count = 3;
+    world->snapshot.gap_count = 0;
+    world->snapshot.uptime_seconds = 1000;
+    world->snapshot.log_lines_lost_total = 0;
+    world->snapshot.journal.ring_wanted = true;
+}
+
+static void look(struct world *world)
+{
+    rkb_verdict_look(&world->snapshot, &world->memory, &world->judgement);
+}
+
+/* Time goes by; somebody looks each second, as the daemon does. */
+static void wait(struct world *world, int seconds)
+{
+    for (int i = 0; i < seconds; i++) {
+        world->snapshot.uptime_seconds += 1;
+        world->snapshot.now_us += 1000000;
+        look(world);
+    }
+}
+
+static const struct rkb_reason *find(const struct world *world, const char *word)
+{
+    for (size_t i = 0; i < world->judgement.count; i++)
+        if (strcmp(world->judgement.reasons[i].word, word) == 0)
+            return &world->judgement.reasons[i];
+    return NULL;
+}
+
+static bool is_quiet(const struct world *world)
+{
+    return world->judgement.severity == RKB_SEVERITY_OK && world->judgement.count == 0;
+}
+
+/* The rule is the one that holds. */
+static void check(struct world *world, const char *word, enum rkb_severity severity, const char *what)
+{
+    const struct rkb_reason *reason = find(world, word);
+    if (reason == NULL || reason->severity != severity || strcmp(reason->what, what) != 0)
+        fail_msg("%s: not %s '%s' but %s '%s'", word, rkb_severity_word(severity), what,
+                 reason == NULL ? "no reason" : rkb_severity_word(reason->severity), reason == NULL ? "" : reason->what);
+    assert_int_equal(world->judgement.severity, severity);
+    assert_int_equal(world->judgement.count, 1);
+}
+
+/* Each rule once: what is wrong, when it is first said, when it is as bad as it gets. */
+struct row {
+    const char *word;
+    void (*break_it)(struct world *world);
+    int quiet, grace;           /* seconds */
+    enum rkb_severity severity;
+    const char *what;
+};
+
+static void away(struct world *world)
+{
+    world->sources[0].connected = false;
+    world->sources[0].error = "Connection refused";
+}
+
+static void in_part(struct world *world)
+{
+    world->sources[1].subscribed = 2;
+    world->sources[2].connected = false;
+}
+
+static void hold(struct world *world)
+{
+    world->sources[0].held = true;
+    world->sources[0].connected = false;
+    world->sources[0].another_bridge = 1;
+    world->sources[0].rival = "stop it";
+}
+
+static void share(struct world *world)
+{
+    world->sources[0].another_bridge = 1;
+    world->sources[0].rival = "stop it";
+}
+
+static void refuse(struct world *world)
+{
+    static const struct rkb_refused_snapshot refused[] = {
+        {"legacy", "users", "channel user_created", "ACL SETUSER bridge &user_created"},
+        {"legacy", "users", "pattern user.*", "ACL SETUSER bridge +psubscribe"}};
+    world->snapshot.refused = refused;
+    world->snapshot.refused_count = 2;
+    world->sources[0].refused = 2;
+    world->sources[0].subscribed = 1;
+}
+
+static void refuse_unnamed(struct world *world)
+{
+    world->sources[0].refused = 1;
+    world->sources[0].subscribed = 2;
+}
+
+static void unlink_replica(struct world *world)
+{
+    world->sources[0].role = "replica";
+    world->sources[0].master = "m:1";
+    world->sources[0].unlinked = true;
+}
+
+static void stop_intake(struct world *world)
+{
+    world->snapshot.intake_stopped = true;
+    world->sources[0].connected = false;
+}
+
+static void unbalance(struct world *world)
+{
+    world->snapshot.totals.pending++;
+}
+
+static void unbalance_route(struct world *world)
+{
+    world->routes[1].books.received++;
+}
+
+static void fill(struct world *world)
+{
+    world->snapshot.journal.full = true;
+    world->snapshot.journal.limit = "journal.min_free";
+    world->snapshot.journal.seconds_to_full = 0;
+}
+
+static void fail_disk(struct world *world)
+{
+    world->snapshot.journal.disk_error = "Input/output error";
+}
+
+static void fill_buffer(struct world *world)
+{
+    world->sources[0].stall = (struct rkb_stall_snapshot){20 << 20, 32 << 20, 8 << 20, 60, 4194304, 5};
+}
+
+static void fill_buffer_softly(struct world *world)
+{
+    world->sources[0].stall = (struct rkb_stall_snapshot){9 << 20, 0, 8 << 20, 60, 4194304, 5};
+}
+
+static void full_soon(struct world *world)
+{
+    world->snapshot.journal.seconds_to_full = 599;
+}
+
+static void filling(struct world *world)
+{
+    world->snapshot.journal.seconds_to_full = 600;
+}
+
+static void not_read(struct world *world)
+{
+    for (size_t i = 0; i < 3; i++)
+        world->sources[i].paused = true;
+}
+
+static void no_kafka(struct world *world)
+{
+    world->snapshot.kafka.connected = false;
+}
+
+static void no_kafka_and_filling(struct world *world)
+{
+    world->snapshot.kafka.connected = false;
+    world->snapshot.journal.seconds_to_full = 7200;
+}
+
+static void lack_topics(struct world *world)
+{
+    world->snapshot.kafka.topics_missing = 2;
+    world->snapshot.kafka.missing_topics = "a, b";
+}
+
+static void refuse_record(struct world *world)
+{
+    world->snapshot.kafka.refused = "a record of route users for topic t is refused: too large";
+}
+
+static void grow_old(struct world *world)
+{
+    world->snapshot.journal.oldest_pending_seconds = 60;
+    world->routes[0].oldest_pending_seconds = 1;
+    world->routes[1].oldest_pending_seconds = 60;
+    world->routes[1].topic = "the_one_that_waits";
+}
+
+static void pause_routes(struct world *world)
+{
+    world->routes[1].paused = true;
+    world->routes[2].paused = true;
+}
+
+static void fill_dead_letters(struct world *world)
+{
+    world->snapshot.kafka.dead_letter_bytes = 80 << 20;
+    world->snapshot.kafka.dead_letter_limit = 100 << 20;
+}
+
+static void shorten_stall(struct world *world)
+{
+    world->sources[0].stall = (struct rkb_stall_snapshot){0, 32 << 20, 8 << 20, 60, 64 << 20, 0.5};
+}
+
+static struct rkb_gap_snapshot gap(uint64_t id, const char *reason, int64_t from_s, int64_t to_s, uint64_t bound)
+{
+    int64_t now_us = 1795380670000000;
+    return (struct rkb_gap_snapshot){.id = id, .source = "legacy", .reason = reason, .bound = bound,
+                                     .from_us = now_us + from_s * 1000000, .to_us = to_s > 0 ? 0 : now_us + to_s * 1000000};
+}
+
+static void open_gap(struct world *world)
+{
+    world->gaps[0] = gap(17, "connection_lost", -5, 1, UINT64_MAX);
+    world->snapshot.gap_count = 1;
+}
+
+static void recent_gaps(struct world *world)
+{
+    world->gaps[0] = gap(17, "connection_lost", -30, -20, 4);
+    world->gaps[1] = gap(18, "redis_restart", -10, -5, 3);
+    world->snapshot.gap_count = 2;
+}
+
+static void recent_unknown_gap(struct world *world)
+{
+    world->gaps[0] = gap(17, "connection_lost", -30, -20, UINT64_MAX);
+    world->snapshot.gap_count = 1;
+}
+
+static void start_often(struct world *world)
+{
+    for (size_t i = 0; i < 6; i++) {
+        world->gaps[i] = gap(i, "restart", -60 + (int64_t)i, -50 + (int64_t)i, UINT64_MAX);
+        world->gaps[i].source = i % 2 == 0 ? "legacy" : "second";
+    }
+    world->snapshot.gap_count = 6;
+}
+
+static void start_anew(struct world *world)
+{
+    world->gaps[0] = gap(17, "restart", -30, -20, 4);
+    world->snapshot.gap_count = 1;
+}
+
+static void lose_ring(struct world *world)
+{
+    world->snapshot.journal.ring_outlives = false;
+}
+
+static void want_no_ring(struct world *world)
+{
+    world->snapshot.journal.ring_outlives = world->snapshot.journal.ring_wanted = false;
+}
+
+static void believe_all(struct world *world)
+{
+    world->sources[0].unverified = true;
+}
+
+static void leave(struct world *world)
+{
+    world->snapshot.draining = true;
+    world->snapshot.ready = false;
+    world->sources[0].connected = false;
+}
+
+static void not_ready(struct world *world)
+{
+    world->snapshot.ready = false;
+}
+
+static void die(struct world *world)
+{
+    world->snapshot.totals.received += 2;
+    world->snapshot.totals.dead_lettered += 2;
+}
+
+static void lose_lines(struct world *world)
+{
+    world->snapshot.log_lines_lost_total += 3;
+}
+
+#define OK RKB_SEVERITY_OK
+#define WARN RKB_SEVERITY_WARN
+#define BAD RKB_SEVERITY_BAD
+
+static const struct row rows[] = {
+    {"journal_full", fill, 0, 0, BAD, "the journal is full (journal.min_free), messages are being dropped"},
+    {"not_subscribed", away, 0, 10, BAD, "source legacy is not connected: Connection refused"},
+    {"not_subscribed", in_part, 0, 10, BAD, "source second: 2 of 3 subscriptions are confirmed; and 1 more source"},
+    {"held", hold, 0, 10, BAD, "source legacy is not subscribed: stop it"},
+    {"shipped_twice", share, 0, 10, BAD, "source legacy is shipped twice: stop it"},
+    {"subscription_refused", refuse, 0, 0, BAD,
+     "route users of source legacy gets nothing from channel user_created, Redis's ACL refuses it: ACL SETUSER bridge "
+     "&user_created; and 1 more subscription"},
+    {"subscription_refused", refuse_unnamed, 0, 0, BAD,
+     "1 subscription is refused by Redis's ACL: the log names what is missing"},
+    {"replica_link_down", unlink_replica, 0, 10, BAD,
+     "source legacy is a replica whose link to its master m:1 is down: what is published there is missed"},
+    {"intake_stopped", stop_intake, 0, 900, BAD,
+     "the intake is stopped, what is published is missed: rkbctl intake start"},
+    {"books_unbalanced", unbalance, 0, 0, BAD,
+     "the books do not balance (off by -1): a defect of rkbridge, report it with what rkbctl stats says"},
+    {"books_unbalanced", unbalance_route, 0, 0, BAD,
+     "the books of route orders do not balance (off by 1): a defect of rkbridge, report it with what rkbctl stats says"},
+    {"not_durable", fail_disk, 0, 0, BAD, "the disk fails, what is read now is not durable: Input/output error"},
+    {"output_buffer", fill_buffer, 0, 10, BAD, "Redis holds 20 MiB for source legacy and cuts it off beyond 32 MiB"},
+    {"output_buffer", fill_buffer_softly, 0, 10, BAD,
+     "Redis holds 9 MiB for source legacy and cuts it off when it is more than 8 MiB for 1 min"},
+    {"journal_full_soon", full_soon, 10, 0, BAD,
+     "at the present rate the journal is full in 9 min 59 s: Kafka takes less than comes, or raise journal.max_size"},
+    {"not_read", not_read, 2, 30, BAD,
+     "source legacy is not read until the disk takes what waits in the ring; and 2 more sources"},
+    {"kafka_away", no_kafka, 0, 0, WARN, "Kafka is not connected, messages wait in the journal"},
+    {"kafka_away", no_kafka_and_filling, 0, 0, WARN,
+     "Kafka is not connected, messages wait in the journal, which has room for 2 h"},
+    {"topic_missing", lack_topics, 0, 0, WARN, "Kafka lacks the topics a, b"},
+    {"record_refused", refuse_record, 0, 0, WARN, "a record of route users for topic t is refused: too large"},
+    {"journal_filling", filling, 10, 0, WARN,
+     "at the present rate the journal is full in 10 min: Kafka takes less than comes, or raise journal.max_size"},
+    {"backlog_old", grow_old, 0, 0, WARN,
+     "the oldest record has waited 1 min for Kafka, its topic is the_one_that_waits"},
+    {"route_paused", pause_routes, 0, 0, WARN,
+     "route orders is paused, its records wait: rkbctl resume orders; and 1 more route"},
+    {"dead_letter_file", fill_dead_letters, 0, 0, WARN, "the dead-letter file holds 80 MiB of at most 100 MiB"},
+    {"dead_letters", die, 0, 0, WARN, "2 messages became dead letters since the start, the last 0 s ago"},
+    {"stall_budget_short", shorten_stall, 10, 0, WARN,
+     "Redis would cut source legacy off if nothing were read for 500 ms (64 MiB/s come): raise its "
+     "client-output-buffer-limit"},
+    {"restarts", start_often, 0, 0, WARN, "rkbridge was started 3 times within the last hour, each time with a gap"},
+    {"gap_open", open_gap, 10, 0, WARN,
+     "gap 17 of source legacy is open (connection_lost): messages may be missing until it ends"},
+    {"gaps_recent", recent_gaps, 0, 0, WARN,
+     "2 gaps within the last hour (the last: source legacy, redis_restart): at most 7 messages are missing"},
+    {"gaps_recent", recent_unknown_gap, 0, 0, WARN,
+     "1 gap within the last hour (the last: source legacy, connection_lost): how many messages are missing is not known"},
+    {"ring_lost", lose_ring, 0, 0, WARN,
+     "the ring is not in journal.ring_directory, where it was to be: a kill -9 loses what is in it"},
+    {"log_lines_lost", lose_lines, 0, 0, WARN,
+     "3 log lines were lost since the start, the last 0 s ago: whoever reads the log is too slow"},
+    {"draining", leave, 0, 0, WARN, "shutting down"},
+    {"not_ready", not_ready, 0, 0, WARN, "not ready yet"},
+    {"restarted", start_anew, 0, 0, OK,
+     "rkbridge was started anew within the last hour: a gap says what may be missing"},
+    {"ring_anonymous", want_no_ring, 0, 0, OK,
+     "a kill -9 loses what is in the ring: journal.ring_directory may name a tmpfs"},
+    {"tls_unverified", believe_all, 0, 0, OK,
+     "source legacy believes whoever answers (tls_verify: no): set it to yes, and tls_ca_file where this system does not "
+     "know its CA"},
+};
+#define ROWS (sizeof rows / sizeof rows[0])
+
+static void check_row(const struct row *row)
+{
+    static struct world world;
+    well(&world);
+    look(&world);
+    wait(&world, 20);
+    if (!is_quiet(&world))
+        fail_msg("%s: '%s' where all is well", row->word, rkb_verdict_why(&world.judgement));
+    row->break_it(&world);
+    look(&world);
+    if (row->quiet > 0) {
+        wait(&world, row->quiet - 1);
+        if (!is_quiet(&world))
+            fail_msg("%s is said before it has lasted: %s", row->word, rkb_verdict_why(&world.judgement));
+        wait(&world, 1);
+    }
+    if (row->grace > row->quiet) {
+        check(&world, row->word, WARN, row->what);
+        wait(&world, row->grace - row->quiet - 1);
+        check(&world, row->word, WARN, row->what);
+        wait(&world, 1);
+    }
+    check(&world, row->word, row->severity, row->what);
+}
+
+static void test_each_rule(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROWS; i++)
+        check_row(&rows[i]);
+    for (size_t rule = 0; rule < RKB_VERDICT_ROWS; rule++) {
+        size_t tried = 0;
+        for (size_t i = 0; i < ROWS; i++)
+            tried += strcmp(rows[i].word, rkb_verdict_row(rule).word) == 0;
+        if (tried == 0)
+            fail_msg("the rule %s is not tried", rkb_verdict_row(rule).word);
+    }
+}
+
+/* What is right at the edge of a rule, and what explains itself otherwise. */
+static void test_what_is_well(void **state)
+{
+    (void)state;
+    static struct world world;
+    well(&world);
+    world.snapshot.journal.seconds_to_full = 3600;
+    world.snapshot.journal.oldest_pending_seconds = 59.9;
+    world.snapshot.kafka.dead_letter_bytes = 79 << 20;
+    world.snapshot.kafka.dead_letter_limit = 100 << 20;
+    world.sources[0].stall = (struct rkb_stall_snapshot){16 << 20, 32 << 20, 0, 0, 32 << 20, 1};
+    world.sources[1].stall = (struct rkb_stall_snapshot){-1, -1, -1, -1, -1, -1};
+    world.sources[1].another_bridge = -1;
+    world.gaps[0] = gap(1, "connection_lost", -60, -50, 0);             /* nothing is missing */
+    world.gaps[1] = gap(2, "connection_lost", -9000, -3601, 12);        /* long ago */
+    world.gaps[2] = gap(3, "not_durable", -60, -50, UINT64_MAX);        /* no loss by itself */
+    world.gaps[3] = gap(4, "not_durable", -60, 1, UINT64_MAX);
+    world.gaps[4] = gap(5, "restart", -7200, -3601, UINT64_MAX);
+    world.snapshot.gap_count = 5;
+    look(&world);
+    wait(&world, 30);
+    if (!is_quiet(&world))
+        fail_msg("%s", rkb_verdict_why(&world.judgement));
+    world.snapshot.totals.dead_lettered = world.snapshot.totals.received = 1;
+    world.snapshot.totals.recovered = world.snapshot.totals.delivered = world.snapshot.totals.dropped = 0;
+    world.snapshot.totals.pending = 0;
+    wait(&world, 601);
+    assert_int_equal(world.judgement.severity, WARN);
+    wait(&world, 2);
+    assert_true(is_quiet(&world));
+}
+
+/* Of a trouble that brings others along: the worst first, of one severity in the order of the rules, notes last. */
+static void test_the_worst_comes_first(void **state)
+{
+    (void)state;
+    static const char *const expected[] = {"journal_full", "not_durable", "kafka_away", "backlog_old", "tls_unverified"};
+    static struct world world;
+    well(&world);
+    believe_all(&world);
+    grow_old(&world);
+    no_kafka(&world);
+    fail_disk(&world);
+    fill(&world);
+    look(&world);
+    assert_int_equal(world.judgement.count, 5);
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(world.judgement.reasons[i].word, expected[i]);
+    assert_int_equal(world.judgement.severity, BAD);
+    assert_string_equal(rkb_verdict_why(&world.judgement),
+                        "the journal is full (journal.min_free), messages are being dropped");
+    /* not_subscribed is listed behind what is only WARN as long as it is WARN itself, and before it when it is BAD */
+    well(&world);
+    no_kafka(&world);
+    away(&world);
+    look(&world);
+    assert_string_equal(world.judgement.reasons[0].word, "not_subscribed");
+    assert_int_equal(world.judgement.severity, WARN);
+    fail_disk(&world);
+    look(&world);
+    assert_string_equal(world.judgement.reasons[0].word, "not_durable");
+    wait(&world, 10);
+    assert_string_equal(world.judgement.reasons[0].word, "not_subscribed");
+}
+
+/* What would only repeat another reason is not said. */
+static void test_no_reason_twice(void **state)
+{
+    (void)state;
+    static struct world world;
+    well(&world);
+    away(&world);
+    not_ready(&world);
+    look(&world);
+    assert_null(find(&world, "not_ready"));
+    hold(&world);
+    look(&world);
+    assert_null(find(&world, "not_subscribed"));
+    assert_null(find(&world, "shipped_twice"));
+    well(&world);
+    fill(&world);
+    no_kafka(&world);
+    look(&world);
+    assert_null(find(&world, "journal_full_soon"));
+    assert_string_equal(find(&world, "kafka_away")->what, "Kafka is not connected, messages wait in the journal");
+    well(&world);
+    no_kafka(&world);
+    filling(&world);
+    look(&world);
+    wait(&world, 10);
+    assert_string_equal(find(&world, "journal_filling")->what, "at the present rate the journal is full in 10 min: "
+                        "bring Kafka back, or raise journal.max_size");
+}
+
+/* Since when: kept from look to look, over breaks shorter than ten seconds, and by a clock that nobody sets. */
+static void test_since_when(void **state)
+{
+    (void)state;
+    static struct world world;
+    well(&world);
+    look(&world);
+    int64_t began_us = world.snapshot.now_us;
+    assert_int_equal(world.judgement.since_us, began_us);
+    wait(&world, 5);
+    assert_int_equal(world.judgement.since_us, began_us);
+    assert_true(world.judgement.seconds == 5);
+    no_kafka(&world);
+    wait(&world, 3);
+    assert_int_equal(world.judgement.since_us, began_us + 6000000);
+    assert_true(world.judgement.seconds == 2);
+    world.snapshot.kafka.connected = true;
+    wait(&world, 9);
+    assert_int_equal(world.judgement.severity, OK);
+    assert_int_equal(world.judgement.since_us, began_us + 9000000);
+    no_kafka(&world);
+    world.snapshot.now_us -= 7200000000ll;      /* the clock is set back */
+    wait(&world, 1);
+    assert_int_equal(world.judgement.since_us, began_us + 6000000);
+    assert_true(world.judgement.seconds == 12);
+    world.snapshot.kafka.connected = true;
+    wait(&world, 11);
+    no_kafka(&world);
+    wait(&world, 1);
+    assert_int_equal(world.judgement.since_us, world.snapshot.now_us);
+    assert_true(world.judgement.seconds == 0);
+    rkb_verdict_look(&world.snapshot, NULL, &world.judgement);
+    assert_int_equal(world.judgement.severity, WARN);
+    assert_int_equal(world.judgement.since_us, 0);
+}
+
+/* The log: BAD at once, what is better when it has lasted; what comes and goes is no line each time. */
+static void test_what_the_log_says(void **state)
+{
+    (void)state;
+    static struct world world;
+    enum rkb_severity before;
+    well(&world);
+#define CHANGED() (look(&world), rkb_verdict_changed(&world.memory, &world.judgement, world.snapshot.uptime_seconds, &before))
+    assert_false(CHANGED());
+    no_kafka(&world);
+    assert_false(CHANGED());
+    world.snapshot.uptime_seconds += 9;
+    assert_false(CHANGED());
+    world.snapshot.uptime_seconds += 1;
+    assert_true(CHANGED());
+    assert_int_equal(before, OK);
+    assert_false(CHANGED());
+    fill(&world);
+    assert_true(CHANGED());
+    assert_int_equal(before, WARN);
+    for (int i = 0; i < 20; i++) {
+        world.snapshot.journal.full = i % 2 == 0;
+        world.snapshot.uptime_seconds += 6;
+        assert_false(CHANGED());
+    }
+    world.snapshot.journal.full = false;
+    world.snapshot.kafka.connected = true;
+    world.snapshot.journal.seconds_to_full = -1;
+    assert_false(CHANGED());
+    world.snapshot.uptime_seconds += 10;
+    assert_true(CHANGED());
+    assert_int_equal(before, BAD);
+    assert_int_equal(world.memory.said, OK);
+#undef CHANGED
+}
+
+static char *read_page(void)
+{
+    const char *srcdir = getenv("srcdir");
+    char path[1024];
+    snprintf(path, sizeof path, "%s/" RKB_VERDICT_PAGE, srcdir == NULL ? "." : srcdir);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        fail_msg("%s cannot be read", path);
+    char *text = calloc(1, 1 << 20);
+    assert_true(fread(text, 1, (1 << 20) - 1, file) > 0);
+    fclose(file);
+    return text;
+}
+
+static bool is_command(const char *word, size_t size)
+{
+    size_t count;
+    const struct rkb_command *commands = rkb_commands(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strlen(commands[i].word) == size && strncmp(commands[i].word, word, size) == 0)
+            return true;
+    return false;
+}
+
+/* Each word has its section in the runbook, in which its severity stands; and where a rule sends to, that exists. */
+static void test_links(void **state)
+{
+    (void)state;
+    char *page = read_page();
+    for (size_t i = 0; i < RKB_VERDICT_ROWS; i++) {
+        struct rkb_verdict_row row = rkb_verdict_row(i);
+        char heading[100], link[100];
+        snprintf(heading, sizeof heading, "\n## %s\n", row.word);
+        snprintf(link, sizeof link, RKB_VERDICT_PAGE "#%s", row.word);
+        const char *section = strstr(page, heading);
+        if (section == NULL)
+            fail_msg(RKB_VERDICT_PAGE " has no section %s", row.word);
+        const char *severity = rkb_severity_word(row.severity), *said = section + strlen(heading) + 1;
+        if (strncmp(said, severity, strlen(severity)) != 0)
+            fail_msg(RKB_VERDICT_PAGE ": the section %s has to begin with %s", row.word, severity);
+        if (strncmp(row.next, "rkbctl ", 7) == 0)
+            assert_true(is_command(row.next + 7, strcspn(row.next + 7, " ")));
+        else
+            assert_string_equal(row.next, link);
+    }
+    free(page);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_rule),
+        cmocka_unit_test(test_what_is_well),
+        cmocka_unit_test(test_the_worst_comes_first),
+        cmocka_unit_test(test_no_reason_twice),
+        cmocka_unit_test(test_since_when),
+        cmocka_unit_test(test_what_the_log_says),
+        cmocka_unit_test(test_links),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
