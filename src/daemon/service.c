@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "control/status.h"
+#include "control/verdict.h"
 
 #define READY_AT_LATEST_US 10000000
 #define STATUS_EVERY_US 5000000
@@ -104,12 +104,14 @@ static void become(struct rkb_service *service, enum state state)
 /* One line of valid UTF-8, or the manager does not take it: other bytes than ASCII's printable ones become `?`. */
 static void tell_status(struct rkb_service *service, const struct rkb_snapshot *snapshot)
 {
-    static const char *const words[] = {"OK", "WARN", "BAD"};
-    struct rkb_buffer why = {0};
-    enum rkb_verdict verdict = rkb_verdict(snapshot, &why);
+    const struct rkb_judgement *verdict = snapshot->verdict;
+    struct rkb_judgement now;
     char text[STATUS_SIZE];
-    snprintf(text, sizeof text, "STATUS=%s: %.*s", words[verdict], (int)why.size, (const char *)why.data);
-    rkb_buffer_free(&why);
+    if (verdict == NULL) {
+        rkb_verdict_look(snapshot, NULL, &now);
+        verdict = &now;
+    }
+    snprintf(text, sizeof text, "STATUS=%s: %s", rkb_severity_word(verdict->severity), rkb_verdict_why(verdict));
     for (char *at = text; *at != '\0'; at++)
         if (*at < ' ' || *at > '~')
             *at = '?';
