@@ -4,7 +4,9 @@ A bridge that a scenario made is ended after it, and with it the books are check
 """
 
 import pathlib
+import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -16,6 +18,7 @@ import consumer                             # noqa: E402
 from proxy import Proxy                     # noqa: E402
 from publisher import Publisher             # noqa: E402
 from redis_server import RedisServer        # noqa: E402
+from service_manager import ServiceManager  # noqa: E402
 
 
 @pytest.hookimpl(wrapper=True)
@@ -151,6 +154,16 @@ def make_bridge(tmp_path, request, kafka_proxy, make_redis, make_proxy):
         except Exception as error:          # the others are to be ended too
             problems.append(f"{one.directory.name}: {error}")
     assert problems == [], "; ".join(problems)
+
+
+@pytest.fixture
+def service_manager():
+    """One that listens at NOTIFY_SOCKET, for a bridge with environment=service_manager.environment()."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="rkb-", dir="/tmp"))       # a unix socket's path is short
+    manager = ServiceManager(directory)
+    yield manager
+    manager.close()
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

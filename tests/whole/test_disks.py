@@ -250,11 +250,14 @@ def test_a_page_that_cannot_be_read(on_disk, tmp_path, publisher, topic, read):
     assert_delivered(publisher.sent, seen(read, topic), gaps=one.spans(), slack=0.5)
 
 
-def test_frozen(on_disk, mounts, redis, make_publisher, topic, read):
-    """Five seconds at 20,000 a second (2,000 under sanitizers), with the default ring and Redis's default limits."""
+def test_frozen(on_disk, mounts, redis, make_publisher, topic, read, service_manager):
+    """Five seconds at 20,000 a second (2,000 under sanitizers), with the default ring and Redis's default limits. The
+    watchdog of a service manager hears nothing of it."""
     publisher = make_publisher(redis, pad=150)
     place = mounts.ext4("disk", mounts.top / "image", 512 << 20)
-    one = on_disk(place, ring_size="32MiB", segment_size="64MiB").start()
+    one = on_disk(place, ring_size="32MiB", segment_size="64MiB")
+    one.environment.update(service_manager.environment(watchdog=1))
+    one.start()
     rate = 2000 if SANITIZED else 20000
     with Flow(publisher, CHANNELS, rate) as flow:
         wait_for("the load", lambda: flow.published() > rate / 2)
@@ -269,12 +272,14 @@ def test_frozen(on_disk, mounts, redis, make_publisher, topic, read):
             buffered = max(buffered, max(int(client["omem"]) for client in redis.bridge_clients()))
             time.sleep(0.02)
         during = flow.published() - before
+        pings = [when for when in service_manager.times("WATCHDOG=1") if when > begin]
         mounts.thaw(place)
         wait_for("some more", lambda: flow.published() > before + during + rate / 2)
     print(f"{during} messages in 5 s; the slowest answer took {worst * 1000:.0f} ms, "
           f"the ring held up to {most >> 20} MiB, Redis up to {buffered >> 20} MiB for us")
     assert during > 0.8 * 5 * rate
     assert worst < 1 and most > during * 100       # it did stand still, and the loop did not
+    assert len(pings) >= 8                          # ten, in time; a period without one would be a kill
     stats = one.wait_totals(received=len(publisher.sent), pending=0, timeout=60)
     assert stats["totals"]["dropped"] == 0 and stats["sources"]["legacy"]["connections_total"] == 1
     assert one.gaps() == []

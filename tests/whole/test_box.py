@@ -1,0 +1,196 @@
+"""The files that put rkbridge somewhere: systemd's, the Dockerfile, the compose file, the manifests. No container is run here."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from bridge import BUILD
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+UNIT = TOP / "etc" / "rkbridge.service"
+COMPOSE = TOP / "contrib" / "compose" / "docker-compose.yml"
+DOCKERFILE = TOP / "contrib" / "Dockerfile"
+MANIFESTS = sorted((TOP / "contrib" / "kubernetes").glob("*.yaml"))
+EXPOSURE = 20               # tenths of systemd's points for what a service could do; 100 is the worst
+CLOSING = 5                 # seconds beyond linger and shutdown_timeout: the last sync, and some room
+
+
+def tool(name):
+    """A program's path: of the system, or of the PyPI package beside this Python. A missing one is said, not passed over."""
+    path = shutil.which(name) or shutil.which(name, path=str(pathlib.Path(sys.executable).parent))
+    if path is None:
+        pytest.skip(f"NOT RUN: {name} is missing")
+    return path
+
+
+def run(*arguments, **more):
+    done = subprocess.run([str(one) for one in arguments], capture_output=True, text=True, timeout=60, **more)
+    return done.returncode, done.stdout + done.stderr
+
+
+def passes(*arguments, **more):
+    code, said = run(*arguments, **more)
+    assert code == 0, said
+    return said
+
+
+def seconds(text):
+    number, unit = re.fullmatch(r"(\d+)(ms|s|m|)", str(text)).groups()
+    return int(number) * {"ms": 0.001, "s": 1, "m": 60, "": 0}[unit]
+
+
+def time_to_end(config):
+    return seconds(config.get("linger", "0")) + seconds(config.get("shutdown_timeout", "25s")) + CLOSING
+
+
+# systemd
+
+@pytest.fixture
+def unit(tmp_path):
+    """The unit with the program of this build: systemd-analyze wants one that is there."""
+    path = tmp_path / UNIT.name
+    path.write_text(UNIT.read_text().replace("ExecStart=rkbridge ", f"ExecStart={BUILD}/rkbridge "))
+    return path
+
+
+def test_unit(unit):
+    said = passes(tool("systemd-analyze"), "verify", "--man=no", unit)
+    assert said.strip() == ""
+    assert run(tool("systemd-analyze"), "security", "--offline=yes", f"--threshold={EXPOSURE}", unit)[0] == 0
+    settings = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(), re.M))
+    assert settings["Type"] == "notify" and settings["Restart"] == "always" and settings["StartLimitIntervalSec"] == "0"
+    assert settings["RestartPreventExitStatus"] == "64" and seconds(settings["RestartSec"]) <= 1
+    assert int(settings["TimeoutStopSec"]) > time_to_end({}) and int(settings["WatchdogSec"]) > 0
+    assert not {"RemoveIPC", "DynamicUser", "PrivateUsers"} & settings.keys()      # the ring; who asks on the socket
+
+
+def test_user_and_directories(tmp_path):
+    """As root they are made below a directory of ours; their words are understood in any case."""
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    said = passes(tool("systemd-sysusers"), f"--root={tmp_path}", "--dry-run", TOP / "etc/sysusers.d/rkbridge.conf")
+    assert "Would create user 'rkbridge'" in said or "Creating user 'rkbridge'" in said, said
+    if os.geteuid() != 0:
+        pytest.skip("NOT RUN: systemd-tmpfiles makes directories of another user only as root")
+    (etc / "passwd").write_text("root:x:0:0::/:/bin/sh\nrkbridge:x:977:977::/:/bin/sh\n")
+    (etc / "group").write_text("root:x:0:\nrkbridge:x:977:\n")
+    passes(tool("systemd-tmpfiles"), f"--root={tmp_path}", "--create", TOP / "etc/tmpfiles.d/rkbridge.conf")
+    for name, mode, owner in (("var/lib/rkbridge", 0o700, 977), ("run/rkbridge", 0o755, 977), ("etc/rkbridge", 0o750, 0)):
+        status = (tmp_path / name).stat()
+        assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (mode, owner, 977), name
+
+
+def test_install(tmp_path):
+    """make install puts them where systemd looks."""
+    passes("make", "-s", "-C", BUILD, "install-data", "install-exec", f"DESTDIR={tmp_path}", "prefix=/usr")
+    for name in ("bin/rkbridge", "bin/rkbctl", "lib/systemd/system/rkbridge.service", "lib/sysusers.d/rkbridge.conf",
+                 "lib/tmpfiles.d/rkbridge.conf", "share/man/man8/rkbridge.8"):
+        assert (tmp_path / "usr" / name).is_file(), name
+
+
+# the container
+
+def packages(stage):
+    """What a stage of the Dockerfile installs."""
+    text = DOCKERFILE.read_text().split("\nFROM ")[stage].replace("\\\n", " ")
+    return set(re.search(r"--no-install-recommends +([^&]*)&&", text).group(1).split())
+
+
+def test_dockerfile():
+    passes(tool("hadolint"), DOCKERFILE)
+    text = DOCKERFILE.read_text()
+    assert re.search(r"^USER 10001:10001$", text, re.M) and "STOPSIGNAL SIGTERM" in text and "HEALTHCHECK" in text
+
+
+def test_dockerfile_builds_with_what_configure_asks_for():
+    asked = set(re.findall(r"^RKB_NEEDS\(.*\[(lib[a-z0-9.-]+-dev)\]\)$", (TOP / "configure.ac").read_text(), re.M))
+    assert len(asked) > 5 and asked <= packages(1), asked - packages(1)
+
+
+def test_dockerfile_runs_with_what_is_linked():
+    """The last stage has the packages of the libraries that rkbridge asks for, and no other library."""
+    names = re.findall(r"NEEDED +(\S+)", passes(tool("objdump"), "-p", BUILD / "rkbridge"))
+    names = [name for name in names if not re.match(r"lib(asan|ubsan|tsan|c|m|pthread)\.so", name)]
+    cached = passes("/sbin/ldconfig", "-p")
+    needed = set()
+    for name in names:
+        path = re.search(rf"^\s*{re.escape(name)} .* => (\S+)$", cached, re.M).group(1)
+        code, said = run(tool("dpkg"), "-S", path)
+        if code != 0:
+            said = passes("dpkg", "-S", pathlib.Path(path).resolve())
+        needed.add(said.split(":")[0])
+    given = {name for name in packages(2) if name.startswith("lib")}
+    assert needed == given and "ca-certificates" in packages(2)
+
+
+def test_dockerfiles_packages_exist():
+    policy = passes(tool("apt-cache"), "policy", *sorted(packages(1) | packages(2)))
+    there = set(re.findall(r"^(\S+):\n.*\n +Candidate: [^(\n]+$", policy, re.M))
+    if not there:
+        pytest.skip("NOT RUN: apt has no lists of packages here")
+    assert packages(1) | packages(2) <= there, (packages(1) | packages(2)) - there
+
+
+# compose, Kubernetes
+
+def check_config(tmp_path, text):
+    """--check, with the directories of this machine; returns the config."""
+    for name in ("redis-password", "kafka-password"):
+        (tmp_path / name).write_text("secret\n")
+    text = text.replace("/var/lib/rkbridge", str(tmp_path)).replace("/etc/rkbridge/secrets", str(tmp_path))
+    path = tmp_path / "rkbridge.yaml"
+    path.write_text(text)
+    assert "no mistakes" in passes(BUILD / "rkbridge", "--check", "-c", path)
+    return yaml.safe_load(text)
+
+
+def image_is_without_a_host(name):
+    return "." not in name.split("/")[0] or "/" not in name
+
+
+def test_compose(tmp_path):
+    if shutil.which("docker-compose"):
+        passes("docker-compose", "-f", COMPOSE, "config", "-q")
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    assert set(services) == {"redis", "kafka", "rkbridge"}
+    assert all(image_is_without_a_host(one["image"]) for one in services.values())
+    config = check_config(tmp_path, (COMPOSE.parent / "rkbridge.yaml").read_text())
+    assert seconds(services["rkbridge"]["stop_grace_period"]) >= time_to_end(config)
+    assert "redis" in services["rkbridge"]["depends_on"]
+    assert (COMPOSE.parent / services["rkbridge"]["build"]["context"] / services["rkbridge"]["build"]["dockerfile"]).is_file()
+    tool("docker-compose")          # said at the end: all but its own opinion was looked at
+
+
+def documents(path):
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def of_kind(path, kind):
+    one, = [document for document in documents(path) if document["kind"] == kind]
+    return one
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_manifests(path, tmp_path):
+    passes(tool("kubernetes-validate"), "--strict", "--quiet", path)
+    config = check_config(tmp_path, of_kind(path, "ConfigMap")["data"]["rkbridge.yaml"])
+    deployment = of_kind(path, "Deployment")["spec"]
+    pod = deployment["template"]["spec"]
+    bridge, = [one for one in pod.get("initContainers", []) + pod["containers"] if one["name"] == "rkbridge"]
+    assert deployment["replicas"] == 1 and deployment["strategy"] == {"type": "Recreate"}
+    assert pod["terminationGracePeriodSeconds"] >= time_to_end(config)
+    assert pod["securityContext"]["runAsNonRoot"] and bridge["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert all(image_is_without_a_host(one["image"]) for one in pod["containers"])
+    volumes = {one["name"]: one for one in pod["volumes"]}
+    mounts = {one["mountPath"]: volumes[one["name"]] for one in bridge["volumeMounts"]}
+    assert "persistentVolumeClaim" in mounts["/var/lib/rkbridge"] and mounts["/dev/shm"]["emptyDir"]["medium"] == "Memory"
+    if path.stem == "sidecar":      # not ready, it would take Redis out of service with it
+        assert not {"readinessProbe", "startupProbe"} & bridge.keys() and bridge["restartPolicy"] == "Always"
+    else:
+        assert bridge["readinessProbe"]["httpGet"]["path"] == "/readyz"
