@@ -131,3 +131,16 @@ ssize_t rkb_sys_read(const struct rkb_sys *sys, int fd, void *data, size_t size)
     }
     return (ssize_t)at;
 }
+
+uint64_t rkb_sys_boot(void)
+{
+    char text[40] = "";
+    uint64_t boot = 0;
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    for (ssize_t i = 0; i < got; i++)       /* FNV-1a */
+        boot = (boot ^ (uint8_t)text[i]) * UINT64_C(1099511628211);
+    if (fd >= 0)
+        close(fd);
+    return boot & INT64_MAX;
+}

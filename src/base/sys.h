@@ -35,6 +35,9 @@ struct rkb_sys {
 /* The real ones. */
 extern const struct rkb_sys rkb_sys_posix;
 
+/* What tells this start of this machine from all others, below 2^63: its monotonic clock counts since then. 0: unknown. */
+uint64_t rkb_sys_boot(void);
+
 /* All of the bytes, in as many calls as it takes. False: errno; some of them may be written. */
 bool rkb_sys_write(const struct rkb_sys *sys, int fd, const void *data, size_t size, size_t offset);
 /* As many bytes as the file has from its start on, at most `size`; -1: errno. */

@@ -5,10 +5,16 @@
  *
  * A gap's record goes the way of every record, through the ring; where it has no room the gap waits here and is
  * written with the next flush. Holds the latest 4,096, which is what the ledger holds. Loop thread.
+ *
+ * A clock that is set back makes its times mean two things. So each gap knows by how much the clock was ahead of the one
+ * that only goes forward (CLOCK_MONOTONIC) when it began; where it is less at its end, the gap is made longer by the
+ * difference, at both ends: then it covers the time by the clock as it was, and by the clock as it is. Where that is not
+ * known (the machine was started anew, or is another) and the gap begins later than now, the difference counts twice.
  */
 #ifndef RKB_DAEMON_GAPS_H
 #define RKB_DAEMON_GAPS_H
 
+#include "base/sys.h"
 #include "journal/gap.h"
 
 struct rkb_gaps;
@@ -19,6 +25,20 @@ struct rkb_gaps;
  */
 struct rkb_gaps *rkb_gaps_new(bool (*append)(void *context, struct rkb_gap *gap), void *context);
 void rkb_gaps_free(struct rkb_gaps *gaps);
+
+/*
+ * From now on these clocks are looked at, when a gap begins or ends and when one is asked for; `boot` is the machine's,
+ * and `noted_us` how far ahead the one was when the instance before had last looked, 0: not known. All gaps that are open
+ * have been recalled.
+ */
+void rkb_gaps_use_clock(struct rkb_gaps *gaps, const struct rkb_sys *sys, uint64_t boot, int64_t noted_us);
+/*
+ * How far ahead the clock is, for a gap that begins now: for a minute after it went back what it was before, since what
+ * was read before that has its time by it.
+ */
+int64_t rkb_gaps_clock(struct rkb_gaps *gaps);
+/* By how many microseconds it went back since this was asked last; 0: it did not. */
+int64_t rkb_gaps_clock_went_back(struct rkb_gaps *gaps);
 
 /* A gap from the ledger or the journal, as recovery found it; a newer state of a known id replaces it. */
 void rkb_gaps_recall(struct rkb_gaps *gaps, const struct rkb_gap *gap);

@@ -51,6 +51,13 @@ static void cut_mark(struct rkb_relay_source *source)
     append_control(relay, &record);
 }
 
+/* What the next start, and people, are to know of it. */
+static void follow_clock(struct rkb_relay *relay)
+{
+    rkb_ring_note_clock(relay->ring, rkb_gaps_clock(relay->gaps), relay->boot);
+    rkb_relay_say_clock(relay);
+}
+
 static void note_read(struct rkb_relay *relay)
 {
     int64_t earliest = INT64_MAX;
@@ -233,6 +240,7 @@ void rkb_relay_mark(struct rkb_relay_source *source)
     rkb_relay_end_runs(source);
     cut_mark(source);
     rkb_gaps_flush(source->relay->gaps);
+    follow_clock(source->relay);
     note_read(source->relay);
     rkb_shipper_wake(source->relay->shipper);
     mark_later(source);

@@ -111,6 +111,8 @@ struct rkb_relay {
     size_t record_limit;                /* bytes: half a ring less some room, or what a segment takes */
     bool stopping;
     int64_t stop_us;            /* realtime: since when */
+    uint64_t boot;                      /* rkb_sys_boot() */
+    int64_t noted_clock_us;             /* how far ahead the clock was when the instance before had last looked; 0: unknown */
     char token[9];                      /* of this process, in the names of its connections; "": none yet */
     int64_t not_durable_us;             /* since when, as the gaps say it; 0: what is read is durable */
     struct rkb_turn turn;
@@ -181,6 +183,8 @@ void rkb_relay_too_large(const struct rkb_arrival *arrival, size_t size, struct 
 struct rkb_gap *rkb_relay_open_gap(struct rkb_relay_source *source, const char *reason, int64_t from_us);
 /* Likewise, of the message that came last: it is not before the gap. */
 struct rkb_gap *rkb_relay_open_gap_at_last(struct rkb_relay_source *source, const char *reason, int64_t from_us);
+/* Says so where the clock went back. */
+void rkb_relay_say_clock(struct rkb_relay *relay);
 /* It is over, before anything else that comes; its handle is no longer valid. */
 void rkb_relay_close_gap(struct rkb_relay_source *source, struct rkb_gap *gap, int64_t to_us);
 /* What a source's subscriber tells; the context is its rkb_relay_source. */

@@ -121,6 +121,18 @@ static struct rkb_gap *open_gap(struct rkb_relay_source *source, const char *rea
     return rkb_gaps_open_like(source->relay->gaps, &gap);
 }
 
+void rkb_relay_say_clock(struct rkb_relay *relay)
+{
+    int64_t back_us = rkb_gaps_clock_went_back(relay->gaps);
+    char text[32];
+    if (back_us == 0)
+        return;
+    rkb_format_duration(text, sizeof text, back_us);
+    rkb_log(relay->options.log, RKB_LOG_WARN, "clock", "clock_back",
+            "this machine's clock went back by %s; gaps over that are made longer by as much at both ends, so that they "
+            "cover the time by either clock", text);
+}
+
 struct rkb_gap *rkb_relay_open_gap(struct rkb_relay_source *source, const char *reason, int64_t from_us)
 {
     return open_gap(source, reason, from_us, 0);

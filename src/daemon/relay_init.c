@@ -296,7 +296,8 @@ static void open_restart_gap(struct rkb_relay_source *source)
     close_not_durable(source, from_us);
     source->away = rkb_gaps_find_open(gaps, name, NULL);
     if (source->away == NULL && from_us > 0) {
-        struct rkb_gap gap = {.from_us = from_us, .reason = "restart", .bound = RKB_BOUND_UNKNOWN};
+        struct rkb_gap gap = {.from_us = from_us, .reason = "restart", .bound = RKB_BOUND_UNKNOWN,
+                              .clock_us = source->relay->noted_clock_us, .boot = source->relay->boot};
         snprintf(gap.source, sizeof gap.source, "%s", name);
         recall_last(source, &gap);
         source->away = rkb_gaps_open_like(gaps, &gap);
@@ -340,6 +341,9 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
     relay->names_limit = segment_limit / 2;
     if (!init_routes(relay, error) || !init_gap_topics(relay, error) || !init_topics(relay, error) || !init_tallies(relay, error))
         return false;
+    relay->boot = rkb_sys_boot();
+    relay->noted_clock_us = rkb_ring_noted_clock(relay->ring, relay->boot);
+    rkb_gaps_use_clock(relay->gaps, options->sys, relay->boot, relay->noted_clock_us);
     for (size_t i = 0; i < config->source_count; i++) {
         if (!init_source(relay, i, error))
             return false;
@@ -348,6 +352,8 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
             open_restart_gap(&relay->sources[i]);
     }
     rkb_ring_note_not_durable(relay->ring, 0);      /* the gaps say it now */
+    rkb_ring_note_clock(relay->ring, rkb_gaps_clock(relay->gaps), relay->boot);
+    rkb_relay_say_clock(relay);
     return true;
 }
 

@@ -56,6 +56,9 @@ void rkb_gap_write(const struct rkb_gap *gap, struct rkb_buffer *out)
     anchor[2 * RKB_GAP_ANCHOR] = '\0';
     if (gap->has_anchor && json_object_set_new(object, "anchor", json_string(anchor)) != 0)
         out->failed = true;
+    if (gap->clock_us != 0 && (json_object_set_new(object, "clock", json_integer(gap->clock_us)) != 0
+                               || json_object_set_new(object, "boot", json_integer((json_int_t)gap->boot)) != 0))
+        out->failed = true;
     write_object(object, out);
 }
 
@@ -106,6 +109,8 @@ static bool read_members(json_t *object, struct rkb_gap *gap)
     gap->bound = json_is_null(bound) ? RKB_BOUND_UNKNOWN : (uint64_t)json_integer_value(bound);
     gap->to_us = 0;
     gap->counted = 0;
+    gap->clock_us = (int64_t)json_integer_value(json_object_get(object, "clock"));
+    gap->boot = (uint64_t)json_integer_value(json_object_get(object, "boot"));
     read_anchor(object, gap);
     return id >= 0 && read_position(object, "position_before", gap->before) &&
            read_position(object, "position_after", gap->after) && copy_text(gap->source, sizeof gap->source, source) &&

@@ -50,7 +50,8 @@ struct rkb_recovery {
     uint64_t damaged;           /* segments (or parts) that did not read back, other than a torn tail */
     uint64_t lost_first, lost_last; /* the span of unshipped sequence numbers that damage may have cost; 0, 0 if none */
     int64_t lost_from_us, lost_to_us; /* times of the records around that span; before the first: when the segment
-                                         before it was made, when all was last settled, or 1; behind the last: now */
+                                         before it was made, when all was last settled, or 1; behind the last: now;
+                                         the one after the other, but where the clock was set back */
     char damage[256];           /* the first damage in words: file, offset, reason */
 };
 

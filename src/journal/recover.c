@@ -480,14 +480,14 @@ static bool lose_given_out(struct recovery *recovery, struct rkb_error *error)
     return true;
 }
 
-/* Nothing behind what was lost says when that was: up to the ring's note, or now; a clock set back makes no span end early. */
+/* Nothing behind what was lost says when that was: up to the ring's note, or now. */
 static void end_span(struct recovery *recovery)
 {
     const struct rkb_journal *journal = recovery->journal;
     int64_t from_us = recovery->report->lost_from_us, now_us = journal->sys->realtime_us();
     if (journal->notes.read_us > from_us)
         now_us = journal->notes.read_us;
-    recovery->report->lost_to_us = now_us > from_us ? now_us : from_us;
+    recovery->report->lost_to_us = now_us;
 }
 
 /* What the checkpoint knows of and no segment holds. */

@@ -394,13 +394,19 @@ int64_t rkb_ring_noted_read(const struct rkb_ring *ring)
     return (int64_t)rkb_ring_get(&ring->page->read, memory_order_relaxed);
 }
 
-void rkb_ring_note_clock(struct rkb_ring *ring, int64_t ahead_us)
+void rkb_ring_note_clock(struct rkb_ring *ring, int64_t ahead_us, uint64_t boot)
 {
+    if (boot != rkb_ring_get(&ring->page->boot, memory_order_relaxed)) {
+        rkb_ring_set(&ring->page->clock, 0);
+        rkb_ring_set(&ring->page->boot, boot);
+    }
     rkb_ring_set(&ring->page->clock, (uint64_t)ahead_us);
 }
 
-int64_t rkb_ring_noted_clock(const struct rkb_ring *ring)
+int64_t rkb_ring_noted_clock(const struct rkb_ring *ring, uint64_t boot)
 {
+    if (boot != rkb_ring_get(&ring->page->boot, memory_order_relaxed))
+        return 0;
     return (int64_t)rkb_ring_get(&ring->page->clock, memory_order_relaxed);
 }
 

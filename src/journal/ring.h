@@ -75,9 +75,12 @@ void rkb_ring_consume(struct rkb_ring *ring, size_t size);
  */
 void rkb_ring_note_read(struct rkb_ring *ring, int64_t realtime_us);
 int64_t rkb_ring_noted_read(const struct rkb_ring *ring);
-/* ... and by how much the clock was then ahead of the one that never goes back (microseconds; 0: nobody noted it) ... */
-void rkb_ring_note_clock(struct rkb_ring *ring, int64_t ahead_us);
-int64_t rkb_ring_noted_clock(const struct rkb_ring *ring);
+/*
+ * ... and by how much the clock was then ahead of the one that never goes back (microseconds; 0: nobody noted it since
+ * this boot, see rkb_sys_boot) ...
+ */
+void rkb_ring_note_clock(struct rkb_ring *ring, int64_t ahead_us, uint64_t boot);
+int64_t rkb_ring_noted_clock(const struct rkb_ring *ring, uint64_t boot);
 /*
  * ... and the lowest sequence Kafka has not acknowledged (kept by the shipper, so that a kill resends only what was in
  * flight).

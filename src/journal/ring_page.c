@@ -97,6 +97,7 @@ bool rkb_ring_values_read(const uint8_t *page, const struct rkb_ring_head *head,
     values->next = vote(page + offsetof(struct rkb_ring_page, next), &agreed);
     values->not_durable = vote(page + offsetof(struct rkb_ring_page, not_durable), &agreed);
     values->place = vote(page + offsetof(struct rkb_ring_page, place), &agreed);
+    values->boot = vote(page + offsetof(struct rkb_ring_page, boot), &agreed);
     for (size_t i = 0; i < RKB_RING_TOPICS; i++)
         values->topics[i] = vote(page + offsetof(struct rkb_ring_page, topics) + i * sizeof(struct rkb_ring_note),
                                  &agreed);
@@ -114,6 +115,7 @@ void rkb_ring_values_write(struct rkb_ring_page *page, const struct rkb_ring_val
     rkb_ring_set(&page->next, values->next);
     rkb_ring_set(&page->not_durable, values->not_durable);
     rkb_ring_set(&page->place, values->place);
+    rkb_ring_set(&page->boot, values->boot);
     for (size_t i = 0; i < RKB_RING_TOPICS; i++)
         rkb_ring_set(&page->topics[i], values->topics[i]);
 }

@@ -1,7 +1,7 @@
 /*
  * ring_page -- the first bytes of a ring's file: what never changes, and the notes, which do.
  *
- *     [ fixed, checksum ][ head | tail | read, clock | low, next, not_durable | place, topics ... ] [ data
+ *     [ fixed, checksum ][ head | tail | read, clock | low, next, not_durable | place, boot, topics ... ] [ data
  *
  * The notes change at every message and are in memory, where no checksum can follow them. So each is stored three
  * times, side by side, and what two of them say counts: a bit that flips in one changes nothing, and a kill between
@@ -33,7 +33,8 @@ struct rkb_ring_page {
     struct rkb_ring_note clock;     /* these two have one writer, and so the next three */
     alignas(64) struct rkb_ring_note low;
     struct rkb_ring_note next, not_durable;
-    alignas(64) struct rkb_ring_note place;         /* never changes */
+    alignas(64) struct rkb_ring_note place;         /* these two never change while it is open */
+    struct rkb_ring_note boot;
     struct rkb_ring_note topics[RKB_RING_TOPICS];
 };
 
@@ -67,6 +68,7 @@ bool rkb_ring_head_read(const uint8_t *at, const char *path, struct rkb_ring_hea
 struct rkb_ring_values {
     uint64_t head, tail, read, clock, low, next, not_durable;
     uint64_t place;             /* hash of the journal's directory; 0: not known */
+    uint64_t boot;
     uint64_t topics[RKB_RING_TOPICS];
 };
 

@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-int64_t now_us;
+int64_t now_us, stepped_us;
 uint8_t chance;
 
 static int64_t clock_us(void)
@@ -30,6 +30,11 @@ static int64_t just_now(int fd)
     return 0;
 }
 
+static int64_t steady_us(void)
+{
+    return now_us - stepped_us - 1600000000 * SECOND;
+}
+
 static struct rkb_sys sys;
 
 #define VALUE "{\"id\":\"{{uuid}}\",\"channel\":\"{{channel}}\",\"pattern\":\"<{{pattern}}>\"," \
@@ -39,7 +44,9 @@ struct world *world_new(void)
 {
     struct world *world = calloc(1, sizeof *world);
     sys = rkb_sys_posix;
-    sys.realtime_us = sys.monotonic_us = clock_us;
+    sys.realtime_us = clock_us;
+    sys.monotonic_us = steady_us;
+    stepped_us = 0;
     sys.quiet_us = just_now;
     sys.random = count_up;
     now_us = INT64_C(1700000000000000);

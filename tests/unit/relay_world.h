@@ -37,6 +37,8 @@ struct world {
     struct rkb_view *view;
 };
 
+/* By how much the clock that all see was set forward; to set it back it is lowered together with now_us. */
+extern int64_t stepped_us;
 /* The time that all see, and what the next random bytes are made from. */
 extern int64_t now_us;
 extern uint8_t chance;

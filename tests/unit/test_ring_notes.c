@@ -19,7 +19,7 @@
 #define SIZE 8192u
 #define DATA 12288u
 #define FIXED 56u
-#define FIRST_TOPIC 408u                /* of the file: topic 0's low, three times */
+#define FIRST_TOPIC 432u                /* of the file: topic 0's low, three times */
 #define TOPIC_BYTES 24u
 #define FIRST 4u                        /* records 1 to 3 were consumed */
 #define NEXT 11u
@@ -80,7 +80,7 @@ static void make_ring(const char *directory, const char *journal)
     for (uint64_t i = 1; i < FIRST; i++)
         consume(ring);
     rkb_ring_note_read(ring, 1700000000000000);
-    rkb_ring_note_clock(ring, -77);
+    rkb_ring_note_clock(ring, -77, 5);
     rkb_ring_note_low(ring, 3);
     rkb_ring_note_next(ring, FIRST);
     rkb_ring_note_not_durable(ring, 0);
@@ -103,7 +103,8 @@ static void check_ring(struct rkb_ring *ring, int64_t clock)
     assert_true(rkb_ring_visit(ring, expect_next, &next, &error));
     assert_int_equal(next, NEXT);
     assert_int_equal(rkb_ring_noted_read(ring), 1700000000000000);
-    assert_int_equal(rkb_ring_noted_clock(ring), clock);
+    assert_int_equal(rkb_ring_noted_clock(ring, 5), clock);
+    assert_int_equal(rkb_ring_noted_clock(ring, 6), 0);
     assert_int_equal(rkb_ring_noted_low(ring), 3);
     assert_int_equal(rkb_ring_noted_not_durable(ring), 0);
     for (uint32_t topic = 0; topic < RKB_RING_TOPICS; topic++)
