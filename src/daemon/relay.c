@@ -295,9 +295,8 @@ static void on_subscribed(void *context, int64_t time_us, size_t refused)
     source->subscribed = refused == 0;
     if (source->away != NULL)
         rkb_relay_close_gap(source, source->away, time_us);
-    else
-        rkb_watch_subscribed(source->watch);
     source->away = NULL;
+    rkb_watch_subscribed(source->watch);
     rkb_refused_settled(source, time_us, refused);
     rkb_shipper_wake(relay->shipper);
 }

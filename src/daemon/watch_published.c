@@ -157,9 +157,10 @@ void rkb_watch_await(struct rkb_watch *watch)
     rkb_watch_ask_published(watch);
 }
 
+/* Where a gap waits it is asked for already. */
 void rkb_watch_subscribed(struct rkb_watch *watch)
 {
-    if (watch != NULL)
+    if (watch != NULL && !watch->published.waits)
         rkb_watch_ask_published(watch);
 }
 

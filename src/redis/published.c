@@ -152,7 +152,10 @@ const char *rkb_published_end(const struct rkb_published_reading *reading, bool 
         return "it is one of a cluster, and what the others pass on is not counted";
     if (!reading->is_master)
         return "it is a replica, and what its master did not send it is not counted";
-    if (!reading->counts_commands || reading->is_odd || !reading->has_commands || !reading->has_connections || !reading->has_input)
+    if (reading->counts.history == 0)
+        return "it does not tell its master_replid (Redis 4), by which a change of its role is seen";
+    bool counts_all = reading->has_commands && reading->has_connections && reading->has_input;
+    if (!reading->counts_commands || reading->is_odd || !counts_all)
         return "it does not count its commands as Redis does";
     if (reading->has_modules)
         return "it has a module that may publish without being counted";

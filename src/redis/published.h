@@ -12,7 +12,7 @@
  *
  * Promise: never too low a number. Where the two are not of one run of one node in one role, where counters were reset
  * as far as that can be seen, or where something publishes that the count does not hold (keyspace events, modules, the
- * other nodes of a cluster), there is none. Pure: no time, no connection. Field names as in INFO of Redis 3 to 8.
+ * other nodes of a cluster), there is none. Pure: no time, no connection. Field names as in INFO of Redis 4 to 8.
  */
 #ifndef RKB_REDIS_PUBLISHED_H
 #define RKB_REDIS_PUBLISHED_H

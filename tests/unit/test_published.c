@@ -77,6 +77,7 @@ static void what_tells_nothing(void **state)
         {"redis_mode:cluster", NULL, "cluster"},
         {"redis_mode:sentinel", NULL, "cluster"},
         {"role:slave", NULL, "replica"},
+        {"master_replid:", NULL, "master_replid"},
         {"total_commands_processed:?", NULL, "count its commands"},
         {"total_connections_received:", NULL, "count its commands"},
         {"total_net_input_bytes:x", NULL, "count its commands"},
