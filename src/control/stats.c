@@ -204,6 +204,7 @@ static void write_gap_figures(struct rkb_output *output, const struct rkb_snapsh
     rkb_output_number(output, "open", sums.open);
     rkb_output_number(output, "bound_unknown", sums.unknown);
     rkb_output_number(output, "bound_sum", sums.bound);
+    rkb_output_number(output, "notices_pending", snapshot->notices_pending);
     write_reasons(output, snapshot);
     rkb_output_object_end(output);
 }

@@ -110,6 +110,7 @@ struct rkb_snapshot {
     const struct rkb_route_snapshot *routes;
     const struct rkb_source_snapshot *sources;
     const struct rkb_gap_snapshot *gaps;        /* ascending by id */
+    uint64_t notices_pending;                   /* of gaps, to their topics: in no books */
     size_t refused_count;
     const struct rkb_refused_snapshot *refused; /* the first ones; a source says how many there are */
     struct {

@@ -116,15 +116,16 @@ static void on_refused(void *context)
 /* The last line says what is left. */
 static int say_goodbye(struct bridge *bridge)
 {
-    const struct rkb_books *books = &rkb_view_snapshot(bridge->view)->totals;
-    rkb_admin_ended(&bridge->admin, books->pending);
-    if (books->pending == 0) {
+    const struct rkb_snapshot *snapshot = rkb_view_snapshot(bridge->view);
+    uint64_t left = snapshot->totals.pending + snapshot->notices_pending;
+    rkb_admin_ended(&bridge->admin, left);
+    if (left == 0) {
         rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "ended", "done: nothing is left in the journal");
         return RKB_EXIT_DRAINED;
     }
     rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", "ended",
             "done: %llu records are left in the journal at %s; the next start ships them",
-            (unsigned long long)books->pending, bridge->config->journal.directory);
+            (unsigned long long)left, bridge->config->journal.directory);
     return RKB_EXIT_LEFT;
 }
 

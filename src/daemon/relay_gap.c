@@ -75,7 +75,8 @@ bool rkb_relay_append_gap(void *context, struct rkb_gap *gap)
     const struct rkb_relay_source *source = source_of(relay, gap->source);
     struct rkb_buffer json = {0};
     struct notice notice = {.json = {0}};
-    if (gap->id == 0)
+    bool is_new = gap->id == 0;
+    if (is_new)
         gap->id = relay->next_sequence;
     rkb_gap_write(gap, &json);
     struct rkb_record record = {
@@ -87,6 +88,10 @@ bool rkb_relay_append_gap(void *context, struct rkb_gap *gap)
     if (source != NULL && source->gap_topic != 0)
         write_notice(relay, gap, source->gap_topic, record.time_us, &notice);
     bool written = !json.failed && !notice.json.failed && append_both(relay, &record, &notice.record);
+    if (!written && is_new)
+        gap->id = 0;
+    else if (written && notice.record.kind == RKB_MESSAGE)
+        relay->tallies[relay->gap_route].appended++;
     rkb_buffer_free(&json);
     rkb_buffer_free(&notice.json);
     return written;

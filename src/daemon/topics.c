@@ -107,12 +107,12 @@ static void add_route(struct rkb_topics *topics, const struct rkb_config_route *
         letters->longest = longest;
 }
 
-/* Told of as the first route's of that source, which knows it otherwise. */
+/* Of the route's source. Records may come to it too, and then it is told of as theirs. */
 static void add_gaps(struct rkb_topics *topics, const struct rkb_config_route *route)
 {
     const char *name = topics->options.config->sources[route->source_index].gap_topic;
-    if (name != NULL)
-        add_topic(topics, name, route);
+    if (name != NULL && find(topics, name) == NULL)
+        add_topic(topics, name, route)->gaps = true;
 }
 
 static bool make_lists(struct rkb_topics *topics)

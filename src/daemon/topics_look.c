@@ -115,7 +115,7 @@ static void tell_missing(struct rkb_topics *topics, struct rkb_admin *admin, str
     atomic_store(&topic->absent, !say_brokers_habit(topics, admin, topic, habit, sizeof habit));
     rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_missing",
             "Kafka has no such topic, to which the route %s writes%s; %s. Create it, or set kafka.create_topics: yes",
-            topic->route->name, topic->letters ? " its dead letters" : "", habit);
+            topic->route->name, topic->letters ? " its dead letters" : topic->gaps ? " the gaps of its source" : "", habit);
 }
 
 static void tell_refusal(struct rkb_topics *topics, struct rkb_topic *topic, enum rkb_code code, const char *words)
@@ -220,8 +220,8 @@ static void tell_hidden(struct rkb_topics *topics, struct rkb_topic *topic)
             "we are not authorised to see it, so neither to write to it: give the user of kafka.properties the "
             "operations Describe and Write (kafka-acls.sh --add --allow-principal User:NAME --operation Describe "
             "--operation Write --topic TOPIC); %s the route %s %s",
-            topic->letters ? "dead letters of" : "what comes by", topic->route->name,
-            topic->letters ? "go to the file meanwhile" : "waits in the journal");
+            topic->letters ? "dead letters of" : topic->gaps ? "what tells of gaps beside" : "what comes by",
+            topic->route->name, topic->letters ? "go to the file meanwhile" : "waits in the journal");
 }
 
 /* It is there: how it was found. */

@@ -17,6 +17,7 @@ struct rkb_topic {
     struct rkb_new_topic wanted;
     const struct rkb_config_route *route;       /* the first that writes to it */
     bool letters;                               /* it is for dead letters */
+    bool gaps;                                  /* it is for nothing but the gaps of the route's source */
     bool keyless;                               /* a route that writes to it gives no key */
     uint64_t longest;                           /* payload that its sources let through */
     atomic_bool ready, missing;

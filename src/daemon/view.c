@@ -174,6 +174,14 @@ static void fill_routes(struct rkb_view *view, const struct rkb_shipped *shipped
     view->snapshot.routes = view->routes;
 }
 
+static void fill_notices(struct rkb_view *view, const struct rkb_shipped *shipped)
+{
+    uint32_t number = view->options.relay->gap_route;
+    const struct rkb_tally *tally = &view->options.relay->tallies[number];
+    if (number != 0)
+        view->snapshot.notices_pending = tally->appended + tally->recovered - shipped->routes[number].settled;
+}
+
 static void fill_role(struct rkb_source_snapshot *source, const struct rkb_replication *role, struct source_text *text)
 {
     bool is_replica = role != NULL && role->role == RKB_ROLE_REPLICA;
@@ -421,6 +429,7 @@ const struct rkb_snapshot *rkb_view_snapshot(void *context)
     snapshot->draining = view->draining;
     snapshot->metric_routes = (size_t)view->options.config->metrics.routes;
     fill_routes(view, shipped);
+    fill_notices(view, shipped);
     bool subscribed = fill_sources(view);
     snapshot->ready = subscribed && !view->draining && !rkb_shipper_failed(view->options.shipper, &error);
     fill_refused(view);

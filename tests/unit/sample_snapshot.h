@@ -35,7 +35,7 @@ static struct rkb_snapshot sample_snapshot(void)
         .totals = {.received = 90, .recovered = 17, .delivered = 80, .dropped = 5, .pending = 22},
         .dropped_by_reason = {[RKB_DROP_journal_full] = 3, [RKB_DROP_too_large] = 2},
         .route_count = 2, .routes = sample_routes, .source_count = 1, .sources = sample_sources,
-        .gap_count = 2, .gaps = sample_gaps,
+        .gap_count = 2, .gaps = sample_gaps, .notices_pending = 5,
         .journal = {.bytes = 1536, .max_size = 4096, .segments = 2, .checkpoint = 50, .head = 60, .synced = 55,
                     .ring_bytes = 11, .ring_size = 1048576, .ring_outlives = true, .oldest_pending_seconds = 1.25,
                     .seconds_to_full = -1, .directory = "/var/lib/rkbridge"},

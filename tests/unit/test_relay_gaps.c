@@ -306,54 +306,6 @@ static void test_how_many_were_dropped(void **state)
     expect_position(gap_at(world, 0)->after, stream, stream->count);
 }
 
-/* ---- the topic of gaps ---- */
-
-static void expect_notice(struct world *world, uint64_t sequence, const char *state, const struct rkb_gap *gap)
-{
-    struct rkb_cursor cursor = {0};
-    struct rkb_record record = read_record(world, &cursor, sequence);
-    struct rkb_reader headers = rkb_reader(record.headers.data, record.headers.size);
-    struct rkb_slice name, value;
-    struct rkb_buffer json = {0};
-    assert_int_equal(record.kind, RKB_MESSAGE);
-    assert_int_equal(record.route, world->relay.gap_route);
-    assert_int_equal(record.topic, source_of(world)->gap_topic);
-    assert_true(record.has_key && rkb_slice_equal(record.key, rkb_slice_text("legacy")));
-    assert_true(rkb_headers_next(&headers, &name, &value) && record.header_count == 1);
-    assert_true(rkb_slice_equal(name, rkb_slice_text("rkb-gap")) && rkb_slice_equal(value, rkb_slice_text(state)));
-    rkb_gap_show(gap, &json);
-    assert_true(rkb_slice_equal(record.value, rkb_slice(json.data, json.size)));
-    rkb_buffer_free(&json);
-    rkb_cursor_close(&cursor);
-}
-
-/* Right behind the record that the ledger gets; the books know nothing of it, over a restart too. */
-static void test_a_topic_is_told(void **state)
-{
-    struct world *world = *state;
-    world->source.gap_topic = (char *)(uintptr_t)"gaps";
-    open_simple(world);
-    copy_of(world, "u*", "user", "1");
-    lose(world, true, now_us);
-    struct rkb_gap opened = *gap_at(world, 0);
-    now_us += SECOND;
-    begin_stream(world);
-    uint64_t next = world->relay.next_sequence;
-    confirm_all(world);
-    struct rkb_gap closed = *gap_at(world, 0);
-    take(world);
-    expect_notice(world, opened.id + 1, "opened", &opened);
-    expect_notice(world, next + 1, "closed", &closed);
-    const struct rkb_snapshot *snapshot = balance(world);
-    assert_int_equal(snapshot->totals.received, 1);
-    assert_int_equal(snapshot->totals.pending, 1);
-    world_kill(world);
-    world_open(world);
-    snapshot = balance(world);
-    assert_int_equal(snapshot->route_count, 1);
-    assert_int_equal(snapshot->totals.recovered, 1);
-}
-
 /* ---- names ---- */
 
 /* A route that is no longer in the config keeps its number and its books until all it left is shipped. */
@@ -431,7 +383,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_positions_around_a_gap, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_positions_around_a_restart, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_how_many_were_dropped, world_set_up, world_tear_down),
-        cmocka_unit_test_setup_teardown(test_a_topic_is_told, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_a_route_that_is_gone, world_set_up, world_tear_down),
         cmocka_unit_test_setup_teardown(test_what_goes_on_over_a_restart, world_set_up, world_tear_down),
     };

@@ -159,6 +159,33 @@ static void test_what_the_record_tells(void **state)
     assert_string_equal(pile->letters[1].of[RKB_LETTER_ID], "018bcfe5-6801-7000-8001-0123456789ab");
 }
 
+/* What tells of a gap is of no route in the config, and no message: to the file, and its topic goes on. */
+static void test_what_tells_of_a_gap(void **state)
+{
+    static const char own[] = "\x07\0\x06\0\0\0rkb-gapclosed";
+    struct world *world = *state;
+    begin(world);
+    world->routes[2] = (struct rkb_shipper_route){.source = NULL};
+    world_put_record(world, (struct rkb_record){
+        .kind = RKB_MESSAGE, .flags = RKB_FORM_RAW, .header_count = 1, .route = 2, .topic = 2, .has_key = true,
+        .key = rkb_slice_text("legacy"), .value = rkb_slice_text("{\"id\": 7}"),
+        .headers = rkb_slice(own, sizeof own - 1)});
+    refuse_next(world, 2, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    settle_all(world);
+    expect_books(world, 0, 1);
+    const struct pile *pile = in_file(world);
+    assert_int_equal(pile->count, 1);
+    assert_string_equal(pile->letters[0].value, "{\"id\": 7}");
+    assert_string_equal(pile->letters[0].key, "legacy");
+    assert_string_equal(pile->letters[0].of[RKB_LETTER_ROUTE], "second");
+    assert_string_equal(pile->letters[0].code, "MSG_SIZE_TOO_LARGE");
+    assert_string_equal(pile->letters[0].topic, world->topics[1]);
+    assert_false(pile->letters[0].has[RKB_LETTER_CHANNEL] || pile->letters[0].has[RKB_LETTER_SOURCE]);
+    world_put(world, 4);
+    settle_all(world);
+    expect_books(world, 4, 1);
+}
+
 /* The topic does not take that one either: the file has it, with the same headers. */
 static void test_in_the_file_after_all(void **state)
 {
@@ -300,6 +327,7 @@ int main(void)
         in_world(test_its_lane_waits),
         in_world(test_as_it_stood),
         in_world(test_what_the_record_tells),
+        in_world(test_what_tells_of_a_gap),
         in_world(test_in_the_file_after_all),
         in_world(test_only_a_file),
         in_world(test_larger_than_is_sent),

@@ -69,7 +69,7 @@ static const struct { const char *object, *fields; char type; } promised[] = {
     {"dropped_by_reason", "journal_full too_large", 'n'},
     {"routes/users", BOOKS, 'n'},
     {"sources/legacy", "connected", 'b'},
-    {"gaps", "count open bound_unknown bound_sum", 'n'},
+    {"gaps", "count open bound_unknown bound_sum notices_pending", 'n'},
     {"gaps/by_reason", "restart connection_lost", 'n'},
     {"sources/legacy", "subscribed connections_total gaps_total overlaps_total bytes_total", 'n'},
     {"journal", "bytes segments oldest_pending_seconds checkpoint head seconds_to_full", 'n'},
@@ -127,6 +127,7 @@ static void test_json_values(void **state)
     check_number(root, "gaps/open", 1);
     check_number(root, "gaps/bound_unknown", 1);
     check_number(root, "gaps/bound_sum", 12);
+    check_number(root, "gaps/notices_pending", 5);
     check_number(root, "gaps/by_reason/restart", 1);
     check_number(root, "sources/legacy/overlaps_total", 43);
     check_number(root, "sources/legacy/bytes_total", 44);

@@ -305,6 +305,35 @@ static void topics_for_dead_letters(void **state)
     free(lines);
 }
 
+/* So is a topic that a source's gaps are told in; where records go to it as well it is known by these. */
+static void topics_for_gaps(void **state)
+{
+    (void)state;
+    char names[100];
+    struct world *world = world_new("", A "}\nredis: {legacy: {url: 'redis://127.0.0.1', gap_topic: gaps}");
+    make_topic(world, "one", 4);
+    make_missing(world, "gaps");
+    start(world);
+    wait_missing(world, 1);
+    assert_int_equal(rkb_topics_missing(world->topics, names, sizeof names), 1);
+    assert_string_equal(names, "gaps");
+    wait_told(world, "event=topic_missing");
+    make_error(world, "gaps", RD_KAFKA_RESP_ERR_NO_ERROR);
+    wait_missing(world, 0);
+    char *lines = world_end(world);
+    expect_told(lines, "event=topic_missing", 1,
+                "topic[gaps]: Kafka has no such topic, to which the route a writes the gaps of its source; unless");
+    free(lines);
+    world = world_new("", A "}\nredis: {legacy: {url: 'redis://127.0.0.1', gap_topic: one}");
+    make_missing(world, "one");
+    start(world);
+    wait_missing(world, 1);
+    wait_told(world, "event=topic_missing");
+    lines = world_end(world);
+    expect_told(lines, "event=topic_missing", 1, "to which the route a writes; unless");
+    free(lines);
+}
+
 #define N "n: {source: legacy, patterns: 'n*', topic: 'n.{{1}}', partitions: 2}"
 
 static const struct rkb_config_route *route_of(const struct world *world, const char *name)
@@ -476,7 +505,7 @@ int main(void)
         cmocka_unit_test(there_is_ready_at_once_and_told_nothing),
         cmocka_unit_test(not_created),
         cmocka_unit_test(hidden),
-        cmocka_unit_test(topics_for_dead_letters),
+        cmocka_unit_test(topics_for_dead_letters), cmocka_unit_test(topics_for_gaps),
         cmocka_unit_test(named_later),
         cmocka_unit_test(named_later_is_created),
         cmocka_unit_test(looked_at_again),

@@ -385,6 +385,52 @@ static void one_that_does_not_know_us(void **state)
     }
 }
 
+/* What came from a Redis that was not asked says nothing of the one that was, later either. */
+static void what_another_sent(void **state)
+{
+    struct published_test *test = *state;
+    start(test);
+    UNTIL(test, is_anchored(test));
+    cut(test);
+    test->said.clients = "";
+    say(test);
+    expect_unknown(test, 0, "connection_lost");
+    fake_redis_publish(test->subscribed, "u*", "user", "not counted there");
+    UNTIL(test, source(test)->published == 1);
+    test->said.is_odd = true;           /* nothing to count anew from */
+    say(test);
+    look(test);
+    cut(test);
+    test->said.clients = OURS;
+    say(test);
+    UNTIL(test, source(test)->subscribed);
+    look(test);
+    cut(test);
+    test->said.is_odd = false;
+    test->said.calls += 5;
+    say(test);
+    expect_unknown(test, 2, "connection_lost");
+}
+
+/* Another run within a stream: what came since is not of the first, and that may come back. */
+static void another_run_for_a_while(void **state)
+{
+    struct published_test *test = *state;
+    start(test);
+    UNTIL(test, is_anchored(test));
+    fake_redis_rules(test->subscribed)->mute_pings = true;      /* nothing to count anew from */
+    test->said.run = "two";
+    say(test);
+    look(test);
+    fake_redis_publish(test->subscribed, "u*", "user", "not counted there");
+    UNTIL(test, source(test)->published == 1);
+    cut(test);
+    test->said.run = "one";
+    test->said.calls += 5;
+    say(test);
+    expect_unknown(test, 0, "connection_lost");
+}
+
 /* Two addresses may be two Redis. */
 static void one_at_another_address(void **state)
 {
@@ -402,7 +448,55 @@ static void one_at_another_address(void **state)
     expect_unknown(test, 0, "connection_lost");
 }
 
-/* ---- no answer; killed ---- */
+/* ---- late answers, none; killed ---- */
+
+/* From now on it is asked each so often. */
+static void open_again(struct published_test *test, int64_t period_us)
+{
+    world_kill(test->world);
+    test->world->source.watch = period_us;
+    open_world(test);
+}
+
+static const char *script_of(const struct published_test *test, const char *command)
+{
+    for (size_t i = 0; test->scripts[i].command != NULL; i++)
+        if (strcmp(test->scripts[i].command, command) == 0)
+            return test->scripts[i].reply;
+    return "+OK\r\n";
+}
+
+/* It answers again: what it heard from there on, in that order. */
+static void answer_at_last(struct published_test *test, size_t from)
+{
+    char *heard = strdup(fake_redis_heard(test->watched) + from), *rest;
+    fake_redis_rules(test->watched)->mute = false;
+    for (char *line = strtok_r(heard, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+        fake_redis_say(test->watched, script_of(test, line));
+    free(heard);
+}
+
+/* What was asked for before all subscriptions stood says nothing of what was published until then. */
+static void an_answer_from_before(void **state)
+{
+    struct published_test *test = *state;
+    open_again(test, SECOND / 2);       /* a gap waits for three of these */
+    start(test);
+    UNTIL(test, is_anchored(test));
+    fake_redis_rules(test->subscribed)->confirmations = 0;
+    cut(test);
+    UNTIL(test, source(test)->streaming);
+    size_t from = strlen(fake_redis_heard(test->watched));
+    int wanted = readings(test) + 1;
+    fake_redis_rules(test->watched)->mute = true;
+    UNTIL(test, readings(test) >= wanted);
+    fake_redis_say(test->subscribed, "*3\r\n$10\r\npsubscribe\r\n$2\r\nu*\r\n:1\r\n");
+    UNTIL(test, source(test)->subscribed);
+    answer_at_last(test, from);
+    test->said.calls += 5;
+    say(test);
+    assert_int_equal(over(test, 1)->bound, 5);
+}
 
 /* A gap does not wait for ever. */
 static void nobody_tells(void **state)
@@ -441,9 +535,7 @@ static void killed_while_it_read(void **state)
 static void killed_while_a_gap_waits(void **state)
 {
     struct published_test *test = *state;
-    world_kill(test->world);
-    test->world->source.watch = 3600 * SECOND;      /* it waits for three of these */
-    open_world(test);
+    open_again(test, 3600 * SECOND);        /* it waits for three of these */
     start(test);
     UNTIL(test, is_anchored(test));
     fake_redis_rules(test->watched)->mute = true;
@@ -479,7 +571,10 @@ int main(void)
         TEST(another_run),
         TEST(counters_that_were_reset),
         TEST(one_that_does_not_know_us),
+        TEST(what_another_sent),
+        TEST(another_run_for_a_while),
         TEST(one_at_another_address),
+        TEST(an_answer_from_before),
         TEST(nobody_tells),
         TEST(killed_while_it_read),
         TEST(killed_while_a_gap_waits),
