@@ -20,13 +20,14 @@ struct ring {
     size_t room;
     uint64_t next;
     size_t count;
+    const char *refused;            /* what this source tells has no room; NULL: all has */
     struct rkb_gap written[4 * KEPT];
 };
 
 static bool append(void *context, struct rkb_gap *gap)
 {
     struct ring *ring = context;
-    if (ring->room == 0)
+    if (ring->room == 0 || (ring->refused != NULL && strcmp(gap->source, ring->refused) == 0))
         return false;
     ring->room--;
     if (gap->id == 0)
@@ -184,6 +185,22 @@ static void test_no_room(void **state)
     assert_int_equal(test->ring.written[2].to_us, 20);
 }
 
+/* Room for the second and not for the first: it waits behind that one. */
+static void test_nobody_overtakes(void **state)
+{
+    struct test *test = *state;
+    test->ring.refused = "a";
+    rkb_gaps_open(test->gaps, "a", "journal_full", 10);
+    rkb_gaps_open(test->gaps, "b", "journal_full", 11);
+    rkb_gaps_flush(test->gaps);
+    assert_int_equal(test->ring.count, 0);
+    test->ring.refused = NULL;
+    rkb_gaps_flush(test->gaps);
+    assert_string_equal(test->ring.written[0].source, "a");
+    assert_string_equal(test->ring.written[1].source, "b");
+    expect_ids_ascend(test);
+}
+
 /* Opened and closed without room: one record says it all. */
 static void test_no_room_from_begin_to_end(void **state)
 {
@@ -295,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_each_source_and_reason_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recall, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_room, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nobody_overtakes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_room_from_begin_to_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_waits_goes_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_oldest_closed_one_is_forgotten, set_up, tear_down),

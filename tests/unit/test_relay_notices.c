@@ -162,6 +162,17 @@ static void test_not_wanted_any_more(void **state)
     assert_int_equal(snapshot->notices_pending, 0);
 }
 
+/* What bounds are counted from is nobody else's. */
+static void test_without_its_anchor(void **state)
+{
+    struct world *world = *state;
+    const struct rkb_gap gap = {.source = "legacy", .reason = "refused", .from_us = now_us, .bound = RKB_BOUND_UNKNOWN,
+                                .has_anchor = true, .anchor = {1, 2, 3}};
+    open_told(world, "gaps");
+    assert_non_null(rkb_gaps_open_like(world->store.gaps, &gap));
+    assert_int_equal(count_told(world), 1);
+}
+
 /* Nobody is told, and nothing of it is kept. */
 static void test_without_a_topic(void **state)
 {
@@ -220,6 +231,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_each_gap_is_told), TEST(test_in_its_place), TEST(test_over_a_kill), TEST(test_not_wanted_any_more),
+        TEST(test_without_its_anchor),
         TEST(test_without_a_topic), TEST(test_both_or_neither),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

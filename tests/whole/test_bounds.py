@@ -86,8 +86,17 @@ def test_bounds_of_lost_connections(one, proxy, publisher, redis, make_redis):
         publisher.publish("a", count=300)
     lost = away(one, proxy, restart)
     assert (lost.reason, lost.bound) == ("redis_restart", None)
-    lost = away(one, proxy, lambda: publisher.publish("b", count=3))
-    assert (lost.reason, lost.bound) == ("connection_lost", 3), "counted again since then"
+
+    def in_each_way():
+        """SPUBLISH is counted apart, and comes to nobody who subscribed as we do."""
+        publisher.publish("b", count=3)
+        client.pipeline(transaction=True).publish("a", "in MULTI").publish("b", "in MULTI").execute()
+        client.eval("redis.call('publish', 'a', 'in a script') redis.pcall('publish', 'b', 'in a script')", 0)
+        client.function_load("#!lua name=l\nredis.register_function('f', function() redis.call('publish', 'a', '') end)")
+        client.fcall("f", 0)
+        client.execute_command("SPUBLISH", "a", "of a shard")
+    lost = away(one, proxy, in_each_way)
+    assert (lost.reason, lost.bound) == ("connection_lost", 8), "counted again since then, in whichever way"
     client.close()
     publisher.publish("a", count=2)
     one.wait_totals(received=42)
@@ -100,8 +109,29 @@ def test_bounds_of_lost_connections(one, proxy, publisher, redis, make_redis):
     assert_told(one, read_topic(one.stats()["kafka"]["bootstrap_servers"], "t"))
 
 
+def test_what_is_left_to_tell(make_bridge, redis):
+    """Kafka is away: what tells of a gap waits in the journal, which shows it; the end says so, the next start sends it."""
+    settings = {"redis": {"legacy": {"url": redis.url(), "gap_topic": "gaps"}}, "shutdown_timeout": "200ms",
+                "routes": {"all": route("t", channels=CHANNELS)}}
+    one = make_bridge(settings, kafka="127.0.0.1:1").start(wait="answers")
+    wait_for("Redis", lambda: one.source()["subscribed"] == 2)
+    assert one.terminate() == 3
+    assert "1 records are left" in one.stderr().splitlines()[-1]
+    code, out, _ = one.rkbctl("journal", "dump", one.journal)
+    told, = [record for record in map(json.loads, out.splitlines()) if record["kind"] == "message"]
+    assert (code, told["route"], told["topic"], told["key"]) == (0, "(gaps)", "gaps", "legacy")
+    one.rewrite({"kafka": None})
+    one.start("--embedded-kafka")
+    wait_for("all to be told", lambda: one.stats()["gaps"]["notices_pending"] == 0 and one.gaps()[0].end)
+    records = read_topic(one.stats()["kafka"]["bootstrap_servers"], "gaps")
+    assert [record.header("rkb-gap") for record in records] == [b"opened", b"closed"]
+    assert {json.loads(record.value)["id"] for record in records} == {one.gaps()[0].id}
+
+
 def assert_told(one, records):
-    """The topic has each gap as it opened and as it closed, in its place among the records: 40, four gaps, 2, one more."""
+    """
+    The topic has each gap as it opened and as it closed, in its place among the records: 40, four gaps, 2, one more.
+    """
     told = [record.header("rkb-gap") for record in records]
     assert told == [None] * 40 + [b"opened", b"closed"] * 4 + [None] * 2 + [b"opened", b"closed"]
     with one.control() as control:

@@ -69,6 +69,23 @@ def test_kafka_down_leaves_the_rest_in_the_journal(proxied_bridge, kafka_proxy, 
     assert one.terminate() == 0
 
 
+def test_asked_again_to_end(proxied_bridge, kafka_proxy, publisher, routes, arrived):
+    """It leaves at once, however much it was to wait; nothing is lost."""
+    kafka_proxy.refuse()
+    one = proxied_bridge(routes, shutdown_timeout="60s").start()
+    publisher.publish(*CHANNELS, count=20)
+    one.wait_totals(received=40, pending=40)
+    one.process.send_signal(signal.SIGTERM)
+    wait_for("the first to be taken", lambda: "event=stopping" in one.stderr())
+    assert one.terminate(timeout=15) == 3
+    assert "event=left_at_once" in one.stderr() and "40" in last_line(one)
+    kafka_proxy.go_on()
+    one.start()
+    one.drained()
+    assert one.totals()["recovered"] == 40
+    assert_delivered(publisher.sent, arrived(), once=True)
+
+
 def test_a_second_start_recovers_nothing_and_writes_the_gap(bridge, publisher, routes, arrived):
     one = bridge(routes)
     publisher.publish(*CHANNELS, count=20)

@@ -69,6 +69,28 @@ def test_nothing_that_was_received_is_lost(proxied_bridge, kafka_proxy, publishe
     assert one.totals()["delivered"] == one.totals()["recovered"] == 400 * KILLS
 
 
+def test_killed_as_it_starts(proxied_bridge, kafka_proxy, publisher, routes, arrived):
+    """At one moment after another of a start, while it reads journal and ring, and sends what it found."""
+    one = proxied_bridge(routes).start()
+    kafka_proxy.stall()
+    publisher.publish(*CHANNELS, count=200)
+    one.wait_totals(received=800)
+    one.kill()
+    for moment in range(1, 13):
+        kafka_proxy.cut()
+        kafka_proxy.go_on()
+        one.start(wait=None)
+        time.sleep(0.015 * moment)
+        one.kill()
+        kafka_proxy.stall()
+    kafka_proxy.cut()
+    kafka_proxy.go_on()
+    one.start()
+    one.drained()
+    assert_delivered(publisher.sent, arrived(), gaps=one.spans(), slack=SLACK)
+    assert all(gap.reason == "restart" and gap.end and not gap.bound for gap in one.gaps()), "nothing was missed"
+
+
 def test_killed_while_it_reads(proxied_bridge, kafka_proxy, publisher, routes, arrived):
     """Killed in the middle of a burst: what arrives is an unbroken run from its beginning."""
     kafka_proxy.refuse()
