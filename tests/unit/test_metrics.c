@@ -77,6 +77,7 @@ static void test_figures(void **state)
     has(text, "rkbridge_gaps_open 1");
     has(text, "rkbridge_gaps_bound_messages 12");
     has(text, "rkbridge_gaps_bound_unknown 1");
+    has(text, "rkbridge_gap_notices_pending 5");
     has(text, "rkbridge_journal_bytes 1536");
     has(text, "rkbridge_journal_durable 1");
     has(text, "rkbridge_journal_time_to_full_seconds +Inf");
