@@ -56,7 +56,7 @@ side_by_side() { # name+name...
 
 packages=(build-essential autoconf automake pkg-config libhiredis-dev librdkafka-dev libevent-dev libjansson-dev
     libyaml-dev libxxhash-dev libssl-dev libpcre2-dev openssl libcmocka-dev json-schema-test-suite redis-server kcat python3
-    python3-venv default-jre-headless maven clang libclang-rt-14-dev mandoc systemd docker-compose)
+    python3-venv default-jre-headless maven clang libclang-rt-14-dev mandoc systemd docker-compose prometheus)
 
 configure() { # directory, arguments
     mkdir -p "$1" && (cd "$1" && shift && "$top/configure" --enable-werror "$@")

@@ -105,6 +105,7 @@ struct rkb_config {
         int create_topics;                      /* 0: no, 1: yes */
         struct rkb_properties properties;
         int64_t refuse_after, watchdog;         /* watchdog 0: none */
+        int64_t outage_budget;
     } kafka;
     struct {
         char *directory, *ring_directory;       /* ring_directory NULL: anonymous memory */
@@ -121,6 +122,7 @@ struct rkb_config {
     } control;
     struct {
         char *listen;                           /* "127.0.0.1:9464"; NULL: no HTTP */
+        int expose;                             /* 1: all, off loopback too */
     } http;
     struct {
         int64_t routes;                         /* so many have metrics of their own */

@@ -31,6 +31,7 @@ static const char *const default_words[] = {"default", NULL};
 static const char *const sync_words[] = {"none", "always", NULL};
 static const char *const watch_words[] = {"none", NULL};
 static const char *const yes_words[] = {"no", "yes", NULL};
+static const char *const expose_words[] = {"metrics", "all", NULL};
 static const char *const disk_error_words[] = {"degrade", "exit", NULL};
 static const char *const ring_words[] = {"none", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
@@ -117,6 +118,10 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "kafka.watchdog", .type = RKB_SETTING_DURATION, .offset = GLOBAL(kafka.watchdog), .initial = "2m",
      .most = HOURS(24),
      .help = "A producer that reports nothing for so long although records are in flight is made anew; 0s: never."},
+    {.path = "kafka.outage_budget", .type = RKB_SETTING_DURATION, .offset = GLOBAL(kafka.outage_budget),
+     .initial = "10m", .most = HOURS(24 * 365),
+     .help = "How long Kafka may be away before this rkbridge counts as not ready (/readyz); messages are journalled "
+             "anyway."},
     {.path = "kafka.properties", .type = RKB_SETTING_PROPERTIES, .offset = GLOBAL(kafka.properties),
      .help = "Any librdkafka property; NAME_file reads the value from a file. bootstrap.servers is required."},
     {.path = "kafka.create_topics", .type = RKB_SETTING_WORD, .offset = GLOBAL(kafka.create_topics), .initial = "no",
@@ -164,6 +169,10 @@ const struct rkb_setting rkb_settings[] = {
 
     {.path = "http.listen", .type = RKB_SETTING_LISTEN, .offset = GLOBAL(http.listen),
      .help = "Where HTTP is served; without it there is none."},
+    {.path = "http.expose", .type = RKB_SETTING_WORD, .offset = GLOBAL(http.expose), .initial = "metrics",
+     .words = expose_words,
+     .help = "What is served off loopback: metrics (/metrics, /healthz, /readyz), or all (/stats too, with the names of "
+             "hosts and topics)."},
 
     {.path = "metrics.routes", .type = RKB_SETTING_NUMBER, .offset = GLOBAL(metrics.routes), .initial = "200",
      .most = 100000,

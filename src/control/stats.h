@@ -138,6 +138,7 @@ struct rkb_snapshot {
         size_t error_count;
         struct { const char *name; uint64_t count; } errors[RKB_KAFKA_ERROR_NAMES];
         const char *library;                    /* librdkafka's version */
+        double outage_budget_seconds;           /* so long it may be away, and this rkbridge is ready still */
         double away_seconds;                    /* since when no broker is connected; 0: one is */
         uint64_t queue;                         /* records and events in librdkafka's queues */
         uint64_t brokers_connected;

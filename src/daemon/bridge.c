@@ -297,8 +297,8 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
                                        .drain = drain, .bridge = bridge};
     if (config->http.listen == NULL)
         return true;
-    struct rkb_http_options http = {.listen = config->http.listen, .snapshot = rkb_view_snapshot,
-                                    .context = bridge->view};
+    struct rkb_http_options http = {.listen = config->http.listen, .all = config->http.expose == 1,
+                                    .sys = &rkb_sys_posix, .snapshot = rkb_view_snapshot, .context = bridge->view};
     bridge->http = rkb_http_new(bridge->base, &http, error);
     return bridge->http != NULL;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "control/ready.h"
 #include "control/verdict.h"
 #include "daemon/refused.h"
 #include "daemon/route_topics.h"
@@ -346,6 +347,7 @@ static void fill_library(struct rkb_view *view, const struct rkb_shipped *shippe
     int64_t away_us = shipped->away_us > 0 ? view->options.sys->monotonic_us() - shipped->away_us : 0;
     snapshot->kafka.library = rd_kafka_version_str();
     snapshot->kafka.away_seconds = away_us > 0 ? (double)away_us / 1e6 : 0;
+    snapshot->kafka.outage_budget_seconds = (double)view->options.config->kafka.outage_budget / 1e6;
     snapshot->kafka.queue = shipped->queue_length;
     snapshot->kafka.brokers_connected = shipped->brokers_up;
     size_t count = 0;
@@ -431,13 +433,13 @@ const struct rkb_snapshot *rkb_view_snapshot(void *context)
     fill_routes(view, shipped);
     fill_notices(view, shipped);
     bool subscribed = fill_sources(view);
-    snapshot->ready = subscribed && !view->draining && !rkb_shipper_failed(view->options.shipper, &error);
     fill_refused(view);
     fill_gaps(view);
     fill_journal(view, shipped);
     fill_kafka(view, shipped);
     fill_histograms(view, shipped);
     fill_process(view, shipped);
+    snapshot->ready = subscribed && !rkb_shipper_failed(view->options.shipper, &error) && rkb_ready(snapshot, NULL);
     snapshot->log_lines_lost_total = rkb_log_lost(view->options.log);
     snapshot->verdict = NULL;
     rkb_verdict_look(snapshot, &view->memory, &view->verdict);

@@ -44,7 +44,13 @@ static int sync_as_told(int fd)
     return fail ? -1 : 0;
 }
 
-static const struct rkb_sys sys = {.fdatasync = sync_as_told};
+/* Each sync takes 7 ms. */
+static int64_t now_us(void)
+{
+    return 7000 * (int64_t)atomic_load(&disk.ended) + 1;
+}
+
+static const struct rkb_sys sys = {.fdatasync = sync_as_told, .monotonic_us = now_us};
 
 struct test {
     int wake_fd;
@@ -103,6 +109,7 @@ static void test_a_job(void **state)
         assert_true(test->ran);
         assert_int_equal(test->job.next, i);
         assert_int_equal(test->job.low, 3);
+        assert_int_equal(test->job.took_us, 7000);
         assert_int_equal(atomic_load(&disk.ended), i);
         assert_true(rkb_syncer_idle(test->syncer));
         assert_false(finish(test, true));
