@@ -457,13 +457,28 @@ static void write_books(struct rkb_output *output, const struct rkb_snapshot *sn
     rkb_output_object_end(output);
 }
 
+/* "shop-sidecar, rkbridge 1.2.3, up for 2 h 2 min, ready" */
+static void write_instance(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+{
+    struct words line;
+    char uptime[40];
+    if (!rkb_output_is_text(output)) {
+        rkb_output_text(output, "instance", snapshot->instance);
+        rkb_output_text(output, "version", snapshot->version);
+        rkb_output_real(output, "uptime_seconds", snapshot->uptime_seconds);
+        rkb_output_truth(output, "ready", snapshot->ready);
+        return;
+    }
+    rkb_format_duration(uptime, sizeof uptime, (int64_t)(snapshot->uptime_seconds * 1e6));
+    snprintf(line.text, sizeof line.text, "%s, rkbridge %s, up for %s, %s", snapshot->instance, snapshot->version, uptime,
+             snapshot->ready ? "ready" : "not ready");
+    rkb_output_text(output, "instance", line.text);
+}
+
 void rkb_status_write(const struct rkb_snapshot *snapshot, struct rkb_output *output)
 {
     write_verdict(output, snapshot);
-    rkb_output_text(output, "instance", snapshot->instance);
-    rkb_output_text(output, "version", snapshot->version);
-    rkb_output_seconds(output, either(output, "uptime", "uptime_seconds"), snapshot->uptime_seconds);
-    rkb_output_truth(output, "ready", snapshot->ready);
+    write_instance(output, snapshot);
     write_sources(output, snapshot);
     write_redis(output, snapshot);
     write_errors(output, snapshot);

@@ -294,11 +294,24 @@ static bool books_unbalanced(const struct look *look)
 
 /* ---- Kafka ---- */
 
+static bool is_over_budget(const struct rkb_snapshot *snapshot)
+{
+    return !snapshot->kafka.connected && snapshot->kafka.away_seconds > snapshot->kafka.outage_budget_seconds;
+}
+
+static bool kafka_away_long(const struct look *look)
+{
+    const struct rkb_snapshot *snapshot = look->snapshot;
+    return is_over_budget(snapshot)
+        && say(look, "no broker of Kafka has been connected for %s (kafka.outage_budget is %s), messages wait in the journal",
+               duration(snapshot->kafka.away_seconds).text, duration(snapshot->kafka.outage_budget_seconds).text);
+}
+
 static bool kafka_away(const struct look *look)
 {
     const struct rkb_snapshot *snapshot = look->snapshot;
     double left = snapshot->journal.seconds_to_full;
-    if (snapshot->kafka.connected)
+    if (snapshot->kafka.connected || is_over_budget(snapshot))
         return false;
     say(look, "Kafka is not connected, messages wait in the journal");
     size_t used = strlen(look->what);
@@ -540,6 +553,7 @@ static const struct rule rules[] = {
     IN_RUNBOOK(output_buffer, BAD, 0, 10),
     IN_RUNBOOK(journal_full_soon, BAD, 10, 0),
     IN_RUNBOOK(not_read, BAD, 2, 30),
+    IN_RUNBOOK(kafka_away_long, BAD, 0, 0),
     IN_RUNBOOK(kafka_away, WARN, 0, 0),
     IN_RUNBOOK(topic_missing, WARN, 0, 0),
     IN_RUNBOOK(record_refused, WARN, 0, 0),

@@ -66,6 +66,8 @@ static int run(const char *path, int argc, char **argv)
         return rkb_tool_discover(argc, argv, stdout, stderr);
     if (strcmp(argv[0], "render") == 0)
         return rkb_tool_render(argc, argv, stdout, stderr);
+    if (strcmp(argv[0], "watch") == 0)
+        return rkb_tool_watch(path, argc, argv, stdout, stderr);
     return rkb_tool_ask(path, argc, argv, stdout, stderr);
 }
 

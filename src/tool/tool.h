@@ -16,6 +16,12 @@
  */
 int rkb_tool_ask(const char *path, int argc, char **argv, FILE *out, FILE *err);
 
+/*
+ * `watch [--json]`: on a terminal the status, drawn anew each second, with the last events; else a line for each event,
+ * and the verdict where it is another. Until SIGINT or SIGTERM: 0. 69 where nobody answers at first; later it tries again.
+ */
+int rkb_tool_watch(const char *path, int argc, char **argv, FILE *out, FILE *err);
+
 /* `journal list|verify|dump DIR`: a journal offline; argv[0] is "journal". */
 int rkb_tool_journal(int argc, char **argv, FILE *out, FILE *err);
 

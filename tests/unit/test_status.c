@@ -54,10 +54,7 @@ static void test_text(void **state)
     struct rkb_buffer out = show(RKB_OUTPUT_TEXT, &snapshot);
     const char *wanted =
         "verdict: OK all is well\n"
-        "instance: shop-sidecar\n"
-        "version: 1.2.3\n"
-        "uptime: 2 h 2 min\n"
-        "ready: yes\n"
+        "instance: shop-sidecar, rkbridge 1.2.3, up for 2 h 2 min, ready\n"
         "sources:\n"
         "  name    state           refused  gaps  read  held_by_redis  stall_budget\n"
         "  legacy  subscribed 3/3        0    42  44 B         44 KiB  6.3 s at 4 MiB/s\n"

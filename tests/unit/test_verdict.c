@@ -46,6 +46,7 @@ static void well(struct world *world)
     world->snapshot.gap_count = 0;
     world->snapshot.uptime_seconds = 1000;
     world->snapshot.log_lines_lost_total = 0;
+    world->snapshot.kafka.outage_budget_seconds = 600;
     world->snapshot.journal.ring_wanted = true;
 }
 
@@ -206,6 +207,12 @@ static void no_kafka(struct world *world)
     world->snapshot.kafka.connected = false;
 }
 
+static void no_kafka_for_long(struct world *world)
+{
+    world->snapshot.kafka.connected = false;
+    world->snapshot.kafka.away_seconds = 601;
+}
+
 static void no_kafka_and_filling(struct world *world)
 {
     world->snapshot.kafka.connected = false;
@@ -361,6 +368,8 @@ static const struct row rows[] = {
     {"kafka_away", no_kafka, 0, 0, WARN, "Kafka is not connected, messages wait in the journal"},
     {"kafka_away", no_kafka_and_filling, 0, 0, WARN,
      "Kafka is not connected, messages wait in the journal, which has room for 2 h"},
+    {"kafka_away_long", no_kafka_for_long, 0, 0, BAD,
+     "no broker of Kafka has been connected for 10 min 1 s (kafka.outage_budget is 10 min), messages wait in the journal"},
     {"topic_missing", lack_topics, 0, 0, WARN, "Kafka lacks the topics a, b"},
     {"record_refused", refuse_record, 0, 0, WARN, "a record of route users for topic t is refused: too large"},
     {"journal_filling", filling, 10, 0, WARN,
