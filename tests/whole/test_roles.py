@@ -3,7 +3,7 @@
 import pytest
 
 from bridge import route
-from delivery import assert_delivered, decode_raw
+from delivery import assert_bounds, assert_delivered, decode_raw
 from publisher import Load
 from waiting import wait_for
 
@@ -42,6 +42,12 @@ def within(gaps, sent):
     return any(gap.begin <= sent.after and sent.before <= gap.end + 0.001 for gap in gaps)
 
 
+def settled(one):
+    """Its gaps, each over, and with its bound where it gets one."""
+    wait_for("the gaps to be over", lambda: all(gap.end for gap in one.gaps()))
+    return one.gaps()
+
+
 @pytest.fixture
 def read_channel(read, topic):
     return lambda channel: [seen for seen in map(decode_raw, read(topic)) if seen.channel == channel]
@@ -59,6 +65,7 @@ def arrives(read_channel):
         arrived = {each.n for each in seen}
         assert all(sent.n in arrived for sent in publisher.sent[start:])
         assert_delivered(publisher.sent, seen, gaps=one.spans(), slack=SLACK)
+        assert_bounds(publisher.sent, seen, settled(one))
         return [sent for sent in publisher.sent if sent.n not in arrived]
     return check
 
@@ -93,6 +100,7 @@ def test_a_replica_loses_its_master(make_redis, make_proxy, make_publisher, make
     lost = arrives(one, publisher)
     gap = one.gaps()[-1]
     assert len(lost) == 100 and all(within([gap], sent) for sent in lost)
+    assert [gap.bound for gap in one.gaps()] == [None, None], "what its master did not send it, it has not counted"
     assert one.source()["connections_total"] == 1
     assert one.stderr().count("event=replica_link_down") == one.stderr().count("event=replica_link_up") == 2
 
@@ -116,6 +124,7 @@ def test_a_role_that_changes(make_redis, make_publisher, make, arrives, read_cha
     lost = arrives(one, publisher)
     reasons = [gap.reason for gap in one.gaps()]
     assert reasons.count("role_changed") == 2 and set(reasons) <= {"role_changed", "replica_link_down"}
+    assert all(gap.bound is None for gap in one.gaps()), "what was published elsewhere, nobody has counted"
     arrived = {seen.n for seen in read_channel(b"local")}
     lost += [sent for sent in elsewhere.sent if sent.channel == b"local" and sent.n not in arrived]
     assert all(within(one.gaps(), sent) for sent in lost)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from bridge import route
-from delivery import assert_delivered, decode_raw, missing
+from delivery import assert_bounds, assert_delivered, decode_raw, missing
 from publisher import Load
 from waiting import wait_for
 
@@ -51,6 +51,7 @@ def prove(one, publisher, read, topic):
     assert missing(publisher.sent[start:], seen) == []
     assert all(gap.end is not None for gap in one.gaps())
     assert_delivered(publisher.sent, seen, gaps=one.spans(), slack=SLACK)
+    assert_bounds(publisher.sent, seen, one.gaps())
     arrived = {(each.channel, each.n) for each in seen}
     return [sent for sent in publisher.sent if (sent.channel, sent.n) not in arrived]
 
