@@ -77,7 +77,8 @@ static void note_tops(struct rkb_places *places, struct rkb_reading *reading)
         return;
     for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
         const yaml_node_t *key = rkb_yaml_node(&reading->yaml, pair->key);
-        if (key->type == YAML_SCALAR_NODE)
+        bool is_setting = rkb_yaml_node(&reading->yaml, pair->value)->type == YAML_SCALAR_NODE;
+        if (key->type == YAML_SCALAR_NODE && !is_setting)
             note(places, rkb_yaml_text(key), key);
     }
 }

@@ -251,7 +251,7 @@ static void forget(struct visit *visit)
 void rkb_check_redis(const struct rkb_check_redis_options *options, struct rkb_report *report)
 {
     const struct rkb_config *config = options->config;
-    struct asking asking = {.options = options, .base = event_base_new(),
+    struct asking asking = {.options = options, .base = options->base != NULL ? options->base : event_base_new(),
                             .visits = calloc(config->source_count + 1, sizeof *asking.visits)};
     signal(SIGPIPE, SIG_IGN);
     if (asking.base != NULL && asking.visits != NULL)
@@ -267,6 +267,6 @@ void rkb_check_redis(const struct rkb_check_redis_options *options, struct rkb_r
     for (size_t i = 0; asking.visits != NULL && i < config->source_count; i++)
         forget(&asking.visits[i]);
     free(asking.visits);
-    if (asking.base != NULL)
+    if (asking.base != NULL && options->base == NULL)
         event_base_free(asking.base);
 }

@@ -51,6 +51,7 @@ struct rkb_check_redis_options {
     bool runs;                          /* a bridge has this config's journal open */
     const char *journal;                /* a path on its disk */
     int64_t limit_us;                   /* for all of it */
+    struct event_base *base;            /* for tests; NULL: one of its own */
     const struct rkb_sys *sys;
 };
 

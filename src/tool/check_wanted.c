@@ -5,30 +5,6 @@
 
 /* ---- subscriptions ---- */
 
-static int by_name(const void *a, const void *b)
-{
-    const struct rkb_wanted_name *x = a, *y = b;
-    size_t both = x->name.size < y->name.size ? x->name.size : y->name.size;
-    if (x->is_pattern != y->is_pattern)
-        return x->is_pattern ? 1 : -1;
-    int order = both > 0 ? memcmp(x->name.data, y->name.data, both) : 0;
-    if (order != 0 || x->name.size != y->name.size)
-        return order != 0 ? order : x->name.size < y->name.size ? -1 : 1;
-    if (x->route != y->route)
-        return x->route < y->route ? -1 : 1;
-    return (x->item > y->item) - (x->item < y->item);
-}
-
-static int by_place(const void *a, const void *b)
-{
-    const struct rkb_wanted_name *x = a, *y = b;
-    if (x->route != y->route)
-        return x->route < y->route ? -1 : 1;
-    if (x->is_pattern != y->is_pattern)
-        return x->is_pattern ? 1 : -1;
-    return (x->item > y->item) - (x->item < y->item);
-}
-
 static size_t take_names(const struct rkb_config *config, size_t source, struct rkb_wanted_name *list)
 {
     size_t count = 0;
@@ -53,15 +29,7 @@ bool rkb_wanted_names(const struct rkb_config *config, size_t source, struct rkb
     *list = calloc(all + 1, sizeof **list);
     if (*list == NULL)
         return false;
-    take_names(config, source, *list);
-    qsort(*list, all, sizeof **list, by_name);
-    for (size_t i = 0; i < all; i++) {
-        const struct rkb_wanted_name *last = *count > 0 ? &(*list)[*count - 1] : NULL;
-        const struct rkb_wanted_name *this = &(*list)[i];
-        if (last == NULL || last->is_pattern != this->is_pattern || !rkb_slice_equal(last->name, this->name))
-            (*list)[(*count)++] = *this;
-    }
-    qsort(*list, *count, sizeof **list, by_place);
+    *count = take_names(config, source, *list);
     return true;
 }
 

@@ -12,9 +12,9 @@
 struct rkb_wanted_name {
     bool is_pattern;
     struct rkb_slice name;              /* the config's */
-    size_t route, item;                 /* of the first that asks for it; item: of its channels, or patterns */
+    size_t route, item;                 /* item: of the route's channels, or patterns */
 };
-/* Each subscription of the source once. The caller frees the list. False: memory ran out. */
+/* The source's subscriptions; the config has none twice. The caller frees the list. False: memory ran out. */
 bool rkb_wanted_names(const struct rkb_config *config, size_t source, struct rkb_wanted_name **list,
                       size_t *count) RKB_MUST_CHECK;
 void rkb_wanted_name_setting(const struct rkb_config *config, const struct rkb_wanted_name *name,
