@@ -62,7 +62,7 @@ def test_the_listed_rights_are_enough_and_nobody_is_disturbed(make_bridge, make_
         assert f"event={event}" not in one.stderr()
 
 
-def test_what_is_wrong_is_found(make_bridge, make_redis, kafka, make_topic, make_publisher, tmp_path):
+def test_what_is_wrong_is_found(make_bridge, make_redis, kafka, make_topic):
     """Each with its place in the file: a topic that is missing, one that takes too little, another bridge, Redis's disk."""
     server = make_redis()
     small = make_topic(config={"max.message.bytes": "2000"})
@@ -74,7 +74,7 @@ def test_what_is_wrong_is_found(make_bridge, make_redis, kafka, make_topic, make
     assert code == 2 and "Kafka has no topic not.there" in found["routes.a.topic"]
     assert "instance other" in found["redis.legacy.allow_parallel"]
     warned = dict(bad(findings, "WARN"))
-    assert "takes records up to 2000 B (max.message.bytes)" in warned["routes.b.topic"]
+    assert "takes records up to 2 KiB (max.message.bytes)" in warned["routes.b.topic"]
     assert "on one file system with the dir of Redis legacy" in warned["journal.directory"]
     lines = one.config_path.read_text().splitlines()
     where = {finding["setting"]: lines[finding["line"] - 1] for finding in findings if finding["line"]}
