@@ -12,7 +12,7 @@ static void write_setting(FILE *out, const struct rkb_setting *row)
         fprintf(out, "; required");
     else if (row->initial != NULL)
         fprintf(out, "; default %s", row->initial);
-    fprintf(out, "\n    %s\n", row->help);
+    fprintf(out, "\n    %s%s\n", row->help, row->live ? " A reload takes it." : "");
 }
 
 void rkb_config_help(FILE *out)

@@ -2,8 +2,8 @@
  * settings -- the table of settings: one row each, read by the parser, --check, the sample
  * file's test and the man page.
  *
- * A row's path names where it stands in the file; `*` stands for a name the user gives (redis.*.url). Live or restart
- * says whether a reload can take it (reload itself comes later; today all need a restart).
+ * A row's path names where it stands in the file; `*` stands for a name the user gives (redis.*.url). `live` says that
+ * a reload can take it (daemon/reload.h); a change of any other needs a restart, and a reload refuses it by name.
  */
 #ifndef RKB_CONFIG_SETTINGS_H
 #define RKB_CONFIG_SETTINGS_H

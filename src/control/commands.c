@@ -136,6 +136,7 @@ static const struct rkb_command commands[] = {
     {"routes", "[text|json]", LOOK, run_routes, "what goes where, and how much did"},
     {"gaps", "[since] [text|json]", LOOK, run_gaps,
      "when messages may have been missed; since: a time, or how long ago (2h)"},
+    {"reload", "", ADMIN, DAEMON, "reads the config file anew, as SIGHUP does, and says what came of it"},
     {"drain", "", ADMIN, DAEMON, "takes no more, ships what there is, and ends, as SIGTERM does"},
     {"retry", "SIZE SIZE", ADMIN, run_retry,
      "takes a dead letter, its headers and its payload: for rkbctl dead retry"},

@@ -1,6 +1,8 @@
 /* admin -- see admin.h. */
 #include "daemon/admin.h"
 
+#include "daemon/reload.h"
+
 #include <string.h>
 #include <unistd.h>
 
@@ -69,6 +71,19 @@ void rkb_admin_ended(struct rkb_admin *admin, uint64_t left)
     admin->drainer = 0;
 }
 
+/* ---- reload ---- */
+
+static enum rkb_outcome do_reload(const struct call *call)
+{
+    if (call->action->count > 0)
+        return RKB_WRONG_WORDS;
+    if (rkb_reload_ask(call->admin->reload, call->action->ticket))
+        return RKB_LATER;
+    *call->code = "ending";
+    rkb_fail(call->error, RKB_REFUSED, "rkbridge is about to end");
+    return RKB_DENIED;
+}
+
 /* ---- all of them ---- */
 
 static const struct row {
@@ -77,6 +92,7 @@ static const struct row {
     enum rkb_outcome (*run)(const struct call *call);
 } rows[] = {
     {"drain", true, do_drain},
+    {"reload", true, do_reload},
 };
 
 static const struct row *find(const char *word)

@@ -12,12 +12,15 @@
 #include "control/socket.h"
 #include "daemon/view.h"
 
+struct rkb_reload;
+
 struct rkb_admin {
     struct rkb_log *log;
     struct rkb_control *control;
     struct rkb_view *view;
     bool (*drain)(void *bridge);        /* begins to end; false: it has begun already */
     void *bridge;
+    struct rkb_reload *reload;
     uint64_t drainer;                   /* the ticket of who waits for the end; 0: nobody */
 };
 

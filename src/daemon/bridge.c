@@ -11,6 +11,7 @@
 #include "control/http.h"
 #include "control/socket.h"
 #include "daemon/admin.h"
+#include "daemon/reload.h"
 #include "daemon/ending.h"
 #include "daemon/retry.h"
 #include "daemon/service.h"
@@ -30,6 +31,7 @@ struct bridge {
     struct rkb_view *view;
     struct rkb_control *control;
     struct rkb_http *http;
+    struct rkb_reload *reload;
     struct rkb_admin admin;
     struct rkb_service *service;    /* NULL: no service manager listens */
     struct rkb_ending *ending;
@@ -63,6 +65,7 @@ static void unsubscribe(void *context, int64_t within_us)
 {
     struct bridge *bridge = context;
     rkb_view_draining(bridge->view);
+    rkb_reload_stop(bridge->reload);
     rkb_relay_stop(&bridge->relay, within_us, on_unsubscribed, bridge);
 }
 
@@ -148,6 +151,7 @@ static void on_shipper(evutil_socket_t fd, short what, void *context)
         return;
     }
     rkb_relay_look(&bridge->relay);
+    rkb_reload_look(bridge->reload);
     if (rkb_shipper_drained(bridge->shipper))
         rkb_ending_drained(bridge->ending);
 }
@@ -159,6 +163,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
     struct bridge *bridge = context;
     rkb_view_tick(bridge->view);
     rkb_admin_tick(&bridge->admin);
+    rkb_reload_tick(bridge->reload);
     rkb_service_tick(bridge->service);
 }
 
@@ -167,8 +172,7 @@ static void on_hangup(evutil_socket_t number, short what, void *context)
     (void)number;
     (void)what;
     struct bridge *bridge = context;
-    rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", "not_reloaded",
-            "SIGHUP: this version reads its config only at start; restart it to use a changed file");
+    (void)rkb_reload_ask(bridge->reload, 0);
 }
 
 static bool add_events(struct bridge *bridge)
@@ -207,11 +211,7 @@ static bool list_routes(struct bridge *bridge, struct rkb_error *error)
     bridge->shipper_routes = calloc(relay->tally_count + 1, sizeof *bridge->shipper_routes);
     if (bridge->shipper_routes == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for %u routes", relay->tally_count);
-    for (size_t i = 0; i < bridge->config->route_count; i++) {
-        const struct rkb_relay_route *route = &relay->routes[i];
-        bridge->shipper_routes[route->number] = (struct rkb_shipper_route){
-            route->config->source, route->dead_topic, route->config->topic_varies ? route->config : NULL};
-    }
+    rkb_reload_routes(relay, relay->routing, bridge->shipper_routes);
     return true;
 }
 
@@ -303,6 +303,46 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
     return bridge->http != NULL;
 }
 
+/* Another config is in force: what asks for its settings each time is to ask that one. */
+static void on_taken(void *context, const struct rkb_config *config)
+{
+    struct bridge *bridge = context;
+    bridge->config = config;
+    rkb_ending_times(bridge->ending, config->linger, config->shutdown_timeout);
+}
+
+static void on_reload(void *context, bool runs)
+{
+    struct bridge *bridge = context;
+    if (runs)
+        rkb_service_reloading(bridge->service);
+    else
+        rkb_service_reloaded(bridge->service);
+}
+
+static bool open_reload(struct bridge *bridge, const char *file, bool embedded, struct rkb_error *error)
+{
+    struct rkb_reload_options options = {
+        .file = file,
+        .embedded = embedded,
+        .base = bridge->base,
+        .relay = &bridge->relay,
+        .shipper = bridge->shipper,
+        .routes = bridge->shipper_routes,
+        .topics = bridge->topics,
+        .view = bridge->view,
+        .control = bridge->control,
+        .log = bridge->log,
+        .sys = &rkb_sys_posix,
+        .taken = on_taken,
+        .runs = on_reload,
+        .context = bridge,
+    };
+    bridge->reload = rkb_reload_new(&options, error);
+    bridge->admin.reload = bridge->reload;
+    return bridge->reload != NULL;
+}
+
 static bool open_relay(struct bridge *bridge, struct rkb_error *error)
 {
     struct rkb_relay_options options = {
@@ -324,8 +364,8 @@ static struct rkb_service *open_service(struct bridge *bridge)
     return rkb_service_new(bridge->base, &options);
 }
 
-static bool open_all(struct bridge *bridge, const struct rkb_properties *properties, const char *bootstrap_servers,
-                     bool embedded, struct rkb_error *error)
+static bool open_all(struct bridge *bridge, const char *file, const struct rkb_properties *properties,
+                     const char *bootstrap_servers, bool embedded, struct rkb_error *error)
 {
     bridge->base = event_base_new();
     bridge->loop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -336,7 +376,7 @@ static bool open_all(struct bridge *bridge, const struct rkb_properties *propert
         && open_topics(bridge, properties, embedded, error) && list_routes(bridge, error)
         && open_shipper(bridge, properties, error)
         && rkb_topics_start(bridge->topics, on_topic_ready, bridge, error)
-        && open_control(bridge, bootstrap_servers, error)
+        && open_control(bridge, bootstrap_servers, error) && open_reload(bridge, file, embedded, error)
         && (add_events(bridge) || rkb_fail(error, RKB_NO_MEMORY, "cannot add the loop's events"));
 }
 
@@ -353,6 +393,7 @@ static void free_events(struct bridge *bridge)
 
 static void close_all(struct bridge *bridge)
 {
+    rkb_reload_free(bridge->reload);
     if (bridge->http != NULL)
         rkb_http_free(bridge->http);
     if (bridge->control != NULL)
@@ -397,13 +438,13 @@ static int run(struct bridge *bridge)
     return bridge->refused ? RKB_EXIT_FAILED : code;
 }
 
-int rkb_bridge_run(const struct rkb_config *config, const struct rkb_properties *properties,
+int rkb_bridge_run(const char *file, const struct rkb_config *config, const struct rkb_properties *properties,
                    const char *bootstrap_servers, bool embedded, struct rkb_log *log)
 {
     struct bridge bridge = {.config = config, .log = log, .loop_fd = -1, .exit_code = RKB_EXIT_FAILED};
     struct rkb_error error = {0};
     int code;
-    if (open_all(&bridge, properties, bootstrap_servers, embedded, &error)) {
+    if (open_all(&bridge, file, properties, bootstrap_servers, embedded, &error)) {
         code = run(&bridge);
     } else {
         code = bridge.exit_code;

@@ -18,10 +18,10 @@
 #define RKB_EXIT_JOURNAL 73         /* locked, damaged, of a newer version, not writable */
 
 /*
- * Runs until a signal ends it; returns the exit code. bootstrap_servers: for people; embedded: that Kafka is our own.
- * All that went wrong was logged.
+ * Runs until a signal ends it; returns the exit code. file: where the config was read from, for reloads;
+ * bootstrap_servers: for people; embedded: that Kafka is our own. All that went wrong was logged.
  */
-int rkb_bridge_run(const struct rkb_config *config, const struct rkb_properties *properties,
+int rkb_bridge_run(const char *file, const struct rkb_config *config, const struct rkb_properties *properties,
                    const char *bootstrap_servers, bool embedded, struct rkb_log *log);
 
 #endif

@@ -87,6 +87,12 @@ void rkb_ending_ask(struct rkb_ending *ending, const char *by)
     }
 }
 
+void rkb_ending_times(struct rkb_ending *ending, int64_t linger_us, int64_t timeout_us)
+{
+    ending->options.linger_us = linger_us;
+    ending->options.timeout_us = timeout_us;
+}
+
 bool rkb_ending_begun(const struct rkb_ending *ending)
 {
     return ending->step != RUNNING;

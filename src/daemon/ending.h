@@ -32,6 +32,8 @@ struct rkb_ending_options {
 
 /* NULL when memory ran out. */
 struct rkb_ending *rkb_ending_new(struct event_base *base, const struct rkb_ending_options *options);
+/* Other times, for what has not begun yet. */
+void rkb_ending_times(struct rkb_ending *ending, int64_t linger_us, int64_t timeout_us);
 /* Asked to end, by a signal or a person: "SIGTERM". Asked again it goes on to the next step at once. */
 void rkb_ending_ask(struct rkb_ending *ending, const char *by);
 bool rkb_ending_begun(const struct rkb_ending *ending);

@@ -158,7 +158,7 @@ static bool make_topics(struct rkb_mock *mock, const struct rkb_config *config, 
 }
 
 /* Runs with a Kafka of our own: its address takes the place of bootstrap.servers. */
-static int run_embedded(const struct rkb_config *config, struct rkb_log *log)
+static int run_embedded(const char *file, const struct rkb_config *config, struct rkb_log *log)
 {
     struct rkb_error error;
     const struct rkb_properties *given = &config->kafka.properties;
@@ -175,7 +175,7 @@ static int run_embedded(const struct rkb_config *config, struct rkb_log *log)
         }
         rkb_log(log, RKB_LOG_INFO, "kafka", "embedded_kafka",
                 "embedded Kafka at %s; nothing in it survives this process", bootstrap);
-        code = rkb_bridge_run(config, &properties, bootstrap, true, log);
+        code = rkb_bridge_run(file, config, &properties, bootstrap, true, log);
     } else {
         rkb_log(log, RKB_LOG_ERROR, "kafka", "start_failed", "embedded Kafka: %s", error.text);
     }
@@ -201,7 +201,7 @@ static void log_warnings(struct rkb_log *log, const struct rkb_buffer *lines)
     }
 }
 
-static int run(const struct rkb_config *config, const struct rkb_buffer *warnings, bool embedded)
+static int run(const struct arguments *arguments, const struct rkb_config *config, const struct rkb_buffer *warnings)
 {
     struct rkb_error error;
     struct rkb_log *log = rkb_log_new(STDERR_FILENO, (enum rkb_log_level)config->log.level,
@@ -213,9 +213,10 @@ static int run(const struct rkb_config *config, const struct rkb_buffer *warning
     libevent_log = log;
     event_set_log_callback(on_libevent);
     log_warnings(log, warnings);
-    int code = embedded ? run_embedded(config, log)
-                        : rkb_bridge_run(config, &config->kafka.properties, bootstrap_of(&config->kafka.properties),
-                                         false, log);
+    const char *file = arguments->config;
+    const struct rkb_properties *properties = &config->kafka.properties;
+    int code = arguments->embedded ? run_embedded(file, config, log)
+                                   : rkb_bridge_run(file, config, properties, bootstrap_of(properties), false, log);
     libevent_log = NULL;
     rkb_log_free(log, LAST_WORDS_MS);
     return code;
@@ -272,7 +273,7 @@ int main(int argc, char **argv)
     else if (arguments.check)
         say_checked(arguments.config, &mistakes);
     else
-        code = run(config, &mistakes.warnings, arguments.embedded);
+        code = run(&arguments, config, &mistakes.warnings);
     rkb_mistakes_free(&mistakes);
     rkb_config_free(config);
     return code;

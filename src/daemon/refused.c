@@ -9,7 +9,7 @@
 static void describe(const struct rkb_relay_source *source, bool is_pattern, struct rkb_slice name, enum rkb_lack lack,
                      struct rkb_refused_text *out)
 {
-    const struct rkb_subscription *subscription = rkb_router_find(source->router, is_pattern, name);
+    const struct rkb_subscription *subscription = rkb_router_find(rkb_relay_wanted(source), is_pattern, name);
     const struct rkb_relay_route *route = subscription != NULL ? subscription->route : NULL;
     out->source = source->config->name;
     out->route = route != NULL ? route->config->name : "";
@@ -66,7 +66,7 @@ static void give_up(struct rkb_relay_source *source, size_t refused)
     rkb_log(options->log, RKB_LOG_ERROR, source->object, "start_failed",
             "%zu of %zu subscriptions are refused, and start is strict: ending; give the rights named above, or set "
             "start: lenient",
-            refused, rkb_router_count(source->router));
+            refused, rkb_router_count(rkb_relay_wanted(source)));
     if (options->refused != NULL)
         options->refused(options->refused_context);
 }
@@ -74,7 +74,7 @@ static void give_up(struct rkb_relay_source *source, size_t refused)
 void rkb_refused_settled(struct rkb_relay_source *source, int64_t time_us, size_t refused)
 {
     const struct rkb_relay_options *options = &source->relay->options;
-    size_t count = rkb_router_count(source->router);
+    size_t count = rkb_router_count(rkb_relay_wanted(source));
     if (refused == 0) {
         struct rkb_gap *gap = rkb_gaps_find_open(source->relay->gaps, source->config->name, REASON);
         source->was_whole = true;
@@ -86,7 +86,7 @@ void rkb_refused_settled(struct rkb_relay_source *source, int64_t time_us, size_
     rkb_log(options->log, RKB_LOG_WARN, source->object, "subscribed_in_part",
             "%zu of %zu subscriptions are confirmed, the others refused; they are asked for again",
             count - refused, count);
-    if (options->config->start == RKB_START_STRICT && !source->was_whole)
+    if (source->relay->strict && !source->was_whole)
         give_up(source, refused);
 }
 

@@ -51,6 +51,12 @@ static void cut_mark(struct rkb_relay_source *source)
     append_control(relay, &record);
 }
 
+void rkb_relay_cut(struct rkb_relay_source *source)
+{
+    rkb_relay_end_runs(source);
+    cut_mark(source);
+}
+
 /* What the next start, and people, are to know of it. */
 static void follow_clock(struct rkb_relay *relay)
 {
@@ -149,17 +155,30 @@ struct copy {
     bool wins;
 };
 
-/* False: of no subscription of ours. */
+static struct rkb_subscription *winner_of(struct rkb_router *router, struct rkb_slice channel, struct copy *copy)
+{
+    copy->channel = rkb_router_channel(router, channel);
+    return copy->channel != NULL ? copy->channel->winner : rkb_router_winner(router, channel);
+}
+
+/* While subscriptions change those that are new are only in what comes next. */
+static struct rkb_subscription *find(const struct rkb_relay_source *source, bool is_pattern, struct rkb_slice name)
+{
+    struct rkb_subscription *found = rkb_router_find(source->router, is_pattern, name);
+    return found != NULL || source->next == NULL ? found : rkb_router_find(source->next, is_pattern, name);
+}
+
+/* False: of no subscription of ours. What is new counts before the change only where nothing else matches. */
 static bool find_copy(struct rkb_relay_source *source, bool is_pattern, struct rkb_slice pattern,
                       struct rkb_slice channel, struct copy *copy)
 {
-    copy->channel = rkb_router_channel(source->router, channel);
-    struct rkb_subscription *winner = copy->channel != NULL ? copy->channel->winner
-                                                            : rkb_router_winner(source->router, channel);
+    struct rkb_subscription *winner = winner_of(source->router, channel, copy);
+    if (winner == NULL && source->next != NULL)
+        winner = winner_of(source->next, channel, copy);
     copy->subscription = winner;
     if (winner == NULL || winner->is_pattern != is_pattern
         || (is_pattern && !rkb_slice_equal(winner->name.plain, pattern)))
-        copy->subscription = rkb_router_find(source->router, is_pattern, is_pattern ? pattern : channel);
+        copy->subscription = find(source, is_pattern, is_pattern ? pattern : channel);
     if (copy->subscription == NULL)
         return false;
     copy->number = number_copy(source, copy->subscription);
@@ -237,8 +256,7 @@ void rkb_relay_mark(struct rkb_relay_source *source)
 {
     if (!source->streaming)
         return;
-    rkb_relay_end_runs(source);
-    cut_mark(source);
+    rkb_relay_cut(source);
     rkb_gaps_flush(source->relay->gaps);
     follow_clock(source->relay);
     note_read(source->relay);
@@ -260,9 +278,29 @@ static void on_stream(void *context, int64_t time_us)
 static void on_confirmed(void *context, bool is_pattern, struct rkb_slice name, bool on)
 {
     struct rkb_relay_source *source = context;
-    struct rkb_subscription *subscription = rkb_router_find(source->router, is_pattern, name);
-    if (subscription != NULL)
-        rkb_router_confirm(source->router, subscription, on);
+    struct rkb_router *routers[] = {source->router, source->next};
+    for (size_t i = 0; i < 2 && routers[i] != NULL; i++) {
+        struct rkb_subscription *subscription = rkb_router_find(routers[i], is_pattern, name);
+        if (subscription != NULL)
+            rkb_router_confirm(routers[i], subscription, on);
+    }
+}
+
+static void confirm_none(struct rkb_relay_source *source)
+{
+    rkb_router_confirm_none(source->router);
+    if (source->next != NULL)
+        rkb_router_confirm_none(source->next);
+}
+
+static void on_turned(void *context)
+{
+    rkb_relay_turned(context);
+}
+
+static void on_changed(void *context, size_t kept)
+{
+    rkb_relay_changed(context, kept);
 }
 
 static void on_refused(void *context, bool is_pattern, struct rkb_slice name, enum rkb_lack lack,
@@ -317,7 +355,7 @@ static void on_lost(void *context, const struct rkb_error *error, bool was_strea
     source->streaming = source->subscribed = false;
     rkb_watch_published_ended(source->watch);
     event_del(source->mark_timer);
-    rkb_router_confirm_none(source->router);
+    confirm_none(source);
     rkb_shipper_wake(relay->shipper);
 }
 
@@ -370,7 +408,7 @@ static void on_stopped(void *context)
     event_del(source->mark_timer);
     rkb_shipper_wake(relay->shipper);
     if (!relay->stopping) {
-        rkb_router_confirm_none(source->router);
+        confirm_none(source);
         rkb_watch_stopped(source->watch);
         return;
     }
@@ -395,6 +433,8 @@ const struct rkb_subscriber_events rkb_relay_events = {
     .batch = on_batch,
     .lost = on_lost,
     .stopped = on_stopped,
+    .turned = on_turned,
+    .changed = on_changed,
 };
 
 /* ---- what the shipper says ---- */

@@ -6,6 +6,7 @@
  *     relay_drop.c   what could not be taken: counted, in gaps
  *     relay_gap.c    gaps: the positions around them, and how their bounds are found
  *     relay_init.c   made from the config, and taken apart
+ *     relay_reload.c from one config to the next
  *
  *     subscriber --copy--> winner? --message--> count, UUID --> measure --> reserve in the ring --> render --> commit
  *                            | no                                 | no room: pause reading,
@@ -22,6 +23,7 @@
 #include "base/log.h"
 #include "control/stats.h"
 #include "config/config.h"
+#include "daemon/routing.h"
 #include "daemon/shipper.h"
 #include "daemon/store.h"
 #include "daemon/turn.h"
@@ -38,6 +40,7 @@ struct rkb_tally {
     uint64_t dropped[RKB_DROP_REASON_COUNT];
     int64_t rejected_us;                /* a dead letter was last told of; since then not of so many: */
     uint64_t rejected_unsaid;
+    bool moved;                         /* since the start it has gone to another topic */
 };
 
 struct rkb_relay;
@@ -49,22 +52,14 @@ struct rkb_relay_run {
     int64_t last_us;
 };
 
-struct rkb_relay_route {
-    const struct rkb_config_route *config;
-    struct rkb_rules *rules;
-    uint32_t number;
-    uint32_t topic;                     /* 0: it varies, and */
-    struct rkb_route_topics *topics;    /* says which it is; else NULL */
-    uint32_t dead_topic;                /* where its dead letters go; 0: to the file */
-    uint8_t flags;                      /* of its records: RKB_FLAG_CHANNEL, RKB_FLAG_FORM */
-};
-
 struct rkb_relay_source {
     struct rkb_relay *relay;
     const struct rkb_config_source *config;
     struct rkb_subscriber *subscriber;
     struct rkb_watch *watch;            /* NULL: none is wanted */
     struct rkb_router *router;
+    struct rkb_router *next;            /* while its subscriptions change: what takes messages then; else NULL */
+    bool changing;                      /* they do, or what is gone is not given up yet */
     struct rkb_stream stream;
     struct event *mark_timer;
     struct rkb_gap *away;               /* open while we are not subscribed; NULL otherwise */
@@ -79,6 +74,7 @@ struct rkb_relay_source {
     uint64_t overlaps_total, gaps_total;
     uint64_t published;                 /* messages that came, each once, but for those that are no PUBLISH */
     bool events;                        /* a subscription may match such */
+    bool next_events;                   /* likewise, once they have changed */
     uint64_t full_count;                /* dropped in the gap that is open because the journal is full */
 };
 
@@ -101,12 +97,15 @@ struct rkb_relay {
     struct rkb_dictionary *dictionary;
     struct rkb_mark_clock clock;
     struct rkb_relay_source *sources;
-    struct rkb_relay_route *routes;
+    struct rkb_routing *routing;        /* what it goes by */
+    struct rkb_routing *before;         /* by which messages are taken that came before a change; else NULL */
+    struct rkb_relay_route *routes;     /* the routing's */
     struct rkb_tally *tallies;          /* by route number, tally_count + 1 of them */
     uint32_t tally_count;
     uint32_t gap_route;                 /* of what topics are told of gaps: in no books; 0: there never was any */
     uint64_t next_sequence;
-    uint32_t topic_limit;               /* no topic gets a higher number before the next start */
+    uint32_t topic_limit;               /* no topic gets a higher number before the next start, or reload */
+    bool strict;                        /* at the start all subscriptions must stand */
     size_t names_limit;                 /* bytes: no topic is named at run time beyond this */
     size_t record_limit;                /* bytes: half a ring less some room, or what a segment takes */
     bool stopping;
@@ -120,6 +119,8 @@ struct rkb_relay {
     bool paused;                        /* reading rests until the ring has room */
     void (*stopped)(void *context);     /* all sources are, after rkb_relay_stop */
     void *stopped_context;
+    void (*changed)(void *context);     /* all sources have, after rkb_relay_change */
+    void *changed_context;
 };
 
 /*
@@ -135,6 +136,13 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
  */
 uint32_t rkb_relay_name(struct rkb_relay *relay, enum rkb_name class, struct rkb_slice name, size_t keep,
                         struct rkb_error *error);
+/* Gives the names of a routing their numbers, as rkb_relay_name does. */
+bool rkb_relay_number(struct rkb_relay *relay, struct rkb_routing *routing, struct rkb_error *error) RKB_MUST_CHECK;
+/* What the source subscribes to, or is about to. */
+static inline struct rkb_router *rkb_relay_wanted(const struct rkb_relay_source *source)
+{
+    return source->next != NULL ? source->next : source->router;
+}
 /* In place of a route's name, since every record has one: no route can be called so. */
 #define RKB_GAP_ROUTE "(gaps)"
 /* The gaps' writer: see gaps.h. context: the relay. The source's gap_topic is told in the same step. */
@@ -189,6 +197,11 @@ void rkb_relay_say_clock(struct rkb_relay *relay);
 void rkb_relay_close_gap(struct rkb_relay_source *source, struct rkb_gap *gap, int64_t to_us);
 /* What a source's subscriber tells; the context is its rkb_relay_source. */
 extern const struct rkb_subscriber_events rkb_relay_events;
+/* Subscriptions change (relay_reload.c): what comes was published behind the turn; and: it is done. */
+void rkb_relay_turned(struct rkb_relay_source *source);
+void rkb_relay_changed(struct rkb_relay_source *source, size_t kept);
+/* Tells the journal and the log nothing, but that what follows is counted anew: the next mark, without waiting. */
+void rkb_relay_cut(struct rkb_relay_source *source);
 /* The second is over: cuts the next mark of this source. */
 void rkb_relay_mark(struct rkb_relay_source *source);
 /* The source may not subscribe now, because of another bridge: a gap from then (0: now) until it is subscribed. */

@@ -8,14 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/route_rules.h"
 #include "daemon/relay.h"
 #include "daemon/route_topics.h"
 #include "daemon/watch.h"
-#include "message/json_string.h"
 #include "redis/published.h"
-
-#define CACHE_BYTES (8u << 20)          /* of channels per source */
 
 static void on_mark(evutil_socket_t fd, short what, void *context)
 {
@@ -53,35 +49,14 @@ static uint32_t number_of(struct rkb_relay *relay, enum rkb_name class, const ch
     return rkb_relay_name(relay, class, rkb_slice_text(name), 0, error);
 }
 
-/* What the record's flags tell of every message of this route. */
-static uint8_t flags_of(const struct rkb_relay_route *route)
+static bool number_route(struct rkb_relay *relay, struct rkb_relay_route *route, struct rkb_error *error)
 {
-    enum rkb_form form = rkb_envelope_form(rkb_rules_envelope(route->rules));
-    bool by_channel = route->config->key != NULL && strcmp(route->config->key, "{{channel}}") == 0;
-    return (uint8_t)(form | (by_channel ? RKB_FLAG_CHANNEL : 0));
-}
-
-static bool varies(const struct rkb_relay_route *route)
-{
-    return rkb_envelope_topic(rkb_rules_envelope(route->rules)) != NULL;
-}
-
-static bool init_route(struct rkb_relay *relay, struct rkb_relay_route *route, const struct rkb_config_route *config,
-                       struct rkb_name_forms instance, struct rkb_error *error)
-{
-    struct rkb_route_rules rules;
-    struct rkb_envelope_mistake mistake;
-    rkb_route_rules(config, instance, &rules);
-    rules.spec.envelope.kept = true;
-    route->config = config;
-    route->rules = rkb_rules_compile(&rules.spec, &mistake, error);
-    if (route->rules == NULL)
-        return false;
-    route->flags = flags_of(route);
+    const struct rkb_config_route *config = route->config;
+    bool varies = rkb_routing_varies(route);
     route->number = number_of(relay, RKB_NAME_ROUTE, config->name, error);
-    if (route->number != 0 && !varies(route))
+    if (route->number != 0 && !varies)
         route->topic = number_of(relay, RKB_NAME_TOPIC, config->topic, error);
-    if (route->number == 0 || (route->topic == 0 && !varies(route)))
+    if (route->number == 0 || (route->topic == 0 && !varies))
         return false;
     if (config->dead_letter != NULL)
         route->dead_topic = number_of(relay, RKB_NAME_TOPIC, config->dead_letter, error);
@@ -89,18 +64,26 @@ static bool init_route(struct rkb_relay *relay, struct rkb_relay_route *route, c
 }
 
 /* Of the topics that are told of gaps. */
-static bool init_gap_topics(struct rkb_relay *relay, struct rkb_error *error)
+static bool number_gap_topics(struct rkb_relay *relay, struct rkb_routing *routing, struct rkb_error *error)
 {
-    const struct rkb_config *config = relay->options.config;
+    const struct rkb_config *config = routing->config;
     for (size_t i = 0; i < config->source_count; i++) {
         if (config->sources[i].gap_topic == NULL)
             continue;
-        relay->sources[i].gap_topic = number_of(relay, RKB_NAME_TOPIC, config->sources[i].gap_topic, error);
-        if (relay->sources[i].gap_topic == 0 || number_of(relay, RKB_NAME_ROUTE, RKB_GAP_ROUTE, error) == 0)
+        routing->sources[i].gap_topic = number_of(relay, RKB_NAME_TOPIC, config->sources[i].gap_topic, error);
+        if (routing->sources[i].gap_topic == 0 || number_of(relay, RKB_NAME_ROUTE, RKB_GAP_ROUTE, error) == 0)
             return false;
     }
     relay->gap_route = rkb_dictionary_number(relay->dictionary, RKB_NAME_ROUTE, rkb_slice_text(RKB_GAP_ROUTE));
     return true;
+}
+
+bool rkb_relay_number(struct rkb_relay *relay, struct rkb_routing *routing, struct rkb_error *error)
+{
+    for (size_t i = 0; i < routing->config->route_count; i++)
+        if (!number_route(relay, &routing->routes[i], error))
+            return false;
+    return number_gap_topics(relay, routing, error);
 }
 
 /* When all names of the config have their numbers: each new one that comes later is one of a route's max_topics. */
@@ -109,10 +92,10 @@ static bool init_topics(struct rkb_relay *relay, struct rkb_error *error)
     const struct rkb_config *config = relay->options.config;
     relay->topic_limit = rkb_dictionary_count(relay->dictionary, RKB_NAME_TOPIC);
     for (size_t i = 0; i < config->route_count; i++)
-        relay->topic_limit += varies(&relay->routes[i]) ? (uint32_t)config->routes[i].max_topics : 0;
+        relay->topic_limit += rkb_routing_varies(&relay->routes[i]) ? (uint32_t)config->routes[i].max_topics : 0;
     for (size_t i = 0; i < config->route_count; i++) {
         struct rkb_relay_route *route = &relay->routes[i];
-        if (!varies(route))
+        if (!rkb_routing_varies(route))
             continue;
         route->topics = rkb_route_topics_new(rkb_envelope_topic(rkb_rules_envelope(route->rules)),
                                              (uint32_t)route->config->max_topics, relay->topic_limit);
@@ -120,25 +103,6 @@ static bool init_topics(struct rkb_relay *relay, struct rkb_error *error)
             return rkb_fail(error, RKB_NO_MEMORY, "no memory for the topics of route %s", route->config->name);
     }
     return true;
-}
-
-static bool init_routes(struct rkb_relay *relay, struct rkb_error *error)
-{
-    const struct rkb_config *config = relay->options.config;
-    struct rkb_slice plain = rkb_slice_text(config->instance);
-    size_t size = rkb_json_escaped_size(plain);
-    uint8_t *escaped = malloc(size + 1);
-    relay->routes = calloc(config->route_count, sizeof *relay->routes);
-    bool made = escaped != NULL && relay->routes != NULL;
-    if (!made)
-        rkb_fail(error, RKB_NO_MEMORY, "no memory for %zu routes", config->route_count);
-    if (made)
-        rkb_json_escape(escaped, plain);
-    struct rkb_name_forms instance = {plain, rkb_slice(escaped, size)};
-    for (size_t i = 0; made && i < config->route_count; i++)
-        made = init_route(relay, &relay->routes[i], &config->routes[i], instance, error);
-    free(escaped);
-    return made;
 }
 
 /* One tally for each number there is, also for routes that only the journal still knows. */
@@ -152,22 +116,6 @@ static bool init_tallies(struct rkb_relay *relay, struct rkb_error *error)
     for (uint32_t route = 0; store->waiting != NULL && route <= store->waiting_count && route <= relay->tally_count;
          route++)
         relay->tallies[route].recovered = store->waiting[route];
-    return true;
-}
-
-static bool add_subscriptions(struct rkb_relay_source *source, struct rkb_relay_route *route,
-                              const struct rkb_texts *names,
-                              bool is_pattern, struct rkb_error *error)
-{
-    size_t captures = rkb_envelope_captures(rkb_rules_envelope(route->rules));
-    for (size_t i = 0; i < names->count; i++) {
-        struct rkb_slice name = rkb_slice_text(names->texts[i]);
-        if (!rkb_router_add(source->router, is_pattern, name, route, error)
-            || !rkb_subscriber_add(source->subscriber, is_pattern, name, error))
-            return false;
-        source->events = source->events || rkb_published_may_match_events(is_pattern, name);
-        rkb_router_find(source->router, is_pattern, name)->captures = captures;
-    }
     return true;
 }
 
@@ -211,23 +159,20 @@ static bool init_source(struct rkb_relay *relay, size_t index, struct rkb_error 
     source->config = &config->sources[index];
     snprintf(source->object, sizeof source->object, "source[%s]", source->config->name);
     source->number = number_of(relay, RKB_NAME_SOURCE, source->config->name, error);
-    source->router = rkb_router_new(CACHE_BYTES);
+    source->router = relay->routing->sources[index].router;
+    relay->routing->sources[index].router = NULL;
+    source->events = relay->routing->sources[index].events;
+    source->gap_topic = relay->routing->sources[index].gap_topic;
     source->mark_timer = evtimer_new(relay->options.base, on_mark, source);
     source->subscriber = subscriber_of(source);
     if (source->number == 0)
         return false;
-    if (source->router == NULL || source->mark_timer == NULL || source->subscriber == NULL)
+    if (source->mark_timer == NULL || source->subscriber == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for %s", source->object);
     if (source->config->watch != RKB_SYNC_NONE && (source->watch = rkb_watch_new(source, error)) == NULL)
         return false;
-    for (size_t i = 0; i < config->route_count; i++) {
-        const struct rkb_config_route *route = &config->routes[i];
-        if (route->source_index == index
-            && (!add_subscriptions(source, &relay->routes[i], &route->channels, false, error)
-                || !add_subscriptions(source, &relay->routes[i], &route->patterns, true, error)))
-            return false;
-    }
-    return true;
+    bool wanted = rkb_subscriber_change(source->subscriber, &relay->routing->sources[index].wanted);
+    return wanted || rkb_fail(error, RKB_USAGE, "%s cannot subscribe", source->object);
 }
 
 /*
@@ -339,7 +284,12 @@ bool rkb_relay_init(struct rkb_relay *relay, const struct rkb_relay_options *opt
     if (relay->sources == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for %zu sources", config->source_count);
     relay->names_limit = segment_limit / 2;
-    if (!init_routes(relay, error) || !init_gap_topics(relay, error) || !init_topics(relay, error) || !init_tallies(relay, error))
+    relay->strict = config->start == RKB_START_STRICT;
+    relay->routing = rkb_routing_new(config, error);
+    if (relay->routing == NULL)
+        return false;
+    relay->routes = relay->routing->routes;
+    if (!rkb_relay_number(relay, relay->routing, error) || !init_topics(relay, error) || !init_tallies(relay, error))
         return false;
     relay->boot = rkb_sys_boot();
     relay->noted_clock_us = rkb_ring_noted_clock(relay->ring, relay->boot);
@@ -404,12 +354,11 @@ void rkb_relay_free(struct rkb_relay *relay)
             event_free(source->mark_timer);
         if (source->router != NULL)
             rkb_router_free(source->router);
-    }
-    for (size_t i = 0; relay->routes != NULL && i < relay->options.config->route_count; i++) {
-        rkb_route_topics_free(relay->routes[i].topics);
-        rkb_rules_free(relay->routes[i].rules);
+        if (source->next != NULL)
+            rkb_router_free(source->next);
     }
     free(relay->sources);
-    free(relay->routes);
     free(relay->tallies);
+    rkb_routing_free(relay->before);
+    rkb_routing_free(relay->routing);
 }

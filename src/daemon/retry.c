@@ -82,7 +82,7 @@ static bool matches(const struct rkb_subscription *subscription, const struct rk
 /* The one it came by, else the route's first that takes its channel; whether Redis confirmed it does not matter. */
 static struct rkb_subscription *subscription_of(const struct rkb_arrival *arrival, const struct rkb_letter *letter)
 {
-    const struct rkb_router *router = arrival->source->router;
+    const struct rkb_router *router = rkb_relay_wanted(arrival->source);
     struct rkb_slice channel = letter->of[RKB_LETTER_CHANNEL], pattern = letter->of[RKB_LETTER_PATTERN];
     bool by_pattern = pattern.data != NULL;
     struct rkb_subscription *first = rkb_router_find(router, by_pattern, by_pattern ? pattern : channel);

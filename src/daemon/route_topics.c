@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "message/topic_name.h"
 
@@ -18,10 +19,15 @@ struct rkb_route_topics {
     uint8_t named[];                    /* a bit for each number up to topic_limit */
 };
 
+static size_t size_of(uint32_t topic_limit)
+{
+    return sizeof(struct rkb_route_topics) + topic_limit / 8 + 1;
+}
+
 struct rkb_route_topics *rkb_route_topics_new(const struct rkb_template *template, uint32_t max_topics,
                                               uint32_t topic_limit)
 {
-    struct rkb_route_topics *topics = calloc(1, sizeof *topics + topic_limit / 8 + 1);
+    struct rkb_route_topics *topics = calloc(1, size_of(topic_limit));
     if (topics == NULL)
         return NULL;
     topics->template = template;
@@ -29,6 +35,33 @@ struct rkb_route_topics *rkb_route_topics_new(const struct rkb_template *templat
     topics->most = max_topics;
     topics->topic_limit = topic_limit;
     return topics;
+}
+
+bool rkb_route_topics_widen(struct rkb_route_topics **topics, uint32_t topic_limit)
+{
+    size_t size = size_of((*topics)->topic_limit), wider = size_of(topic_limit);
+    if (topic_limit <= (*topics)->topic_limit)
+        return true;
+    struct rkb_route_topics *grown = realloc(*topics, wider);
+    if (grown == NULL)
+        return false;
+    memset((uint8_t *)grown + size, 0, wider - size);
+    grown->topic_limit = topic_limit;
+    *topics = grown;
+    return true;
+}
+
+void rkb_route_topics_inherit(struct rkb_route_topics *to, const struct rkb_route_topics *from)
+{
+    uint32_t limit = from->topic_limit < to->topic_limit ? from->topic_limit : to->topic_limit;
+    memcpy(to->named, from->named, limit / 8 + 1);
+    to->count = from->count;
+}
+
+uint32_t rkb_route_topics_left(const struct rkb_route_topics *topics, uint32_t max_topics)
+{
+    uint32_t count = topics != NULL ? topics->count : 0;
+    return max_topics > count ? max_topics - count : 0;
 }
 
 void rkb_route_topics_free(struct rkb_route_topics *topics)
@@ -78,10 +111,14 @@ static uint32_t take_up(struct rkb_relay *relay, struct rkb_route_topics *topics
         return refuse(verdict, RKB_REJECTED, "topic", RKB_TOPIC_FOR_LETTERS);
     if (topics->count >= topics->most) {
         refuse(verdict, RKB_REJECTED, "topic", "");
-        snprintf(verdict->reason, sizeof verdict->reason, "a new topic, and the route has named %u already (max_topics)",
-                 topics->count);
+        snprintf(verdict->reason, sizeof verdict->reason,
+                 "a new topic, and the route has named %u already (max_topics)", topics->count);
         return 0;
     }
+    /* A change of routes that failed has taken numbers for its names. */
+    uint32_t number = topic != 0 ? topic : rkb_dictionary_count(relay->dictionary, RKB_NAME_TOPIC) + 1;
+    if (number > relay->topic_limit || number > topics->topic_limit)
+        return refuse(verdict, RKB_REJECTED, "topic", "a new topic, and there is no place for more; reload or restart");
     if (topic == 0)
         topic = give_number(relay, name, verdict);
     if (topic == 0)

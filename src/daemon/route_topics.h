@@ -17,6 +17,12 @@
 /* For a route whose topic varies. topic_limit: no number is higher. NULL when memory ran out. */
 struct rkb_route_topics *rkb_route_topics_new(const struct rkb_template *template, uint32_t max_topics,
                                               uint32_t topic_limit);
+/* A higher limit. False when memory ran out: then it stays as it was. */
+bool rkb_route_topics_widen(struct rkb_route_topics **topics, uint32_t topic_limit) RKB_MUST_CHECK;
+/* What `from` has named counts as named by `to`. */
+void rkb_route_topics_inherit(struct rkb_route_topics *to, const struct rkb_route_topics *from);
+/* How many it may still name, at that most. NULL: none were. */
+uint32_t rkb_route_topics_left(const struct rkb_route_topics *topics, uint32_t max_topics);
 void rkb_route_topics_free(struct rkb_route_topics *topics);
 
 /*

@@ -107,8 +107,16 @@ static int64_t *topic_times(struct rkb_shipped *figures)
     return (int64_t *)&figures->routes[figures->route_limit + 1];
 }
 
+const struct rkb_shipped_route *rkb_shipped_of(const struct rkb_shipped *figures, uint32_t route)
+{
+    static const struct rkb_shipped_route nothing;
+    return route <= figures->route_limit ? &figures->routes[route] : &nothing;
+}
+
 int64_t rkb_shipped_topic_us(const struct rkb_shipped *figures, uint32_t topic)
 {
+    if (topic > figures->topic_limit)
+        return 0;
     return ((const int64_t *)&figures->routes[figures->route_limit + 1])[topic];
 }
 
@@ -152,9 +160,9 @@ static void fill_topics(struct rkb_shipper *shipper)
     }
 }
 
-static size_t figures_size(const struct rkb_shipper *shipper, uint32_t topics)
+size_t rkb_shipped_size(uint32_t routes, uint32_t topics)
 {
-    return sizeof *shipper->figures + ((size_t)shipper->options.route_limit + 1) * sizeof shipper->figures->routes[0]
+    return sizeof(struct rkb_shipped) + ((size_t)routes + 1) * sizeof(struct rkb_shipped_route)
         + ((size_t)topics + 1) * sizeof(int64_t);
 }
 
@@ -189,8 +197,9 @@ static void post_figures(struct rkb_shipper *shipper)
     look_at_process(shipper);
     figures->line_us = shipper->holding ? rkb_shipper_since(shipper, &shipper->held) : oldest_in_ring_us(shipper);
     figures->oldest_us = oldest_us(shipper);
-    memcpy(rkb_mailbox_draft(&shipper->mailbox), figures, figures_size(shipper, shipper->lanes.topic_count));
-    rkb_mailbox_post(&shipper->mailbox);
+    struct rkb_mailbox *mailbox = rkb_shipper_mailbox(shipper);
+    memcpy(rkb_mailbox_draft(mailbox), figures, rkb_shipped_size(figures->route_limit, shipper->lanes.topic_count));
+    rkb_mailbox_post(mailbox);
     shipper->figures_us = shipper->now_us;
     shipper->changed = false;
 }
@@ -298,11 +307,20 @@ static void give_memory_back(struct rkb_shipper *shipper)
 #endif
 }
 
+static void take_up(struct rkb_shipper *shipper)
+{
+    if (!rkb_shipper_take_up(shipper))
+        return;
+    post_figures(shipper);
+    rkb_shipper_taken_up(shipper);
+}
+
 size_t rkb_shipper_turn(struct rkb_shipper *shipper, int64_t now_us, int64_t real_us)
 {
     shipper->now_us = now_us;
     shipper->real_us = real_us;
     size_t taken = rkb_shipper_take(shipper);
+    take_up(shipper);
     if (shipper->options.sync_us == RKB_SYNC_ALWAYS && taken > 0 && !rkb_shipper_sync_now(shipper))
         return taken;
     shipper->collected += taken;
@@ -360,6 +378,7 @@ void rkb_shipper_free(struct rkb_shipper *shipper)
         close(shipper->wake_fd);
     rkb_lanes_free(&shipper->lanes);
     rkb_mailbox_free(&shipper->mailbox);
+    rkb_shipper_free_tables(shipper);
     free(shipper->figures);
     free(shipper->unkept);
     free(shipper);
@@ -387,6 +406,7 @@ static void begin_figures(struct rkb_shipper *shipper)
 {
     struct rkb_shipped *figures = shipper->figures;
     figures->route_limit = shipper->options.route_limit;
+    figures->topic_limit = shipper->options.topic_limit;
     figures->delivery.kind = &rkb_histogram_delivery;
     figures->produce.kind = &rkb_histogram_produce;
     figures->sync.kind = &rkb_histogram_sync;
@@ -401,10 +421,11 @@ struct rkb_shipper *rkb_shipper_start(const struct rkb_shipper_options *options,
         return NULL;
     }
     shipper->options = *options;
-    size_t size = figures_size(shipper, options->topic_limit);
+    size_t size = rkb_shipped_size(options->route_limit, options->topic_limit);
     shipper->figures = calloc(1, size);
     if (shipper->figures != NULL)
         begin_figures(shipper);
+    shipper->offered_topics = options->topic_limit;
     shipper->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     bool made = rkb_mailbox_init(&shipper->mailbox, size);
     made = rkb_lanes_init(&shipper->lanes, options->topic_limit, FLIGHTS) && made;
@@ -467,11 +488,6 @@ bool rkb_shipper_drained(const struct rkb_shipper *shipper)
     return atomic_load(&shipper->drained);
 }
 
-const struct rkb_shipped *rkb_shipper_figures(struct rkb_shipper *shipper)
-{
-    return rkb_mailbox_read(&shipper->mailbox);
-}
-
 bool rkb_shipper_stop(struct rkb_shipper *shipper, struct rkb_error *error)
 {
     atomic_store(&shipper->stopping, true);
@@ -480,6 +496,7 @@ bool rkb_shipper_stop(struct rkb_shipper *shipper, struct rkb_error *error)
     bool failed = atomic_load(&shipper->failed);
     if (!failed) {
         rkb_shipper_take(shipper);
+        take_up(shipper);
         rkb_shipper_poll(shipper);
         note_lows(shipper);
         rkb_shipper_keep_last(shipper);

@@ -81,10 +81,14 @@ struct rkb_shipped {
     struct rkb_broker_times brokers[RKB_BROKERS_TIMED];
     struct rkb_process_figures process;
     struct { rd_kafka_resp_err_t error; uint64_t count; } errors[RKB_KAFKA_ERRORS];
-    uint32_t route_limit;
+    uint32_t route_limit, topic_limit;
     struct rkb_shipped_route routes[];  /* by route number, [0] unused; behind them the topics' */
 };
 
+/* How many bytes figures take up to these numbers. */
+size_t rkb_shipped_size(uint32_t routes, uint32_t topics);
+/* What is known of a route: nothing yet, where its number is higher than the shipper has met. */
+const struct rkb_shipped_route *rkb_shipped_of(const struct rkb_shipped *figures, uint32_t route);
 /* When the oldest record of this topic that is sent, or passed over, and not settled was read; 0: there is none. */
 int64_t rkb_shipped_topic_us(const struct rkb_shipped *figures, uint32_t topic);
 
@@ -107,6 +111,25 @@ void rkb_shipper_want_room(struct rkb_shipper *shipper, size_t room);
 /* Loop: from now on say by loop_fd when everything is settled. */
 void rkb_shipper_drain(struct rkb_shipper *shipper);
 bool rkb_shipper_drained(const struct rkb_shipper *shipper);
+/*
+ * Loop: what the shipper goes by from then on: which routes and topics there are (their numbers, as in the options),
+ * and of the routes what options.routes says, to be filled in (zero at first). NULL when memory ran out.
+ */
+struct rkb_shipper_table;
+struct rkb_shipper_table *rkb_shipper_table_new(struct rkb_shipper *shipper, uint32_t route_limit,
+                                                uint32_t topic_limit);
+struct rkb_shipper_route *rkb_shipper_table_routes(struct rkb_shipper_table *table);
+void rkb_shipper_table_free(struct rkb_shipper_table *table);
+/*
+ * Loop: takes the table, before the first record with a number that is new. Not before the one before was taken up.
+ * What it points to is lent until another was taken up, or free.
+ */
+void rkb_shipper_offer(struct rkb_shipper *shipper, struct rkb_shipper_table *table);
+/*
+ * Loop: what was offered last is in force, and what the one before pointed to is not looked at any more (loop_fd
+ * tells).
+ */
+bool rkb_shipper_took_up(const struct rkb_shipper *shipper);
 /* Loop: the newest figures, valid until the next call. */
 const struct rkb_shipped *rkb_shipper_figures(struct rkb_shipper *shipper);
 

@@ -7,6 +7,7 @@
  *     shipper_refusal.c  what Kafka does not take: alone, again later, or a dead letter
  *     shipper_dead.c     dead letters: to a topic, or into the file
  *     shipper_mend.c     the producers: making, watching, replacing them
+ *     shipper_table.c    what it has for each route and topic, when a reload brings other ones
  */
 #ifndef RKB_DAEMON_SHIPPER_STATE_H
 #define RKB_DAEMON_SHIPPER_STATE_H
@@ -20,6 +21,15 @@
 #include "daemon/shipper.h"
 #include "daemon/syncer.h"
 
+/* For the routes and topics of a reload. */
+struct rkb_shipper_table {
+    uint32_t route_limit, topic_limit;
+    struct rkb_shipper_route *routes;
+    struct rkb_lane *lanes;             /* NULL: those that are there do */
+    struct rkb_shipped *figures;        /* this and lanes are the shipper's once it has taken the table up */
+    struct rkb_mailbox mailbox;
+};
+
 struct rkb_shipper {
     struct rkb_shipper_options options;
     pthread_t thread;
@@ -30,9 +40,16 @@ struct rkb_shipper {
     atomic_size_t wanted_room;
     _Atomic int64_t not_durable_us;     /* since when what is read is not on a disk (realtime); 0: it is */
     struct rkb_error failure;           /* written before failed is stored */
-    struct rkb_mailbox mailbox;
+    struct rkb_mailbox mailbox;         /* until a table brings another */
+    struct rkb_shipper_table *_Atomic offered;  /* by the loop; NULL: nothing, or it is taken up */
+    struct rkb_shipper_table *_Atomic current;  /* the one whose mailbox is written to; NULL: the first, above */
+
+    /* The loop's own. */
+    struct rkb_shipper_table *reading, *latest;
+    uint32_t offered_topics;            /* the highest number of a topic there is a place for */
 
     /* The thread's own. */
+    struct rkb_shipper_table *table;    /* what it goes by; NULL: what it was started with */
     struct rkb_producer *producer;      /* NULL while none can be made */
     struct rkb_producer *alone;         /* for records that go alone; NULL until one has to */
     struct rkb_syncer *syncer;
@@ -83,6 +100,14 @@ void rkb_shipper_fail(struct rkb_shipper *shipper, const struct rkb_error *error
 /* The wait after this one: twice as long, from 250 ms (after 0) to 15 s. */
 int64_t rkb_shipper_longer(int64_t wait_us);
 void rkb_shipper_settle(struct rkb_shipper *shipper, uint64_t sequence);
+
+/* shipper_table.c */
+/* Takes up what is offered, behind what was taken from the ring. True: figures are to be posted, and then: */
+bool rkb_shipper_take_up(struct rkb_shipper *shipper);
+void rkb_shipper_taken_up(struct rkb_shipper *shipper);
+/* Where figures are posted. */
+struct rkb_mailbox *rkb_shipper_mailbox(struct rkb_shipper *shipper);
+void rkb_shipper_free_tables(struct rkb_shipper *shipper);
 
 /* shipper_send.c */
 /* The topic's name of a lane; that of 0 is no topic but the file of dead letters. */

@@ -1,6 +1,6 @@
 /*
- * topics -- a thread that looks, at start, whether Kafka has the routes' topics, makes those that are missing where the
- * config says so, and ends; where messages name topics, it looks for each of these too when it is first named.
+ * topics -- a thread that looks, at start, whether Kafka has the routes' topics, and makes those that are missing where
+ * the config says so; it looks for each that a reload or a message names too, when it is first named.
  *
  * The producer must not ask for a topic before it is ready: with kafka.create_topics that is when it is there, or when
  * it turned out that we cannot make it; without, from the beginning. In the embedded Kafka all are ready.
@@ -23,16 +23,25 @@ struct rkb_topics_options {
                                                    0: 10 s and 30 s */
 };
 
-/* What the options point to is lent until free. NULL when memory ran out. */
+/*
+ * What the options point to is lent until free, but of the config only its sources and kafka. NULL when memory ran
+ * out.
+ */
 struct rkb_topics *rkb_topics_new(const struct rkb_topics_options *options, struct rkb_error *error);
 /* Starts the thread. `changed` is called in it whenever a topic became ready. */
 bool rkb_topics_start(struct rkb_topics *topics, void (*changed)(void *context), void *context,
                       struct rkb_error *error) RKB_MUST_CHECK;
 /*
- * A message of this route, whose topic varies, has named it: looked for, and made, as that route says. One that is known
- * stays as it is. The name is lent until free. One thread, the shipper's. NULL topics: nothing.
+ * A message of this route, whose topic varies, has named it: looked for, and made, as that route says. One that is
+ * known stays as it is. One thread, the shipper's. NULL topics: nothing.
  */
 void rkb_topics_add(struct rkb_topics *topics, const char *name, const struct rkb_config_route *route);
+/*
+ * Loop: the routes are this config's from now on, and messages may name so many topics. What is new, or said
+ * otherwise than before, is looked for; what no route names any more is not said to be missing. Nothing is kept of
+ * the config. NULL topics: nothing.
+ */
+void rkb_topics_reload(struct rkb_topics *topics, const struct rkb_config *config, size_t named);
 /* May records be sent to it? True for a topic of no route. Any thread; never waits. NULL topics: true. */
 bool rkb_topics_ready(const struct rkb_topics *topics, const char *topic);
 /* True where it is missing and, as far as is known, nobody makes it. Any thread; never waits. */

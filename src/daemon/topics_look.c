@@ -8,8 +8,8 @@
  *       |         +--> said; ready unless Kafka may still make it -- 30 s, look again
  *       +----> hidden (not authorised): said; ready
  *
- * The thread has a client of its own (kafka/admin.h), made for a look and freed behind it. It ends when all topics are
- * there, unless messages may name more: then it sleeps until one does.
+ * The thread has a client of its own (kafka/admin.h), made for a look and freed behind it. When all topics are there it
+ * sleeps until a message or a reload names more.
  * Promise: one line for each thing found, not one for each look. Never: changes a topic that is there.
  */
 #include "daemon/topics_state.h"
@@ -77,7 +77,7 @@ static void set_ready(struct rkb_topics *topics, struct rkb_topic *topic)
 /* The line's object: "topic[NAME]". */
 static const char *object_of(const struct rkb_topic *topic, char out[280])
 {
-    snprintf(out, 280, "topic[%.249s]", topic->wanted.name);
+    snprintf(out, 280, "topic[%.249s]", topic->name);
     return out;
 }
 
@@ -91,7 +91,8 @@ static bool say_brokers_habit(struct rkb_topics *topics, struct rkb_admin *admin
                               char *out, size_t size)
 {
     struct rkb_kafka_setting settings[] = {{.name = "auto.create.topics.enable"}, {.name = "num.partitions"}};
-    const char *else_what = topic->letters ? "its dead letters go to the file" : "its records wait in the journal";
+    const char *else_what = topic->wish->letters ? "its dead letters go to the file"
+                                                 : "its records wait in the journal";
     struct rkb_error error;
     bool known = rkb_admin_settings(admin, NULL, settings, 2, topics->options.answer_ms, &error);
     bool unknown = !known || settings[0].value[0] == '\0', made = strcmp(settings[0].value, "true") == 0;
@@ -115,7 +116,8 @@ static void tell_missing(struct rkb_topics *topics, struct rkb_admin *admin, str
     atomic_store(&topic->absent, !say_brokers_habit(topics, admin, topic, habit, sizeof habit));
     rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_missing",
             "Kafka has no such topic, to which the route %s writes%s; %s. Create it, or set kafka.create_topics: yes",
-            topic->route->name, topic->letters ? " its dead letters" : topic->gaps ? " the gaps of its source" : "", habit);
+            topic->wish->route,
+            topic->wish->letters ? " its dead letters" : topic->wish->gaps ? " the gaps of its source" : "", habit);
 }
 
 static void tell_refusal(struct rkb_topics *topics, struct rkb_topic *topic, enum rkb_code code, const char *words)
@@ -130,26 +132,29 @@ static void tell_refusal(struct rkb_topics *topics, struct rkb_topic *topic, enu
         return;
     topic->told_refusal = code;
     rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_not_created",
-            "it is missing, and Kafka does not create it for the route %s: %s%s", topic->route->name, words,
+            "it is missing, and Kafka does not create it for the route %s: %s%s", topic->wish->route, words,
             code == RKB_REFUSED ? denied : code == RKB_USAGE ? wrong : silent);
 }
 
 /* True when it is there as the route asks; somebody else's is looked at in the next turn. */
 static bool create(struct rkb_topics *topics, struct rkb_admin *admin, struct rkb_topic *topic)
 {
+    const struct rkb_topic_wish *wish = topic->wish;
+    const struct rkb_new_topic wanted = {topic->name, wish->partitions, wish->replication, wish->settings.list,
+                                         wish->settings.count};
     struct rkb_error error = {0};
     enum rkb_code code = RKB_TIMEOUT;
     char object[280];
     for (int i = 0; i < TRIES && code == RKB_TIMEOUT && !asked_to_quit(topics); i++) {
         if (i > 0)
             pause_for(topics, PAUSE_MS);
-        code = rkb_admin_create(admin, &topic->wanted, topics->options.answer_ms, &error);
+        code = rkb_admin_create(admin, &wanted, topics->options.answer_ms, &error);
     }
     if (asked_to_quit(topics))
         return false;
     if (code == RKB_OK)
         rkb_log(topics->options.log, RKB_LOG_INFO, object_of(topic, object), "topic_created",
-                "it was missing, and was created for the route %s", topic->route->name);
+                "it was missing, and was created for the route %s", topic->wish->route);
     else if (code == RKB_LOCKED)
         atomic_store(&topic->missing, false);
     else
@@ -164,26 +169,26 @@ static bool create(struct rkb_topics *topics, struct rkb_admin *admin, struct rk
 static void compare_partitions(struct rkb_topics *topics, const struct rkb_topic *topic, int partitions)
 {
     char object[280];
-    if (topic->wanted.partitions < 1 || partitions == 0 || partitions == topic->wanted.partitions)
+    if (topic->wish->partitions < 1 || partitions == 0 || partitions == topic->wish->partitions)
         return;
     rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_differs",
             "it has %d partitions and the route %s asks for %d; rkbridge leaves it as it is: change one of the two",
-            partitions, topic->route->name, topic->wanted.partitions);
+            partitions, topic->wish->route, topic->wish->partitions);
 }
 
 static void compare_limit(struct rkb_topics *topics, const struct rkb_topic *topic)
 {
     char object[280], takes[32], comes[32];
     uint64_t limit = atomic_load(&topic->limit);
-    if (limit == 0 || limit >= topic->longest)
+    if (limit == 0 || limit >= topic->wish->longest)
         return;
     rkb_format_size(takes, sizeof takes, limit);
-    rkb_format_size(comes, sizeof comes, topic->longest);
+    rkb_format_size(comes, sizeof comes, topic->wish->longest);
     rkb_log(topics->options.log, RKB_LOG_INFO, object_of(topic, object), "topic_limit",
             "it takes records up to %s (max.message.bytes), the source of route %s may send up to %s "
             "(max_message_size): what is between would %s; raise the one or lower the other",
-            takes, topic->route->name, comes,
-            topic->letters ? "go to the file of dead letters" : "become dead letters");
+            takes, topic->wish->route, comes,
+            topic->wish->letters ? "go to the file of dead letters" : "become dead letters");
 }
 
 static void describe(struct rkb_topics *topics, struct rkb_admin *admin, struct rkb_topic *topic)
@@ -195,7 +200,7 @@ static void describe(struct rkb_topics *topics, struct rkb_admin *admin, struct 
     for (int i = 0; i < TRIES && !known && error.code == RKB_TIMEOUT && !asked_to_quit(topics); i++) {
         if (i > 0)
             pause_for(topics, PAUSE_MS);    /* one just created is not known to every broker yet */
-        known = rkb_admin_settings(admin, topic->wanted.name, settings, 2, topics->options.answer_ms, &error);
+        known = rkb_admin_settings(admin, topic->name, settings, 2, topics->options.answer_ms, &error);
     }
     if (!known && !asked_to_quit(topics))
         rkb_log(topics->options.log, RKB_LOG_INFO, object_of(topic, object), NULL,
@@ -204,10 +209,10 @@ static void describe(struct rkb_topics *topics, struct rkb_admin *admin, struct 
         return;
     atomic_store(&topic->limit, strtoull(settings[1].value, NULL, 10));
     compare_limit(topics, topic);
-    if (topic->keyless && strstr(settings[0].value, "compact") != NULL)
+    if (topic->wish->keyless && strstr(settings[0].value, "compact") != NULL)
         rkb_log(topics->options.log, RKB_LOG_WARN, object_of(topic, object), "topic_compacted",
                 "cleanup.policy is %s, and Kafka takes no record without a key there: give the route %s a key",
-                settings[0].value, topic->route->name);
+                settings[0].value, topic->wish->route);
 }
 
 static void tell_hidden(struct rkb_topics *topics, struct rkb_topic *topic)
@@ -220,8 +225,8 @@ static void tell_hidden(struct rkb_topics *topics, struct rkb_topic *topic)
             "we are not authorised to see it, so neither to write to it: give the user of kafka.properties the "
             "operations Describe and Write (kafka-acls.sh --add --allow-principal User:NAME --operation Describe "
             "--operation Write --topic TOPIC); %s the route %s %s",
-            topic->letters ? "dead letters of" : topic->gaps ? "what tells of gaps beside" : "what comes by",
-            topic->route->name, topic->letters ? "go to the file meanwhile" : "waits in the journal");
+            topic->wish->letters ? "dead letters of" : topic->wish->gaps ? "what tells of gaps beside" : "what comes by",
+            topic->wish->route, topic->wish->letters ? "go to the file meanwhile" : "waits in the journal");
 }
 
 /* It is there: how it was found. */
@@ -332,28 +337,51 @@ static struct rkb_admin *client_answered(struct rkb_topics *topics)
     return NULL;
 }
 
+/* Room for all there are; what does not fit when memory ran out is looked for at the next look. */
+static bool make_room(struct rkb_topics *topics)
+{
+    if (topics->count <= topics->wanted_room)
+        return true;
+    struct rkb_topic **wanted = realloc(topics->wanted, topics->count * sizeof(struct rkb_topic *));
+    if (wanted != NULL)
+        topics->wanted = wanted;
+    const char **names = realloc(topics->names, topics->count * sizeof *names);
+    if (names != NULL)
+        topics->names = names;
+    struct rkb_topic_seen *seen = realloc(topics->seen, topics->count * sizeof *seen);
+    if (seen != NULL)
+        topics->seen = seen;
+    if (wanted == NULL || names == NULL || seen == NULL)
+        return false;
+    topics->wanted_room = topics->count;
+    return true;
+}
+
 /* What is to be looked for: all that is not there, or of that only what is new. True when there is something. */
 static bool collect(struct rkb_topics *topics, bool only_new)
 {
     pthread_mutex_lock(&topics->mutex);
     topics->grown = false;
-    pthread_mutex_unlock(&topics->mutex);
     topics->wanted_count = 0;
-    for (size_t i = 0, count = atomic_load(&topics->count); i < count; i++) {
-        struct rkb_topic *topic = &topics->list[i];
-        if (topic->there || (only_new && topic->looked))
+    make_room(topics);
+    for (struct rkb_topic *topic = atomic_load(&topics->first); topic != NULL; topic = rkb_topic_next(topic)) {
+        if (topic->fresh != NULL)
+            rkb_topic_take_wish(topic);
+        if (topic->wish == NULL || topic->there || (only_new && topic->looked) || atomic_load(&topic->gone)
+            || topics->wanted_count == topics->wanted_room)
             continue;
         topic->looked = true;
-        topics->names[topics->wanted_count] = topic->wanted.name;
+        topics->names[topics->wanted_count] = topic->name;
         topics->wanted[topics->wanted_count++] = topic;
     }
+    pthread_mutex_unlock(&topics->mutex);
     return topics->wanted_count > 0;
 }
 
 static bool all_there(const struct rkb_topics *topics)
 {
-    for (size_t i = 0, count = atomic_load(&topics->count); i < count; i++)
-        if (!topics->list[i].there)
+    for (struct rkb_topic *topic = atomic_load(&topics->first); topic != NULL; topic = rkb_topic_next(topic))
+        if (!topic->there && !atomic_load(&topic->gone))
             return false;
     return true;
 }
@@ -378,7 +406,7 @@ void *rkb_topics_work(void *context)
     pthread_setname_np(pthread_self(), "rkb-topics");
     bool all = turn(topics, false), grown = false;
     struct timespec again = time_in(topics->options.again_ms);
-    while (!asked_to_quit(topics) && (topics->grows || !all)) {
+    while (!asked_to_quit(topics)) {
         grown = wait_for_more(topics, all ? NULL : &again);
         all = !asked_to_quit(topics) && turn(topics, grown);
         if (!grown || all)

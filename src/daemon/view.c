@@ -24,6 +24,7 @@ struct rkb_view {
     struct rkb_view_options options;
     struct rkb_snapshot snapshot;
     struct rkb_route_snapshot *routes;
+    size_t route_room;
     struct rkb_source_snapshot *sources;
     struct source_text *source_texts;
     struct rkb_refused_text refused_texts[REFUSED_SHOWN];
@@ -40,7 +41,22 @@ struct rkb_view {
     struct rkb_judgement verdict;
 };
 
-/* Config routes first, in their order; then those that only the journal knows. */
+static bool is_in(const struct rkb_routing *routing, uint32_t number)
+{
+    for (size_t i = 0; routing != NULL && i < routing->config->route_count; i++)
+        if (routing->routes[i].number == number)
+            return true;
+    return false;
+}
+
+/* Of a route that the config does not have, or not any more. */
+static bool has_books(const struct rkb_relay *relay, uint32_t number)
+{
+    return number != relay->gap_route && rkb_dictionary_name(relay->dictionary, RKB_NAME_ROUTE, number) != NULL
+        && (relay->tallies[number].recovered > 0 || relay->tallies[number].received > 0 || is_in(relay->before, number));
+}
+
+/* Config routes first, in their order; then those that only the journal, or a config before a reload, knows. */
 static void name_routes(struct rkb_view *view)
 {
     const struct rkb_config *config = view->options.config;
@@ -57,13 +73,31 @@ static void name_routes(struct rkb_view *view)
     }
     size_t count = config->route_count;
     for (uint32_t number = 1; number <= relay->tally_count; number++) {
-        bool known = false;
-        for (size_t i = 0; i < config->route_count; i++)
-            known = known || relay->routes[i].number == number;
-        if (!known && number != relay->gap_route && relay->tallies[number].recovered > 0)
+        if (!is_in(relay->routing, number) && has_books(relay, number))
             view->routes[count++].name = rkb_dictionary_name(relay->dictionary, RKB_NAME_ROUTE, number);
     }
     view->snapshot.route_count = count;
+}
+
+bool rkb_view_widen(struct rkb_view *view, size_t routes)
+{
+    size_t room = routes + view->options.relay->tally_count;
+    if (room <= view->route_room)
+        return true;
+    struct rkb_route_snapshot *list = realloc(view->routes, room * sizeof *list);
+    if (list == NULL)
+        return false;
+    memset(&list[view->route_room], 0, (room - view->route_room) * sizeof *list);
+    view->routes = list;
+    view->route_room = room;
+    return true;
+}
+
+void rkb_view_reload(struct rkb_view *view)
+{
+    view->options.config = view->options.relay->options.config;
+    memset(view->routes, 0, view->route_room * sizeof *view->routes);
+    name_routes(view);
 }
 
 struct rkb_view *rkb_view_new(const struct rkb_view_options *options)
@@ -75,10 +109,9 @@ struct rkb_view *rkb_view_new(const struct rkb_view_options *options)
     view->options = *options;
     view->started_us = options->sys->monotonic_us();
     view->start_seconds = (double)options->sys->realtime_us() / 1e6;
-    view->routes = calloc(config->route_count + options->relay->tally_count, sizeof *view->routes);
     view->sources = calloc(config->source_count, sizeof *view->sources);
     view->source_texts = calloc(config->source_count, sizeof *view->source_texts);
-    if (view->routes == NULL || view->sources == NULL || view->source_texts == NULL) {
+    if (!rkb_view_widen(view, config->route_count) || view->sources == NULL || view->source_texts == NULL) {
         rkb_view_free(view);
         return NULL;
     }
@@ -132,6 +165,9 @@ static int64_t oldest_us(const struct rkb_view *view, const struct rkb_route_sna
                          const struct rkb_shipped *shipped)
 {
     size_t place = (size_t)(route - view->routes);      /* those of the config come first, in its order */
+    if (place < view->options.config->route_count
+        && view->options.relay->tallies[view->options.relay->routes[place].number].moved)
+        return shipped->oldest_us;
     if (place < view->options.config->route_count && view->options.relay->routes[place].topics != NULL)
         return oldest_named_us(view, &view->options.relay->routes[place], shipped);
     uint32_t topic = route->topic == NULL ? 0 : rkb_dictionary_number(view->options.relay->dictionary, RKB_NAME_TOPIC,
@@ -147,7 +183,7 @@ static void fill_route(struct rkb_view *view, struct rkb_route_snapshot *route, 
     const struct rkb_relay *relay = view->options.relay;
     uint32_t number = rkb_dictionary_number(relay->dictionary, RKB_NAME_ROUTE, rkb_slice_text(route->name));
     const struct rkb_tally *tally = &relay->tallies[number];
-    const struct rkb_shipped_route *done = &shipped->routes[number];
+    const struct rkb_shipped_route *done = rkb_shipped_of(shipped, number);
     route->books = (struct rkb_books){
         .received = tally->received,
         .filtered = tally->filtered,
@@ -212,7 +248,7 @@ static void fill_source(struct rkb_view *view, size_t index)
         .unverified = source->config->url.is_tls && source->config->tls.verify == 0,
         .paused = view->options.relay->paused,
         .subscribed = figures.subscribed,
-        .wanted = (uint32_t)rkb_router_count(source->router),
+        .wanted = (uint32_t)rkb_router_count(rkb_relay_wanted(source)),
         .refused = figures.refused,
         .connections_total = figures.connections_total,
         .gaps_total = source->gaps_total,

@@ -29,6 +29,10 @@ struct rkb_view_options {
 /* NULL when memory ran out. The names it shows are lent from the options. */
 struct rkb_view *rkb_view_new(const struct rkb_view_options *options);
 void rkb_view_free(struct rkb_view *view);
+/* Room for a config of so many routes, and all that the relay has books of. False: no memory, nothing has changed. */
+bool rkb_view_widen(struct rkb_view *view, size_t routes) RKB_MUST_CHECK;
+/* The relay goes by another config, for which there is room. */
+void rkb_view_reload(struct rkb_view *view);
 /* Once a second: how fast the journal fills, and how it is; where that has changed, the log says so. */
 void rkb_view_tick(struct rkb_view *view);
 /* What is said from now on: we are on our way out. */

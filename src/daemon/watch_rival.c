@@ -55,7 +55,7 @@ static void hold(struct rkb_watch *watch)
         rkb_watch_arm(watch, watch->period_us);
     watch->standing = HELD;
     rkb_relay_wait(watch->source, 0);
-    if (at_start && watch->source->relay->options.config->start == RKB_START_STRICT)
+    if (at_start && watch->source->relay->strict)
         give_up(watch);
 }
 

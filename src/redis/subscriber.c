@@ -7,57 +7,15 @@
  * what was asked first. Where Redis ends a subscription by itself, the connection is given up and made anew, since
  * nobody knows from when on messages are missing.
  */
-#include "redis/subscriber.h"
+#include "redis/subscriber_state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "redis/backoff.h"
-#include "redis/connection.h"
-#include "redis/guard.h"
-#include "redis/idle.h"
-#include "redis/refusal.h"
-#include "redis/subscriptions.h"
 
 enum {
     AGAIN_AT_ONCE = 100,                /* refused names that are asked for again at a time */
     PONG_WAIT_US = 100000               /* until which a PING may be answered */
 };
-
-enum state { NEW, WAITING, OPENING, SUBSCRIBING, SUBSCRIBED, STOPPING, STOPPED };
-
-struct rkb_subscriber {
-    struct rkb_guard guard;
-    struct rkb_subscriber_events events;
-    void *context;
-    const struct rkb_sys *sys;
-    struct rkb_redis_url url;
-    char *user, *client_name;
-    struct rkb_connection *connection;
-    struct event *timer;                /* waiting: to try again; stopping: to have done */
-    struct event *again;                /* to ask for what is refused */
-    int64_t refused_again_us, heartbeat_us;
-    struct rkb_idle idle;
-    bool paused;
-    struct rkb_backoff backoff;
-    int64_t healthy_us;
-    enum state state;
-    struct rkb_subscriptions subscriptions;
-    size_t told_refused;                /* what `subscribed` said last */
-    bool is_stream, batch_due;
-    bool broke_off;                     /* the last connection that ended */
-    bool settled;                       /* all was answered on this connection, at some time */
-    int64_t since_us;                   /* monotonic: since when */
-    uint64_t connections;
-    int64_t caught_up_us;
-    char error[sizeof((struct rkb_subscriber_figures *)0)->error];
-    char heartbeat[32];                 /* how the last PING's answer began, where that was an error; else "" */
-};
-
-static bool alive(const struct rkb_subscriber *subscriber)
-{
-    return !subscriber->guard.doomed && subscriber->state != STOPPED;
-}
 
 static void arm(struct event *timer, int64_t us)
 {
@@ -73,14 +31,18 @@ static const char *command_of(const struct rkb_subscriber *subscriber, size_t fr
 /* Asks Redis for these, if the connection still stands. */
 static void ask(struct rkb_subscriber *subscriber, size_t from, size_t end)
 {
-    struct rkb_slice words[1 + RKB_BATCH_NAMES] = {rkb_slice_text(command_of(subscriber, from))};
-    int count = 1;
-    if (!subscriber->is_stream || from == end)
-        return;
-    for (size_t i = from; i < end; i++)
-        words[count++] = rkb_wish_name(&subscriber->subscriptions.list[i]);
-    rkb_subscriptions_ask(&subscriber->subscriptions, from, end);
-    rkb_connection_send(subscriber->connection, count, words);
+    if (subscriber->is_stream && from < end)
+        rkb_subscriber_send_names(subscriber, &subscriber->subscriptions, command_of(subscriber, from), from, end);
+}
+
+void rkb_subscriber_ask_all(struct rkb_subscriber *subscriber)
+{
+    struct rkb_subscriptions *subscriptions = &subscriber->subscriptions;
+    for (size_t from = 0, end; from < subscriptions->size && subscriber->is_stream; from = end) {
+        end = rkb_subscriptions_batch_end(subscriptions, from);
+        if (!subscriptions->list[from].stands)
+            ask(subscriber, from, end);
+    }
 }
 
 static void hand_over_batch(struct rkb_subscriber *subscriber)
@@ -88,7 +50,7 @@ static void hand_over_batch(struct rkb_subscriber *subscriber)
     if (!subscriber->batch_due)
         return;
     subscriber->batch_due = false;
-    if (alive(subscriber))
+    if (rkb_subscriber_alive(subscriber))
         subscriber->events.batch(subscriber->context);
 }
 
@@ -100,7 +62,8 @@ static void finish(struct rkb_subscriber *subscriber)
     subscriber->is_stream = false;
     rkb_subscriptions_reset(&subscriber->subscriptions);
     hand_over_batch(subscriber);
-    if (!alive(subscriber))
+    rkb_subscriber_change_ended(subscriber);
+    if (!rkb_subscriber_alive(subscriber))
         return;
     subscriber->state = STOPPED;
     subscriber->events.stopped(subscriber->context);
@@ -146,8 +109,9 @@ static void on_lost(void *context, const struct rkb_error *why)
     subscriber->state = WAITING;
     arm(subscriber->timer, wait_us);
     hand_over_batch(subscriber);
-    if (alive(subscriber))
+    if (rkb_subscriber_alive(subscriber))
         subscriber->events.lost(subscriber->context, &error, was_stream, caught_up_us, wait_us);
+    rkb_subscriber_change_ended(subscriber);
 }
 
 static void lose(struct rkb_subscriber *subscriber, enum rkb_code code, const char *text, struct rkb_slice name)
@@ -175,11 +139,12 @@ static void settle(struct rkb_subscriber *subscriber)
         arm(subscriber->again, subscriber->refused_again_us);
     if (is_news)
         subscriber->events.subscribed(subscriber->context, subscriber->sys->realtime_us(), refused);
+    rkb_subscriber_change_on(subscriber);
 }
 
-static void check_progress(struct rkb_subscriber *subscriber)
+void rkb_subscriber_check(struct rkb_subscriber *subscriber)
 {
-    if (!alive(subscriber) || (subscriber->state != SUBSCRIBING && subscriber->state != SUBSCRIBED))
+    if (!rkb_subscriber_alive(subscriber) || (subscriber->state != SUBSCRIBING && subscriber->state != SUBSCRIBED))
         return;
     if (rkb_subscriptions_first(&subscriber->subscriptions) == NULL)
         settle(subscriber);
@@ -190,20 +155,16 @@ static void check_progress(struct rkb_subscriber *subscriber)
 static void on_ready(void *context)
 {
     struct rkb_subscriber *subscriber = context;
-    struct rkb_subscriptions *subscriptions = &subscriber->subscriptions;
     subscriber->state = SUBSCRIBING;
     subscriber->is_stream = true;
     subscriber->connections++;
-    rkb_subscriptions_reset(subscriptions);
+    rkb_subscriptions_reset(&subscriber->subscriptions);
     subscriber->events.stream(subscriber->context, subscriber->sys->realtime_us());
-    if (!alive(subscriber) || subscriber->state != SUBSCRIBING)
+    if (!rkb_subscriber_alive(subscriber) || subscriber->state != SUBSCRIBING)
         return;
-    for (size_t from = 0, end; from < subscriptions->size && subscriber->is_stream; from = end) {
-        end = rkb_subscriptions_batch_end(subscriptions, from);
-        ask(subscriber, from, end);
-    }
+    rkb_subscriber_ask_all(subscriber);
     if (subscriber->is_stream)
-        check_progress(subscriber);
+        rkb_subscriber_check(subscriber);
 }
 
 static void confirmed_on(struct rkb_subscriber *subscriber, const struct rkb_confirmation *confirmation)
@@ -216,20 +177,23 @@ static void confirmed_on(struct rkb_subscriber *subscriber, const struct rkb_con
         return;
     }
     subscriber->events.confirmed(subscriber->context, confirmation->is_pattern, confirmation->name, true);
-    if (alive(subscriber) && subscriber->subscriptions.refused < refused)
+    if (rkb_subscriber_alive(subscriber) && subscriber->subscriptions.refused < refused)
         subscriber->events.allowed(subscriber->context, confirmation->is_pattern, confirmation->name);
-    check_progress(subscriber);
+    rkb_subscriber_check(subscriber);
 }
 
 /* While stopping: once nothing at all is subscribed to, nothing more can come. */
 static void confirmed_off(struct rkb_subscriber *subscriber, const struct rkb_confirmation *confirmation)
 {
+    if (subscriber->state == SUBSCRIBED && confirmation->named
+        && rkb_subscriber_left(subscriber, confirmation->is_pattern, confirmation->name))
+        return;
     if (confirmation->named) {
         if (subscriber->subscriptions.standing > 0)
             subscriber->subscriptions.standing--;
         subscriber->events.confirmed(subscriber->context, confirmation->is_pattern, confirmation->name, false);
     }
-    if (!alive(subscriber))
+    if (!rkb_subscriber_alive(subscriber))
         return;
     if (subscriber->state != STOPPING)
         lose(subscriber, RKB_REFUSED, "Redis ended a subscription by itself:", confirmation->name);
@@ -299,14 +263,14 @@ static void refused(struct rkb_subscriber *subscriber, enum rkb_lack lack, struc
         ask(subscriber, asked.from, asked.from + count / 2);
         ask(subscriber, asked.from + count / 2, asked.end);
     } else {
-        for (size_t i = asked.from; i < asked.end && alive(subscriber); i++) {
+        for (size_t i = asked.from; i < asked.end && rkb_subscriber_alive(subscriber); i++) {
             struct rkb_wish *wish = &subscriptions->list[i];
             if (rkb_subscriptions_refuse(subscriptions, wish, lack))
                 subscriber->events.refused(subscriber->context, wish->is_pattern, rkb_wish_name(wish), lack, words);
         }
     }
-    if (alive(subscriber) && subscriber->is_stream)
-        check_progress(subscriber);
+    if (rkb_subscriber_alive(subscriber) && subscriber->is_stream)
+        rkb_subscriber_check(subscriber);
 }
 
 /* While stopping: UNSUBSCRIBE is refused, or something that was asked before it. */
@@ -327,6 +291,8 @@ static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, 
     enum rkb_lack lack = rkb_refusal_lack(text);
     if (subscriber->state == STOPPING)
         answered_while_stopping(subscriber);
+    else if (kind == RKB_REPLY_ERROR && rkb_subscriber_stays(subscriber, text))
+        return;
     else if (kind != RKB_REPLY_ERROR)
         lose(subscriber, RKB_PROTOCOL, "Redis sent a reply that nothing asked for", rkb_slice(NULL, 0));
     else if (asked == NULL || asked->confirmed > 0 || lack == RKB_LACKS_NOTHING)
@@ -335,10 +301,9 @@ static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, 
         refused(subscriber, lack, text);
 }
 
-static void on_beat(void *context, struct rkb_slice words)
+static void tell_beat(struct rkb_subscriber *subscriber, struct rkb_slice words)
 {
-    struct rkb_subscriber *subscriber = context;
-    if (alive(subscriber) && subscriber->events.pong != NULL)
+    if (rkb_subscriber_alive(subscriber) && subscriber->events.pong != NULL)
         subscriber->events.pong(subscriber->context);
     size_t most = sizeof subscriber->heartbeat - 1, size = words.size < most ? words.size : most;
     if (strlen(subscriber->heartbeat) == size && (size == 0 || memcmp(subscriber->heartbeat, words.data, size) == 0))
@@ -346,13 +311,22 @@ static void on_beat(void *context, struct rkb_slice words)
     if (size > 0)
         memcpy(subscriber->heartbeat, words.data, size);
     subscriber->heartbeat[size] = '\0';
-    if (alive(subscriber) && subscriber->events.heartbeat != NULL)
+    if (rkb_subscriber_alive(subscriber) && subscriber->events.heartbeat != NULL)
         subscriber->events.heartbeat(subscriber->context, words);
+}
+
+/* The PING that was open is answered: first what it told, then what waited for it. */
+static void on_beat(void *context, struct rkb_slice words)
+{
+    struct rkb_subscriber *subscriber = context;
+    tell_beat(subscriber, words);
+    rkb_subscriber_change_on(subscriber);
 }
 
 static void on_idle(void *context)
 {
     hand_over_batch(context);
+    rkb_subscriber_change_moves(context);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -378,7 +352,8 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
     struct rkb_subscriber *subscriber = arg;
     struct rkb_subscriptions *subscriptions = &subscriber->subscriptions;
     rkb_guard_enter(&subscriber->guard);
-    if (subscriber->state == SUBSCRIBED && rkb_connection_awaits_pong(subscriber->connection)) {
+    bool busy = rkb_connection_awaits_pong(subscriber->connection) || subscriber->change != NONE;
+    if (subscriber->state == SUBSCRIBED && busy) {
         int64_t period_us = subscriber->refused_again_us;
         arm(subscriber->again, PONG_WAIT_US < period_us ? PONG_WAIT_US : period_us);
     } else if (subscriber->state == SUBSCRIBED) {
@@ -386,7 +361,7 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
         for (size_t i = 0; i < count && rkb_subscriptions_again(subscriptions, &index); i++)
             ask(subscriber, index, index + 1);
         if (subscriber->is_stream)
-            check_progress(subscriber);
+            rkb_subscriber_check(subscriber);
     }
     rkb_guard_leave(&subscriber->guard);
 }
@@ -424,6 +399,9 @@ void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused)
 {
     subscriber->paused = paused;
     rkb_connection_pause(subscriber->connection, paused);
+    rkb_guard_enter(&subscriber->guard);
+    rkb_subscriber_change_on(subscriber);
+    rkb_guard_leave(&subscriber->guard);
 }
 
 bool rkb_subscriber_ping(struct rkb_subscriber *subscriber)
@@ -469,6 +447,7 @@ static void destroy(void *object)
     if (subscriber->again != NULL)
         event_free(subscriber->again);
     rkb_subscriptions_free(&subscriber->subscriptions);
+    rkb_subscriptions_free(&subscriber->other);
     free(subscriber->user);
     free(subscriber->client_name);
     explicit_bzero(&subscriber->url, sizeof subscriber->url);

@@ -25,6 +25,7 @@
 #include "redis/url.h"
 
 struct rkb_subscriber;
+struct rkb_subscriptions;           /* subscriptions.h */
 
 struct rkb_subscriber_options {
     struct rkb_redis_url url;
@@ -84,6 +85,13 @@ struct rkb_subscriber_events {
                  int64_t retry_us);
     /* After stop: all is unsubscribed, or the deadline passed; nothing comes any more. */
     void (*stopped)(void *context);
+    /*
+     * Of a change: what was published until now has come, what comes was published later; what is new stands, what is
+     * gone still does, for a while. And: it is done; so many that are gone still stand, since Redis refuses to end
+     * them.
+     */
+    void (*turned)(void *context);
+    void (*changed)(void *context, size_t kept);
 };
 
 /* Copies options and events. Nothing happens before start. NULL when memory ran out. */
@@ -92,6 +100,13 @@ struct rkb_subscriber *rkb_subscriber_new(struct event_base *base, const struct 
 /* What to subscribe to; before start. Copies the name. */
 bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, struct rkb_slice name,
                         struct rkb_error *error) RKB_MUST_CHECK;
+/*
+ * These are wanted from now on; takes them. What is of both is not touched, what is new is subscribed to, then comes
+ * `turned`, then what is gone is given up, then comes `changed`. Where no connection stands, or when it is lost
+ * meanwhile (behind `lost`) or stopped, both come at once, also from within. A new one that is refused is told of,
+ * and asked for again, as ever. False, and nothing is taken, while another change is not done.
+ */
+bool rkb_subscriber_change(struct rkb_subscriber *subscriber, struct rkb_subscriptions *wanted) RKB_MUST_CHECK;
 /* Also anew, after `stopped`. */
 void rkb_subscriber_start(struct rkb_subscriber *subscriber);
 /*

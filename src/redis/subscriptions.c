@@ -72,7 +72,8 @@ size_t rkb_subscriptions_batch_end(const struct rkb_subscriptions *subscriptions
     for (; end < last && end - from < RKB_BATCH_NAMES; end++) {
         const struct rkb_wish *wish = &subscriptions->list[end];
         bytes += wish->name.size;
-        if (end > from && (bytes > RKB_BATCH_BYTES || wish->refused || subscriptions->list[from].refused))
+        const struct rkb_wish *first = &subscriptions->list[from];
+        if (end > from && (bytes > RKB_BATCH_BYTES || wish->refused || first->refused || wish->stands != first->stands))
             break;
     }
     return end;
@@ -102,33 +103,108 @@ struct rkb_asked rkb_subscriptions_take(struct rkb_subscriptions *subscriptions)
     return taken;
 }
 
-/* Looks where the next confirmation is due first, so that in Redis's order each is found at once. */
-static struct rkb_wish *find_asked(const struct rkb_subscriptions *subscriptions, const struct rkb_asked *asked,
-                                   bool is_pattern, struct rkb_slice name)
+static bool is_it(const struct rkb_wish *wish, bool is_pattern, struct rkb_slice name)
 {
-    size_t count = asked->end - asked->from;
+    return wish->is_pattern == is_pattern && rkb_slice_equal(rkb_wish_name(wish), name);
+}
+
+/*
+ * The wish of the command in turn that Redis's answer is about: it stands, or not yet. Looks where the next answer is
+ * due first, so that in Redis's order each is found at once.
+ */
+static struct rkb_wish *find_asked(const struct rkb_subscriptions *subscriptions, bool stands, bool is_pattern,
+                                   struct rkb_slice name)
+{
+    const struct rkb_asked *asked = first(subscriptions);
+    size_t count = asked != NULL ? asked->end - asked->from : 0;
     for (size_t i = 0; i < count; i++) {
         struct rkb_wish *wish = &subscriptions->list[asked->from + (asked->confirmed + i) % count];
-        if (!wish->stands && wish->is_pattern == is_pattern && rkb_slice_equal(rkb_wish_name(wish), name))
+        if (wish->stands == stands && is_it(wish, is_pattern, name))
             return wish;
     }
     return NULL;
 }
 
+/* One more name of the command in turn is answered. */
+static void answered(struct rkb_subscriptions *subscriptions)
+{
+    struct rkb_asked *asked = first(subscriptions);
+    if (++asked->confirmed == asked->end - asked->from)
+        (void)rkb_subscriptions_take(subscriptions);
+}
+
 struct rkb_wish *rkb_subscriptions_confirm(struct rkb_subscriptions *subscriptions, bool is_pattern,
                                            struct rkb_slice name)
 {
-    struct rkb_asked *asked = first(subscriptions);
-    struct rkb_wish *wish = asked != NULL ? find_asked(subscriptions, asked, is_pattern, name) : NULL;
+    struct rkb_wish *wish = find_asked(subscriptions, false, is_pattern, name);
     if (wish == NULL)
         return NULL;
     wish->stands = true;
     subscriptions->standing++;
     subscriptions->refused -= wish->refused;
     wish->refused = false;
-    if (++asked->confirmed == asked->end - asked->from)
-        (void)rkb_subscriptions_take(subscriptions);
+    answered(subscriptions);
     return wish;
+}
+
+bool rkb_subscriptions_leave(struct rkb_subscriptions *subscriptions, bool is_pattern, struct rkb_slice name)
+{
+    struct rkb_wish *wish = find_asked(subscriptions, true, is_pattern, name);
+    if (wish == NULL)
+        return false;
+    wish->stands = false;
+    subscriptions->standing--;
+    answered(subscriptions);
+    return true;
+}
+
+/* Looks behind the one that was found last first: two lists that are alike are compared in one walk. */
+static struct rkb_wish *find_after(struct rkb_subscriptions *subscriptions, size_t *last, const struct rkb_wish *wanted)
+{
+    for (size_t i = 1; i <= subscriptions->size; i++) {
+        size_t at = (*last + i) % subscriptions->size;
+        if (is_it(&subscriptions->list[at], wanted->is_pattern, rkb_wish_name(wanted))) {
+            *last = at;
+            return &subscriptions->list[at];
+        }
+    }
+    return NULL;
+}
+
+/* What stands closes up; the rest goes. */
+static void keep_standing(struct rkb_subscriptions *subscriptions)
+{
+    size_t kept = 0, channels = 0;
+    for (size_t i = 0; i < subscriptions->size; i++) {
+        struct rkb_wish *wish = &subscriptions->list[i];
+        if (!wish->stands) {
+            rkb_buffer_free(&wish->name);
+            continue;
+        }
+        channels += !wish->is_pattern;
+        wish->refused = false;
+        subscriptions->list[kept++] = *wish;
+    }
+    subscriptions->size = subscriptions->standing = kept;
+    subscriptions->channels = channels;
+    subscriptions->refused = 0;
+}
+
+void rkb_subscriptions_inherit(struct rkb_subscriptions *next, struct rkb_subscriptions *old)
+{
+    size_t last = old->size > 0 ? old->size - 1 : 0;
+    for (size_t i = 0; i < next->size; i++) {
+        struct rkb_wish *wish = &next->list[i], *was = find_after(old, &last, wish);
+        if (was == NULL)
+            continue;
+        wish->stands = was->stands;
+        wish->refused = was->refused;
+        wish->lack = was->lack;
+        next->standing += wish->stands;
+        next->refused += wish->refused;
+        was->stands = false;
+    }
+    keep_standing(old);
 }
 
 bool rkb_subscriptions_refuse(struct rkb_subscriptions *subscriptions, struct rkb_wish *wish, enum rkb_lack lack)

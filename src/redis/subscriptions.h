@@ -54,8 +54,13 @@ static inline struct rkb_slice rkb_wish_name(const struct rkb_wish *wish)
 /* A new connection: nothing stands, nothing is asked. */
 void rkb_subscriptions_reset(struct rkb_subscriptions *subscriptions);
 /*
- * The command that begins with list[from]: one kind, neither too many names nor too many bytes, and a name that
- * was refused alone. Its end.
+ * `next` is wanted in the place of `old`: what stands or is refused of both is so in next too. In old only what stands
+ * and is not wanted any longer remains. Nothing may be asked.
+ */
+void rkb_subscriptions_inherit(struct rkb_subscriptions *next, struct rkb_subscriptions *old);
+/*
+ * The command that begins with list[from]: one kind, neither too many names nor too many bytes, all standing or none,
+ * and a name that was refused alone. Its end.
  */
 size_t rkb_subscriptions_batch_end(const struct rkb_subscriptions *subscriptions, size_t from);
 /* Stands in line from now on. */
@@ -65,6 +70,8 @@ const struct rkb_asked *rkb_subscriptions_first(const struct rkb_subscriptions *
 /* Redis confirmed this name: NULL where the command in turn did not ask for it. */
 struct rkb_wish *rkb_subscriptions_confirm(struct rkb_subscriptions *subscriptions, bool is_pattern,
                                            struct rkb_slice name);
+/* Redis confirmed that this name, which stood, was given up: false where the command in turn did not ask for that. */
+bool rkb_subscriptions_leave(struct rkb_subscriptions *subscriptions, bool is_pattern, struct rkb_slice name);
 /* Redis refused the command in turn, which is no longer in line: takes it out. */
 struct rkb_asked rkb_subscriptions_take(struct rkb_subscriptions *subscriptions);
 /* The wish is refused. True where it was not before. */

@@ -109,6 +109,7 @@ static struct rkb_shipper *shipper_by_hand(struct world *world)
     size_t size = figures_size(world);
     shipper->figures = calloc(1, size);
     shipper->figures->route_limit = world->relay.tally_count;
+    shipper->figures->topic_limit = world->relay.topic_limit;
     assert_true(rkb_mailbox_init(&shipper->mailbox, size));
     rkb_cursor_seek(&shipper->cursor, world->store.journal, rkb_acks_low(rkb_journal_acks(world->store.journal)));
     return shipper;

@@ -201,6 +201,24 @@ static void man_page_has_every_setting(void **state)
     free(page);
 }
 
+/* A list of what is live, but for routes, of which all is. */
+static void man_page_says_what_a_reload_takes(void **state)
+{
+    (void)state;
+    char *page = source_file("doc/rkbridge.yaml.5");
+    char *start = strstr(page, "\n.SS Reload\n"), *end = strstr(page, "\n.SS Types\n");
+    assert_non_null(start);
+    assert_non_null(end);
+    *end = '\0';
+    for (size_t i = 0; i < rkb_setting_count; i++) {
+        const struct rkb_setting *row = &rkb_settings[i];
+        bool of_route = strncmp(row->path, "routes.", 7) == 0;
+        if (of_route ? !row->live : row->live != (strstr(start, row->path) != NULL))
+            fail_msg("the man page is wrong on whether a reload takes %s", row->path);
+    }
+    free(page);
+}
+
 static void help_has_every_setting(void **state)
 {
     (void)state;
@@ -281,6 +299,7 @@ int main(void)
         cmocka_unit_test(commented_out_is_the_default),
         cmocka_unit_test(sample_names_every_setting),
         cmocka_unit_test(man_page_has_every_setting),
+        cmocka_unit_test(man_page_says_what_a_reload_takes),
         cmocka_unit_test(help_has_every_setting),
         cmocka_unit_test(cut_at_every_byte),
         cmocka_unit_test(changed_at_random),

@@ -142,7 +142,7 @@ static void test_strict(void **state)
     world->relay.options.refused_context = &ends;
     connect_in_part(world, true);
     assert_int_equal(ends, 0);
-    world->config.start = RKB_START_STRICT;
+    world->relay.strict = true;
     lose(world, true, now_us);
     connect_in_part(world, false);
     assert_int_equal(ends, 1);

@@ -1,0 +1,127 @@
+"""Another config while messages come: nothing missing, nothing twice, each message by a config that was in force when it was
+published, and no subscription touched that stays.
+
+200 reloads under load; more, by hand: RKB_RELOADS=5000 RKB_RELOAD_RATE=3000.
+"""
+
+import dataclasses
+import os
+import random
+import signal
+import threading
+import time
+
+from bridge import route
+from consumer import read_topic
+from control import ControlError
+from delivery import assert_delivered, decode_raw, missing
+from publisher import Flow
+from waiting import wait_for
+
+RELOADS = int(os.environ.get("RKB_RELOADS", "200"))
+RATE = int(os.environ.get("RKB_RELOAD_RATE", "1500"))
+CHANNELS = [b"stay", b"stay.pattern", b"moves", b"swapped.1", b"swapped.2", b"both.pattern", b"order.z", b"comes"]
+TOPICS = ["stay", "moves-0", "moves-1", "moves-2", "swap-a", "swap-b", "by-pattern", "by-name", "first", "second", "comes"]
+
+
+def raw(topic, **more):
+    return route(topic, envelope="raw", **more)
+
+
+def routes_of(choice):
+    """The routes, and where a message of each channel belongs by them."""
+    one, other = ("swapped.1", "swapped.2") if choice["swap"] else ("swapped.2", "swapped.1")
+    moves = f"moves-{choice['moves']}"
+    routes = {"stay": raw("stay", channels=["stay"], patterns=["stay.*"]), "moves": raw(moves, channels=["moves"]),
+              "a": raw("swap-a", channels=[one]), "b": raw("swap-b", channels=[other])}
+    right = {b"stay": "stay", b"stay.pattern": "stay", b"moves": moves, one.encode(): "swap-a", other.encode(): "swap-b"}
+    routes["pattern"] = raw("by-pattern", patterns=["both.*"] if choice["pattern"] or not choice["name"] else ["other.*"])
+    if choice["name"]:
+        routes["name"] = raw("by-name", channels=["both.pattern"])
+    right[b"both.pattern"] = "by-name" if choice["name"] else "by-pattern"
+    names = ["first", "second"] if choice["order"] else ["second", "first"]
+    for name in names:
+        routes[name] = raw(name, patterns=["order.*" if name == "first" else "*.z"])
+    right[b"order.z"] = names[0]
+    if choice["comes"]:
+        routes["comes"] = raw("comes", channels=["comes"])
+        right[b"comes"] = "comes"
+    return routes, right
+
+
+class Spans:
+    """What was right when: a config may be in force from when it was asked for until the next one is."""
+
+    def __init__(self, right):
+        self.spans = [[time.time(), float("inf"), right]]
+
+    def add(self, asked, answered, right):
+        self.spans[-1][1] = answered
+        self.spans.append([asked, float("inf"), right])
+
+    def at(self, sent):
+        return [right.get(sent.channel) for begin, end, right in self.spans if begin <= sent.after and sent.before <= end]
+
+
+class Commands:
+    """The subscriptions that Redis is asked for and rid of, as MONITOR tells them."""
+
+    def __init__(self, redis):
+        self.client = redis.client()
+        self.seen = []
+        self.monitor = self.client.monitor()
+        self.monitor.__enter__()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        for command in self.monitor.listen():
+            words = command["command"].split()
+            if words[0].upper().endswith("SUBSCRIBE"):
+                self.seen += [(words[0].upper(), name) for name in words[1:]]
+            if words[0].upper() == "SET":
+                return
+
+    def end(self, redis):
+        redis.client().set("end", "1")
+        self.thread.join(20)
+        assert not self.thread.is_alive(), "MONITOR does not end"
+        self.client.close()
+        return self.seen
+
+
+def test_200_reloads_under_load(make_bridge, redis, publisher):
+    chance = random.Random(7)
+    choice = {"moves": 0, "swap": 0, "pattern": 1, "name": 0, "order": 0, "comes": 1}
+    routes, right = routes_of(choice)
+    one = make_bridge({"routes": routes}, redis=redis).start("--embedded-kafka")
+    commands, spans = Commands(redis), Spans(right)
+    with Flow(publisher, CHANNELS, RATE) as load, one.control() as control:
+        wait_for("messages", lambda: load.published() > 100)
+        for i in range(RELOADS):
+            changed = chance.sample(sorted(choice), chance.randint(1, 3))
+            choice |= {name: chance.randrange(3 if name == "moves" else 2) for name in changed}
+            routes, right = routes_of(choice)
+            one.config["routes"] = routes
+            one.rewrite({})
+            asked = time.time()
+            control.ask("reload")
+            spans.add(asked, time.time(), right)
+    stats = one.drained()
+    asked = commands.end(redis)
+    seen = {topic: [decode_raw(record) for record in read_topic(stats["kafka"]["bootstrap_servers"], topic)] for topic in TOPICS}
+    right_at = {(sent.channel, sent.n): spans.at(sent) for sent in publisher.sent}
+    always = [sent for sent in publisher.sent if all(spans.at(sent))]
+    assert [sent for sent in always if not sent.receivers] == [], "for a moment nobody was subscribed"
+    assert missing(always, sum(seen.values(), [])) == []
+    numbers = [(one.channel, one.n) for several in seen.values() for one in several]
+    assert len(numbers) == len(set(numbers)), "twice"
+    maybe = [dataclasses.replace(sent, receivers=None) for sent in publisher.sent]
+    for topic, several in seen.items():
+        assert_delivered(maybe, several, once=True)
+        wrong = [(one.channel, one.n) for one in several if topic not in right_at[one.channel, one.n]]
+        assert wrong == [], f"{topic} was not right then: {wrong[:5]}"
+    assert {name for _, name in asked} & {"stay", "stay.*", "moves", "swapped.1", "swapped.2", "order.*", "*.z"} == set()
+    assert {name for _, name in asked} == {"both.*", "other.*", "both.pattern", "comes"}
+    assert one.source()["connections_total"] == 1 and one.gaps() == []
+    assert stats["totals"]["received"] == len(numbers) == stats["totals"]["delivered"]
