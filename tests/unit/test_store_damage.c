@@ -201,12 +201,42 @@ static void test_the_journal_is_gone_after_a_clean_end(void **state)
     assert_int_equal(test->store.recovery.damaged, 0);
 }
 
+/*
+ * The checkpoint's last time is by a clock that was an hour ahead. What was lost behind it ends before it begins, and says
+ * so: the gap is made of both (test_relay_clock).
+ */
+static void test_a_checkpoint_of_before_the_clock_went_back(void **state)
+{
+    struct test *test = *state;
+    static const uint8_t value[72];
+    int64_t now_us = rkb_sys_posix.realtime_us(), ahead_us = now_us + INT64_C(3600000000);
+    open_store(test);
+    put_names(test);
+    put_messages(test, 1, 5);
+    const struct rkb_record mark = {.kind = RKB_MARK, .sequence = test->next++, .time_us = ahead_us, .epoch = 9, .route = 1,
+                                    .value = {value, sizeof value}};
+    assert_true(put(test, &mark));
+    assert_true(take(test));
+    settle(test->store.journal, 1, 6);
+    assert_true(rkb_journal_checkpoint(test->store.journal, UINT64_MAX, true, NULL));
+    rkb_ring_note_next(test->store.ring, 10);
+    rkb_ring_note_read(test->store.ring, now_us);
+    reopen_store(test);
+    const struct rkb_recovery *recovery = &test->store.recovery;
+    assert_int_equal(recovery->lost_first, 7);
+    assert_int_equal(recovery->lost_last, 9);
+    assert_true(recovery->lost_from_us >= ahead_us / 1000 * 1000);
+    assert_in_range(recovery->lost_to_us, now_us, ahead_us - 1);
+    assert_int_equal(recovery->last_mark_ms, ahead_us / 1000);      /* the next mark comes after it */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_bits_of_the_ring_flip, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_number_nobody_can_have_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_last_number_there_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_checkpoint_of_before_the_clock_went_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_journal_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_journal_is_gone_and_all_was_shipped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_journal_is_gone_after_a_clean_end, set_up, tear_down),
