@@ -103,7 +103,8 @@ const struct rkb_metric rkb_metrics[] = {
         "At most so many messages are missing in the gaps of the ledger whose bound is known."),
     OWN("gaps_bound_unknown", GAUGE, "", rkb_metric_gaps_unknown,
         "Gaps in the ledger of which nobody can say how many messages are missing at most."),
-    ONE("gap_notices_pending", GAUGE, U64, notices_pending, "What the topics that are told of gaps are still to be told."),
+    ONE("gap_notices_pending", GAUGE, U64, notices_pending,
+        "What the topics that are told of gaps are still to be told."),
 
     ONE("journal_bytes", GAUGE, U64, journal.bytes, "What the journal takes of the disk."),
     ONE("journal_limit_bytes", GAUGE, U64, journal.max_size, "What it may take: journal.max_size."),

@@ -19,8 +19,8 @@
 
 _Static_assert(RKB_PUBLISHED_SIZE == RKB_GAP_ANCHOR, "a gap's anchor is what published.h writes");
 
-static const enum rkb_question questions[] = {RKB_ASK_SELF, RKB_ASK_SERVER, RKB_ASK_HISTORY, RKB_ASK_COUNTERS, RKB_ASK_MODULES,
-                                              RKB_ASK_EVENTS, RKB_ASK_COMMANDS};
+static const enum rkb_question questions[] = {RKB_ASK_SELF,    RKB_ASK_SERVER, RKB_ASK_HISTORY, RKB_ASK_COUNTERS,
+                                              RKB_ASK_MODULES, RKB_ASK_EVENTS, RKB_ASK_COMMANDS};
 
 /* The events are looked for only where they could be ours; ourselves, where we know our number and are told of it. */
 static bool is_needed(const struct rkb_watch *watch, enum rkb_question question)

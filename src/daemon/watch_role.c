@@ -8,8 +8,8 @@
  *                                      v  |             itself still comes; gap `replica_link_down` meanwhile
  *                                   replica, not linked
  *
- * Promise: a gap begins where all was well for the last time: at the moment the last good answer was asked for, and with
- * a replica when it had last heard its master. Never: takes one answer for another stream's. What happens and is over
+ * Promise: a gap begins where all was well for the last time: at the moment the last good answer was asked for, and
+ * with a replica when it had last heard its master. Never: takes one answer for another stream's. What happens and is over
  * between two answers is seen where the replication history tells it (replication.h).
  */
 #include "daemon/watch_state.h"
@@ -119,8 +119,8 @@ static void say_changed(const struct rkb_watch *watch)
     rkb_replication_describe(&role->base, before);
     rkb_replication_describe(&role->coming, text);
     const char *hint = role->coming.role == RKB_ROLE_REPLICA
-                           ? "what is published at its master comes while their link stands; to follow the master, give "
-                             "this source an address that does"
+                           ? "what is published at its master comes while their link stands; to follow the master, "
+                             "give this source an address that does"
                            : "what its master did not send it any more is missing";
     if (role->base.role == role->coming.role)
         snprintf(before, sizeof before, "a replica for a while");

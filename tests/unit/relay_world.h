@@ -86,7 +86,7 @@ int world_tear_down(void **state);
 void open_simple(struct world *world);
 const struct rkb_gap *gap_at(struct world *world, size_t index);
 /* A gap of the one source there is. */
-/* From when a message that was lost may be: nothing has ever caught up in a world by hand, so from the stream's begin. */
+/* From when a message that was lost may be: nothing ever caught up in a world by hand, so from the stream's begin. */
 int64_t since(struct world *world);
 void expect_gap(struct world *world, size_t index, const char *reason, int64_t from_us, int64_t to_us);
 /* The same, with a journal that is full already. */

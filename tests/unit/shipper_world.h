@@ -15,6 +15,7 @@
 
 #include "daemon/shipper_state.h"
 #include "kafka_reader.h"
+#include "shipper_seen.h"
 
 #define PRODUCE 0                   /* Kafka's number of the request */
 #define MOST_RECORDS 20000
@@ -107,22 +108,7 @@ void world_fatal_error(struct world *world);
 /* Waits until `done`; fails the test, naming `what`, if that takes too long. */
 void world_wait(struct world *world, bool (*done)(struct world *world, uint64_t wanted), uint64_t wanted,
                 const char *what);
-bool all_delivered(struct world *world, uint64_t wanted);   /* so many, over both routes */
-bool all_taken(struct world *world, uint64_t wanted);       /* the journal's next number */
-bool all_settled(struct world *world, uint64_t wanted);     /* the journal's lowest open number */
-bool all_in_flight(struct world *world, uint64_t wanted);
-bool has_failed(struct world *world, uint64_t wanted);
-bool is_full(struct world *world, uint64_t wanted);         /* 1 or 0 */
-uint64_t delivered(struct world *world);
-/* Of this route: delivered, and set aside. */
-uint64_t delivered_of(struct world *world, uint32_t route);
-uint64_t dead_of(struct world *world, uint32_t route);
-/* What is set aside: at most `room` sequence numbers in their order; returns how many there are. Before world_close. */
-size_t dead_letters(struct world *world, uint64_t *sequences, size_t room);
-uint64_t errors_of(struct world *world, rd_kafka_resp_err_t error);
 #define SECOND INT64_C(1000000)
-/* True once after each time the shipper wrote to the loop. */
-bool loop_was_told(struct world *world);
 
 /* What stands in Kafka, both topics read from their start. */
 struct arrived {

@@ -48,7 +48,8 @@ static void say(struct published_test *test)
     snprintf(text, sizeof text, "redis_mode:standalone\r\nrun_id:%s\r\nuptime_in_seconds:%u\r\n", said->run,
              said->uptime);
     answer(test, SERVER, text);
-    snprintf(text, sizeof text, "role:%s\r\nmaster_replid:%s\r\nmaster_link_status:down\r\n", said->role, said->history);
+    snprintf(text, sizeof text, "role:%s\r\nmaster_replid:%s\r\nmaster_link_status:down\r\n", said->role,
+             said->history);
     answer(test, REPLICATION, text);
     snprintf(text, sizeof text,
              "total_connections_received:9\r\ntotal_commands_processed:%u\r\ntotal_net_input_bytes:9\r\n",
@@ -242,7 +243,7 @@ static void what_did_not_come(void **state)
     assert_int_equal(over(test, 1)->bound, 2);
 }
 
-/* What the count says is an anchor only when all that was sent before it is here: not by the answer to an older PING. */
+/* What the count says is an anchor when all that was sent before it is here: not by the answer to an older PING. */
 static void no_anchor_before_the_pong(void **state)
 {
     struct published_test *test = *state;
@@ -288,7 +289,7 @@ static void a_master_that_was_a_replica(void **state)
     expect_unknown(test, 0, "connection_lost");
 }
 
-/* What its master did not send it, it has not counted: so nothing is counted from it, whether their link is up or not. */
+/* What its master did not send it, it has not counted: so nothing is counted from it, their link being up or not. */
 static void a_replica(void **state)
 {
     struct published_test *test = *state;
@@ -325,6 +326,18 @@ static void a_replica_that_is_a_master(void **state)
     look(test);
     for (size_t i = 0; i < rkb_gaps_count(test->world->store.gaps); i++)
         assert_true(gap_at(test->world, i)->bound == RKB_BOUND_UNKNOWN);
+}
+
+/* What is missing in these, if anything, came or was published elsewhere: no count of Redis's tells. */
+static void what_is_not_counted(void **state)
+{
+    static const char *const reasons[] = {"not_durable", "replica_link_down"};
+    struct published_test *test = *state;
+    start(test);
+    UNTIL(test, is_anchored(test));
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        assert_false(rkb_relay_open_gap(source(test), reasons[i], now_us)->has_anchor);
+    assert_true(rkb_relay_open_gap(source(test), "connection_lost", now_us)->has_anchor);
 }
 
 /* One of another run: it was started since then, or has run before. */
@@ -567,6 +580,7 @@ int main(void)
         TEST(a_master_that_was_a_replica),
         TEST(a_replica),
         TEST(a_replica_that_is_a_master),
+        TEST(what_is_not_counted),
         TEST(another_run),
         TEST(counters_that_were_reset),
         TEST(one_that_does_not_know_us),
