@@ -17,7 +17,7 @@ UNIT = TOP / "etc" / "rkbridge.service"
 COMPOSE = TOP / "contrib" / "compose" / "docker-compose.yml"
 DOCKERFILE = TOP / "contrib" / "Dockerfile"
 MANIFESTS = sorted((TOP / "contrib" / "kubernetes").glob("*.yaml"))
-EXPOSURE = 20               # tenths of systemd's points for what a service could do; 100 is the worst
+EXPOSURE = 16               # tenths of systemd's points for what a service could do; 100 is the worst
 CLOSING = 5                 # seconds beyond linger and shutdown_timeout: the last sync, and some room
 
 
