@@ -63,5 +63,5 @@ def test_asked_again_it_does_not_linger(make_one, publisher, arrived):
     wait_for("the linger", lambda: "event=stopping" in one.stderr())
     publisher.publish(*CHANNELS, count=15)
     one.wait_totals(received=50, pending=0)
-    assert one.terminate() == 0 and "left_at_once" not in one.stderr()
+    assert one.terminate(timeout=15) == 0 and "left_at_once" not in one.stderr()      # shutdown_timeout is 20 s
     assert_delivered(publisher.sent, arrived(), once=True)
