@@ -3,6 +3,7 @@
  *
  *     socket.c   who comes and goes, lines and their answers, answers that come later
  *     upload.c   the bytes of a dead letter
+ *     watching.c events of the log, until the client leaves
  */
 #ifndef RKB_CONTROL_CLIENT_H
 #define RKB_CONTROL_CLIENT_H
@@ -30,6 +31,8 @@ struct rkb_client {
     struct bufferevent *connection;
     struct rkb_peer peer;
     uint64_t ticket;                /* of the answer that comes later; 0: none does */
+    bool watches, json;             /* it is told of events, as JSON */
+    uint64_t seen;                  /* the number of the last event that it was told of, or has missed */
     bool ended;                     /* sends nothing more */
     bool closing;                   /* is freed when all is written; nothing more is read */
     bool dropped;                   /* is freed now */
@@ -44,16 +47,29 @@ struct rkb_control {
     TAILQ_HEAD(, rkb_client) clients;
     size_t client_count;
     uint64_t last_ticket;
+    size_t watchers;
+    int watch_fd;                   /* written by the log; -1: nobody has watched yet */
+    struct event *watch_event;
     struct rkb_incoming upload;     /* one at a time: what clients can make us hold is bounded */
     bool inside, doomed;
 };
 
 /* Sends these bytes, and frees them. */
 void rkb_client_send(struct rkb_client *client, struct rkb_buffer *bytes);
+/* Frees those that are marked as dropped; not within a client's own turn. */
+void rkb_client_free_dropped(struct rkb_control *control);
 /* Nothing more is read; freed when all is written. */
 void rkb_client_close(struct rkb_client *client);
 /* An error, and the end: what comes behind cannot be told from commands any more. */
 void rkb_client_refuse_rest(struct rkb_client *client, const char *code, const char *text);
+
+/* From now on this client is told of events; no other answer comes to it. */
+void rkb_watching_begin(struct rkb_client *client, bool json);
+/* Tells it what there is, as much as it reads. May mark it as dropped. */
+void rkb_watching_feed(struct rkb_client *client);
+/* It does not watch any more; and nobody does, for good. */
+void rkb_watching_end(struct rkb_client *client);
+void rkb_watching_stop(struct rkb_control *control);
 
 /* A client announces a dead letter of these sizes. */
 void rkb_upload_begin(struct rkb_client *client, const struct rkb_upload *sizes);

@@ -5,116 +5,17 @@
 #include <string.h>
 
 #include "base/escape.h"
-#include "base/units.h"
-#include "control/output.h"
-#include "control/status.h"
+#include "control/request.h"
 
-#define WORDS 8
 #define WORD_SHOWN 40   /* of an unknown command, in the answer */
-
-struct rkb_request {
-    struct rkb_slice words[WORDS];
-    size_t count;
-    const struct rkb_snapshot *snapshot;
-};
 
 static bool is_word(struct rkb_slice word, const char *text)
 {
     return rkb_slice_equal(word, rkb_slice_text(text));
 }
 
-/* Reads `[text|json]`; false when something else stands there. */
-static bool format_of(const struct rkb_request *request, enum rkb_output_kind *kind)
-{
-    *kind = RKB_OUTPUT_TEXT;
-    if (request->count == 2 && is_word(request->words[1], "json"))
-        *kind = RKB_OUTPUT_JSON;
-    else if (request->count > 2 || (request->count == 2 && !is_word(request->words[1], "text")))
-        return false;
-    return true;
-}
-
-static bool run_version(const struct rkb_request *request, struct rkb_buffer *out)
-{
-    rkb_buffer_format(out, "rkbridge %s\n", request->snapshot->version);
-    return request->count == 1;
-}
-
-static bool run_status(const struct rkb_request *request, struct rkb_buffer *out)
-{
-    struct rkb_output output;
-    enum rkb_output_kind kind;
-    if (!format_of(request, &kind))
-        return false;
-    rkb_output_begin(&output, kind, out);
-    rkb_status_write(request->snapshot, &output);
-    rkb_output_end(&output);
-    return true;
-}
-
-static bool run_stats(const struct rkb_request *request, struct rkb_buffer *out)
-{
-    struct rkb_output output;
-    enum rkb_output_kind kind;
-    if (!format_of(request, &kind))
-        return false;
-    rkb_output_begin(&output, kind, out);
-    rkb_stats_write(request->snapshot, &output);
-    rkb_output_end(&output);
-    return true;
-}
-
-static bool run_routes(const struct rkb_request *request, struct rkb_buffer *out)
-{
-    struct rkb_output output;
-    enum rkb_output_kind kind;
-    if (!format_of(request, &kind))
-        return false;
-    rkb_output_begin(&output, kind, out);
-    rkb_routes_write(request->snapshot, &output);
-    rkb_output_end(&output);
-    return true;
-}
-
-/* An RFC 3339 time in UTC, with or without a fraction, or how long ago: 2h. */
-static bool since_of(struct rkb_slice word, int64_t now_us, int64_t *since_us)
-{
-    char text[40];
-    struct rkb_error error;
-    int64_t ago_us;
-    if (word.size >= sizeof text)
-        return false;
-    memcpy(text, word.data, word.size);
-    text[word.size] = '\0';
-    if (rkb_read_time(text, since_us))
-        return true;
-    if (!rkb_parse_duration(text, &ago_us, &error))
-        return false;
-    *since_us = now_us - ago_us;
-    return true;
-}
-
-/* [since] [text|json] */
-static bool run_gaps(const struct rkb_request *request, struct rkb_buffer *out)
-{
-    struct rkb_request rest = *request;
-    struct rkb_output output;
-    enum rkb_output_kind kind;
-    int64_t since_us = 0;
-    if (request->count > 1 && since_of(request->words[1], request->snapshot->now_us, &since_us)) {
-        rest.count--;
-        memmove(&rest.words[1], &rest.words[2], (WORDS - 2) * sizeof rest.words[0]);
-    }
-    if (!format_of(&rest, &kind))
-        return false;
-    rkb_output_begin(&output, kind, out);
-    rkb_gaps_write(request->snapshot, since_us, &output);
-    rkb_output_end(&output);
-    return true;
-}
-
-/* With sizes that can be read it is the socket's (rkb_command_upload). */
-static bool run_retry(const struct rkb_request *request, struct rkb_buffer *out)
+/* With words that can be read it is the socket's (rkb_command_upload, rkb_command_watch). */
+static bool run_later(const struct rkb_request *request, struct rkb_buffer *out)
 {
     (void)request;
     (void)out;
@@ -129,16 +30,23 @@ static bool run_help(const struct rkb_request *request, struct rkb_buffer *out);
 
 static const struct rkb_command commands[] = {
     {"help", "[command]", LOOK, run_help, "all commands, or one, and the right that each needs"},
-    {"version", "", LOOK, run_version, "the version of the running rkbridge"},
-    {"status", "[text|json]", LOOK, run_status,
+    {"version", "", LOOK, rkb_look_version, "the version of the running rkbridge"},
+    {"status", "[text|json]", LOOK, rkb_look_status,
      "how it is: a verdict and why, then sources, Kafka, journal, routes, gaps and books"},
-    {"stats", "[text|json]", LOOK, run_stats, "all figures"},
-    {"routes", "[text|json]", LOOK, run_routes, "what goes where, and how much did"},
-    {"gaps", "[since] [text|json]", LOOK, run_gaps,
+    {"stats", "[text|json|prom] [route NAME]", LOOK, rkb_look_stats, "all figures, or those of one route"},
+    {"routes", "[text|json]", LOOK, rkb_look_routes, "what goes where, and how much did"},
+    {"sources", "[text|json]", LOOK, rkb_look_sources, "each Redis: the connection, subscriptions, stall budget, role"},
+    {"kafka", "[text|json]", LOOK, rkb_look_kafka, "the connection, what is on its way, errors, what a topic does not take"},
+    {"journal", "[text|json]", LOOK, rkb_look_journal, "its size, its limits, how long the room lasts, whether it is durable"},
+    {"gaps", "[since] [text|json]", LOOK, rkb_look_gaps,
      "when messages may have been missed; since: a time, or how long ago (2h)"},
     {"reload", "", ADMIN, DAEMON, "reads the config file anew, as SIGHUP does, and says what came of it"},
+    {"errors", "[n] [text|json]", LOOK, rkb_look_errors, "the last 20, or n, warnings and errors of the log"},
+    {"watch", "[text|json]", LOOK, run_later, "a line for each event of the log, until you leave"},
+    {"log", "[LEVEL [object]]", ADMIN, DAEMON,
+     "what is logged from now on, of all or one object: error, warn, info, debug; default: as configured"},
     {"drain", "", ADMIN, DAEMON, "takes no more, ships what there is, and ends, as SIGTERM does"},
-    {"retry", "SIZE SIZE", ADMIN, run_retry,
+    {"retry", "SIZE SIZE", ADMIN, run_later,
      "takes a dead letter, its headers and its payload: for rkbctl dead retry"},
 };
 
@@ -155,18 +63,18 @@ static bool run_help(const struct rkb_request *request, struct rkb_buffer *out)
     for (size_t i = 0; i < count; i++) {
         if (request->count > 1 && !is_word(request->words[1], rows[i].word))
             continue;
-        rkb_buffer_format(out, "%-8s %-19s %-5s  %s\n", rows[i].word, rows[i].arguments,
+        rkb_buffer_format(out, "%-8s %-31s %-5s  %s\n", rows[i].word, rows[i].arguments,
                           rkb_right_word(rows[i].right), rows[i].help);
         shown++;
     }
     return request->count <= 2 && shown > 0;
 }
 
-/* Splits at blanks. Words beyond WORDS are left out: no command takes so many, so what is there is wrong already. */
+/* Splits at blanks. Words beyond RKB_REQUEST_WORDS are left out: no command takes so many, so what is there is wrong already. */
 static void split(struct rkb_slice line, struct rkb_request *request)
 {
     size_t at = 0;
-    while (request->count < WORDS) {
+    while (request->count < RKB_REQUEST_WORDS) {
         while (at < line.size && (line.data[at] == ' ' || line.data[at] == '\t'))
             at++;
         size_t from = at;
@@ -176,6 +84,17 @@ static void split(struct rkb_slice line, struct rkb_request *request)
             return;
         request->words[request->count++] = rkb_slice(line.data + from, at - from);
     }
+}
+
+bool rkb_command_watch(struct rkb_slice line, bool *json)
+{
+    struct rkb_request request = {.count = 0};
+    enum rkb_output_kind kind;
+    split(line, &request);
+    if (!rkb_request_is(&request, 0, "watch") || !rkb_request_format(&request, &kind))
+        return false;
+    *json = kind == RKB_OUTPUT_JSON;
+    return true;
 }
 
 void rkb_command_error(struct rkb_buffer *out, const char *code, const char *text)
@@ -276,13 +195,19 @@ static void run(const struct rkb_command *command, struct rkb_request *request, 
                 struct rkb_buffer *out)
 {
     size_t before = out->size;
+    struct rkb_error error = {.text = ""};
     request->snapshot = asking->snapshot(asking->context);
+    request->log = asking->log;
+    request->unknown = &error;
     if (command->run(request, out)) {
         rkb_buffer_text(out, "OK\n");
         return;
     }
     out->size = before;
-    answer_usage(command, out);
+    if (error.text[0] != '\0')
+        rkb_command_error(out, "unknown_name", error.text);
+    else
+        answer_usage(command, out);
 }
 
 bool rkb_command_answer(struct rkb_slice line, const struct rkb_asking *asking, struct rkb_buffer *out)

@@ -2,7 +2,7 @@
  * commands -- what the control socket understands: one row a command.
  *
  * An answer is lines and then a line `OK`, or a line `ERROR code text`; no other line of an answer is `OK` or begins with
- * `ERROR `. Codes are lower-case words that never change: unknown_command, usage, not_allowed; and from the socket
+ * `ERROR `. Codes are lower-case words that never change: unknown_command, usage, not_allowed, unknown_name; and from the socket
  * too_long, too_many_clients, incomplete, ending; and those of whoever does the command.
  *
  * `retry HEADERS PAYLOAD` is followed by bytes: so many of a headers area (base/headers.h), so many of a payload. Its
@@ -18,6 +18,7 @@
 #include "control/rights.h"
 #include "control/stats.h"
 
+struct rkb_log;
 struct rkb_request;
 
 struct rkb_command {
@@ -56,6 +57,7 @@ struct rkb_asking {
     void *context;
     rkb_act *act;                       /* NULL: such commands are not answered here */
     void *act_context;
+    struct rkb_log *log;                /* whose memory is shown; NULL: none */
     const struct rkb_peer *peer;
     uint64_t ticket;
 };
@@ -70,6 +72,8 @@ struct rkb_upload {
 
 /* Whether this line is a command that bytes follow: the socket reads them, and no answer is asked for. */
 bool rkb_command_upload(struct rkb_slice line, struct rkb_upload *upload);
+/* Whether this line is a command that goes on until its client leaves: the socket does it, no answer is asked for. */
+bool rkb_command_watch(struct rkb_slice line, bool *json);
 /* Whether this peer may; else the error is appended. */
 bool rkb_command_allowed(const char *word, const struct rkb_peer *peer, struct rkb_buffer *out);
 

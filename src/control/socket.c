@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <event2/util.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -32,10 +33,21 @@ static void client_free(struct rkb_client *client)
 {
     if (client->control->upload.client == client)
         rkb_upload_end(&client->control->upload);
+    rkb_watching_end(client);
     TAILQ_REMOVE(&client->control->clients, client, link);
     client->control->client_count--;
     bufferevent_free(client->connection);
     free(client);
+}
+
+void rkb_client_free_dropped(struct rkb_control *control)
+{
+    struct rkb_client *client = TAILQ_FIRST(&control->clients), *next;
+    for (; client != NULL; client = next) {
+        next = TAILQ_NEXT(client, link);
+        if (client->dropped)
+            client_free(client);
+    }
 }
 
 void rkb_client_send(struct rkb_client *client, struct rkb_buffer *bytes)
@@ -61,6 +73,7 @@ static void answer(struct rkb_client *client, struct rkb_slice line)
         .context = options->context,
         .act = options->act,
         .act_context = options->act_context,
+        .log = options->log,
         .peer = &client->peer,
         .ticket = ++control->last_ticket,
     };
@@ -110,6 +123,7 @@ static bool answer_next(struct rkb_client *client)
 {
     struct evbuffer *input = bufferevent_get_input(client->connection);
     struct rkb_upload sizes;
+    bool json;
     size_t size;
     if (client->ticket != 0)
         return false;
@@ -128,6 +142,8 @@ static bool answer_next(struct rkb_client *client)
         refuse_long_line(client);
     else if (rkb_command_upload(rkb_slice(line, size), &sizes))
         rkb_upload_begin(client, &sizes);
+    else if (rkb_command_watch(rkb_slice(line, size), &json))
+        rkb_watching_begin(client, json);
     else
         answer(client, rkb_slice(line, size));
     free(line);
@@ -147,7 +163,9 @@ static void take_turn(struct rkb_client *client)
 {
     struct rkb_control *control = client->control;
     control->inside = true;
-    if (!client->closing)
+    if (client->watches)
+        rkb_watching_feed(client);
+    else if (!client->closing)
         answer_some(client);
     control->inside = false;
     if (control->doomed)
@@ -164,11 +182,18 @@ static void on_progress(struct bufferevent *connection, void *context)
     take_turn(context);
 }
 
+/* Not only its sending side is closed. */
+static bool has_left(evutil_socket_t fd)
+{
+    struct pollfd look = {.fd = fd};
+    return poll(&look, 1, 0) > 0 && (look.revents & POLLHUP) != 0;
+}
+
 static void on_event(struct bufferevent *connection, short what, void *context)
 {
     struct rkb_client *client = context;
-    (void)connection;
-    if ((what & BEV_EVENT_EOF) != 0 && (what & BEV_EVENT_READING) != 0) {
+    bool ended = (what & BEV_EVENT_EOF) != 0 && (what & BEV_EVENT_READING) != 0;
+    if (ended && !(client->ticket != 0 && has_left(bufferevent_getfd(connection)))) {
         client->ended = true;
         take_turn(client);
     } else {
@@ -253,6 +278,7 @@ struct rkb_control *rkb_control_new(struct event_base *base, const struct rkb_co
         return NULL;
     }
     control->options = *options;
+    control->watch_fd = -1;
     TAILQ_INIT(&control->clients);
     if (!listen_on(control, base, error)) {
         rkb_control_free(control);
@@ -325,6 +351,7 @@ void rkb_control_free(struct rkb_control *control)
     while (!TAILQ_EMPTY(&control->clients))
         client_leave(TAILQ_FIRST(&control->clients));
     rkb_unix_socket_remove(&control->place);
+    rkb_watching_stop(control);
     if (control->listener != NULL)
         evconnlistener_free(control->listener);
     if (control->accept_again != NULL)

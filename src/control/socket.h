@@ -3,7 +3,7 @@
  * are one line ERROR code text.
  *
  * It watches and never stands in the way: limits on line length (4096), clients (32) and unread output (4 MiB; past it
- * the client is dropped). Pipelined commands are answered in order. Loop thread. The process must ignore SIGPIPE.
+ * the client is dropped; of what is watched 64 KiB, past that lines are missed). Pipelined commands are answered in order. Loop thread. The process must ignore SIGPIPE.
  *
  * One command brings bytes with it, a dead letter to be sent again: of one client at a time, as many as upload_limit,
  * within 10 s. Whoever comes in between is told `busy` and closed.
@@ -25,6 +25,7 @@
 #define RKB_CONTROL_LINE_MAX 4096               /* without its newline */
 #define RKB_CONTROL_CLIENTS_MAX 32
 #define RKB_CONTROL_UNREAD_MAX (4 << 20)
+#define RKB_CONTROL_WATCHERS_MAX 8
 #define RKB_CONTROL_UPLOAD_US INT64_C(10000000)
 #define RKB_CONTROL_UPLOAD_HEADERS (1u << 20)   /* beside the largest payload */
 
@@ -37,6 +38,7 @@ struct rkb_control_options {
     /* Fills the snapshot; what it points to stays valid until the next call. */
     const struct rkb_snapshot *(*snapshot)(void *context);
     void *context;
+    struct rkb_log *log;                            /* whose last lines are shown; NULL: none are */
     rkb_act *act;                                   /* does what a command asks of the daemon */
     void *act_context;
     /*

@@ -5,6 +5,7 @@
  */
 #include "control/stats.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "control/output.h"
@@ -41,7 +42,7 @@ static void write_drops(struct rkb_output *output, const uint64_t drops[RKB_DROP
     rkb_output_object_end(output);
 }
 
-static void write_routes(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+void rkb_stats_routes_write(const struct rkb_snapshot *snapshot, struct rkb_output *output)
 {
     rkb_output_object(output, "routes");
     for (size_t i = 0; i < snapshot->route_count; i++) {
@@ -107,7 +108,7 @@ static void write_source(struct rkb_output *output, const struct rkb_source_snap
     rkb_output_object_end(output);
 }
 
-static void write_journal(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+void rkb_journal_write(const struct rkb_snapshot *snapshot, struct rkb_output *output)
 {
     rkb_output_object(output, "journal");
     rkb_output_number(output, "bytes", snapshot->journal.bytes);
@@ -138,7 +139,7 @@ static void write_journal(struct rkb_output *output, const struct rkb_snapshot *
     rkb_output_object_end(output);
 }
 
-static void write_kafka(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+void rkb_kafka_write(const struct rkb_snapshot *snapshot, struct rkb_output *output)
 {
     rkb_output_object(output, "kafka");
     rkb_output_truth(output, "connected", snapshot->kafka.connected);
@@ -220,14 +221,14 @@ void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *out
     write_books(output, &snapshot->totals);
     rkb_output_object_end(output);
     write_drops(output, snapshot->dropped_by_reason);
-    write_routes(output, snapshot);
+    rkb_stats_routes_write(snapshot, output);
     rkb_output_object(output, "sources");
     for (size_t i = 0; i < snapshot->source_count; i++)
         write_source(output, &snapshot->sources[i]);
     rkb_output_object_end(output);
     write_gap_figures(output, snapshot);
-    write_journal(output, snapshot);
-    write_kafka(output, snapshot);
+    rkb_journal_write(snapshot, output);
+    rkb_kafka_write(snapshot, output);
     rkb_output_object(output, "latency");
     rkb_output_real(output, "p50_seconds", snapshot->latency.p50_seconds);
     rkb_output_real(output, "p99_seconds", snapshot->latency.p99_seconds);
@@ -253,6 +254,32 @@ void rkb_routes_write(const struct rkb_snapshot *snapshot, struct rkb_output *ou
         rkb_output_number(output, "delivered", route->books.delivered);
         rkb_output_number(output, "dropped", route->books.dropped);
         rkb_output_number(output, "pending", route->books.pending);
+        rkb_output_row_end(output);
+    }
+    rkb_output_table_end(output);
+}
+
+void rkb_sources_write(const struct rkb_snapshot *snapshot, struct rkb_output *output)
+{
+    rkb_output_table(output, "sources");
+    for (size_t i = 0; i < snapshot->source_count; i++) {
+        const struct rkb_source_snapshot *source = &snapshot->sources[i];
+        rkb_output_row(output);
+        rkb_output_text(output, "name", source->name);
+        rkb_output_text(output, "url", source->url);
+        rkb_output_truth(output, "connected", source->connected);
+        rkb_output_number(output, "subscribed", source->subscribed);
+        rkb_output_number(output, "wanted", source->wanted);
+        rkb_output_number(output, "refused", source->refused);
+        rkb_output_number(output, "connections", source->connections_total);
+        rkb_output_number(output, "gaps", source->gaps_total);
+        rkb_output_number(output, "bytes", source->bytes_total);
+        rkb_output_text(output, "role", source->role);
+        if (source->stall.seconds < 0 || isinf(source->stall.seconds))
+            rkb_output_none(output, "stall_budget", source->stall.seconds < 0 ? "unknown" : "no end");
+        else
+            rkb_output_seconds(output, "stall_budget", source->stall.seconds);
+        rkb_output_text(output, "error", source->error);
         rkb_output_row_end(output);
     }
     rkb_output_table_end(output);

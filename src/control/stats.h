@@ -186,6 +186,11 @@ struct rkb_output;
  * All figures, in the order and with the names of `stats json`. Others rely on them: some may be added, none renamed.
  */
 void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);
+/* Parts of it: the routes, the journal, Kafka. And what each source is like, as a table. */
+void rkb_stats_routes_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);
+void rkb_journal_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);
+void rkb_kafka_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);
+void rkb_sources_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);
 /* The table of routes; that of gaps which did not end before since_us; and of the last so many, without positions. */
 void rkb_routes_write(const struct rkb_snapshot *snapshot, struct rkb_output *output);
 void rkb_gaps_write(const struct rkb_snapshot *snapshot, int64_t since_us, struct rkb_output *output);

@@ -1,10 +1,12 @@
 /* admin -- see admin.h. */
 #include "daemon/admin.h"
 
-#include "daemon/reload.h"
-
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/escape.h"
+#include "daemon/reload.h"
 
 /* What a command's function needs to know, and gives. */
 struct call {
@@ -84,6 +86,60 @@ static enum rkb_outcome do_reload(const struct call *call)
     return RKB_DENIED;
 }
 
+/* ---- log ---- */
+
+static bool is_word(struct rkb_slice word, const char *text)
+{
+    return rkb_slice_equal(word, rkb_slice_text(text));
+}
+
+static bool read_level(const struct rkb_admin *admin, struct rkb_slice word, enum rkb_log_level *level)
+{
+    *level = (enum rkb_log_level)admin->config->log.level;
+    if (is_word(word, "default"))
+        return true;
+    for (*level = RKB_LOG_ERROR; *level <= RKB_LOG_DEBUG; (*level)++)
+        if (is_word(word, rkb_log_level_word(*level)))
+            return true;
+    return false;
+}
+
+static void show_levels(struct rkb_log *log, struct rkb_buffer *out)
+{
+    char object[RKB_LOG_OBJECT_SIZE];
+    for (size_t i = 0; i <= RKB_LOG_OWN_LEVELS; i++) {
+        enum rkb_log_level level = rkb_log_level_at(log, i, object);
+        if (i > 0 && object[0] == '\0')
+            break;
+        rkb_buffer_format(out, "log: ");
+        rkb_escape(RKB_ESCAPE_PLAIN, rkb_slice_text(i == 0 ? "all" : object), out);
+        rkb_buffer_format(out, " %s\n", rkb_log_level_word(level));
+    }
+}
+
+static enum rkb_outcome do_log(const struct call *call)
+{
+    const struct rkb_action *action = call->action;
+    struct rkb_log *log = call->admin->log;
+    char object[RKB_LOG_OBJECT_SIZE];
+    enum rkb_log_level level;
+    if (action->count > 2 || (action->count > 0 && !read_level(call->admin, action->words[0], &level)))
+        return RKB_WRONG_WORDS;
+    if (action->count > 0) {
+        struct rkb_slice name = action->count > 1 ? action->words[1] : rkb_slice("", 0);
+        snprintf(object, sizeof object, "%.*s", (int)name.size, (const char *)name.data);
+        bool fits = name.size < sizeof object;
+        if (!fits || !rkb_log_set_level(log, level, action->count > 1 ? object : NULL)) {
+            *call->code = "too_many";
+            rkb_fail(call->error, RKB_FULL, "at most %d objects have a level of their own, with names of at most %d "
+                     "bytes; log default makes all alike", RKB_LOG_OWN_LEVELS, RKB_LOG_OBJECT_SIZE - 1);
+            return RKB_DENIED;
+        }
+    }
+    show_levels(log, call->out);
+    return RKB_DONE;
+}
+
 /* ---- all of them ---- */
 
 static const struct row {
@@ -91,9 +147,21 @@ static const struct row {
     bool changes;               /* something: it is logged */
     enum rkb_outcome (*run)(const struct call *call);
 } rows[] = {
+    {"log", true, do_log},
     {"drain", true, do_drain},
     {"reload", true, do_reload},
 };
+
+static void say_asked(struct rkb_log *log, const struct rkb_action *action)
+{
+    char words[200] = "";
+    size_t at = 0;
+    for (size_t i = 0; i < action->count && at < sizeof words; i++)
+        at += (size_t)snprintf(words + at, sizeof words - at, " %.*s", (int)action->words[i].size,
+                               (const char *)action->words[i].data);
+    rkb_log(log, RKB_LOG_INFO, "control", "asked", "%s%s, by user %lld (process %lld)", action->word, words,
+            (long long)action->peer->uid, (long long)action->peer->pid);
+}
 
 static const struct row *find(const char *word)
 {
@@ -119,7 +187,6 @@ enum rkb_outcome rkb_admin_act(void *context, const struct rkb_action *action, s
         return RKB_DENIED;
     }
     if (row->changes)
-        rkb_log(call.admin->log, RKB_LOG_INFO, "control", "asked", "%s, asked by user %lld (process %lld)", row->word,
-                (long long)action->peer->uid, (long long)action->peer->pid);
+        say_asked(call.admin->log, action);
     return row->run(&call);
 }

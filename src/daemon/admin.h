@@ -15,6 +15,7 @@
 struct rkb_reload;
 
 struct rkb_admin {
+    const struct rkb_config *config;
     struct rkb_log *log;
     struct rkb_control *control;
     struct rkb_view *view;

@@ -286,14 +286,14 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
     struct rkb_control_options control = {
         .path = config->control.socket, .mode = config->control.socket_mode, .snapshot = rkb_view_snapshot,
         .context = bridge->view, .retry = rkb_retry, .retry_context = &bridge->relay,
-        .upload_limit = upload_limit(config), .act = rkb_admin_act, .act_context = &bridge->admin,
+        .upload_limit = upload_limit(config), .log = bridge->log, .act = rkb_admin_act, .act_context = &bridge->admin,
         .rights = rkb_admin_rights(config)};
     if (!rkb_config_make_directory(config, error))
         return false;
     bridge->control = rkb_control_new(bridge->base, &control, error);
     if (bridge->control == NULL)
         return false;
-    bridge->admin = (struct rkb_admin){.log = bridge->log, .control = bridge->control, .view = bridge->view,
+    bridge->admin = (struct rkb_admin){.config = config, .log = bridge->log, .control = bridge->control, .view = bridge->view,
                                        .drain = drain, .bridge = bridge};
     if (config->http.listen == NULL)
         return true;

@@ -26,10 +26,10 @@ static void usage(FILE *out)
     for (size_t i = 0; i < count; i++) {
         if (strcmp(rows[i].word, "watch") == 0)     /* of programs: this is what people get */
             continue;
-        fprintf(out, "  %-8s %-19s %s%s\n", rows[i].word, rows[i].arguments, rows[i].help,
+        fprintf(out, "  %-8s %-31s %s%s\n", rows[i].word, rows[i].arguments, rows[i].help,
                 rows[i].right == RKB_RIGHT_ADMIN ? " [admin]" : "");
     }
-    fprintf(out, "  %-8s %-19s %s\n", "watch", "[--json]",
+    fprintf(out, "  %-8s %-31s %s\n", "watch", "[--json]",
             "the status each second, and the last events; where it is no terminal, a line each");
     fprintf(out, "\n"
                  "Offline:\n"

@@ -29,7 +29,7 @@ static void test_answers(void **state)
     int fd = dial(fixture);
     check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
     check_answer(fixture, fd, "  version\t \r\n", "rkbridge 1.2.3\nOK\n");
-    check_answer(fixture, fd, "help version\n", "version                      look   the version of the running rkbridge\nOK\n");
+    check_answer(fixture, fd, "help version\n", "version                                  look   the version of the running rkbridge\nOK\n");
     say(fixture, fd, "help\n");
     char *help = hear_answer(fixture, fd);
     size_t rows;
@@ -53,6 +53,54 @@ static void test_answers(void **state)
     close(fd);
 }
 
+static char *ask(const struct fixture *fixture, int fd, const char *command)
+{
+    say(fixture, fd, command);
+    return hear_answer(fixture, fd);
+}
+
+static void check_starts(const struct fixture *fixture, int fd, const char *command, const char *with)
+{
+    char *heard = ask(fixture, fd, command);
+    if (strncmp(heard, with, strlen(with)) != 0)
+        fail_msg("%s: %s", command, heard);
+    free(heard);
+}
+
+static void test_parts(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = dial(fixture);
+    check_starts(fixture, fd, "sources\n", "sources:\n  name ");
+    check_starts(fixture, fd, "sources json\n", "{\"sources\":[{\"name\":");
+    check_starts(fixture, fd, "kafka\n", "kafka.connected: yes\n");
+    check_starts(fixture, fd, "kafka json\n", "{\"kafka\":{\"connected\":true,");
+    check_starts(fixture, fd, "journal text\n", "journal.bytes: ");
+    check_starts(fixture, fd, "journal json\n", "{\"journal\":{\"bytes\":");
+    check_starts(fixture, fd, "stats prom\n", "# HELP rkbridge_");
+    char line[100], *name = strdup(fixture->snapshot.routes[1].name);
+    snprintf(line, sizeof line, "stats json route %s\n", name);
+    char *heard = ask(fixture, fd, line);
+    json_t *root = json_loads(heard, JSON_DISABLE_EOF_CHECK, NULL), *routes = json_object_get(root, "routes");
+    assert_int_equal(json_object_size(root), 1);
+    assert_int_equal(json_object_size(routes), 1);
+    assert_non_null(json_object_get(json_object_get(routes, name), "received"));
+    json_decref(root);
+    free(heard);
+    snprintf(line, sizeof line, "stats prom route %s\n", name);
+    heard = ask(fixture, fd, line);
+    assert_non_null(strstr(heard, name));
+    assert_null(strstr(heard, fixture->snapshot.routes[0].name));
+    free(heard);
+    check_answer(fixture, fd, "stats route no-such\n",
+                 "ERROR unknown_name there is no route no-such; routes lists them\n");
+    check_answer(fixture, fd, "stats route\n", "ERROR usage usage: stats [text|json|prom] [route NAME]\n");
+    check_answer(fixture, fd, "stats prom json\n", "ERROR usage usage: stats [text|json|prom] [route NAME]\n");
+    check_answer(fixture, fd, "journal now\n", "ERROR usage usage: journal [text|json]\n");
+    free(name);
+    close(fd);
+}
+
 static void test_errors(void **state)
 {
     struct fixture *fixture = *state;
@@ -65,8 +113,8 @@ static void test_errors(void **state)
     check_answer(fixture, fd, "\x1b[31m\xff\n",
                  "ERROR unknown_command there is no command \"\\x1b[31m\\xff\"; try help\n");
     assert_int_equal(fixture->asked, asked);    /* who asks for nothing costs nothing */
-    check_answer(fixture, fd, "stats xml\n", "ERROR usage usage: stats [text|json]\n");
-    check_answer(fixture, fd, "stats json json\n", "ERROR usage usage: stats [text|json]\n");
+    check_answer(fixture, fd, "stats xml\n", "ERROR usage usage: stats [text|json|prom] [route NAME]\n");
+    check_answer(fixture, fd, "stats json json\n", "ERROR usage usage: stats [text|json|prom] [route NAME]\n");
     check_answer(fixture, fd, "routes 1\n", "ERROR usage usage: routes [text|json]\n");
     check_answer(fixture, fd, "gaps 1 json\n", "ERROR usage usage: gaps [since] [text|json]\n");
     check_answer(fixture, fd, "gaps json 2h\n", "ERROR usage usage: gaps [since] [text|json]\n");
@@ -488,6 +536,7 @@ int main(void)
 #define EACH(test) cmocka_unit_test_setup_teardown(test, start, stop)
     const struct CMUnitTest tests[] = {
         EACH(test_answers),
+        EACH(test_parts),
         EACH(test_errors),
         EACH(test_nul_bytes),
         EACH(test_a_command_in_single_bytes),
