@@ -293,8 +293,8 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
     bridge->control = rkb_control_new(bridge->base, &control, error);
     if (bridge->control == NULL)
         return false;
-    bridge->admin = (struct rkb_admin){.config = config, .log = bridge->log, .control = bridge->control, .view = bridge->view,
-                                       .drain = drain, .bridge = bridge};
+    bridge->admin = (struct rkb_admin){.config = config, .log = bridge->log, .control = bridge->control,
+                                       .view = bridge->view, .drain = drain, .bridge = bridge};
     if (config->http.listen == NULL)
         return true;
     struct rkb_http_options http = {.listen = config->http.listen, .all = config->http.expose == 1,
@@ -307,7 +307,7 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
 static void on_taken(void *context, const struct rkb_config *config)
 {
     struct bridge *bridge = context;
-    bridge->config = config;
+    bridge->config = bridge->admin.config = config;
     rkb_ending_times(bridge->ending, config->linger, config->shutdown_timeout);
 }
 

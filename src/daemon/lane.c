@@ -233,6 +233,8 @@ static uint64_t lower(uint64_t a, uint64_t b)
 uint64_t rkb_lane_low(const struct rkb_lane *lane, uint64_t line)
 {
     uint64_t low = lower(lane->behind ? lane->next : line, lane->returned);
+    if (lane->skips)
+        low = lower(low, lane->skipped);
     return lane->oldest != NULL ? lower(low, lane->oldest->sequence) : low;
 }
 

@@ -61,6 +61,8 @@ struct rkb_lane {
     bool holding;
 
     uint64_t returned;          /* lowest number that came back unsent; RKB_NOTHING_RETURNED */
+    bool skips;                 /* records of routes that rest were passed over: */
+    uint64_t skipped;           /* the lowest of them */
     uint64_t alone_end;         /* below this number records go alone */
     rd_kafka_resp_err_t refusal;            /* of the record at `next`, while waiting or for how long already */
     int64_t refused_us;         /* monotonic: since when nothing but refusals came back; 0: no */

@@ -139,6 +139,19 @@ static int64_t oldest_us(struct rkb_shipper *shipper)
         oldest = earlier(oldest, topic_times(shipper->figures)[topic]);
     if (oldest == 0 && low < rkb_journal_next(shipper->options.journal))
         oldest = lowest_open_us(shipper, low);
+    oldest = earlier(oldest, rkb_shipper_oldest_resting_us(shipper));
+    return oldest != 0 ? oldest : oldest_in_ring_us(shipper);
+}
+
+/* Likewise, but of what does not rest. */
+static int64_t moving_us(struct rkb_shipper *shipper)
+{
+    int64_t oldest = shipper->holding ? rkb_shipper_since(shipper, &shipper->held) : 0;
+    if (shipper->resting.count == 0)
+        return shipper->figures->oldest_us;
+    for (uint32_t topic = 1; topic <= shipper->lanes.topic_count; topic++)
+        if (!rkb_shipper_topic_rests(shipper, rkb_lanes_at(&shipper->lanes, topic)))
+            oldest = earlier(oldest, topic_times(shipper->figures)[topic]);
     return oldest != 0 ? oldest : oldest_in_ring_us(shipper);
 }
 
@@ -197,6 +210,7 @@ static void post_figures(struct rkb_shipper *shipper)
     look_at_process(shipper);
     figures->line_us = shipper->holding ? rkb_shipper_since(shipper, &shipper->held) : oldest_in_ring_us(shipper);
     figures->oldest_us = oldest_us(shipper);
+    figures->moving_us = moving_us(shipper);
     struct rkb_mailbox *mailbox = rkb_shipper_mailbox(shipper);
     memcpy(rkb_mailbox_draft(mailbox), figures, rkb_shipped_size(figures->route_limit, shipper->lanes.topic_count));
     rkb_mailbox_post(mailbox);
@@ -238,11 +252,14 @@ static void note_lows(struct rkb_shipper *shipper)
 
 /* ---- the thread ---- */
 
-static bool nothing_left(const struct rkb_shipper *shipper)
+/* Nothing that will go: what rests stays in the journal. */
+static bool nothing_left(struct rkb_shipper *shipper)
 {
     const uint8_t *at;
-    return rkb_ring_peek(shipper->options.ring, &at) == 0
-        && rkb_acks_low(rkb_journal_acks(shipper->options.journal)) == rkb_journal_next(shipper->options.journal);
+    if (rkb_ring_peek(shipper->options.ring, &at) > 0)
+        return false;
+    return rkb_acks_low(rkb_journal_acks(shipper->options.journal)) == rkb_journal_next(shipper->options.journal)
+        || rkb_shipper_only_resting_left(shipper);
 }
 
 static void rest(long nanoseconds)
@@ -325,6 +342,7 @@ size_t rkb_shipper_turn(struct rkb_shipper *shipper, int64_t now_us, int64_t rea
         return taken;
     shipper->collected += taken;
     rkb_shipper_poll(shipper);
+    rkb_shipper_look_at_pauses(shipper);
     if (!is_flood(shipper, taken) && !rkb_shipper_collects(shipper))
         rkb_shipper_send(shipper);
     rkb_shipper_mend(shipper);

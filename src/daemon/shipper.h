@@ -15,6 +15,7 @@
 #include "base/sys.h"
 #include "config/config.h"
 #include "daemon/latency.h"
+#include "daemon/pauses.h"
 #include "daemon/process.h"
 #include "daemon/topics.h"
 #include "journal/dead.h"
@@ -38,6 +39,7 @@ struct rkb_shipper_options {
     struct rkb_ledger *ledger;          /* likewise; NULL: none */
     const struct rkb_properties *properties;    /* of the producers, lent until free; files are read anew for each */
     struct rkb_topics *topics;          /* says which topic may be sent to; NULL: each may */
+    struct rkb_pauses *pauses;          /* what rests; NULL: nothing ever does */
     int64_t sync_us;                    /* RKB_SYNC_NONE, RKB_SYNC_ALWAYS or an interval */
     bool exit_on_disk_error;            /* a write or sync that fails ends the shipper; else see journal/degrade.c */
     uint32_t route_limit, topic_limit;  /* route numbers are 1..route_limit, topic numbers 1..topic_limit; topics may
@@ -56,6 +58,7 @@ struct rkb_shipped_route {
     uint64_t delivered;
     uint64_t dead_lettered;             /* acknowledged by a topic for dead letters, or in the file */
     uint64_t settled;                   /* counted on its own, wherever a message leaves the line */
+    int64_t resting_us;                 /* when its oldest record that rests was read; 0: none was passed over */
 };
 
 #define RKB_KAFKA_ERRORS 32
@@ -71,6 +74,7 @@ struct rkb_shipped {
     uint32_t topics_waiting;            /* that do not take a record now, or whose records go alone */
     struct rkb_dead_figures dead;
     int64_t oldest_us;                  /* realtime of the oldest record not settled; 0: none */
+    int64_t moving_us;                  /* likewise of those that do not rest */
     int64_t line_us;                    /* likewise of what the line has not passed yet, where that waits; 0: nothing */
     uint64_t taken_bytes;               /* from the ring to the journal, since the start */
     uint64_t settled_bytes;             /* of records settled since the start, as the journal counts them */

@@ -220,7 +220,8 @@ static bool may_go_alone(struct rkb_shipper *shipper, struct rkb_lane *lane)
 
 bool rkb_shipper_send_alone(struct rkb_shipper *shipper, struct rkb_lane *lane)
 {
-    if (!may_go_alone(shipper, lane))
+    if (rkb_shipper_topic_rests(shipper, lane) || (lane->holding && rkb_shipper_route_rests(shipper, &lane->held))
+        || !may_go_alone(shipper, lane))
         return false;
     if (lane->aside_code != NULL)
         return rkb_shipper_send_letter(shipper, lane);

@@ -116,7 +116,8 @@ static enum rkb_offer offer(struct rkb_shipper *shipper, struct rkb_lane *lane, 
                             struct rkb_segment *segment)
 {
     size_t bytes = rkb_record_size(record->key.size, record->headers.size, record->value.size);
-    if (lane->state != RKB_LANE_FLOWING)
+    if (lane->state != RKB_LANE_FLOWING || lane->returned != RKB_NOTHING_RETURNED
+        || rkb_shipper_topic_rests(shipper, lane))
         return RKB_LATER;
     if (rkb_shipper_is_for_file(shipper, record))
         return rkb_shipper_file_letter(shipper, lane, record) ? RKB_TAKEN : RKB_LATER;
@@ -135,9 +136,19 @@ static enum rkb_offer offer(struct rkb_shipper *shipper, struct rkb_lane *lane, 
 
 /* ---- a lane that is behind ---- */
 
+/* Settled, or of a route that rests: then that is remembered. */
+static bool passes(struct rkb_shipper *shipper, struct rkb_lane *lane)
+{
+    if (rkb_acks_has(rkb_journal_acks(shipper->options.journal), lane->held.sequence))
+        return true;
+    if (!rkb_shipper_route_rests(shipper, &lane->held))
+        return false;
+    rkb_shipper_pass_over(shipper, lane, &lane->held);
+    return true;
+}
+
 bool rkb_shipper_lane_next(struct rkb_shipper *shipper, struct rkb_lane *lane)
 {
-    const struct rkb_acks *acks = rkb_journal_acks(shipper->options.journal);
     uint32_t topic = rkb_lanes_topic(&shipper->lanes, lane);
     uint64_t line = rkb_shipper_line(shipper), far = lane->cursor.sequence + TURN_LOOKS;
     uint64_t limit = far < line ? far : line;
@@ -145,7 +156,7 @@ bool rkb_shipper_lane_next(struct rkb_shipper *shipper, struct rkb_lane *lane)
     enum rkb_next next;
     do
         next = rkb_cursor_next_of(&lane->cursor, topic, limit, &lane->held, &error);
-    while (next == RKB_NEXT_RECORD && rkb_acks_has(acks, lane->held.sequence));
+    while (next == RKB_NEXT_RECORD && passes(shipper, lane));
     if (next == RKB_NEXT_DAMAGED || next == RKB_NEXT_FAILED)
         cannot_read(shipper, &error);
     lane->holding = next == RKB_NEXT_RECORD;
@@ -162,6 +173,10 @@ static bool send_behind(struct rkb_shipper *shipper, struct rkb_lane *lane)
 {
     size_t done = 0;
     for (; done < LANE_RECORDS && lane->state == RKB_LANE_FLOWING; done++) {
+        if (lane->holding && rkb_shipper_route_rests(shipper, &lane->held)) {
+            rkb_shipper_pass_over(shipper, lane, &lane->held);
+            lane->holding = false;
+        }
         if (!lane->holding && !rkb_shipper_lane_next(shipper, lane))
             break;
         if (offer(shipper, lane, &lane->held, lane->cursor.segment) != RKB_TAKEN)
@@ -199,7 +214,8 @@ static bool send_all_behind(struct rkb_shipper *shipper)
 static bool worth_waiting_for(const struct rkb_shipper *shipper, const struct rkb_lane *lane)
 {
     const struct rkb_lanes *lanes = &shipper->lanes;
-    if (lane->state != RKB_LANE_FLOWING || !lane->ready)
+    if (lane->state != RKB_LANE_FLOWING || !lane->ready || lane->returned != RKB_NOTHING_RETURNED
+        || rkb_shipper_topic_rests(shipper, lane))
         return false;
     if (!shipper->connected || lanes->topic_limit <= 1)
         return true;
@@ -231,6 +247,10 @@ static bool pass_message(struct rkb_shipper *shipper, const struct rkb_record *r
     struct rkb_lane *lane = rkb_lanes_at(&shipper->lanes, record->topic);
     if (lane->behind || record->sequence < lane->next)
         return true;
+    if (rkb_shipper_route_rests(shipper, record)) {
+        rkb_shipper_pass_over(shipper, lane, record);
+        return true;
+    }
     enum rkb_offer offered = offer(shipper, lane, record, shipper->cursor.segment);
     if (offered == RKB_TAKEN || lane->behind)       /* behind: it was refused, and its lane goes on by itself */
         return true;
@@ -324,7 +344,8 @@ void rkb_shipper_regroup(struct rkb_shipper *shipper)
     uint64_t lowest = rkb_shipper_line(shipper);
     for (uint32_t topic = 0; topic <= lanes->topic_count; topic++) {
         struct rkb_lane *lane = rkb_lanes_at(lanes, topic);
-        if (!lane->behind || lane->state != RKB_LANE_FLOWING || lane->returned != RKB_NOTHING_RETURNED)
+        if (!lane->behind || lane->state != RKB_LANE_FLOWING || lane->returned != RKB_NOTHING_RETURNED
+            || rkb_shipper_topic_rests(shipper, lane))
             continue;
         if (lane->next < lowest)
             lowest = lane->next;

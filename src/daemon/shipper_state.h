@@ -4,6 +4,7 @@
  *     shipper.c          the thread, its turns, what the loop calls
  *     shipper_keep.c     from the ring to the journal, sync, checkpoint
  *     shipper_send.c     from the journal to Kafka: the line, and the cursors of lanes that fell behind
+ *     shipper_rest.c     routes and topics that rest because somebody asked for it
  *     shipper_refusal.c  what Kafka does not take: alone, again later, or a dead letter
  *     shipper_dead.c     dead letters: to a topic, or into the file
  *     shipper_mend.c     the producers: making, watching, replacing them
@@ -60,6 +61,8 @@ struct rkb_shipper {
     bool more;                          /* the last turn sent as much as one may, or a lane is to be looked at again */
     size_t collected;                   /* bytes taken since records were last handed over */
     int64_t collect_until_us;           /* from then on what was collected goes, whatever is in flight */
+    struct rkb_pause_list resting;      /* as of this version */
+    uint64_t resting_version;
     bool returned;                      /* in some lane records came back */
     bool troubled;                      /* something was said of Kafka; the next delivery is worth a line too */
     bool connected;                     /* as of the last turn */
@@ -129,6 +132,19 @@ enum rkb_offer rkb_shipper_put(struct rkb_shipper *shipper, struct rkb_producer 
                                const struct rkb_record *record, struct rkb_segment *segment);
 /* The next open record of a lane that is behind, into lane->held; false when it has caught up, or cannot be read. */
 bool rkb_shipper_lane_next(struct rkb_shipper *shipper, struct rkb_lane *lane);
+
+/* shipper_rest.c */
+/* This record is not to go now; a lane, nothing of it. */
+bool rkb_shipper_route_rests(const struct rkb_shipper *shipper, const struct rkb_record *record);
+bool rkb_shipper_topic_rests(const struct rkb_shipper *shipper, const struct rkb_lane *lane);
+/* Remembers that it did not go, since its route rests. */
+void rkb_shipper_pass_over(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record);
+/* Each turn: what was asked for since the last. */
+void rkb_shipper_look_at_pauses(struct rkb_shipper *shipper);
+/* When the oldest record that was passed over was read; 0: there is none. */
+int64_t rkb_shipper_oldest_resting_us(const struct rkb_shipper *shipper);
+/* Nothing that may go now is left in the journal, and something rests. */
+bool rkb_shipper_only_resting_left(struct rkb_shipper *shipper);
 
 /* shipper_refusal.c */
 /* A record came back with an error from among others, or was not taken: its lane stops, and goes on one at a time. */

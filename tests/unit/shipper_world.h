@@ -34,6 +34,8 @@ struct world {
     bool letters;                   /* the routes' dead letters go to the third topic; else to the file */
     struct rkb_shipper_route routes[3];
     uint32_t more_topics;           /* so many may be named later */
+    bool shared;                    /* both routes go to topic "a" */
+    struct rkb_pauses *pauses;      /* a test's own; NULL: nothing rests */
     struct rkb_topics *known;       /* NULL: each is ready */
     struct rkb_shipper *shipper;
     int loop_fd;
@@ -113,8 +115,8 @@ void world_wait(struct world *world, bool (*done)(struct world *world, uint64_t 
 /* What stands in Kafka, both topics read from their start. */
 struct arrived {
     uint64_t restamped;
-    uint32_t route;                 /* the one whose topic is being read, and the highest number in it */
-    uint64_t highest;
+    uint32_t route;                 /* the one whose topic is being read; 0: both are in it */
+    uint64_t highest[3];            /* number, by route */
     size_t total, stamped_anew;
     uint8_t times[MOST_RECORDS];
 };
