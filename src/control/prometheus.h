@@ -17,6 +17,7 @@
 struct rkb_prometheus {
     struct rkb_buffer *out;
     const char *name;               /* of the family that is open */
+    size_t name_size;
 };
 
 /* name and label names: constants of ours, made of a-z, 0-9 and _. type: "counter", "gauge", "histogram", "summary". */

@@ -156,6 +156,7 @@ class SmallFloor(Floor):
 class Bridge(Program):
     def __init__(self, bench, shape, redis, topic, directory):
         self.socket_path, self.last = directory / "control.sock", {}
+        self.http_port = broker.free_port()
         config = directory / "rkbridge.yaml"
         config.write_text(
             "instance: bench\n"
@@ -165,12 +166,21 @@ class Bridge(Program):
             f"journal: {{directory: {directory / 'journal'}, ring_directory: {bench.rings}, max_size: 4GiB, "
             f"sync: {shape.sync}}}\n"
             f"control: {{socket: {self.socket_path}}}\n"
-            f"routes: {{bench: {{source: bench, {self._subscriptions(shape)}, topic: {topic},\n"
-            f"                  {shape.route}}}}}\n")
+            f"http: {{listen: '127.0.0.1:{self.http_port}'}}\n"
+            f"metrics: {{routes: {shape.routes}}}\n"
+            f"routes:\n{self._routes(shape, topic)}")
         (directory / SCHEMA_FILE).write_text(json.dumps(SCHEMA))
         under = bench.profile.under(directory) if bench.profile else []
         super().__init__("rkbridge", [*under, bench.program("rkbridge"), "-c", config], directory)
         self.wait_for(lambda: self.stats().get("ready"), 120 if under else 30, "ready")
+
+    @classmethod
+    def _routes(cls, shape, topic):
+        """One for all, or one for each channel."""
+        if shape.routes == 1:
+            return f"  bench: {{source: bench, {cls._subscriptions(shape)}, topic: {topic}, {shape.route}}}\n"
+        return "".join(f"  r{n}: {{source: bench, channels: [{PREFIX}.{n}], topic: {topic}, {shape.route}}}\n"
+                       for n in range(shape.routes))
 
     @staticmethod
     def _subscriptions(shape):
@@ -204,6 +214,15 @@ class Bridge(Program):
         balance = books["received"] + books["recovered"] - sum(books[name] for name in (
             "delivered", "covered", "dead_lettered", "filtered", "echoed", "dropped", "pending"))
         return {"connections": source["connections_total"], "balance": balance, "dropped": books["dropped"]}
+
+
+class Clients(Program):
+    """Clients of a bridge that behave badly, by their kind (clients.py)."""
+
+    def __init__(self, kind, bridge, directory):
+        super().__init__("clients", [sys.executable, pathlib.Path(__file__).with_name("clients.py"), kind,
+                                     bridge.http_port, bridge.socket_path], directory)
+        self.wait_for(lambda: self.said("ready"), 20, "ready")
 
 
 CARRIERS = {"floor": Floor, "floor, small queue": SmallFloor, "rkbridge": Bridge}

@@ -5,12 +5,15 @@ first in the next. Each measurement has a redis-server of its own and a topic of
 """
 
 import dataclasses
+import http.client
 import shutil
+import statistics
 import subprocess
+import threading
 import time
 
-from programs import CARRIERS, PAYLOAD_NAME, PREFIX, SCHEMA_FILE, Failed, Program, Redis
-from watch import Moment, Span, Watch, wait_for_quiet
+from programs import CARRIERS, Clients, PAYLOAD_NAME, PREFIX, SCHEMA_FILE, Failed, Program, Redis
+from watch import Moment, Span, Watch, cpu_seconds, wait_for_quiet
 
 PAIR = ("floor", "rkbridge")
 BEFORE_OUTAGE, AFTER_OUTAGE = 10, 30        # seconds of the stream
@@ -25,13 +28,14 @@ class Shape:
     patterns: tuple = ()
     sync: str = "1s"
     compression: str = "lz4"
+    routes: int = 1                             # of rkbridge; more: one for each channel
     route: str = f"envelope: event, payload_name: {PAYLOAD_NAME}"   # of rkbridge's config, but for where from and to
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
     name: str
-    kind: str                       # burst, paced, idle, outage, redis
+    kind: str                       # burst, paced, idle, outage, redis, scrape, clients
     about: str
     shape: Shape = Shape()
     rate: int = 0                   # messages a second; 0: as fast as Redis takes them
@@ -66,6 +70,8 @@ ENVELOPES = {               # name: rkbridge's route; each is compared with even
     "event, schema": f"{EVENT}, schema: {SCHEMA_FILE}",
 }
 
+CLIENTS = ("alone", "silent", "greedy", "slow", "hostile")      # who asks rkbridge meanwhile: see clients.py
+
 ROWS = [
     Row("burst", "burst", "as fast as Redis publishes"),
     Row("burst-open", "burst", "as fast as Redis publishes, Redis without output buffer limits, so that none is cut off",
@@ -88,10 +94,15 @@ ROWS = [
     Row("zip-zstd", "burst", "zstd", Shape(compression="zstd")),
     Row("envelopes", "envelopes", "as fast as Redis publishes, Redis without output buffer limits; rkbridge alone",
         limited=False, share=0.5, carriers=tuple(ENVELOPES)),
+    Row("scrape", "scrape", "20,000 a second through 1,000 routes, with /metrics read each second and without, in turn",
+        Shape(channels=1000, routes=1000), rate=20000, carriers=("rkbridge",)),
+    Row("clients", "clients", "20,000 a second, while clients of HTTP and control socket behave badly", rate=20000,
+        carriers=CLIENTS),
     Row("redis-load", "redis", "what PUBLISH costs Redis", carriers=tuple(REDIS_LOADS)),
 ]
 GROUPS = {"all": [row.name for row in ROWS], "outages": ["outage-20", "outage-120"],
-          "shapes": [row.name for row in ROWS if row.shape != Shape()], "main": ["burst", "burst-open", "paced", "slow", "idle"]}
+          "shapes": [row.name for row in ROWS if row.shape != Shape() and row.kind == "burst"],
+          "main": ["burst", "burst-open", "paced", "slow", "idle"]}
 
 
 class Run:
@@ -136,7 +147,9 @@ class Run:
 
     @staticmethod
     def as_envelope(name, shape):
-        """An envelope's carrier is rkbridge with another route."""
+        """An envelope's carrier is rkbridge with another route; beside clients it is rkbridge as it is."""
+        if name in CLIENTS:
+            return "rkbridge", shape
         return (name, shape) if name in CARRIERS else ("rkbridge", dataclasses.replace(shape, route=ENVELOPES[name]))
 
     def start_publisher(self, count, shape, rate=0, first=0):
@@ -222,6 +235,69 @@ def measure_burst(run):
 def measure_paced(run):
     rate, seconds = run.row.rate, run.options.seconds
     return carry(run, rate * seconds, rate, limit=seconds + 120)[0]
+
+
+class Scraper(threading.Thread):
+    """Reads /metrics each second while `wanted` is set."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.port, self.wanted, self.done = port, threading.Event(), threading.Event()
+        self.count = self.size = 0
+        self.start()
+
+    def run(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        while not self.done.is_set():
+            if self.wanted.is_set():
+                connection.request("GET", "/metrics")
+                self.size = len(connection.getresponse().read())
+                self.count += 1
+            self.done.wait(1)
+
+    def stop(self):
+        self.done.set()
+        self.join(30)
+        return {"scrapes": self.count, "scrape_bytes": self.size}
+
+
+def windows(run, publisher, seconds=5):
+    """CPU seconds a second of the stream's windows, one without scrapes and one with them in turn, in pairs."""
+    scraper, pairs = Scraper(run.carried.http_port), []
+    time.sleep(3)
+    for _ in range(max(run.options.seconds * 4 // (2 * seconds), 1)):
+        pair = []
+        for wanted in (False, True):
+            (scraper.wanted.set if wanted else scraper.wanted.clear)()
+            begin, before = time.monotonic(), cpu_seconds(run.carried.pid)
+            time.sleep(seconds)
+            pair.append((cpu_seconds(run.carried.pid) - before) / (time.monotonic() - begin))
+        pairs.append(pair)
+    return {"pairs": pairs, "stream_went_on": publisher.running(), **scraper.stop()}
+
+
+def measure_scrape(run):
+    rate, seconds = run.row.rate, run.options.seconds * 4 + 10
+    figures = carry(run, rate * seconds, rate, limit=seconds + 120,
+                    meanwhile=lambda publisher: windows(run, publisher))[0]
+    without, scraped = zip(*figures["pairs"])
+    return {**figures, "cpu": per_message(statistics.median(without), rate),
+            "scraped_cpu": per_message(statistics.median(scraped), rate),
+            "more_percent": 100 * statistics.median(b / a - 1 for a, b in figures["pairs"])}
+
+
+def measure_clients(run):
+    """They are there for as long as something is published."""
+    rate, seconds = run.row.rate, run.options.seconds
+
+    def beside(publisher):
+        clients = run.add(Clients(run.carrier, run.carried, run.directory)) if run.carrier != "alone" else None
+        publisher.wait(seconds + 120)
+        if clients:
+            clients.kill()
+        return {}
+
+    return carry(run, rate * seconds, rate, limit=seconds + 120, meanwhile=beside)[0]
 
 
 def measure_idle(run):
@@ -312,7 +388,7 @@ def measure_redis(run):
 
 
 MEASURES = {"burst": measure_burst, "envelopes": measure_burst, "paced": measure_paced, "idle": measure_idle, "outage": measure_outage,
-            "redis": measure_redis}
+            "redis": measure_redis, "scrape": measure_scrape, "clients": measure_clients}
 
 
 def measure(bench, row, carrier):

@@ -31,9 +31,14 @@ OUTAGE = (("down s", "{:.0f}", "down_seconds"), ("missing", "{:,}", "missing"), 
           ("file MiB", "{:.1f}", "file"))
 REDIS = (("PUBLISH/s", "{:,.0f}", "published_rate"), ("Redis us/PUBLISH", "{:.2f}", "redis_cpu"),
          ("missing", "{:,}", "missing"), ("cut off", "{:,}", "cuts"))
+SCRAPE = (("CPU us/message", "{:.2f}", "cpu"), ("scraped us/message", "{:.2f}", "scraped_cpu"),
+          ("more %", "{:+.1f}", "more_percent"), ("bytes a scrape", "{:,}", "scrape_bytes"),
+          ("p99 ms", "{:.1f}", "p99"))
+CLIENTS = STREAM[:1] + STREAM[4:10]
 ENVELOPES = STREAM[:3] + STREAM[4:5] + STREAM[7:10]
 TABLES = (("Messages", ("burst", "paced"), STREAM), ("Nothing to do", ("idle",), IDLE),
           ("Envelopes, keys, checks", ("envelopes",), ENVELOPES),
+          ("Metrics", ("scrape",), SCRAPE), ("Clients that behave badly", ("clients",), CLIENTS),
           ("Kafka stopped", ("outage",), OUTAGE), ("Load on Redis", ("redis",), REDIS))
 SUMMED = ("missing", "twice", "disordered", "cuts")
 
@@ -117,6 +122,17 @@ def by_event_cell(runs, _, carrier):
     return f"{statistics.median(values):.2f}" if values else ""
 
 
+def by_alone(runs, carrier):
+    """p99 by that of rkbridge without such clients, round by round."""
+    alone = {run["round"]: run["p99"] for run in of(runs, "clients", "alone")}
+    return [run["p99"] / alone[run["round"]] for run in of(runs, "clients", carrier) if run["round"] in alone]
+
+
+def by_alone_cell(runs, _, carrier):
+    values = by_alone(runs, carrier)
+    return f"{statistics.median(values):.2f}" if values else ""
+
+
 def more_than_nobody(runs, row, carrier):
     """What a PUBLISH costs Redis more than with nobody subscribed, round by round."""
     nobody = {run["round"]: run["redis_cpu"] for run in of(runs, row, "nobody")}
@@ -125,7 +141,8 @@ def more_than_nobody(runs, row, carrier):
 
 
 COMPARED = {STREAM: ("CPU by the floor's", ratio_cell), OUTAGE: ("CPU by the floor's", ratio_cell),
-            ENVELOPES: ("CPU by event's", by_event_cell), REDIS: ("us more than for nobody", more_than_nobody)}
+            ENVELOPES: ("CPU by event's", by_event_cell), CLIENTS: ("p99 by alone", by_alone_cell),
+            REDIS: ("us more than for nobody", more_than_nobody)}
 
 
 def lines_of(runs, rows, columns, limit):
@@ -210,12 +227,29 @@ def envelope_verdicts(runs):
     return said
 
 
+def control_verdicts(runs):
+    """What looking at it costs, and what those do to it who look too hard."""
+    said = []
+    more = middle(of(runs, "scrape", "rkbridge"), "more_percent")
+    if more is not None:
+        said.append(verdict("scrape: CPU per message, at most 2 % more with a scrape each second", more, more <= 2,
+                            "{:+.1f} %"))
+    for carrier, most in (("silent", 1.1), ("greedy", 1.2), ("slow", 1.2), ("hostile", 1.2)):
+        values = by_alone(runs, carrier)
+        if values:
+            value = statistics.median(values)
+            said.append(verdict(f"clients: {carrier}: p99 by that without them, at most {most} (rounds "
+                                f"{', '.join(f'{one:.2f}' for one in values)})", value, value <= most))
+    return said
+
+
 def verdicts(runs):
     said = [*whole_verdict(runs, "burst"), *ratio_verdict(runs, "burst", 1.15), *ratio_verdict(runs, "paced", 1.3),
             *latency_verdicts(runs), *ratio_verdict(runs, "slow", 1.5), *idle_verdicts(runs),
-            *outage_verdicts(runs, "outage-20"), *outage_verdicts(runs, "outage-120"), *envelope_verdicts(runs)]
+            *outage_verdicts(runs, "outage-20"), *outage_verdicts(runs, "outage-120"), *envelope_verdicts(runs),
+            *control_verdicts(runs)]
     for row in ROWS:
-        if row.kind in ("burst", "paced", "envelopes", "redis") and row.name != "burst":
+        if row.kind in ("burst", "paced", "envelopes", "redis", "scrape", "clients") and row.name != "burst":
             wrong = [run for run in runs if run["row"] == row.name and broken(run)]
             said += [f"{row.name}: {len(wrong)} runs of rkbridge broke a promise"] if wrong else []
     return said

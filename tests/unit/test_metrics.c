@@ -252,7 +252,7 @@ static void test_reals(void **state)
         {1e300, "1.0000000000000001e+300"}, {-0.0000001, "0"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct rkb_buffer out = {0};
-        struct rkb_prometheus writer = {.out = &out, .name = "x"};
+        struct rkb_prometheus writer = {.out = &out, .name = "x", .name_size = 1};
         rkb_prometheus_real(&writer, "", (struct rkb_label){0}, rows[i].value);
         rkb_buffer_add(&out, "", 1);
         char line[64];
