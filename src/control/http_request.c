@@ -83,7 +83,7 @@ static struct rkb_slice trim(struct rkb_slice text)
 /* "GET /metrics?x HTTP/1.1" */
 static int read_first_line(struct rkb_slice line, struct rkb_http_request *request, bool *old)
 {
-    if (!is_text(line))
+    if (!is_text(line) || (line.size > 0 && memchr(line.data, '\t', line.size) != NULL))
         return BAD;
     struct rkb_slice method = take_word(&line), target = take_word(&line);
     if (!is_token(method) || target.size == 0 || target.data[0] != '/')

@@ -56,7 +56,8 @@ static void test_refused(void **state)
     static const struct { const char *text; int code; } rows[] = {
         {"\r\n\r\n", 400}, {"GET\r\n\r\n", 400}, {"GET /\r\n\r\n", 400}, {"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400},
         {"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400}, {" GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-        {"G\x01T / HTTP/1.1\r\nHost: a\r\n\r\n", 400}, {"GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+        {"G\x01T / HTTP/1.1\r\nHost: a\r\n\r\n", 400}, {"GET /\tx HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+        {"GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n", 400},
         {"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400}, {"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400},
         {"GET / http/1.1\r\nHost: a\r\n\r\n", 400}, {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
         {"GET / HTTP/1.x\r\nHost: a\r\n\r\n", 505}, {"PRI * HTTP/2.0\r\n\r\n", 400},

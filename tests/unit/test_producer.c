@@ -214,6 +214,50 @@ static void test_wake_up(void **state)
     world_free(world);
 }
 
+/* What librdkafka says of its brokers, without statistics. */
+static void test_brokers_times(void **state)
+{
+    (void)state;
+    struct rkb_broker_times times[RKB_BROKERS_TIMED];
+    uint64_t answers = 0, took_us = 0;
+    struct world *world = world_new(NULL, 0, 1);
+    send_numbered(world, 0, 20);
+    assert_in_range(rkb_producer_queue_length(world->producer), 20, RECORDS);
+    assert_true(pump(world, all_reported, 20));
+    assert_int_equal(rkb_producer_queue_length(world->producer), 0);
+    assert_in_range(rkb_producer_brokers_up(world->producer), 1, 8);
+    size_t count = rkb_producer_broker_times(world->producer, times);
+    assert_in_range(count, 1, 8);
+    for (size_t i = 0; i < count; i++) {
+        answers += times[i].answers;
+        took_us += times[i].answers_us;
+        assert_true(times[i].answers > 0);
+        assert_int_equal(times[i].throttled_us, 0);
+    }
+    assert_true(answers >= 3 && took_us > 0);       /* versions, metadata, a producer's number, records */
+    world_free(world);
+}
+
+/* Many brokers: the first have a place each, all others share that of -1. */
+static void test_brokers_throttle(void **state)
+{
+    (void)state;
+    static struct rkb_brokers brokers = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct rkb_broker_times times[RKB_BROKERS_TIMED];
+    for (int32_t id = 0; id < 2 * RKB_BROKERS_TIMED; id++)
+        for (int i = 0; i < 2; i++)
+            rkb_brokers_throttled(&brokers, id, 10 + id);
+    rkb_brokers_throttled(&brokers, 3, -1);
+    assert_int_equal(rkb_brokers_times(&brokers, times), RKB_BROKERS_TIMED);
+    assert_int_equal(times[0].id, -1);
+    assert_int_equal(times[4].id, 3);
+    assert_int_equal(times[4].throttled_us, 26000);
+    uint64_t others = 0;
+    for (uint64_t id = RKB_BROKERS_TIMED - 1; id < 2 * RKB_BROKERS_TIMED; id++)
+        others += 2000 * (10 + id);
+    assert_int_equal(times[0].throttled_us, others);
+}
+
 static void test_topics(void **state)
 {
     static const char *const bad[] = {"", ".", "..", "a b", "a/b", "caf\xc3\xa9", "a\n"};
@@ -270,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_full_is_a_state),
         cmocka_unit_test(test_not_taken),
         cmocka_unit_test(test_wake_up),
+        cmocka_unit_test(test_brokers_times), cmocka_unit_test(test_brokers_throttle),
         cmocka_unit_test(test_topics),
         cmocka_unit_test(test_no_producer),
         cmocka_unit_test(test_mock_topics),
