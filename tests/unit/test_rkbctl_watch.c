@@ -90,6 +90,10 @@ static void test_lines(void **state)
     assert_non_null(fixture->control);
     until(fixture, &watcher, true, "answers again\n", 1);
     until(fixture, &watcher, false, "verdict: BAD the journal is full", 1);
+    fixture->snapshot.journal.full = false;
+    until(fixture, &watcher, false, "verdict: WARN Kafka is not connected", 2);
+    until(fixture, &watcher, false, "verdict: OK all is well\n", 1);       /* a verdict that stays is one line */
+    until(fixture, &watcher, true, "answers again\n", 1);
     interrupt(fixture, &watcher);
     assert_int_equal(watcher.code, 0);
 }

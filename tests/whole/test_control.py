@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 
@@ -146,6 +147,27 @@ def test_rkbctl(one):
         assert code == 0 and word in out and err == "", (command, out, err)
     code, out, _ = one.rkbctl("stats", "json")
     assert code == 0 and json.loads(out)["totals"]["delivered"] == 30
+
+
+def test_the_exit_code_is_the_verdict(one, redis, tmp_path):
+    """0, 1 and 69 here; 2 is seen where an ACL refuses (test_acl)."""
+    code, out, _ = one.rkbctl("status", "--json")
+    said = json.loads(out)
+    assert code == 0 and said["verdict"]["level"] == "OK" and said["books"]["balance"] == "balanced"
+    watching = subprocess.Popen([str(BUILD / "rkbctl"), "-s", str(one.socket), "watch"], stdout=subprocess.PIPE, text=True)
+    assert watching.stdout.readline().startswith("verdict: OK all is well; since 2")
+    redis.stop()
+    wait_for("the loss to be seen", lambda: one.rkbctl("status")[0] == 1)
+    first = one.rkbctl("status")[1].splitlines()[0]
+    assert re.match(r"verdict: WARN source legacy is not connected.*; since \S+Z \(.*\); next: doc/runbook.md#not_subscribed$", first)
+    assert json.loads(one.rkbctl("status", "--json")[1])["verdict"]["reasons"][0]["reason"] == "not_subscribed"
+    lines = iter(watching.stdout.readline, "")
+    assert next(line for line in lines if line.startswith("verdict: ")).startswith("verdict: WARN source legacy is not connected")
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(10) == 0
+    assert one.rkbctl("-s", tmp_path / "nobody.sock", "status")[0] == 69
+    redis.start()
+    wait_for("the bridge to be ready", lambda: one.stats()["ready"])
 
 
 def test_rkbctl_fails_in_words(one, tmp_path):
