@@ -38,6 +38,7 @@ const struct rkb_metric rkb_metrics[] = {
     ONE("uptime_seconds", GAUGE, REAL, uptime_seconds, "How long this process has been running."),
     ONE("ready", GAUGE, TRUTH, ready,
         "1 where /readyz says so: all is subscribed, the journal takes records, Kafka is there or was not long ago."),
+    OWN("verdict", GAUGE, "", rkb_metric_verdict, "What rkbctl status says in its first line: 0 OK, 1 WARN, 2 BAD."),
     ONE("draining", GAUGE, TRUTH, draining, "1 from the moment it was asked to end."),
 
 /* All books count up but for what is pending. */

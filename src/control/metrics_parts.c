@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/verdict.h"
+
 static const struct rkb_label none = {0};
 
 void rkb_metric_build(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer)
@@ -12,6 +14,12 @@ void rkb_metric_build(const struct rkb_snapshot *snapshot, struct rkb_prometheus
     const char *library = snapshot->kafka.library;
     rkb_prometheus_info(writer, (struct rkb_label){"version", snapshot->version},
                         (struct rkb_label){"librdkafka", library == NULL ? "" : library});
+}
+
+void rkb_metric_verdict(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer)
+{
+    if (snapshot->verdict != NULL)
+        rkb_prometheus_number(writer, "", none, snapshot->verdict->severity);
 }
 
 void rkb_metric_imbalance(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer)

@@ -5,6 +5,7 @@
 #include "control/metrics.h"
 
 void rkb_metric_build(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);
+void rkb_metric_verdict(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);
 void rkb_metric_imbalance(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);
 void rkb_metric_drops(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);
 void rkb_metric_gaps(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "control/metrics.h"
+#include "control/verdict.h"
 #include "sample_snapshot.h"
 
 static char *text_of(const struct rkb_snapshot *snapshot)
@@ -45,6 +46,17 @@ static size_t count_lines(const char *text, const char *begin)
     return found;
 }
 
+static void test_verdict(void **state)
+{
+    (void)state;
+    struct rkb_snapshot snapshot = sample_snapshot();
+    struct rkb_judgement judgement = {.severity = RKB_SEVERITY_WARN};
+    snapshot.verdict = &judgement;
+    char *text = text_of(&snapshot);
+    has(text, "rkbridge_verdict 1");
+    free(text);
+}
+
 static void test_figures(void **state)
 {
     (void)state;
@@ -57,6 +69,7 @@ static void test_figures(void **state)
     has(text, "rkbridge_build_info{version=\"1.2.3\",librdkafka=\"2.0.2\"} 1");
     has(text, "rkbridge_uptime_seconds 7325.5");
     has(text, "rkbridge_ready 1");
+    has_not(text, "\nrkbridge_verdict ");
     has(text, "# TYPE rkbridge_messages_received_total counter");
     has(text, "rkbridge_messages_received_total 90");
     has(text, "# TYPE rkbridge_messages_pending gauge");
@@ -287,7 +300,8 @@ static void test_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_figures), cmocka_unit_test(test_unknown), cmocka_unit_test(test_each_family_once),
+        cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_verdict), cmocka_unit_test(test_unknown), cmocka_unit_test(test_each_family_once),
         cmocka_unit_test(test_odd_names), cmocka_unit_test(test_cap), cmocka_unit_test(test_brokers),
         cmocka_unit_test(test_histograms), cmocka_unit_test(test_kinds), cmocka_unit_test(test_reals),
         cmocka_unit_test(test_help_is_escaped), cmocka_unit_test(test_table)};

@@ -57,6 +57,17 @@ static void until(const struct fixture *fixture, struct watcher *watcher, bool e
     fail_msg("no '%s' %zu times in '%s' and '%s'", text, times, watcher->out_text, watcher->err_text);
 }
 
+/* Until it has asked once more. */
+static void until_asked(const struct fixture *fixture)
+{
+    size_t before = fixture->asked;
+    for (int i = 0; i < 20000 && fixture->asked == before; i++) {
+        turn(fixture);
+        usleep(1000);
+    }
+    assert_true(fixture->asked > before);
+}
+
 /* As ctrl-C does. */
 static void interrupt(const struct fixture *fixture, struct watcher *watcher)
 {
@@ -80,6 +91,7 @@ static void test_lines(void **state)
     struct rkb_error error;
     begin(&watcher, fixture->path);
     until(fixture, &watcher, false, "verdict: OK all is well\n", 1);
+    until_asked(fixture);
     fixture->snapshot.kafka.connected = false;
     until(fixture, &watcher, false, "verdict: WARN Kafka is not connected", 1);
     rkb_control_free(fixture->control);

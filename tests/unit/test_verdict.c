@@ -463,7 +463,8 @@ static void test_what_is_well(void **state)
     world.gaps[2] = gap(3, "not_durable", -60, -50, UINT64_MAX);        /* no loss by itself */
     world.gaps[3] = gap(4, "not_durable", -60, 1, UINT64_MAX);
     world.gaps[4] = gap(5, "restart", -7200, -3601, UINT64_MAX);
-    world.snapshot.gap_count = 5;
+    world.gaps[5] = gap(6, "restart", -50, -40, 0);
+    world.snapshot.gap_count = 6;
     look(&world);
     wait(&world, 30);
     if (!is_quiet(&world))
