@@ -53,9 +53,9 @@ def time_to_end(config):
 
 @pytest.fixture
 def unit(tmp_path):
-    """The unit with the program of this build: systemd-analyze wants one that is there."""
+    """The unit with the programs of this build: systemd-analyze wants some that are there."""
     path = tmp_path / UNIT.name
-    path.write_text(UNIT.read_text().replace("ExecStart=rkbridge ", f"ExecStart={BUILD}/rkbridge "))
+    path.write_text(re.sub(r"^(Exec\w+)=(rkb\w+)", rf"\1={BUILD}/\2", UNIT.read_text(), flags=re.M))
     return path
 
 

@@ -28,7 +28,7 @@ def arrived(topic, read):
 
 
 def test_a_life(make_one, service_manager, redis, publisher):
-    """READY when all is subscribed and not before; STATUS; pings; SIGTERM: STOPPING, and how long that may take."""
+    """READY when all is subscribed and not before; STATUS; pings; a reload; SIGTERM: STOPPING, and how long that may take."""
     one = make_one(watchdog=0.4)
     service_manager.wait("READY=1")
     assert service_manager.texts()[0].startswith("STATUS=starting")
@@ -37,9 +37,12 @@ def test_a_life(make_one, service_manager, redis, publisher):
     publisher.publish(*CHANNELS, count=10)
     one.wait_totals(received=20, pending=0)
     wait_for("three pings", lambda: len(service_manager.times("WATCHDOG=1")) >= 3)
+    assert one.rkbctl("reload")[0] == 0
+    service_manager.wait("RELOADING=1\nMONOTONIC_USEC=")
+    wait_for("the end of the reload", lambda: service_manager.texts().count("READY=1") == 2)
     assert one.terminate() == 0
     assert service_manager.wait("STOPPING=1") == "STOPPING=1\nEXTEND_TIMEOUT_USEC=35000000"      # shutdown_timeout is 20 s here
-    assert service_manager.texts().count("READY=1") == 1
+    assert service_manager.texts().count("READY=1") == 2
 
 
 def test_lingers_under_load(make_one, service_manager, publisher, arrived):
