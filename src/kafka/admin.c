@@ -201,25 +201,38 @@ static enum rkb_code read_created(rd_kafka_event_t *event, struct rkb_error *err
     return answer(code, rd_kafka_event_error_string(event), error);
 }
 
-static enum rkb_code create_once(struct rkb_admin *admin, const struct rkb_new_topic *topic, int timeout_ms,
-                                 struct rkb_error *error)
+/* Sends it and waits. */
+static enum rkb_code request_topic(struct rkb_admin *admin, rd_kafka_NewTopic_t *made, rd_kafka_AdminOptions_t *options,
+                                   int timeout_ms, struct rkb_error *error)
 {
-    rd_kafka_NewTopic_t *made = new_topic(topic, error);
-    if (made == NULL)
-        return RKB_USAGE;
+    enum rkb_code code = RKB_TIMEOUT;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(admin->rk);
-    rd_kafka_AdminOptions_t *options = options_new(admin, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms);
     rd_kafka_CreateTopics(admin->rk, &made, 1, options, queue);
     rd_kafka_event_t *event = await(admin, queue, timeout_ms + TURN_MS);
-    enum rkb_code code = RKB_TIMEOUT;
     if (event != NULL)
         code = read_created(event, error);
     else
         rkb_fail(error, RKB_TIMEOUT, "Kafka did not answer");
     if (event != NULL)
         rd_kafka_event_destroy(event);
-    rd_kafka_AdminOptions_destroy(options);
     rd_kafka_queue_destroy(queue);
+    return code;
+}
+
+static enum rkb_code create_once(struct rkb_admin *admin, const struct rkb_new_topic *topic, int timeout_ms,
+                                 struct rkb_error *error)
+{
+    char words[128] = "";
+    rd_kafka_NewTopic_t *made = new_topic(topic, error);
+    if (made == NULL)
+        return RKB_USAGE;
+    rd_kafka_AdminOptions_t *options = options_new(admin, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms);
+    enum rkb_code code = RKB_USAGE;
+    if (topic->only_ask && rd_kafka_AdminOptions_set_validate_only(options, 1, words, sizeof words) != 0)
+        rkb_fail(error, RKB_USAGE, "%s", words);
+    else
+        code = request_topic(admin, made, options, timeout_ms, error);
+    rd_kafka_AdminOptions_destroy(options);
     rd_kafka_NewTopic_destroy(made);
     return code;
 }

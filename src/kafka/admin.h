@@ -44,10 +44,11 @@ struct rkb_new_topic {
     int partitions, replication;        /* -1: the brokers' default (Kafka 2.4; 1 with older brokers) */
     const struct rkb_property *settings;
     size_t setting_count;
+    bool only_ask;              /* makes nothing: whether it would be made */
 };
 
 /*
- * RKB_OK: made. Else what *error says: RKB_LOCKED somebody made it before us; RKB_REFUSED we are not authorised;
+ * RKB_OK: made (or would be, where only that is asked). Else what *error says: RKB_LOCKED somebody made it before us; RKB_REFUSED we are not authorised;
  * RKB_USAGE Kafka does not take these settings; RKB_TIMEOUT no answer, or none yet: worth another try.
  */
 enum rkb_code rkb_admin_create(struct rkb_admin *admin, const struct rkb_new_topic *topic, int timeout_ms,

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/sys.h"
 #include "base/units.h"
 #include "kafka/admin.h"
 #include "kafka/trial.h"
@@ -12,6 +13,7 @@
 
 #define BATCH_BYTES 100                 /* what Kafka's format puts around a record that is alone in its batch */
 #define LETTER_BYTES 1024               /* the headers of a dead letter */
+#define TOPICS_US INT64_C(60000000)     /* for all questions about single topics but the last */
 
 enum { LONGEST, POLICY, MARK_OF_APACHE, SETTINGS };
 
@@ -31,6 +33,8 @@ struct checking {
     const char **names;
     struct topic_found *found;
     struct rkb_admin *admin;
+    enum { NOT_ASKED, NOT_TOLD, MADE_BY_NOBODY, MADE_BY_BROKERS } habit;    /* with topics that are missing */
+    int64_t until_us;                   /* monotonic: no more topics are asked about */
     char principal[RKB_PRINCIPAL];
 };
 
@@ -91,14 +95,17 @@ static void name_right(struct checking *checking, const struct rkb_wanted_topic 
                       operations, topic->name);
 }
 
-/* What the brokers do about a topic that is missing; -1: they do not tell. */
-static int brokers_make_topics(struct checking *checking)
+/* Once for all. */
+static bool brokers_make_topics(struct checking *checking)
 {
     struct rkb_kafka_setting setting = {.name = "auto.create.topics.enable"};
     struct rkb_error error;
-    if (!rkb_admin_settings(checking->admin, NULL, &setting, 1, checking->limit_ms, &error) || setting.value[0] == '\0')
-        return -1;
-    return strcmp(setting.value, "true") == 0;
+    if (checking->habit == NOT_ASKED) {
+        checking->habit = NOT_TOLD;
+        if (rkb_admin_settings(checking->admin, NULL, &setting, 1, checking->limit_ms, &error) && setting.found)
+            checking->habit = strcmp(setting.value, "true") == 0 ? MADE_BY_BROKERS : MADE_BY_NOBODY;
+    }
+    return checking->habit == MADE_BY_BROKERS;
 }
 
 static const char *what_waits(const struct rkb_wanted_topic *topic)
@@ -111,18 +118,46 @@ static const char *what_waits(const struct rkb_wanted_topic *topic)
     return "";
 }
 
+/* Asks Kafka to look at it as if it was to be made. */
+static void judge_making(struct checking *checking, const struct rkb_wanted_topic *topic)
+{
+    struct rkb_error error;
+    const struct rkb_new_topic wished = {
+        .name = topic->name, .partitions = (int)topic->partitions, .replication = (int)topic->replication,
+        .settings = topic->settings != NULL ? topic->settings->list : NULL,
+        .setting_count = topic->settings != NULL ? topic->settings->count : 0, .only_ask = true};
+    switch ((int)rkb_admin_create(checking->admin, &wished, checking->limit_ms, &error)) {
+    case RKB_OK:
+    case RKB_LOCKED:
+        rkb_report_add(checking->report, RKB_GRADE_OK, topic->setting, "topic %s is not there yet, and Kafka lets us make it",
+                       topic->name);
+        return;
+    case RKB_REFUSED:
+        rkb_report_add(checking->report, RKB_GRADE_BAD, topic->setting, "topic %s is not there, and Kafka does not let us make "
+                       "it: %s", topic->name, error.text);
+        name_right(checking, topic, "--operation Create");
+        return;
+    case RKB_USAGE:
+        rkb_report_add(checking->report, RKB_GRADE_BAD, topic->setting, "topic %s is not there, and Kafka does not make it so: "
+                       "%s", topic->name, error.text);
+        rkb_report_change(checking->report, "mend partitions, replication or topic_config of the route, or make it by hand");
+        return;
+    default:
+        rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting, "topic %s is not there, and whether Kafka lets us "
+                       "make it is not known: %s", topic->name, error.text);
+        rkb_report_change(checking->report, "make it by hand, or look again");
+    }
+}
+
 static void judge_missing(struct checking *checking, const struct rkb_wanted_topic *topic)
 {
-    bool makes = checking->config->kafka.create_topics;
-    int habit = makes ? 0 : brokers_make_topics(checking);
-    if (makes) {
-        rkb_report_add(checking->report, RKB_GRADE_OK, topic->setting, "topic %s is not there yet; the bridge makes it, "
-                       "where Kafka lets it (Create), which only the doing tells", topic->name);
+    if (checking->config->kafka.create_topics) {
+        judge_making(checking, topic);
         return;
     }
-    rkb_report_add(checking->report, habit == 1 ? RKB_GRADE_WARN : RKB_GRADE_BAD, topic->setting,
-                   "Kafka has no topic %s%s", topic->name,
-                   habit == 1 ? "; the brokers make it for its first record, as they think fit" : "");
+    bool made = brokers_make_topics(checking);
+    rkb_report_add(checking->report, made ? RKB_GRADE_WARN : RKB_GRADE_BAD, topic->setting, "Kafka has no topic %s%s",
+                   topic->name, made ? "; the brokers make it for its first record, as they think fit" : "");
     rkb_report_change(checking->report, "kafka-topics.sh --create --topic %s%s, or set kafka.create_topics: yes; till then "
                       "%s", topic->name, topic->partitions > 0 ? " with the route's partitions" : "", what_waits(topic));
 }
@@ -155,6 +190,11 @@ static void judge_seen(struct checking *checking, size_t i)
         judge_partitions(checking, topic, checking->found[i].seen.partitions);
         return;
     }
+}
+
+static bool is_late(struct checking *checking)
+{
+    return rkb_sys_posix.monotonic_us() > checking->until_us;
 }
 
 static bool look(struct checking *checking)
@@ -332,16 +372,27 @@ static bool prepare(struct checking *checking)
     return good && checking->names != NULL && checking->found != NULL;
 }
 
+static void say_late(struct checking *checking)
+{
+    rkb_report_add(checking->report, RKB_GRADE_WARN, "kafka.properties.bootstrap.servers", "Kafka answers too slowly: not all "
+                   "topics were asked about within a minute");
+    rkb_report_change(checking->report, "look at its load, or ask again");
+}
+
 static void check_topics(struct checking *checking)
 {
     if (!look(checking))
         return;
     bool answers = true;
-    for (size_t i = 0; i < checking->count; i++)
+    size_t i;
+    checking->until_us = rkb_sys_posix.monotonic_us() + TOPICS_US;
+    for (i = 0; i < checking->count && !is_late(checking); i++)
         judge_seen(checking, i);
-    for (size_t i = 0; answers && i < checking->count; i++)
+    for (i = 0; answers && i < checking->count && !is_late(checking); i++)
         if (checking->found[i].seen.presence == RKB_TOPIC_THERE)
             answers = describe(checking, i);
+    if (is_late(checking))
+        say_late(checking);
     check_writing(checking);
 }
 

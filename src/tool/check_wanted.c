@@ -72,6 +72,8 @@ static void take_route(const struct rkb_config *config, size_t number, struct rk
         topic->partitions = route->partitions;
     if (route->replication > 0)
         topic->replication = route->replication;
+    if (route->topic_config.count > 0)
+        topic->settings = &route->topic_config;
     topic->keyless = topic->keyless || route->key[0] == '\0';
     raise(&topic->longest, config->sources[route->source_index].max_message_size);
 }

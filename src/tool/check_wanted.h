@@ -30,6 +30,7 @@ struct rkb_wanted_topic {
     int64_t partitions, replication;    /* asked for; -1: nothing is */
     uint64_t longest;                   /* payload that may come to it; 0: none */
     bool keyless;                       /* a route that writes to it gives no key */
+    const struct rkb_properties *settings;      /* topic_config, the config's; NULL: none */
 };
 /* Each topic that the config names, once; not those that messages name. Likewise. */
 bool rkb_wanted_topics(const struct rkb_config *config, struct rkb_wanted_topic **list, size_t *count) RKB_MUST_CHECK;

@@ -228,30 +228,38 @@ def checked(one, *arguments):
 
 def test_what_rkbctl_check_says_of_rights(make_bridge, make_redis, strict_kafka, tmp_path, make_publisher):
     """Without rights, with some, and with exactly those that it lists: then a bridge works with them. It writes nothing."""
+    wish = new_name("wish")
     topic, letters, gaps = [consumer.fresh_topic(strict_kafka.bootstrap, name) for name in ("checked", "letters", "gaps")]
     password = tmp_path / "password"
     password.write_text("right\n")
     redis = make_redis()
     one = make_bridge({"redis": {"legacy": {"gap_topic": gaps, "max_message_size": "500KiB"}},
-                       "routes": {"a": route(topic, channels=["a"], dead_letter=letters)},
-                       "kafka": as_bridge(strict_kafka, password)}, redis=redis)
+                       "routes": {"a": route(topic, channels=["a"], dead_letter=letters),
+                                  "b": route(wish, channels=["b"], partitions=3, topic_config={"cleanup.policy": "compact"})},
+                       "kafka": {"create_topics": "yes", **as_bridge(strict_kafka, password)}}, redis=redis)
     code, found, _ = checked(one)
-    assert code == 2 and any("does not let us produce" in text for text in found["BAD"]), found
+    assert code == 2 and all(f"Kafka does not let us see topic {name}, so neither write to it" in found["BAD"]
+                             for name in (topic, letters, gaps, wish)), found
     allow(strict_kafka, topic, AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS)
+    allow(strict_kafka, wish, AclOperation.DESCRIBE)
     allow(strict_kafka, letters, AclOperation.WRITE, AclOperation.DESCRIBE_CONFIGS)
     code, found, whole = checked(one)
     assert code == 2 and f"Kafka does not let us write to topic {topic}" in found["BAD"], found
     assert f"Kafka lets us write to topic {letters}" in found["OK"]
     assert f"Kafka does not let us see topic {gaps}, so neither write to it" in found["BAD"]
+    assert any(text.startswith(f"topic {wish} is not there, and Kafka does not let us make it") for text in found["BAD"])
     for line in whole["kafka_rights"]:
         paste(strict_kafka, line)
     code, found, _ = checked(one)
     assert found["BAD"] == [] and not any("topic" in text for text in found["WARN"]), found
+    assert f"topic {wish} is not there yet, and Kafka lets us make it" in found["OK"]
+    assert partitions_of(strict_kafka, wish) == 0, "it made what it asked about"
     assert [f"Kafka lets us write to topic {name}" in found["OK"] for name in (topic, letters, gaps)] == [True] * 3
     assert [consumer.read_topic(strict_kafka.bootstrap, name) for name in (topic, letters, gaps)] == [[], [], []]
     one.start()
-    make_publisher(redis).publish("a", count=10)
-    one.wait_totals(60, received=10, delivered=10, pending=0)
+    make_publisher(redis).publish("a", "b", count=10)
+    one.wait_totals(60, received=20, delivered=20, pending=0)
+    assert partitions_of(strict_kafka, wish) == 3
     password.write_text("of-yesterday\n")
     code, found, whole = checked(one)
     assert code == 2 and any("refuses the login" in text for text in found["BAD"]), found
