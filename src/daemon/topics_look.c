@@ -140,8 +140,9 @@ static void tell_refusal(struct rkb_topics *topics, struct rkb_topic *topic, enu
 static bool create(struct rkb_topics *topics, struct rkb_admin *admin, struct rkb_topic *topic)
 {
     const struct rkb_topic_wish *wish = topic->wish;
-    const struct rkb_new_topic wanted = {topic->name, wish->partitions, wish->replication, wish->settings.list,
-                                         wish->settings.count};
+    const struct rkb_new_topic wanted = {.name = topic->name, .partitions = wish->partitions,
+                                         .replication = wish->replication, .settings = wish->settings.list,
+                                         .setting_count = wish->settings.count};
     struct rkb_error error = {0};
     enum rkb_code code = RKB_TIMEOUT;
     char object[280];

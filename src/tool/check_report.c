@@ -174,9 +174,9 @@ void rkb_report_text(struct rkb_report *report, FILE *out)
             counts[1], counts[2]);
 }
 
-static json_t *json_line(const struct rkb_report *report, const struct rkb_report_line *line)
+static json_t *json_line(const char *file, const struct rkb_report_line *line)
 {
-    return json_pack("{s:s, s:s, s:I, s:I, s:s?, s:s, s:s?}", "grade", grades[line->grade], "file", report->file,
+    return json_pack("{s:s, s:s, s:I, s:I, s:s?, s:s, s:s?}", "grade", grades[line->grade], "file", file,
                      "line", (json_int_t)line->place.line, "column", (json_int_t)line->place.column, "setting",
                      line->setting, "text", line->text, "change", line->change);
 }
@@ -199,10 +199,11 @@ static json_t *json_rights(const struct rkb_buffer *lines)
 void rkb_report_json(struct rkb_report *report, FILE *out)
 {
     json_t *findings = json_array();
+    char *file = escaped(report->file);
     for (int grade = RKB_GRADE_BAD; grade <= RKB_GRADE_OK; grade++)
         for (size_t i = 0; i < report->count; i++)
             if (report->list[i].grade == (enum rkb_grade)grade)
-                json_array_append_new(findings, json_line(report, &report->list[i]));
+                json_array_append_new(findings, json_line(file != NULL ? file : "", &report->list[i]));
     json_t *whole = json_pack("{s:s, s:o, s:o, s:o}", "verdict", grades[rkb_report_verdict(report)], "findings",
                               findings, "redis_rights", json_rights(&report->redis_rights), "kafka_rights",
                               json_rights(&report->kafka_rights));
@@ -211,6 +212,7 @@ void rkb_report_json(struct rkb_report *report, FILE *out)
         fprintf(out, "%s\n", text);
     report->failed = report->failed || text == NULL;
     free(text);
+    free(file);
     json_decref(whole);
 }
 

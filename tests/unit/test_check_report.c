@@ -122,6 +122,10 @@ static void test_the_worst_comes_first(void **state)
     assert_string_equal(json_string_value(json_array_get(json_object_get(whole, "redis_rights"), 0)), "ACL SETUSER a");
     json_decref(whole);
     free(text);
+    report.file = "\xff.yaml";
+    text = shown(&report, rkb_report_json);
+    assert_non_null(strstr(text, "\"file\":\"\\\\xff.yaml\""));
+    free(text);
     rkb_report_free(&report);
     rkb_places_free(&places);
     rkb_config_free(read);

@@ -84,7 +84,7 @@ def test_what_is_wrong_is_found(make_bridge, make_redis, kafka, make_topic):
 
 def test_silent_servers_end_in_words(make_bridge, redis, kafka_proxy, make_proxy, kafka):
     proxy = make_proxy(("127.0.0.1", redis.port))
-    one = make_bridge({"redis": {"legacy": {"url": f"redis://{proxy.address}", "connect_timeout": "500ms"}},
+    one = make_bridge({"redis": {"legacy": {"url": f"redis://{proxy.address}", "connect_timeout": "1s"}},
                        "routes": {"a": route("t", channels=["a"])}}, kafka=kafka_proxy.address)
     proxy.stall()
     kafka_proxy.refuse()
@@ -92,7 +92,7 @@ def test_silent_servers_end_in_words(make_bridge, redis, kafka_proxy, make_proxy
     code, findings = checked(one)
     assert code == 2 and time.monotonic() - before < 20
     found = dict(bad(findings))
-    assert "did not come within 500 ms" in found["redis.legacy.url"]
+    assert "did not come within 1 s" in found["redis.legacy.url"]
     assert "no answer of use from Kafka" in found["kafka.properties.bootstrap.servers"]
     kafka_proxy.go_on()
     proxy.go_on()
