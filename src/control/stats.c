@@ -50,6 +50,7 @@ void rkb_stats_routes_write(const struct rkb_snapshot *snapshot, struct rkb_outp
         rkb_output_object(output, route->name);
         write_books(output, &route->books);
         rkb_output_real(output, "oldest_pending_seconds", route->oldest_pending_seconds);
+        rkb_output_truth(output, "paused", route->paused);
         rkb_output_object_end(output);
     }
     rkb_output_object_end(output);
@@ -114,6 +115,7 @@ void rkb_journal_write(const struct rkb_snapshot *snapshot, struct rkb_output *o
     rkb_output_number(output, "bytes", snapshot->journal.bytes);
     rkb_output_number(output, "segments", snapshot->journal.segments);
     rkb_output_real(output, "oldest_pending_seconds", snapshot->journal.oldest_pending_seconds);
+    rkb_output_real(output, "oldest_moving_seconds", snapshot->journal.oldest_moving_seconds);
     rkb_output_number(output, "checkpoint", snapshot->journal.checkpoint);
     rkb_output_number(output, "head", snapshot->journal.head);
     if (snapshot->journal.seconds_to_full < 0)
@@ -210,6 +212,19 @@ static void write_gap_figures(struct rkb_output *output, const struct rkb_snapsh
     rkb_output_object_end(output);
 }
 
+static void write_pauses(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+{
+    rkb_output_table(output, "paused");
+    for (size_t i = 0; i < snapshot->pause_count; i++) {
+        rkb_output_row(output);
+        rkb_output_text(output, "what", snapshot->pauses[i].is_topic ? "topic" : "route");
+        rkb_output_text(output, "name", snapshot->pauses[i].name);
+        rkb_output_time(output, "since", snapshot->pauses[i].since_us);
+        rkb_output_row_end(output);
+    }
+    rkb_output_table_end(output);
+}
+
 void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *output)
 {
     rkb_output_text(output, "version", snapshot->version);
@@ -217,6 +232,8 @@ void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *out
     rkb_output_real(output, "uptime_seconds", snapshot->uptime_seconds);
     rkb_output_truth(output, "ready", snapshot->ready);
     rkb_output_truth(output, "draining", snapshot->draining);
+    rkb_output_text(output, "intake", snapshot->intake_stopped ? "stopped" : "runs");
+    write_pauses(output, snapshot);
     rkb_output_object(output, "totals");
     write_books(output, &snapshot->totals);
     rkb_output_object_end(output);
@@ -254,6 +271,7 @@ void rkb_routes_write(const struct rkb_snapshot *snapshot, struct rkb_output *ou
         rkb_output_number(output, "delivered", route->books.delivered);
         rkb_output_number(output, "dropped", route->books.dropped);
         rkb_output_number(output, "pending", route->books.pending);
+        rkb_output_text(output, "state", route->paused ? "paused" : "runs");
         rkb_output_row_end(output);
     }
     rkb_output_table_end(output);

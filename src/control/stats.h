@@ -96,6 +96,13 @@ struct rkb_broker_snapshot {
     double throttle_seconds;            /* sum */
 };
 
+/* What somebody has paused. */
+struct rkb_pause_snapshot {
+    bool is_topic;                      /* else a route */
+    const char *name;
+    int64_t since_us;                   /* realtime */
+};
+
 struct rkb_judgement;
 
 struct rkb_snapshot {
@@ -111,6 +118,8 @@ struct rkb_snapshot {
     const struct rkb_source_snapshot *sources;
     const struct rkb_gap_snapshot *gaps;        /* ascending by id */
     uint64_t notices_pending;                   /* of gaps, to their topics: in no books */
+    size_t pause_count;
+    const struct rkb_pause_snapshot *pauses;
     size_t refused_count;
     const struct rkb_refused_snapshot *refused; /* the first ones; a source says how many there are */
     struct {
@@ -123,6 +132,7 @@ struct rkb_snapshot {
         uint64_t memory_bytes;                  /* of segments in memory, while the disk fails */
         uint64_t disk_free, min_free;           /* bytes of its file system; disk_free UINT64_MAX: unknown */
         double oldest_pending_seconds;
+        double oldest_moving_seconds;           /* of what is not paused */
         double seconds_to_full;                 /* -1: not filling */
         const char *directory;
     } journal;

@@ -347,7 +347,9 @@ static const char *oldest_topic(const struct rkb_snapshot *snapshot)
 
 static bool backlog_old(const struct look *look)
 {
-    double seconds = look->snapshot->journal.oldest_pending_seconds;
+    const struct rkb_snapshot *snapshot = look->snapshot;
+    double seconds = snapshot->pause_count > 0 ? snapshot->journal.oldest_moving_seconds
+                                               : snapshot->journal.oldest_pending_seconds;
     if (!(seconds >= LONG_PENDING_S && seconds < UNKNOWN_AGE))
         return false;
     const char *topic = look->snapshot->kafka.connected ? oldest_topic(look->snapshot) : "";

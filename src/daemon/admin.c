@@ -1,6 +1,7 @@
 /* admin -- see admin.h. */
-#include "daemon/admin.h"
+#include "daemon/admin_call.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,21 +9,24 @@
 #include "base/escape.h"
 #include "daemon/reload.h"
 
-/* What a command's function needs to know, and gives. */
-struct call {
-    struct rkb_admin *admin;
-    const struct rkb_action *action;
-    struct rkb_buffer *out;
-    const char **code;
-    struct rkb_error *error;
-};
-
 _Static_assert(sizeof(uid_t) == sizeof(uint32_t) && sizeof(gid_t) == sizeof(uint32_t), "numbers of users and groups");
 
 struct rkb_rights rkb_admin_rights(const struct rkb_config *config)
 {
     const struct rkb_numbers *users = &config->control.admin_users, *groups = &config->control.admin_group_numbers;
     return (struct rkb_rights){geteuid(), users->list, users->count, groups->list, groups->count};
+}
+
+enum rkb_outcome rkb_call_deny(const struct rkb_call *call, const char *code, const char *format, ...)
+{
+    char text[sizeof call->error->text];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    *call->code = code;
+    rkb_fail(call->error, RKB_REFUSED, "%s", text);
+    return RKB_DENIED;
 }
 
 /* ---- drain ---- */
@@ -34,16 +38,13 @@ static void say_pending(const struct rkb_admin *admin, struct rkb_buffer *out)
                       (unsigned long long)snapshot->totals.pending, (unsigned long long)snapshot->kafka.in_flight);
 }
 
-static enum rkb_outcome do_drain(const struct call *call)
+static enum rkb_outcome do_drain(const struct rkb_call *call)
 {
     struct rkb_admin *admin = call->admin;
     if (call->action->count > 0)
         return RKB_WRONG_WORDS;
-    if (!admin->drain(admin->bridge)) {
-        *call->code = "ending";
-        rkb_fail(call->error, RKB_REFUSED, "rkbridge is ending already");
-        return RKB_DENIED;
-    }
+    if (!admin->drain(admin->bridge))
+        return rkb_call_deny(call, "ending", "rkbridge is ending already");
     admin->drainer = call->action->ticket;
     say_pending(admin, call->out);
     return RKB_LATER;
@@ -75,31 +76,24 @@ void rkb_admin_ended(struct rkb_admin *admin, uint64_t left)
 
 /* ---- reload ---- */
 
-static enum rkb_outcome do_reload(const struct call *call)
+static enum rkb_outcome do_reload(const struct rkb_call *call)
 {
     if (call->action->count > 0)
         return RKB_WRONG_WORDS;
     if (rkb_reload_ask(call->admin->reload, call->action->ticket))
         return RKB_LATER;
-    *call->code = "ending";
-    rkb_fail(call->error, RKB_REFUSED, "rkbridge is about to end");
-    return RKB_DENIED;
+    return rkb_call_deny(call, "ending", "rkbridge is about to end");
 }
 
 /* ---- log ---- */
 
-static bool is_word(struct rkb_slice word, const char *text)
+static bool read_level(const struct rkb_call *call, enum rkb_log_level *level)
 {
-    return rkb_slice_equal(word, rkb_slice_text(text));
-}
-
-static bool read_level(const struct rkb_admin *admin, struct rkb_slice word, enum rkb_log_level *level)
-{
-    *level = (enum rkb_log_level)admin->config->log.level;
-    if (is_word(word, "default"))
+    *level = (enum rkb_log_level)call->admin->config->log.level;
+    if (rkb_call_is(call, 0, "default"))
         return true;
     for (*level = RKB_LOG_ERROR; *level <= RKB_LOG_DEBUG; (*level)++)
-        if (is_word(word, rkb_log_level_word(*level)))
+        if (rkb_call_is(call, 0, rkb_log_level_word(*level)))
             return true;
     return false;
 }
@@ -117,24 +111,21 @@ static void show_levels(struct rkb_log *log, struct rkb_buffer *out)
     }
 }
 
-static enum rkb_outcome do_log(const struct call *call)
+static enum rkb_outcome do_log(const struct rkb_call *call)
 {
     const struct rkb_action *action = call->action;
     struct rkb_log *log = call->admin->log;
     char object[RKB_LOG_OBJECT_SIZE];
     enum rkb_log_level level;
-    if (action->count > 2 || (action->count > 0 && !read_level(call->admin, action->words[0], &level)))
+    if (action->count > 2 || (action->count > 0 && !read_level(call, &level)))
         return RKB_WRONG_WORDS;
     if (action->count > 0) {
         struct rkb_slice name = action->count > 1 ? action->words[1] : rkb_slice("", 0);
         snprintf(object, sizeof object, "%.*s", (int)name.size, (const char *)name.data);
         bool fits = name.size < sizeof object;
-        if (!fits || !rkb_log_set_level(log, level, action->count > 1 ? object : NULL)) {
-            *call->code = "too_many";
-            rkb_fail(call->error, RKB_FULL, "at most %d objects have a level of their own, with names of at most %d "
-                     "bytes; log default makes all alike", RKB_LOG_OWN_LEVELS, RKB_LOG_OBJECT_SIZE - 1);
-            return RKB_DENIED;
-        }
+        if (!fits || !rkb_log_set_level(log, level, action->count > 1 ? object : NULL))
+            return rkb_call_deny(call, "too_many", "at most %d objects have a level of their own, with names of at most "
+                                 "%d bytes; log default makes all alike", RKB_LOG_OWN_LEVELS, RKB_LOG_OBJECT_SIZE - 1);
     }
     show_levels(log, call->out);
     return RKB_DONE;
@@ -145,8 +136,11 @@ static enum rkb_outcome do_log(const struct call *call)
 static const struct row {
     const char *word;
     bool changes;               /* something: it is logged */
-    enum rkb_outcome (*run)(const struct call *call);
+    enum rkb_outcome (*run)(const struct rkb_call *call);
 } rows[] = {
+    {"pause", true, rkb_admin_pause},
+    {"resume", true, rkb_admin_resume},
+    {"intake", true, rkb_admin_intake},
     {"log", true, do_log},
     {"drain", true, do_drain},
     {"reload", true, do_reload},
@@ -179,7 +173,7 @@ bool rkb_admin_knows(const char *word)
 enum rkb_outcome rkb_admin_act(void *context, const struct rkb_action *action, struct rkb_buffer *out,
                                const char **code, struct rkb_error *error)
 {
-    struct call call = {context, action, out, code, error};
+    struct rkb_call call = {context, action, out, code, error};
     const struct row *row = find(action->word);
     if (row == NULL) {
         *code = "not_here";

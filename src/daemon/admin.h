@@ -19,10 +19,16 @@ struct rkb_admin {
     struct rkb_log *log;
     struct rkb_control *control;
     struct rkb_view *view;
+    struct rkb_relay *relay;
+    struct rkb_pauses *pauses;
     bool (*drain)(void *bridge);        /* begins to end; false: it has begun already */
     void *bridge;
     struct rkb_reload *reload;
     uint64_t drainer;                   /* the ticket of who waits for the end; 0: nobody */
+    uint64_t intake_ticket;             /* and of who waits until all is unsubscribed */
+    struct {                            /* and of those who wait until a pause is written down */
+        uint64_t ticket, version;
+    } waiting[RKB_CONTROL_CLIENTS_MAX];
 };
 
 /* rkb_act; context: the rkb_admin. */
@@ -34,6 +40,8 @@ bool rkb_admin_knows(const char *word);
 struct rkb_rights rkb_admin_rights(const struct rkb_config *config);
 /* Once a second: who waits for the end hears how far it is. */
 void rkb_admin_tick(struct rkb_admin *admin);
+/* The shipper wrote to the loop: it may have written down a pause. */
+void rkb_admin_kept(struct rkb_admin *admin);
 /* It is over, with so many records left in the journal. */
 void rkb_admin_ended(struct rkb_admin *admin, uint64_t left);
 

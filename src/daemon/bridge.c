@@ -33,6 +33,7 @@ struct bridge {
     struct rkb_http *http;
     struct rkb_reload *reload;
     struct rkb_admin admin;
+    struct rkb_pauses *pauses;
     struct rkb_service *service;    /* NULL: no service manager listens */
     struct rkb_ending *ending;
     int loop_fd;
@@ -151,6 +152,7 @@ static void on_shipper(evutil_socket_t fd, short what, void *context)
         return;
     }
     rkb_relay_look(&bridge->relay);
+    rkb_admin_kept(&bridge->admin);
     rkb_reload_look(bridge->reload);
     if (rkb_shipper_drained(bridge->shipper))
         rkb_ending_drained(bridge->ending);
@@ -221,6 +223,7 @@ static bool open_shipper(struct bridge *bridge, const struct rkb_properties *pro
         .ring = bridge->store.ring,
         .journal = bridge->store.journal,
         .ledger = bridge->store.ledger,
+        .pauses = bridge->pauses,
         .properties = properties,
         .topics = bridge->topics,
         .sync_us = bridge->config->journal.sync,
@@ -275,6 +278,7 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
         .shipper = bridge->shipper,
         .topics = bridge->topics,
         .gaps = bridge->store.gaps,
+        .pauses = bridge->pauses,
         .ring = bridge->store.ring,
         .log = bridge->log,
         .bootstrap_servers = bootstrap_servers,
@@ -294,7 +298,8 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
     if (bridge->control == NULL)
         return false;
     bridge->admin = (struct rkb_admin){.config = config, .log = bridge->log, .control = bridge->control,
-                                       .view = bridge->view, .drain = drain, .bridge = bridge};
+                                       .view = bridge->view, .relay = &bridge->relay, .pauses = bridge->pauses,
+                                       .drain = drain, .bridge = bridge};
     if (config->http.listen == NULL)
         return true;
     struct rkb_http_options http = {.listen = config->http.listen, .all = config->http.expose == 1,
@@ -343,6 +348,25 @@ static bool open_reload(struct bridge *bridge, const char *file, bool embedded, 
     return bridge->reload != NULL;
 }
 
+/* What rested when the instance before us ended goes on resting. A file that does not read is said, and no reason to end. */
+static bool open_pauses(struct bridge *bridge, struct rkb_error *error)
+{
+    struct rkb_error unread;
+    struct rkb_pause_list list;
+    size_t forgotten;
+    bridge->pauses = rkb_pauses_new(bridge->config->journal.directory, &rkb_sys_posix);
+    if (bridge->pauses == NULL)
+        return rkb_fail(error, RKB_NO_MEMORY, "no memory for what is paused");
+    if (!rkb_pauses_load(bridge->pauses, bridge->relay.dictionary, &forgotten, &unread))
+        rkb_log(bridge->log, RKB_LOG_ERROR, "journal", "pauses_unread", "%s", unread.text);
+    rkb_pauses_list(bridge->pauses, &list);
+    for (size_t i = 0; i < list.count; i++)
+        rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", "paused", "%s %s is still paused: what comes for it waits in the "
+                "journal, until rkbctl resume %s %s", list.list[i].is_topic ? "topic" : "route", list.list[i].name,
+                list.list[i].is_topic ? "topic" : "route", list.list[i].name);
+    return true;
+}
+
 static bool open_relay(struct bridge *bridge, struct rkb_error *error)
 {
     struct rkb_relay_options options = {
@@ -372,7 +396,7 @@ static bool open_all(struct bridge *bridge, const char *file, const struct rkb_p
     if (bridge->base == NULL || bridge->loop_fd < 0)
         return rkb_fail_errno(error, "cannot make the event loop");
     bridge->service = open_service(bridge);
-    return open_ending(bridge, error) && open_store(bridge, error) && open_relay(bridge, error)
+    return open_ending(bridge, error) && open_store(bridge, error) && open_relay(bridge, error) && open_pauses(bridge, error)
         && open_topics(bridge, properties, embedded, error) && list_routes(bridge, error)
         && open_shipper(bridge, properties, error)
         && rkb_topics_start(bridge->topics, on_topic_ready, bridge, error)
@@ -403,6 +427,7 @@ static void close_all(struct bridge *bridge)
         rkb_shipper_free(bridge->shipper);
     free(bridge->shipper_routes);
     rkb_view_free(bridge->view);
+    rkb_pauses_free(bridge->pauses);
     rkb_relay_free(&bridge->relay);
     rkb_store_close(&bridge->store, bridge->clean);
     rkb_ending_free(bridge->ending);

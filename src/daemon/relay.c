@@ -409,7 +409,10 @@ static void on_stopped(void *context)
     rkb_shipper_wake(relay->shipper);
     if (!relay->stopping) {
         confirm_none(source);
-        rkb_watch_stopped(source->watch);
+        if (relay->intake_off)
+            rkb_relay_intake_source_stopped(source);
+        else
+            rkb_watch_stopped(source->watch);
         return;
     }
     source->stopped = true;

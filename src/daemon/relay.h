@@ -5,6 +5,7 @@
  *     relay_take.c   one message: rules, topic, record
  *     relay_drop.c   what could not be taken: counted, in gaps
  *     relay_gap.c    gaps: the positions around them, and how their bounds are found
+ *     relay_intake.c the intake, stopped and started because somebody asked for it
  *     relay_init.c   made from the config, and taken apart
  *     relay_reload.c from one config to the next
  *
@@ -117,6 +118,11 @@ struct rkb_relay {
     struct rkb_turn turn;
     struct rkb_histogram sizes;         /* of the payloads that were received */
     bool paused;                        /* reading rests until the ring has room */
+    bool intake_off;                    /* not subscribed because somebody asked for it, since intake_us (realtime) */
+    size_t intake_left;                 /* sources that are still subscribed then */
+    int64_t intake_us;
+    void (*intake_stopped)(void *context);
+    void *intake_context;
     void (*stopped)(void *context);     /* all sources are, after rkb_relay_stop */
     void *stopped_context;
     void (*changed)(void *context);     /* all sources have, after rkb_relay_change */
@@ -212,6 +218,16 @@ void rkb_relay_blame(struct rkb_relay_source *source, const char *reason);
 void rkb_relay_start(struct rkb_relay *relay, struct rkb_shipper *shipper);
 /* The shipper wrote to the loop: there may be room again, or the journal is full now. */
 void rkb_relay_look(struct rkb_relay *relay);
+enum rkb_intake { RKB_INTAKE_RUNS, RKB_INTAKE_STOPPING, RKB_INTAKE_STOPPED };
+enum rkb_intake rkb_relay_intake(const struct rkb_relay *relay);
+/*
+ * While it runs: unsubscribes everywhere, within timeout_us, and calls `stopped` from the loop. What is published from
+ * then on is missed: a gap of each source, until it is subscribed again. And, once it is stopped: subscribes.
+ */
+void rkb_relay_stop_intake(struct rkb_relay *relay, int64_t timeout_us, void (*stopped)(void *context), void *context);
+void rkb_relay_start_intake(struct rkb_relay *relay);
+/* This source is unsubscribed for that. */
+void rkb_relay_intake_source_stopped(struct rkb_relay_source *source);
 /* Unsubscribes everywhere and calls `stopped` when that is done, within timeout_us. */
 void rkb_relay_stop(struct rkb_relay *relay, int64_t timeout_us, void (*stopped)(void *context), void *context);
 void rkb_relay_free(struct rkb_relay *relay);

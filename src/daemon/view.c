@@ -29,6 +29,8 @@ struct rkb_view {
     struct source_text *source_texts;
     struct rkb_refused_text refused_texts[REFUSED_SHOWN];
     struct rkb_refused_snapshot refused[REFUSED_SHOWN];
+    struct rkb_pause_list pauses;
+    struct rkb_pause_snapshot paused[RKB_PAUSES_MOST];
     struct rkb_gap_snapshot *gaps;
     size_t gap_room;
     int64_t started_us;
@@ -178,6 +180,29 @@ static int64_t oldest_us(const struct rkb_view *view, const struct rkb_route_sna
     return read_us > 0 ? read_us : shipped->line_us;
 }
 
+/* Itself, or the topic that it names. */
+static bool is_paused(const struct rkb_view *view, const struct rkb_route_snapshot *route, uint32_t number)
+{
+    const struct rkb_dictionary *names = view->options.relay->dictionary;
+    if (view->pauses.count == 0)
+        return false;
+    uint32_t topic = route->topic == NULL ? 0 : rkb_dictionary_number(names, RKB_NAME_TOPIC, rkb_slice_text(route->topic));
+    return rkb_pauses_has(&view->pauses, false, number) || (topic != 0 && rkb_pauses_has(&view->pauses, true, topic));
+}
+
+static void fill_pauses(struct rkb_view *view)
+{
+    if (view->options.pauses != NULL)
+        rkb_pauses_list(view->options.pauses, &view->pauses);
+    for (size_t i = 0; i < view->pauses.count; i++) {
+        const struct rkb_pause *pause = &view->pauses.list[i];
+        view->paused[i] = (struct rkb_pause_snapshot){pause->is_topic, pause->name, pause->since_us};
+    }
+    view->snapshot.pauses = view->paused;
+    view->snapshot.pause_count = view->pauses.count;
+    view->snapshot.intake_stopped = view->options.relay->intake_off;
+}
+
 static void fill_route(struct rkb_view *view, struct rkb_route_snapshot *route, const struct rkb_shipped *shipped)
 {
     const struct rkb_relay *relay = view->options.relay;
@@ -197,8 +222,11 @@ static void fill_route(struct rkb_view *view, struct rkb_route_snapshot *route, 
         view->snapshot.dropped_by_reason[i] += tally->dropped[i];
     }
     route->oldest_pending_seconds = 0;
-    if (route->books.pending > 0)
-        route->oldest_pending_seconds = age_seconds(view, oldest_us(view, route, shipped));
+    route->paused = is_paused(view, route, number);
+    if (route->books.pending > 0) {
+        double waiting = age_seconds(view, oldest_us(view, route, shipped)), resting = age_seconds(view, done->resting_us);
+        route->oldest_pending_seconds = waiting > resting ? waiting : resting;
+    }
     rkb_books_add(&view->snapshot.totals, &route->books);
 }
 
@@ -256,7 +284,7 @@ static void fill_source(struct rkb_view *view, size_t index)
         .bytes_total = figures.bytes_total,
         .stall = {watch.buffer, watch.hard, watch.soft, watch.soft_seconds, watch.rate, watch.stall_seconds},
         .another_bridge = watch.rival,
-        .held = watch.held,
+        .held = watch.held && !view->options.relay->intake_off,
         .rival = watch.rival_text,
         .unlinked = source->unlinked,
     };
@@ -372,6 +400,7 @@ static void fill_journal(struct rkb_view *view, const struct rkb_shipped *shippe
     snapshot->journal.disk_free = shipped->journal.free;
     snapshot->journal.min_free = shipped->journal.min_free;
     snapshot->journal.oldest_pending_seconds = snapshot->totals.pending > 0 ? age_seconds(view, shipped->oldest_us) : 0;
+    snapshot->journal.oldest_moving_seconds = snapshot->totals.pending > 0 ? age_seconds(view, shipped->moving_us) : 0;
     snapshot->journal.seconds_to_full = seconds_to_full(view, shipped);
     snapshot->journal.directory = view->options.config->journal.directory;
 }
@@ -466,6 +495,7 @@ const struct rkb_snapshot *rkb_view_snapshot(void *context)
     snapshot->now_us = view->options.sys->realtime_us();
     snapshot->draining = view->draining;
     snapshot->metric_routes = (size_t)view->options.config->metrics.routes;
+    fill_pauses(view);
     fill_routes(view, shipped);
     fill_notices(view, shipped);
     bool subscribed = fill_sources(view);

@@ -20,6 +20,7 @@ struct rkb_view_options {
     struct rkb_shipper *shipper;
     const struct rkb_topics *topics;
     struct rkb_gaps *gaps;
+    struct rkb_pauses *pauses;          /* NULL: nothing ever rests */
     struct rkb_ring *ring;
     struct rkb_log *log;
     const char *bootstrap_servers;

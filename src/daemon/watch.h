@@ -32,6 +32,9 @@ void rkb_watch_stop(struct rkb_watch *watch);
 /* What the subscriber told; NULL is allowed for each. */
 void rkb_watch_streaming(struct rkb_watch *watch);
 void rkb_watch_stopped(struct rkb_watch *watch);
+/* The source is not to subscribe, whatever is seen; and: it may again, unless another bridge is there. */
+void rkb_watch_rest(struct rkb_watch *watch);
+void rkb_watch_look_anew(struct rkb_watch *watch);
 /* A stream was lost: the gap's reason. source: also where it has no watch. *from_us: may get earlier. */
 const char *rkb_watch_lost(struct rkb_relay_source *source, const struct rkb_error *error, int64_t *from_us);
 

@@ -62,6 +62,8 @@ static void hold(struct rkb_watch *watch)
 void rkb_watch_let_go(struct rkb_watch *watch, const char *why)
 {
     bool was_held = watch->standing == HELD;
+    if (watch->source->relay->intake_off)
+        return;
     if (watch->standing == LOOKING)
         rkb_watch_arm(watch, watch->period_us);
     watch->standing = FREE;
@@ -153,6 +155,25 @@ void rkb_watch_stopped(struct rkb_watch *watch)
     rkb_subscriber_figures(watch->source->subscriber, &figures);
     watch->standing = HELD;
     rkb_relay_wait(watch->source, figures.caught_up_us);
+}
+
+void rkb_watch_rest(struct rkb_watch *watch)
+{
+    if (watch != NULL)
+        watch->standing = HELD;
+}
+
+/* As at the start. */
+void rkb_watch_look_anew(struct rkb_watch *watch)
+{
+    watch->standing = LOOKING;
+    watch->blind = watch->strange = 0;
+    if (!watch->looks) {
+        rkb_watch_let_go(watch, "");
+        return;
+    }
+    rkb_watch_arm(watch, watch->source->config->connect_timeout);
+    rkb_watch_look(watch);
 }
 
 void rkb_watch_looked(struct rkb_watch *watch, enum rkb_question question, const struct rkb_error *refused)
