@@ -22,7 +22,7 @@ struct rkb_log;
 struct rkb_request;
 
 struct rkb_command {
-    const char *word, *arguments;
+    const char *word, *arguments;       /* [what may be left out]; a|b, as they are; in capitals: what one gives */
     enum rkb_right right;
     /* Appends the lines of the answer. false: the arguments are wrong. NULL: the daemon does it (rkb_act). */
     bool (*run)(const struct rkb_request *request, struct rkb_buffer *out);

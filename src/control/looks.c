@@ -138,7 +138,7 @@ static bool since_of(struct rkb_slice word, int64_t now_us, int64_t *since_us)
     return true;
 }
 
-/* [since] [text|json] */
+/* [SINCE] [text|json] */
 bool rkb_look_gaps(const struct rkb_request *request, struct rkb_buffer *out)
 {
     struct rkb_request rest = *request;
@@ -187,7 +187,7 @@ static void show_errors(struct rkb_recent *recent, size_t most, enum rkb_output_
     rkb_buffer_text(out, json ? "]}\n" : shown == 0 ? "errors: none since the start\n" : "");
 }
 
-/* [n] [text|json] */
+/* [N] [text|json] */
 bool rkb_look_errors(const struct rkb_request *request, struct rkb_buffer *out)
 {
     struct rkb_request rest = *request;
