@@ -12,13 +12,12 @@
 
 static bool source_ready(const struct rkb_source_snapshot *source, struct rkb_buffer *out)
 {
-    bool all = source->subscribed >= source->wanted;
-    if (!all)
+    if (!source->whole)
         SAY(out, "source %s has %u of %u subscriptions confirmed%s\n", source->name, source->subscribed, source->wanted,
             source->held ? ": another rkbridge is subscribed there" : "");
     if (source->unlinked)
         SAY(out, "source %s is a replica that has lost its master\n", source->name);
-    return all && !source->unlinked;
+    return source->whole && !source->unlinked;
 }
 
 static bool journal_ready(const struct rkb_snapshot *snapshot, struct rkb_buffer *out)

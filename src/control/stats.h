@@ -55,6 +55,7 @@ struct rkb_route_snapshot {
 struct rkb_source_snapshot {
     const char *name, *url, *error;     /* url without password; error "" or why the last connection ended */
     bool connected, paused;
+    bool whole;                         /* all its subscriptions are confirmed, and its gap has ended */
     bool unverified;                    /* TLS that does not look who answers */
     uint32_t subscribed, wanted, refused;
     uint64_t connections_total, gaps_total, overlaps_total, bytes_total;

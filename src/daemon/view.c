@@ -273,6 +273,7 @@ static void fill_source(struct rkb_view *view, size_t index)
         .url = text->url,
         .error = text->error,
         .connected = figures.connected,
+        .whole = source->subscribed,
         .unverified = source->config->url.is_tls && source->config->tls.verify == 0,
         .paused = view->options.relay->paused,
         .subscribed = figures.subscribed,
@@ -291,17 +292,12 @@ static void fill_source(struct rkb_view *view, size_t index)
     fill_role(&view->sources[index], watch.role, text);
 }
 
-/* True when every subscription is confirmed, and no replica has lost its master. */
-static bool fill_sources(struct rkb_view *view)
+static void fill_sources(struct rkb_view *view)
 {
-    bool all = true;
     view->snapshot.source_count = view->options.config->source_count;
     view->snapshot.sources = view->sources;
-    for (size_t i = 0; i < view->snapshot.source_count; i++) {
+    for (size_t i = 0; i < view->snapshot.source_count; i++)
         fill_source(view, i);
-        all = all && view->options.relay->sources[i].subscribed && !view->options.relay->sources[i].unlinked;
-    }
-    return all;
 }
 
 static void fill_refused(struct rkb_view *view)
@@ -498,14 +494,14 @@ const struct rkb_snapshot *rkb_view_snapshot(void *context)
     fill_pauses(view);
     fill_routes(view, shipped);
     fill_notices(view, shipped);
-    bool subscribed = fill_sources(view);
+    fill_sources(view);
     fill_refused(view);
     fill_gaps(view);
     fill_journal(view, shipped);
     fill_kafka(view, shipped);
     fill_histograms(view, shipped);
     fill_process(view, shipped);
-    snapshot->ready = subscribed && !rkb_shipper_failed(view->options.shipper, &error) && rkb_ready(snapshot, NULL);
+    snapshot->ready = !rkb_shipper_failed(view->options.shipper, &error) && rkb_ready(snapshot, NULL);
     snapshot->log_lines_lost_total = rkb_log_lost(view->options.log);
     snapshot->verdict = NULL;
     rkb_verdict_look(snapshot, &view->memory, &view->verdict);

@@ -66,6 +66,7 @@ struct world *world_new(void)
     world->config.journal.max_size = 64 * MIB;
     world->config.journal.segment_size = MIB;
     world->config.journal.ring_size = 256 * 1024;
+    world->config.kafka.outage_budget = INT64_C(600000000);
     world->base = event_base_new();
     world->log_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     world->log = rkb_log_new(world->log_fd, RKB_LOG_DEBUG, RKB_LOG_TEXT, NULL);

@@ -14,7 +14,7 @@ static const struct rkb_route_snapshot sample_routes[] = {
 };
 
 static const struct rkb_source_snapshot sample_sources[] = {
-    {.name = "legacy", .url = "redis://127.0.0.1:6379", .error = "", .connected = true, .subscribed = 3, .wanted = 3,
+    {.name = "legacy", .url = "redis://127.0.0.1:6379", .error = "", .connected = true, .whole = true, .subscribed = 3, .wanted = 3,
      .connections_total = 41, .gaps_total = 42, .overlaps_total = 43, .bytes_total = 44,
      .stall = {.buffer = 45056, .hard = 33554432, .soft = 8388608, .soft_seconds = 60, .rate = 4194304,
                .seconds = 6.25}, .rival = ""},

@@ -244,9 +244,11 @@ static void test_not_ready(void **state)
     struct rkb_source_snapshot source = sample_sources[0];
     begin(&world, NULL);
     source.subscribed = 1;
+    source.whole = false;
     world.snapshot.sources = &source;
     not_ready_because(&world, "not ready: source legacy has 1 of 3 subscriptions confirmed\n");
     source.subscribed = 3;
+    source.whole = true;
     source.unlinked = true;
     world.snapshot.sources = &source;
     not_ready_because(&world, "not ready: source legacy is a replica that has lost its master\n");

@@ -38,7 +38,8 @@ def test_full_and_on(sync, proxied_bridge, kafka_proxy, redis, make_publisher, t
     assert totals["dropped"] == stats["dropped_by_reason"]["journal_full"] >= 150
     assert totals["received"] == totals["dropped"] + totals["pending"] and totals["delivered"] == 0
     assert stats["journal"]["bytes"] <= 1024 * 1024
-    assert stats["ready"] and stats["sources"]["legacy"]["connected"]
+    assert not stats["ready"], "what takes nothing any more is not ready"
+    assert stats["sources"]["legacy"]["connected"]
     with one.control() as control:
         assert control.ask_text("status").startswith("verdict: BAD the journal is full")
     gap, = one.gaps()
