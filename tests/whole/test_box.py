@@ -1,4 +1,4 @@
-"""The files that put rkbridge somewhere: systemd's, the Dockerfile, the compose file, the manifests. No container is run here."""
+"""The files that put rkbridge somewhere: systemd's, the Dockerfile, the compose file, the manifests. No container is run."""
 
 import os
 import pathlib
@@ -22,7 +22,7 @@ CLOSING = 5                 # seconds beyond linger and shutdown_timeout: the la
 
 
 def tool(name):
-    """A program's path: of the system, or of the PyPI package beside this Python. A missing one is said, not passed over."""
+    """A program's path: of the system, or of the PyPI package beside this Python. What is missing is said."""
     path = shutil.which(name) or shutil.which(name, path=str(pathlib.Path(sys.executable).parent))
     if path is None:
         pytest.skip(f"NOT RUN: {name} is missing")
@@ -81,7 +81,8 @@ def test_user_and_directories(tmp_path):
     (etc / "passwd").write_text("root:x:0:0::/:/bin/sh\nrkbridge:x:977:977::/:/bin/sh\n")
     (etc / "group").write_text("root:x:0:\nrkbridge:x:977:\n")
     passes(tool("systemd-tmpfiles"), f"--root={tmp_path}", "--create", TOP / "etc/tmpfiles.d/rkbridge.conf")
-    for name, mode, owner in (("var/lib/rkbridge", 0o700, 977), ("run/rkbridge", 0o755, 977), ("etc/rkbridge", 0o750, 0)):
+    wanted = (("var/lib/rkbridge", 0o700, 977), ("run/rkbridge", 0o755, 977), ("etc/rkbridge", 0o750, 0))
+    for name, mode, owner in wanted:
         status = (tmp_path / name).stat()
         assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (mode, owner, 977), name
 
@@ -163,7 +164,8 @@ def test_compose(tmp_path):
     config = check_config(tmp_path, (COMPOSE.parent / "rkbridge.yaml").read_text())
     assert seconds(services["rkbridge"]["stop_grace_period"]) >= time_to_end(config)
     assert "redis" in services["rkbridge"]["depends_on"]
-    assert (COMPOSE.parent / services["rkbridge"]["build"]["context"] / services["rkbridge"]["build"]["dockerfile"]).is_file()
+    build = services["rkbridge"]["build"]
+    assert (COMPOSE.parent / build["context"] / build["dockerfile"]).is_file()
     tool("docker-compose")          # said at the end: all but its own opinion was looked at
 
 
@@ -189,7 +191,8 @@ def test_manifests(path, tmp_path):
     assert all(image_is_without_a_host(one["image"]) for one in pod["containers"])
     volumes = {one["name"]: one for one in pod["volumes"]}
     mounts = {one["mountPath"]: volumes[one["name"]] for one in bridge["volumeMounts"]}
-    assert "persistentVolumeClaim" in mounts["/var/lib/rkbridge"] and mounts["/dev/shm"]["emptyDir"]["medium"] == "Memory"
+    assert "persistentVolumeClaim" in mounts["/var/lib/rkbridge"]
+    assert mounts["/dev/shm"]["emptyDir"]["medium"] == "Memory"
     if path.stem == "sidecar":      # not ready, it would take Redis out of service with it
         assert not {"readinessProbe", "startupProbe"} & bridge.keys() and bridge["restartPolicy"] == "Always"
     else:

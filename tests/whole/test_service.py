@@ -18,7 +18,8 @@ CHANNELS = ["a", "b"]
 def make_one(make_bridge, redis, kafka, service_manager, topic):
     def make(watchdog=None, **settings):
         settings = {"routes": {"all": route(topic, channels=CHANNELS, envelope="raw")}, **settings}
-        return make_bridge(settings, redis=redis, kafka=kafka.bootstrap, environment=service_manager.environment(watchdog)).start()
+        environment = service_manager.environment(watchdog)
+        return make_bridge(settings, redis=redis, kafka=kafka.bootstrap, environment=environment).start()
     return make
 
 
@@ -28,7 +29,7 @@ def arrived(topic, read):
 
 
 def test_a_life(make_one, service_manager, redis, publisher):
-    """READY when all is subscribed and not before; STATUS; pings; a reload; SIGTERM: STOPPING, and how long that may take."""
+    """READY when all is subscribed; STATUS; pings; a reload; SIGTERM: STOPPING, and how long that may take."""
     one = make_one(watchdog=0.4)
     service_manager.wait("READY=1")
     assert service_manager.texts()[0].startswith("STATUS=starting")
@@ -41,7 +42,7 @@ def test_a_life(make_one, service_manager, redis, publisher):
     service_manager.wait("RELOADING=1\nMONOTONIC_USEC=")
     wait_for("the end of the reload", lambda: service_manager.texts().count("READY=1") == 2)
     assert one.terminate() == 0
-    assert service_manager.wait("STOPPING=1") == "STOPPING=1\nEXTEND_TIMEOUT_USEC=35000000"      # shutdown_timeout is 20 s here
+    assert service_manager.wait("STOPPING=1") == "STOPPING=1\nEXTEND_TIMEOUT_USEC=35000000"    # of 20 s here, and 15
     assert service_manager.texts().count("READY=1") == 2
 
 
