@@ -120,6 +120,13 @@ static bool is_refused(const struct fake_redis *fake, bool is_pattern, const cha
     return fake->rules.refused != NULL && strstr(fake->rules.refused, shown) != NULL;
 }
 
+static void refuse_command(struct fake_redis *fake, const char *word)
+{
+    fake_redis_say(fake, "-NOPERM this user has no permissions to run the '");
+    fake_redis_say(fake, word);
+    fake_redis_say(fake, "' command\r\n");
+}
+
 static void subscribe(struct fake_redis *fake, const char *word, char **names, int *count, char **words, int size)
 {
     if (fake->rules.subscribe_reply != NULL) {
@@ -127,9 +134,7 @@ static void subscribe(struct fake_redis *fake, const char *word, char **names, i
         return;
     }
     if (fake->rules.refused_command != NULL && strcmp(fake->rules.refused_command, words[0]) == 0) {
-        fake_redis_say(fake, "-NOPERM this user has no permissions to run the '");
-        fake_redis_say(fake, word);
-        fake_redis_say(fake, "' command\r\n");
+        refuse_command(fake, word);
         return;
     }
     for (int i = 1; i < size; i++) {
@@ -147,12 +152,32 @@ static void subscribe(struct fake_redis *fake, const char *word, char **names, i
     }
 }
 
-static void unsubscribe(struct fake_redis *fake, const char *word, char **names, int *count)
+static void forget_name(char **names, int *count, const char *name)
 {
+    for (int i = 0; i < *count; i++) {
+        if (strcmp(names[i], name) != 0)
+            continue;
+        free(names[i]);
+        names[i] = names[--*count];
+    }
+}
+
+static void unsubscribe(struct fake_redis *fake, const char *word, char **names, int *count, char **words, int size)
+{
+    if (fake->rules.refused_command != NULL && strcmp(fake->rules.refused_command, words[0]) == 0) {
+        refuse_command(fake, word);
+        return;
+    }
     if (fake->rules.unsubscribe_reply != NULL) {
         fake_redis_say(fake, fake->rules.unsubscribe_reply);
         return;
     }
+    for (int i = 1; i < size; i++) {
+        forget_name(names, count, words[i]);
+        confirm(fake, word, words[i]);
+    }
+    if (size > 1)
+        return;
     if (*count == 0)
         confirm(fake, word, NULL);
     while (*count > 0) {
@@ -219,9 +244,9 @@ static void answer(struct fake_redis *fake, char **words, int count)
     else if (strcmp(words[0], "PSUBSCRIBE") == 0)
         subscribe(fake, "psubscribe", fake->patterns, &fake->pattern_count, words, count);
     else if (strcmp(words[0], "UNSUBSCRIBE") == 0)
-        unsubscribe(fake, "unsubscribe", fake->channels, &fake->channel_count);
+        unsubscribe(fake, "unsubscribe", fake->channels, &fake->channel_count, words, count);
     else if (strcmp(words[0], "PUNSUBSCRIBE") == 0)
-        unsubscribe(fake, "punsubscribe", fake->patterns, &fake->pattern_count);
+        unsubscribe(fake, "punsubscribe", fake->patterns, &fake->pattern_count, words, count);
     else
         fake_redis_say(fake, "-ERR unknown command\r\n");
 }

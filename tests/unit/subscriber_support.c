@@ -160,6 +160,18 @@ static void on_stopped(void *context)
     happened(context, "stopped");
 }
 
+static void on_turned(void *context)
+{
+    happened(context, "turned");
+}
+
+static void on_changed(void *context, size_t kept)
+{
+    char line[64];
+    snprintf(line, sizeof line, kept == 0 ? "changed" : "changed but %zu", kept);
+    happened(context, line);
+}
+
 bool give_password(void *context, char *out, size_t size, struct rkb_error *error)
 {
     const struct test *test = context;
@@ -181,6 +193,8 @@ static const struct rkb_subscriber_events recording = {
     .batch = on_batch,
     .lost = on_lost,
     .stopped = on_stopped,
+    .turned = on_turned,
+    .changed = on_changed,
 };
 
 void use_port(struct test *test, const char *login, const char *host)
