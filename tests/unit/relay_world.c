@@ -93,10 +93,9 @@ void world_route(struct world *world, const char *name, const char *const *chann
     };
 }
 
-static size_t figures_size(const struct world *world)
+static size_t figures_size(const struct rkb_shipped *figures)
 {
-    return sizeof(struct rkb_shipped) + (world->relay.tally_count + 1) * sizeof(struct rkb_shipped_route)
-        + (world->relay.topic_limit + 1) * sizeof(int64_t);
+    return rkb_shipped_size(figures->route_limit, figures->topic_limit);
 }
 
 /* A shipper without a thread: what the relay and the view ask of it is there, and its turns are the test's. */
@@ -107,8 +106,10 @@ static struct rkb_shipper *shipper_by_hand(struct world *world)
         .ring = world->store.ring, .journal = world->store.journal, .route_limit = world->relay.tally_count,
         .sys = &sys, .loop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     shipper->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    size_t size = figures_size(world);
+    size_t size = rkb_shipped_size(world->relay.tally_count, world->relay.topic_limit);
     shipper->figures = calloc(1, size);
+    shipper->offered_topics = world->relay.topic_limit;
+    assert_true(rkb_lanes_init(&shipper->lanes, world->relay.topic_limit, 1));
     shipper->figures->route_limit = world->relay.tally_count;
     shipper->figures->topic_limit = world->relay.topic_limit;
     assert_true(rkb_mailbox_init(&shipper->mailbox, size));
@@ -121,8 +122,8 @@ static void post(struct world *world)
     struct rkb_shipper *shipper = world->shipper;
     rkb_journal_figures(world->store.journal, &shipper->figures->journal);
     shipper->figures->full = atomic_load(&shipper->full);
-    memcpy(rkb_mailbox_draft(&shipper->mailbox), shipper->figures, figures_size(world));
-    rkb_mailbox_post(&shipper->mailbox);
+    memcpy(rkb_mailbox_draft(rkb_shipper_mailbox(shipper)), shipper->figures, figures_size(shipper->figures));
+    rkb_mailbox_post(rkb_shipper_mailbox(shipper));
 }
 
 void world_open(struct world *world)
@@ -154,6 +155,8 @@ void world_kill(struct world *world)
     rkb_relay_free(&world->relay);
     rkb_cursor_close(&shipper->cursor);
     rkb_mailbox_free(&shipper->mailbox);
+    rkb_shipper_free_tables(shipper);
+    rkb_lanes_free(&shipper->lanes);
     close(shipper->options.loop_fd);
     close(shipper->wake_fd);
     free(shipper->figures);
@@ -237,7 +240,10 @@ void large_copy(struct world *world, const char *pattern, const char *channel, s
 void take(struct world *world)
 {
     rkb_shipper_take(world->shipper);
+    bool taken_up = rkb_shipper_take_up(world->shipper);
     post(world);
+    if (taken_up)
+        rkb_shipper_taken_up(world->shipper);
 }
 
 void acknowledge(struct world *world)

@@ -435,6 +435,66 @@ static void many_names(void **state)
     free(world_end(world));
 }
 
+/* Other routes; their config is gone at once. */
+static void reload(struct world *world, const char *kafka, const char *routes)
+{
+    char text[2000];
+    snprintf(text, sizeof text, "kafka: {properties: {bootstrap.servers: '%s'}%s}\nroutes: {%s}\n",
+             rkb_mock_bootstrap(world->mock), kafka, routes);
+    struct rkb_config *config = read_good(&world->files, text);
+    rkb_topics_reload(world->topics, config, NAMED);
+    rkb_config_free(config);
+}
+
+/* All were there and nothing was looked for any more: what is new is, and only that; what is gone is not missing. */
+static void reloaded(void **state)
+{
+    (void)state;
+    struct world *world = world_new("", A);
+    world->again_ms = 1000000;
+    make_topic(world, "one", 4);
+    make_missing(world, "two");
+    start(world);
+    wait_told(world, "topic[one]: its settings are not known");
+    rest();
+    reload(world, "", A ", " B);
+    wait_told(world, "topic[two]: Kafka has no such topic, to which the route b writes");
+    wait_missing(world, 1);
+    reload(world, "", A);
+    wait_missing(world, 0);
+    for (int i = 0; i < 20; i++) {
+        char route[64];
+        snprintf(route, sizeof route, "c: {source: legacy, channels: c, topic: new-%d}", i);
+        reload(world, "", route);
+        assert_true(rkb_topics_ready(world->topics, "one"));
+    }
+    reload(world, "", A ", " B);
+    wait_missing(world, 1);
+    char *lines = world_end(world);
+    assert_int_equal(times(lines, "topic[one]"), 1);
+    expect_told(lines, "topic[two]", 1, "event=topic_missing");
+    free(lines);
+}
+
+/* Kafka did not make it as the config said; as it says now it is tried again. */
+static void reloaded_with_another_wish(void **state)
+{
+    (void)state;
+    struct world *world = world_new(CREATE, A ", " B);
+    world->again_ms = 1000000;
+    make_topic(world, "one", 4);
+    make_missing(world, "two");
+    start(world);
+    wait_told(world, "topic[two]: it is missing, and Kafka does not create it for the route b");
+    reload(world, CREATE, A ", " B);
+    rest();
+    reload(world, CREATE, A ", d: {source: legacy, channels: d, topic: two, partitions: 5}");
+    wait_told(world, "topic[two]: it is missing, and Kafka does not create it for the route d");
+    char *lines = world_end(world);
+    assert_int_equal(times(lines, "topic[two]"), 2);
+    free(lines);
+}
+
 static void kafka_away(void **state)
 {
     (void)state;
@@ -510,6 +570,8 @@ int main(void)
         cmocka_unit_test(named_later_is_created),
         cmocka_unit_test(looked_at_again),
         cmocka_unit_test(many_names),
+        cmocka_unit_test(reloaded),
+        cmocka_unit_test(reloaded_with_another_wish),
         cmocka_unit_test(kafka_away),
         cmocka_unit_test(ends_while_it_waits),
         cmocka_unit_test(embedded),

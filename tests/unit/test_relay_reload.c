@@ -1,0 +1,419 @@
+/*
+ * The relay from one config to the next: a real ring and journal, and a subscriber on a scripted Redis that says when each
+ * source turns. Copies of messages stand before and behind the turn, and each message is taken once, by the right config.
+ */
+#include "relay_world.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/relay_reload.h"
+#include "fake_redis.h"
+
+#define PONG "*2\r\n$4\r\npong\r\n$0\r\n\r\n"
+
+/* Beside the world: Redis, and the config that is to come. */
+struct stage {
+    struct world *world;
+    struct fake_redis *fake;
+    struct rkb_config config;
+    struct rkb_config_route routes[MOST_ROUTES];
+    char *names[MOST_ROUTES][2][4];
+    int changed;
+    char taken[2000];
+};
+
+static char *text(const char *constant)
+{
+    return (char *)(uintptr_t)constant;
+}
+
+static size_t list(char *out[4], const char *const *names)
+{
+    size_t count = 0;
+    for (; names != NULL && names[count] != NULL; count++)
+        out[count] = text(names[count]);
+    return count;
+}
+
+/* A route of the config that is to come. */
+static void next_route(struct stage *stage, const char *name, const char *topic, const char *const *channels,
+                       const char *const *patterns)
+{
+    size_t i = stage->config.route_count++;
+    stage->routes[i] = stage->world->routes[0];
+    stage->routes[i].name = text(name);
+    stage->routes[i].topic = text(topic);
+    stage->routes[i].channels = (struct rkb_texts){stage->names[i][0], list(stage->names[i][0], channels)};
+    stage->routes[i].patterns = (struct rkb_texts){stage->names[i][1], list(stage->names[i][1], patterns)};
+}
+
+static void until_heard(struct stage *stage, const char *what, int times)
+{
+    for (int turns = 0, seen = 0; seen < times; turns++) {
+        assert_true(turns < 10000);
+        event_base_loop(stage->world->base, EVLOOP_ONCE);
+        seen = 0;
+        for (const char *at = fake_redis_heard(stage->fake); (at = strstr(at, what)) != NULL; at++)
+            seen++;
+    }
+}
+
+static void until_subscribed(struct stage *stage)
+{
+    for (int turns = 0; !source_of(stage->world)->subscribed; turns++) {
+        assert_true(turns < 10000);
+        event_base_loop(stage->world->base, EVLOOP_ONCE);
+    }
+}
+
+static void until_changed(struct stage *stage, int times)
+{
+    for (int turns = 0; stage->changed < times; turns++) {
+        assert_true(turns < 10000);
+        event_base_loop(stage->world->base, EVLOOP_ONCE);
+    }
+}
+
+/* Opens the world with the routes it has, subscribed. The config that is to come is empty. */
+static void open_stage(struct stage *stage)
+{
+    char url[64];
+    struct rkb_error error;
+    struct world *world = stage->world;
+    stage->fake = fake_redis_new(world->base, NULL, false);
+    snprintf(url, sizeof url, "redis://127.0.0.1:%d", fake_redis_port(stage->fake));
+    assert_true(rkb_redis_url_parse(url, &world->source.url, &error));
+    world_open(world);
+    stage->config = world->config;
+    stage->config.routes = stage->routes;
+    stage->config.route_count = 0;
+    rkb_subscriber_start(source_of(world)->subscriber);
+    until_subscribed(stage);
+}
+
+static void on_changed(void *context)
+{
+    struct stage *stage = context;
+    stage->changed++;
+}
+
+static bool prepare(struct stage *stage, struct rkb_routing **routing, struct rkb_relay_limits *limits,
+                    struct rkb_error *error)
+{
+    *routing = rkb_routing_new(&stage->config, error);
+    assert_non_null(*routing);
+    return rkb_relay_prepare(&stage->world->relay, *routing, limits, error);
+}
+
+/* What the daemon does; the turn comes with Redis's PONG. */
+static void change(struct stage *stage)
+{
+    struct world *world = stage->world;
+    struct rkb_routing *routing;
+    struct rkb_relay_limits limits;
+    struct rkb_error error = {0};
+    if (!prepare(stage, &routing, &limits, &error))
+        fail_msg("%s", error.text);
+    struct rkb_shipper_table *table = rkb_shipper_table_new(world->shipper, limits.routes, limits.topics);
+    assert_non_null(table);
+    assert_true(rkb_view_widen(world->view, stage->config.route_count));
+    rkb_shipper_offer(world->shipper, table);
+    rkb_relay_change(&world->relay, routing, &limits, on_changed, stage);
+    rkb_view_reload(world->view);
+}
+
+/* And waits until it is in force. */
+static void change_whole(struct stage *stage)
+{
+    int before = stage->changed;
+    change(stage);
+    until_changed(stage, before + 1);
+    take(stage->world);
+    assert_true(rkb_shipper_took_up(stage->world->shipper));
+    rkb_relay_forget(&stage->world->relay);
+    rkb_view_reload(stage->world->view);
+    balance(stage->world);
+}
+
+/* All that is taken so far, each as "topic:channel:payload ". */
+static const char *taken(struct stage *stage)
+{
+    struct world *world = stage->world;
+    struct taken records[64];
+    struct rkb_cursor cursor = {0};
+    for (int i = 0; i < 20; i++)
+        event_base_loop(world->base, EVLOOP_NONBLOCK);
+    size_t count = read_taken(world, 1, records, 64), used = 0;
+    stage->taken[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        struct rkb_record record = read_record(world, &cursor, records[i].sequence);
+        const char *topic = rkb_dictionary_name(world->relay.dictionary, RKB_NAME_TOPIC, record.topic);
+        used += (size_t)snprintf(stage->taken + used, sizeof stage->taken - used, "%s:%s:%s ", topic, records[i].channel,
+                                 records[i].payload);
+        rkb_cursor_close(&cursor);
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(records[i].uuid, records[j].uuid);
+    }
+    return stage->taken;
+}
+
+/* Changes, with what `before` publishes ahead of the turn and `behind` behind it; all arrives in one read. */
+static void turn_between(struct stage *stage, void (*before)(struct fake_redis *), void (*behind)(struct fake_redis *))
+{
+    int changed = stage->changed;
+    fake_redis_rules(stage->fake)->mute_pings = true;
+    change(stage);
+    until_heard(stage, "PING\n", changed + 1);
+    before(stage->fake);
+    fake_redis_say(stage->fake, PONG);
+    behind(stage->fake);
+    until_changed(stage, changed + 1);
+}
+
+static void publish_u(struct fake_redis *fake)
+{
+    fake_redis_publish(fake, "u*", "user", "1");
+}
+
+/* The thin line: what waits goes where it was meant to go, what comes behind the turn goes to the new topic. */
+static void another_topic(void **state)
+{
+    struct stage *stage = *state;
+    world_route(stage->world, "all", NULL, LIST("u*"));
+    open_stage(stage);
+    next_route(stage, "all", "other", NULL, LIST("u*"));
+    turn_between(stage, publish_u, publish_u);
+    assert_string_equal(taken(stage), "all:user:1 other:user:1 ");
+    assert_int_equal(balance(stage->world)->totals.received, 2);
+    assert_null(strstr(fake_redis_heard(stage->fake), "UNSUBSCRIBE"));
+    assert_int_equal(rkb_gaps_count(stage->world->store.gaps), 0);
+}
+
+static void both_copies(struct fake_redis *fake)
+{
+    fake_redis_publish(fake, NULL, "user", "1");
+    fake_redis_publish(fake, "u*", "user", "1");
+}
+
+/* From a pattern to an exact one: both stand for a while, and one of them counts. */
+static void from_a_pattern_to_a_name(void **state)
+{
+    struct stage *stage = *state;
+    world_route(stage->world, "pattern", NULL, LIST("u*"));
+    open_stage(stage);
+    next_route(stage, "name", "name", LIST("user"), NULL);
+    turn_between(stage, both_copies, both_copies);
+    assert_string_equal(taken(stage), "pattern:user:1 name:user:1 ");
+    assert_int_equal(balance(stage->world)->totals.received, 2);
+    assert_non_null(strstr(fake_redis_heard(stage->fake), "SUBSCRIBE user\nPING\nPUNSUBSCRIBE u*\n"));
+}
+
+static void from_a_name_to_a_pattern(void **state)
+{
+    struct stage *stage = *state;
+    world_route(stage->world, "name", LIST("user"), NULL);
+    open_stage(stage);
+    next_route(stage, "pattern", "pattern", NULL, LIST("u*"));
+    turn_between(stage, both_copies, both_copies);
+    assert_string_equal(taken(stage), "name:user:1 pattern:user:1 ");
+    assert_int_equal(source_of(stage->world)->overlaps_total, 1);   /* behind the turn the name is nobody's any more */
+}
+
+static void two_patterns(struct fake_redis *fake)
+{
+    fake_redis_publish(fake, "u*", "user", "1");
+    fake_redis_publish(fake, "*r", "user", "1");
+}
+
+static void two_patterns_turned(struct fake_redis *fake)
+{
+    fake_redis_publish(fake, "*r", "user", "1");
+    fake_redis_publish(fake, "u*", "user", "1");
+}
+
+/* In whatever order Redis sends the copies: the config's decides, on each side of the turn its own. */
+static void patterns_in_another_order(void **state)
+{
+    struct stage *stage = *state;
+    world_route(stage->world, "u", NULL, LIST("u*"));
+    world_route(stage->world, "r", NULL, LIST("*r"));
+    open_stage(stage);
+    next_route(stage, "r", "r", NULL, LIST("*r"));
+    next_route(stage, "u", "u", NULL, LIST("u*"));
+    turn_between(stage, two_patterns, two_patterns);
+    assert_string_equal(taken(stage), "u:user:1 r:user:1 ");
+    stage->config.route_count = 0;
+    next_route(stage, "u", "u", NULL, LIST("u*"));
+    next_route(stage, "r", "r", NULL, LIST("*r"));
+    take(stage->world);
+    rkb_relay_forget(&stage->world->relay);
+    turn_between(stage, two_patterns_turned, two_patterns_turned);
+    assert_string_equal(taken(stage), "u:user:1 r:user:1 r:user:1 u:user:1 ");
+    assert_int_equal(balance(stage->world)->totals.received, 4);
+}
+
+static void two_channels(struct fake_redis *fake)
+{
+    fake_redis_publish(fake, NULL, "x", "1");
+    fake_redis_publish(fake, NULL, "y", "1");
+}
+
+static void two_routes_exchange(void **state)
+{
+    struct stage *stage = *state;
+    world_route(stage->world, "a", LIST("x"), NULL);
+    world_route(stage->world, "b", LIST("y"), NULL);
+    open_stage(stage);
+    next_route(stage, "a", "a", LIST("y"), NULL);
+    next_route(stage, "b", "b", LIST("x"), NULL);
+    turn_between(stage, two_channels, two_channels);
+    assert_string_equal(taken(stage), "a:x:1 b:y:1 b:x:1 a:y:1 ");
+}
+
+/* What is new counts from its confirmation on, what is gone until the turn. */
+static void one_comes_one_goes(void **state)
+{
+    struct stage *stage = *state;
+    world_route(stage->world, "a", LIST("x"), NULL);
+    open_stage(stage);
+    next_route(stage, "b", "b", LIST("y"), NULL);
+    turn_between(stage, two_channels, two_channels);
+    assert_string_equal(taken(stage), "a:x:1 b:y:1 b:y:1 ");
+    const struct rkb_snapshot *snapshot = balance(stage->world);
+    assert_int_equal(snapshot->route_count, 2);
+    assert_string_equal(snapshot->routes[0].name, "b");
+    assert_string_equal(snapshot->routes[1].name, "a");
+    assert_null(snapshot->routes[1].topic);
+    assert_int_equal(snapshot->routes[1].books.received, 1);
+}
+
+/* It goes on with its books and its number, and nothing gets a second number, however often. */
+static void gone_and_back_again(void **state)
+{
+    struct stage *stage = *state;
+    struct rkb_dictionary *dictionary = NULL;
+    world_route(stage->world, "a", LIST("x"), NULL);
+    open_stage(stage);
+    uint32_t number = stage->world->relay.routes[0].number, topics = 0, routes = 0, limit = 0, tallies = 0;
+    for (int i = 0; i < 40; i++) {
+        stage->config.route_count = 0;
+        next_route(stage, i % 2 == 0 ? "b" : "a", i % 3 == 0 ? "t" : "u", LIST("x"), NULL);
+        change_whole(stage);
+        fake_redis_publish(stage->fake, NULL, "x", "1");
+        for (int turns = 0; turns < 20; turns++)
+            event_base_loop(stage->world->base, EVLOOP_NONBLOCK);
+        if (i == 10) {
+            dictionary = stage->world->relay.dictionary;
+            topics = rkb_dictionary_count(dictionary, RKB_NAME_TOPIC);
+            routes = rkb_dictionary_count(dictionary, RKB_NAME_ROUTE);
+            limit = stage->world->relay.topic_limit;
+            tallies = stage->world->relay.tally_count;
+        }
+    }
+    assert_int_equal(stage->world->relay.routes[0].number, number);
+    assert_int_equal(rkb_dictionary_count(dictionary, RKB_NAME_TOPIC), topics);
+    assert_int_equal(rkb_dictionary_count(dictionary, RKB_NAME_ROUTE), routes);
+    assert_int_equal(stage->world->relay.topic_limit, limit);
+    assert_int_equal(stage->world->relay.tally_count, tallies);
+    taken(stage);
+    const struct rkb_snapshot *snapshot = balance(stage->world);
+    assert_int_equal(snapshot->totals.received, 40);
+    assert_int_equal(snapshot->routes[0].books.received, 20);
+}
+
+/* The connection goes at the turn: the next stream has the new config, and nothing else is told of it. */
+static void lost_before_the_turn(void **state)
+{
+    struct stage *stage = *state;
+    world_route(stage->world, "a", LIST("x"), NULL);
+    open_stage(stage);
+    next_route(stage, "b", "b", LIST("y"), NULL);
+    fake_redis_rules(stage->fake)->mute_pings = true;
+    change(stage);
+    until_heard(stage, "PING\n", 1);
+    two_channels(stage->fake);
+    fake_redis_rules(stage->fake)->mute_pings = false;
+    fake_redis_cut(stage->fake);
+    until_changed(stage, 1);
+    until_subscribed(stage);
+    two_channels(stage->fake);
+    assert_string_equal(taken(stage), "a:x:1 b:y:1 b:y:1 ");
+    expect_gap(stage->world, 0, "connection_lost", gap_at(stage->world, 0)->from_us, now_us);
+    assert_int_equal(rkb_gaps_count(stage->world->store.gaps), 1);
+}
+
+/* The ring is full of what the disk does not take: nothing has changed but that it may be tried again. */
+static void no_room_for_names(void **state)
+{
+    struct stage *stage = *state;
+    struct rkb_routing *routing;
+    struct rkb_relay_limits limits;
+    struct rkb_error error = {0};
+    world_route(stage->world, "a", LIST("x"), NULL);
+    open_stage(stage);
+    struct rkb_ring *ring = stage->world->store.ring;
+    while (rkb_ring_room(ring) > RKB_RELAY_KEEP * 2)
+        large_copy(stage->world, NULL, "x", 1000);
+    next_route(stage, "b", "b", LIST("y"), NULL);
+    assert_false(prepare(stage, &routing, &limits, &error));
+    assert_int_equal(error.code, RKB_FULL);
+    rkb_routing_free(routing);
+    assert_int_equal(rkb_dictionary_number(stage->world->relay.dictionary, RKB_NAME_TOPIC, rkb_slice_text("b")), 0);
+    take(stage->world);
+    change_whole(stage);
+    assert_int_not_equal(rkb_dictionary_number(stage->world->relay.dictionary, RKB_NAME_TOPIC, rkb_slice_text("b")), 0);
+}
+
+/* Names of more than a segment can bear. */
+static void too_many_names(void **state)
+{
+    struct stage *stage = *state;
+    struct rkb_routing *routing;
+    struct rkb_relay_limits limits;
+    struct rkb_error error = {0};
+    world_route(stage->world, "a", LIST("x"), NULL);
+    open_stage(stage);
+    stage->world->relay.names_limit = rkb_dictionary_bytes(stage->world->relay.dictionary);
+    next_route(stage, "b", "a", LIST("y"), NULL);
+    assert_false(prepare(stage, &routing, &limits, &error));
+    assert_int_equal(error.code, RKB_USAGE);
+    rkb_routing_free(routing);
+    stage->config.route_count = 0;
+    next_route(stage, "a", "a", LIST("y"), NULL);       /* names that are known cost nothing */
+    change_whole(stage);
+}
+
+static int set_up(void **state)
+{
+    struct stage *stage = calloc(1, sizeof *stage);
+    stage->world = world_new();
+    *state = stage;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct stage *stage = *state;
+    world_kill(stage->world);
+    fake_redis_free(stage->fake);
+    event_base_loop(stage->world->base, EVLOOP_NONBLOCK);
+    world_free(stage->world);
+    free(stage);
+    return 0;
+}
+
+int main(void)
+{
+#define STAGED(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        STAGED(another_topic),         STAGED(from_a_pattern_to_a_name),  STAGED(from_a_name_to_a_pattern),
+        STAGED(two_routes_exchange),   STAGED(patterns_in_another_order), STAGED(one_comes_one_goes),
+        STAGED(gone_and_back_again),   STAGED(lost_before_the_turn),      STAGED(no_room_for_names),
+        STAGED(too_many_names),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
