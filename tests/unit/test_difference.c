@@ -107,7 +107,7 @@ static void each_setting(void **state)
     (void)state;
     for (size_t i = 0; i < rkb_setting_count; i++) {
         const struct rkb_setting *row = &rkb_settings[i];
-        struct rkb_config *now = config_of(HEAD "routes:\n" A), *next = config_of(HEAD "routes:\n" A);
+        struct rkb_config *now = config_of(HEAD "routes:\n" A B), *next = config_of(HEAD "routes:\n" A B);
         bool of_source = strncmp(row->path, "redis.*.", 8) == 0, of_route = strncmp(row->path, "routes.*.", 9) == 0;
         void *base = of_source ? (void *)&next->sources[1] : of_route ? (void *)&next->routes[0] : (void *)next;
         char wanted[200];
@@ -129,25 +129,25 @@ static void routes_come_and_go(void **state)
 {
     (void)state;
     expect(HEAD "routes:\n" A B, HEAD "routes:\n" A B, " | ");
-    expect(HEAD "routes:\n" A, HEAD "routes:\n" A B, "routes.b: new | ");
-    expect(HEAD "routes:\n" A B, HEAD "routes:\n" B, "routes.a: gone | ");
+    expect(HEAD "routes:\n" A B, HEAD "routes:\n" A B C, "routes.c: new | ");
+    expect(HEAD "routes:\n" A B C, HEAD "routes:\n" B C, "routes.a: gone | ");
     expect(HEAD "routes:\n" A B, HEAD "routes:\n" C B, "routes.c: new;routes.a: gone | ");
     expect(HEAD "routes:\n" A B C, HEAD "routes:\n" C A B, "routes: their order | ");
-    expect(HEAD "routes:\n" A B C, HEAD "routes:\n" A C, "routes.b: gone | ");
-    expect(HEAD "routes:\n" A C, HEAD "routes:\n" A B C, "routes.b: new | ");
-    expect(HEAD "routes:\n" B, HEAD "routes:\n  b: {source: one, channels: [y, z], topic: w}\n",
-           "routes.b: source, channels, topic | ");
+    expect(HEAD "routes:\n" A B C, HEAD "routes:\n" A B, "routes.c: gone | ");
+    expect(HEAD "routes:\n" B C, HEAD "routes:\n" A B C, "routes.a: new | ");
+    expect(HEAD "routes:\n" A B C, HEAD "routes:\n" A B "  c: {source: two, channels: [v, w], topic: w}\n",
+           "routes.c: source, channels, topic | ");
 }
 
 /* All that is refused is said, and beside it what would have been taken. */
 static void sources_stay(void **state)
 {
     (void)state;
-    expect(HEAD "routes:\n" C,
+    expect(HEAD "routes:\n" B C,
            "kafka: {properties: {bootstrap.servers: '127.0.0.1:9', linger.ms: 6}}\njournal: {directory: /tmp/journal}\n"
            "redis:\n  one: {url: 'redis://another', heartbeat: 1s, gap_topic: g}\n  three: {url: 'redis://two'}\n"
-           "routes:\n" C,
-           "redis.one: gap_topic | kafka.properties: needs a restart;redis.one.url: needs a restart;"
+           "routes:\n  b: {source: three, channels: y, topic: u}\n" C,
+           "redis.one: gap_topic;routes.b: source | kafka.properties: needs a restart;redis.one.url: needs a restart;"
            "redis.one.heartbeat: needs a restart;redis.two: it is gone; needs a restart;"
            "redis.three: it is new; needs a restart");
 }
@@ -176,7 +176,7 @@ static void sources_in_another_order(void **state)
 static void a_file_that_changes(void **state)
 {
     (void)state;
-    const char *text = HEAD "routes:\n  s: {source: one, channels: x, topic: t, schema: schema.json}\n";
+    const char *text = HEAD "routes:\n  s: {source: one, channels: x, topic: t, schema: schema.json}\n" B;
     files_add(&files, "schema.json", "{}", 2);
     struct rkb_config *now = config_of(text);
     files_add(&files, "schema.json", "{\"type\":\"object\"}", 17);
