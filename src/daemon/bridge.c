@@ -312,6 +312,8 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
 static void on_taken(void *context, const struct rkb_config *config)
 {
     struct bridge *bridge = context;
+    if (config->log.level != bridge->config->log.level)
+        rkb_log_set_level(bridge->log, (enum rkb_log_level)config->log.level, NULL);
     bridge->config = bridge->admin.config = config;
     rkb_ending_times(bridge->ending, config->linger, config->shutdown_timeout);
 }
