@@ -61,11 +61,16 @@ static uint32_t still_to_name(const struct rkb_routing *routing)
     return count;
 }
 
-static const struct rkb_relay_route *route_of(const struct rkb_routing *routing, const char *name)
+/* Looks behind the one found last first (*last, 0 at first): two that are alike are gone through in one walk. */
+static const struct rkb_relay_route *route_of(const struct rkb_routing *routing, const char *name, size_t *last)
 {
-    for (size_t i = 0; i < routing->config->route_count; i++)
-        if (strcmp(routing->config->routes[i].name, name) == 0)
-            return &routing->routes[i];
+    for (size_t i = 0; i < routing->config->route_count; i++) {
+        size_t at = (*last + i) % routing->config->route_count;
+        if (strcmp(routing->config->routes[at].name, name) != 0)
+            continue;
+        *last = at + 1;
+        return &routing->routes[at];
+    }
     return NULL;
 }
 
@@ -73,11 +78,12 @@ static const struct rkb_relay_route *route_of(const struct rkb_routing *routing,
 static bool make_topics(struct rkb_relay *relay, struct rkb_routing *routing, uint32_t limit, struct rkb_error *error)
 {
     bool made = true;
+    size_t last = 0;
     for (size_t i = 0; made && i < routing->config->route_count; i++) {
         struct rkb_relay_route *route = &routing->routes[i];
         if (!rkb_routing_varies(route))
             continue;
-        const struct rkb_relay_route *old = route_of(relay->routing, route->config->name);
+        const struct rkb_relay_route *old = route_of(relay->routing, route->config->name, &last);
         bool same = old != NULL && old->topics != NULL && strcmp(old->config->topic, route->config->topic) == 0;
         route->topics = rkb_route_topics_new(rkb_envelope_topic(rkb_rules_envelope(route->rules)),
                                              (uint32_t)route->config->max_topics, limit);
@@ -157,8 +163,10 @@ static void carry_counts(const struct rkb_router *from, struct rkb_router *to)
 /* What waits of these may be for a topic that the config does not name any longer. */
 static void note_moved(struct rkb_relay *relay)
 {
+    size_t last = 0;
     for (size_t i = 0; i < relay->routing->config->route_count; i++) {
-        const struct rkb_relay_route *route = &relay->routes[i], *old = route_of(relay->before, route->config->name);
+        const struct rkb_relay_route *route = &relay->routes[i];
+        const struct rkb_relay_route *old = route_of(relay->before, route->config->name, &last);
         if (old != NULL && strcmp(old->config->topic, route->config->topic) != 0)
             relay->tallies[route->number].moved = true;
     }

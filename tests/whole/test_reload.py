@@ -125,3 +125,53 @@ def test_200_reloads_under_load(make_bridge, redis, publisher):
     assert {name for _, name in asked} == {"both.*", "other.*", "both.pattern", "comes"}
     assert one.source()["connections_total"] == 1 and one.gaps() == []
     assert stats["totals"]["received"] == len(numbers) == stats["totals"]["delivered"]
+
+
+def test_what_waits_goes_where_it_was_meant_to_go(proxied_bridge, kafka_proxy, publisher, make_topic, read):
+    """Kafka is away, the route gets another topic, and rkbridge is killed before Kafka is back."""
+    old, new, letters = make_topic("old"), make_topic("new"), make_topic("letters")
+    one = proxied_bridge({"users": route(old, channels=["users"], payload="json", dead_letter=letters, envelope="raw")}).start()
+    publisher.publish("users", count=5)
+    one.drained()
+    kafka_proxy.refuse()
+    publisher.publish("users", count=20)
+    one.wait_totals(received=25)
+    one.rewrite({"routes": {"users": {"topic": new}}})
+    one.process.send_signal(signal.SIGHUP)
+    wait_for("the reload", lambda: "event=reloaded" in one.stderr())
+    publisher.publish("users", count=30)
+    one.wait_totals(received=55)
+    one.kill()
+    kafka_proxy.go_on()
+    one.start()
+    one.drained()
+    assert {seen.n for seen in map(decode_raw, read(old))} == set(range(25))
+    assert [seen.n for seen in map(decode_raw, read(new))] == list(range(25, 55))
+
+
+def test_all_or_nothing(make_bridge, redis, publisher):
+    """Mistakes, each with its place, and what needs a restart: nothing changes, whatever else the file has."""
+    one = make_bridge({"routes": {"users": raw("users", channels=["users"])}}, redis=redis).start("--embedded-kafka")
+    good = one.config
+    with one.control() as control:
+        for more, words in ({"routes": {"users": {"topic": "other", "envlope": "raw"}, "more": {"topic": "x"}}},
+                            ["routes.users.envlope: unknown setting", "routes.more.source: required"]), \
+                           ({"routes": {"users": {"topic": "other"}}, "journal": {"sync": "5s"}, "log": {"level": "debug"}},
+                            ["journal.sync: needs a restart"]):
+            one.config = good
+            one.rewrite(more)
+            control.send("reload")
+            lines, error = [], None
+            while error is None:
+                line = control.answers.readline().decode()
+                lines, error = (lines, line) if line.startswith("ERROR ") else (lines + [line], None)
+            assert error.startswith("ERROR refused ")
+            assert len(lines) == len(words) and all(word in "".join(lines) for word in words), lines
+            assert one.stderr().count("event=reload_refused") and "event=reloaded" not in one.stderr()
+        one.config = good
+        one.rewrite({"log": {"level": "debug"}})
+        assert control.ask("reload") == [b"log.level"]
+    publisher.publish("users", count=3)
+    stats = one.drained()
+    assert [decode_raw(record).n for record in read_topic(stats["kafka"]["bootstrap_servers"], "users")] == [0, 1, 2]
+    one.process.send_signal(signal.SIGHUP)          # and ends while it reads
