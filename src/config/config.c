@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config/check.h"
+#include "config/effective.h"
 #include "config/places.h"
 #include "config/secret.h"
 #include "config/values.h"
@@ -20,6 +21,13 @@ static void free_reading(struct rkb_reading *reading)
     free(reading->sources);
     free(reading->routes);
     rkb_yaml_free(&reading->yaml);
+}
+
+static void note_givens(struct rkb_reading *reading)
+{
+    reading->config->givens = calloc(1, sizeof *reading->config->givens);
+    if (reading->config->givens == NULL || !rkb_givens_note(reading, reading->config->givens))
+        reading->findings.failed = true;
 }
 
 struct rkb_config *rkb_config_read_placed(const char *path, bool embedded, struct rkb_mistakes *mistakes,
@@ -35,6 +43,8 @@ struct rkb_config *rkb_config_read_placed(const char *path, bool embedded, struc
         rkb_check_settings(&reading);
         if (reading.findings.count == 0)
             rkb_check_keys(&reading);
+        if (reading.findings.count == 0)
+            note_givens(&reading);
         if (places != NULL)
             rkb_places_take(places, &reading);
     }
@@ -79,6 +89,9 @@ void rkb_config_free(struct rkb_config *config)
         free(config->routes[i].schema_text);
     }
     free_settings("", config);
+    if (config->givens != NULL)
+        rkb_givens_free(config->givens);
+    free(config->givens);
     free(config->control.admin_users.list);
     free(config->control.admin_group_numbers.list);
     free(config->sources);

@@ -92,7 +92,10 @@ struct rkb_config_route {
 
 enum rkb_start { RKB_START_LENIENT, RKB_START_STRICT };
 
+struct rkb_givens;
+
 struct rkb_config {
+    struct rkb_givens *givens;                  /* what the file gives, and where: effective.h */
     char *instance;
     int start;                                  /* enum rkb_start */
     int64_t shutdown_timeout, linger;           /* linger comes first; 0: none */

@@ -41,6 +41,8 @@ static const struct rkb_command commands[] = {
     {"gaps", "[SINCE] [text|json]", LOOK, rkb_look_gaps,
      "when messages may have been missed; SINCE: a time, or how long ago (2h)"},
     {"reload", "", ADMIN, DAEMON, "reads the config file anew, as SIGHUP does, and says what came of it"},
+    {"config", "[changed] [text|json]", LOOK, DAEMON,
+     "the settings in force, and where each comes from; changed: those that are not as by default"},
     {"errors", "[N] [text|json]", LOOK, rkb_look_errors, "the last 20, or N, warnings and errors of the log"},
     {"watch", "[text|json]", LOOK, run_later, "a line for each event of the log, until you leave"},
     {"pause", "[[route|topic] NAME]", ADMIN, DAEMON,

@@ -138,6 +138,7 @@ static const struct row {
     bool changes;               /* something: it is logged */
     enum rkb_outcome (*run)(const struct rkb_call *call);
 } rows[] = {
+    {"config", false, rkb_admin_config},
     {"pause", true, rkb_admin_pause},
     {"resume", true, rkb_admin_resume},
     {"intake", true, rkb_admin_intake},

@@ -3,6 +3,7 @@
  *
  *     admin.c         the rows; drain, reload, log
  *     admin_pause.c   pause, resume, intake
+ *     admin_config.c  config
  */
 #ifndef RKB_DAEMON_ADMIN_CALL_H
 #define RKB_DAEMON_ADMIN_CALL_H
@@ -29,5 +30,6 @@ enum rkb_outcome rkb_call_deny(const struct rkb_call *call, const char *code, co
 enum rkb_outcome rkb_admin_pause(const struct rkb_call *call);
 enum rkb_outcome rkb_admin_resume(const struct rkb_call *call);
 enum rkb_outcome rkb_admin_intake(const struct rkb_call *call);
+enum rkb_outcome rkb_admin_config(const struct rkb_call *call);
 
 #endif

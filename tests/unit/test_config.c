@@ -1,4 +1,5 @@
 /* What a file becomes: defaults, each type, the environment, aliases, secrets, a whole file as a user writes it. */
+#include "config/effective.h"
 #include "config_files.h"
 
 #include "config/properties.h"
@@ -374,6 +375,82 @@ static void example(void **state)
     files_remove(&files, "redis.password");
 }
 
+struct seen {
+    struct rkb_buffer lines;
+    size_t count;
+};
+
+static char *replaced_back(const struct files *here, const char *text)
+{
+    char directory[210];
+    snprintf(directory, sizeof directory, "%s/", here->directory);
+    return replaced(text, directory, "@/");
+}
+
+static void see(void *context, const char *path, const char *value, const char *origin)
+{
+    struct seen *seen = context;
+    rkb_buffer_format(&seen->lines, "%s = %s < %s\n", path, value, origin);
+    seen->count++;
+}
+
+static struct seen effective(const struct rkb_config *config, bool changed)
+{
+    struct seen seen = {0};
+    rkb_effective_each(config, changed, see, &seen);
+    rkb_buffer_add(&seen.lines, "", 1);
+    return seen;
+}
+
+static void where_each_comes_from(void **state)
+{
+    (void)state;
+    setenv("RKB_TEST_LEVEL", "warn", 1);
+    setenv("RKB_TEST_PASSWORD", "geheim-1", 1);
+    struct rkb_config *config = read_good(&files,
+        "log: {level: '${RKB_TEST_LEVEL}', format: text}\n"
+        "control: {socket: @/c.sock, admins: [root, 77]}\n"
+        "redis:\n"
+        "  a: {url: 'redis://bridge:geheim-2@127.0.0.1:7000'}\n"
+        "  b: {url: 'redis://127.0.0.1', password: '${RKB_TEST_PASSWORD}'}\n"
+        "kafka:\n"
+        "  properties:\n"
+        "    bootstrap.servers: k:9092\n"
+        "    sasl.password: geheim-3\n"
+        "routes:\n"
+        "  one: {source: b, channels: [x, y], topic: t, topic_config: {retention.ms: 5}}\n"
+        "  two: {source: a, patterns: 'p.*', topic: t, key: '{{channel}}'}\n");
+    struct seen changed = effective(config, true), all = effective(config, false);
+    char *text = replaced_back(&files, (char *)changed.lines.data);
+    assert_string_equal(text,
+        "kafka.properties.bootstrap.servers = k:9092 < line 8\n"
+        "kafka.properties.sasl.password = (hidden) < line 8\n"
+        "journal.directory = @/journal < line 13\n"
+        "control.socket = @/c.sock < line 2\n"
+        "control.admins = root, 77 < line 2\n"
+        "log.level = warn < environment RKB_TEST_LEVEL, line 1\n"
+        "redis.a.url = redis://bridge@127.0.0.1:7000 < line 4\n"
+        "redis.b.url = redis://127.0.0.1:6379 < line 5\n"
+        "redis.b.password = (hidden) < environment RKB_TEST_PASSWORD, line 5\n"
+        "routes.one.source = b < line 11\n"
+        "routes.one.channels = x, y < line 11\n"
+        "routes.one.topic = t < line 11\n"
+        "routes.one.topic_config.retention.ms = 5 < line 11\n"
+        "routes.two.source = a < line 12\n"
+        "routes.two.patterns = p.* < line 12\n"
+        "routes.two.topic = t < line 12\n");
+    const char *whole = (char *)all.lines.data;
+    assert_null(strstr(whole, "geheim"));
+    assert_non_null(strstr(whole, "log.format = text < line 1\n"));
+    assert_non_null(strstr(whole, "redis.a.heartbeat = 5s < default\n"));
+    assert_non_null(strstr(whole, "routes.two.key = {{channel}} < line 12\n"));
+    assert_non_null(strstr(whole, "http.listen = - < default\n"));
+    free(text);
+    rkb_buffer_free(&changed.lines);
+    rkb_buffer_free(&all.lines);
+    rkb_config_free(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +471,7 @@ int main(void)
         cmocka_unit_test(no_password),
         cmocka_unit_test(makes_only_the_directory_asked_for),
         cmocka_unit_test(example),
+        cmocka_unit_test(where_each_comes_from),
     };
     return cmocka_run_group_tests(tests, set_up, drop_files);
 }
