@@ -33,6 +33,7 @@ struct rkb_client {
     uint64_t ticket;                /* of the answer that comes later; 0: none does */
     bool watches, json;             /* it is told of events, as JSON */
     uint64_t seen;                  /* the number of the last event that it was told of, or has missed */
+    int64_t spoke_us;               /* monotonic: when it came, or last sent a line */
     bool ended;                     /* sends nothing more */
     bool closing;                   /* is freed when all is written; nothing more is read */
     bool dropped;                   /* is freed now */

@@ -29,6 +29,11 @@
 #define BACKLOG 16
 #define ACCEPT_PAUSE_US 200000      /* when accept fails (no descriptors left) */
 
+static int64_t now_us(const struct rkb_control *control)
+{
+    return (control->options.sys != NULL ? control->options.sys : &rkb_sys_posix)->monotonic_us();
+}
+
 static void client_free(struct rkb_client *client)
 {
     if (client->control->upload.client == client)
@@ -134,6 +139,7 @@ static bool answer_next(struct rkb_client *client)
         look_at_rest(client, input);
         return false;
     }
+    client->spoke_us = now_us(client->control);
     if (size > 0 && line[size - 1] == '\r')
         size--;
     if (reads_nothing(client))
@@ -201,6 +207,39 @@ static void on_event(struct bufferevent *connection, short what, void *context)
     }
 }
 
+/* Whoever still waits is told that nothing will come; and what can be written without waiting is. */
+static void client_leave(struct rkb_client *client)
+{
+    struct evbuffer *output = bufferevent_get_output(client->connection);
+    if (client->ticket != 0)
+        answer_error(client, "ending", "rkbridge ends before this is done");
+    bufferevent_disable(client->connection, EV_READ | EV_WRITE);
+    evbuffer_unfreeze(output, 1);
+    evbuffer_write(output, bufferevent_getfd(client->connection));
+    client_free(client);
+}
+
+/* Nothing of it is under way: no answer, no bytes, no watching. */
+static bool is_idle(const struct rkb_client *client)
+{
+    return client->ticket == 0 && client->control->upload.client != client && !client->closing
+        && evbuffer_get_length(bufferevent_get_output(client->connection)) == 0;
+}
+
+/* All places are taken: whoever has said nothing for longest leaves, so that nobody can shut others out by silence. */
+static void make_room(struct rkb_control *control)
+{
+    struct rkb_client *client, *longest = NULL;
+    TAILQ_FOREACH(client, &control->clients, link) {
+        if (is_idle(client) && (longest == NULL || client->spoke_us < longest->spoke_us))
+            longest = client;
+    }
+    if (longest == NULL || now_us(control) - longest->spoke_us < RKB_CONTROL_IDLE_US)
+        return;
+    answer_error(longest, "too_many_clients", "others need the place of one who says nothing; come again");
+    client_leave(longest);
+}
+
 static void refuse(evutil_socket_t fd)
 {
     static const char answer_text[] = "ERROR too_many_clients at most 32 clients at a time\n";
@@ -215,6 +254,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     struct event_base *base = evconnlistener_get_base(listener);
     (void)address;
     (void)size;
+    if (control->client_count == RKB_CONTROL_CLIENTS_MAX)
+        make_room(control);
     struct rkb_client *client = control->client_count < RKB_CONTROL_CLIENTS_MAX ? calloc(1, sizeof *client) : NULL;
     if (client == NULL) {
         refuse(fd);
@@ -227,6 +268,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
         return;
     }
     client->control = control;
+    client->spoke_us = now_us(control);
     client->peer = rkb_peer_of(fd, &control->options.rights);
     TAILQ_INSERT_TAIL(&control->clients, client, link);
     control->client_count++;
@@ -326,18 +368,6 @@ void rkb_control_finish(struct rkb_control *control, uint64_t ticket, const char
     rkb_client_send(client, &end);
     if (client->dropped)
         client_free(client);
-}
-
-/* Whoever still waits is told that nothing will come; and what can be written without waiting is. */
-static void client_leave(struct rkb_client *client)
-{
-    struct evbuffer *output = bufferevent_get_output(client->connection);
-    if (client->ticket != 0)
-        answer_error(client, "ending", "rkbridge ends before this is done");
-    bufferevent_disable(client->connection, EV_READ | EV_WRITE);
-    evbuffer_unfreeze(output, 1);
-    evbuffer_write(output, bufferevent_getfd(client->connection));
-    client_free(client);
 }
 
 void rkb_control_free(struct rkb_control *control)

@@ -2,7 +2,8 @@
  * socket -- the control socket: unix domain, one command a line, answers that end in OK or
  * are one line ERROR code text.
  *
- * It watches and never stands in the way: limits on line length (4096), clients (32) and unread output (4 MiB; past it
+ * It watches and never stands in the way: limits on line length (4096), clients (32, and of those who say nothing for a
+ * second the one that has longest leaves its place to who comes) and unread output (4 MiB; past it
  * the client is dropped; of what is watched 64 KiB, past that lines are missed). Pipelined commands are answered in order. Loop thread. The process must ignore SIGPIPE.
  *
  * One command brings bytes with it, a dead letter to be sent again: of one client at a time, as many as upload_limit,
@@ -16,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/sys.h"
 #include "control/commands.h"
 #include "control/rights.h"
 #include "control/stats.h"
@@ -26,6 +28,7 @@
 #define RKB_CONTROL_CLIENTS_MAX 32
 #define RKB_CONTROL_UNREAD_MAX (4 << 20)
 #define RKB_CONTROL_WATCHERS_MAX 8
+#define RKB_CONTROL_IDLE_US INT64_C(1000000)    /* so long a place is safe from who comes later */
 #define RKB_CONTROL_UPLOAD_US INT64_C(10000000)
 #define RKB_CONTROL_UPLOAD_HEADERS (1u << 20)   /* beside the largest payload */
 
@@ -48,6 +51,7 @@ struct rkb_control_options {
     bool (*retry)(void *context, struct rkb_slice headers, struct rkb_slice payload, struct rkb_buffer *out,
                   const char **code, struct rkb_error *error);
     void *retry_context;
+    const struct rkb_sys *sys;                      /* for its clock; NULL: the real one */
     size_t upload_limit;                            /* bytes of headers and payload together; 0: none are taken */
 };
 

@@ -284,6 +284,80 @@ static struct rkb_buffer gaps_answer(struct fixture *fixture)
     return answer;
 }
 
+static int64_t hand_us;
+
+static int64_t by_hand(void)
+{
+    return hand_us;
+}
+
+static void open_by_hand(struct fixture *fixture, struct rkb_sys *sys)
+{
+    struct rkb_error error;
+    rkb_control_free(fixture->control);
+    *sys = rkb_sys_posix;
+    sys->monotonic_us = by_hand;
+    struct rkb_control_options options = {.path = fixture->path, .mode = 0660, .snapshot = give_snapshot,
+                                          .context = fixture, .rights = {.own = geteuid()}, .sys = sys};
+    fixture->control = rkb_control_new(fixture->base, &options, &error);
+    assert_non_null(fixture->control);
+}
+
+/* Silence keeps nobody out: 500 who say nothing, and one who asks is answered; one who has just asked keeps its place. */
+static void test_500_who_say_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rkb_sys sys;
+    int silent[500];
+    size_t places = sizeof silent / sizeof silent[0];
+    open_by_hand(fixture, &sys);
+    int early = dial(fixture);
+    check_answer(fixture, early, "version\n", "rkbridge 1.2.3\nOK\n");
+    size_t asked = fixture->asked;
+    for (size_t i = 0; i < places; i++) {
+        hand_us += RKB_CONTROL_IDLE_US / 10;
+        silent[i] = dial(fixture);
+        turn(fixture);
+        if (i % 4 == 0)
+            check_answer(fixture, early, "nonsense\n", "ERROR unknown_command there is no command \"nonsense\"; try help\n");
+    }
+    assert_int_equal(fixture->asked, asked);    /* they cost nothing */
+    hand_us += RKB_CONTROL_IDLE_US;
+    int late = dial(fixture);
+    check_answer(fixture, late, "version\n", "rkbridge 1.2.3\nOK\n");
+    check_answer(fixture, early, "version\n", "rkbridge 1.2.3\nOK\n");
+    char *heard = hear_end(fixture, silent[0]);
+    assert_string_equal(heard, "ERROR too_many_clients others need the place of one who says nothing; come again\n");
+    free(heard);
+    for (size_t i = 0; i < places; i++)
+        close(silent[i]);
+    close(early);
+    close(late);
+}
+
+/* Nobody loses its place whose answer, bytes or watching is under way. */
+static void test_who_waits_keeps_its_place(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rkb_sys sys;
+    int deaf[RKB_CONTROL_CLIENTS_MAX];
+    open_by_hand(fixture, &sys);
+    show_gaps(fixture, 20000);      /* more than a socket holds */
+    for (size_t i = 0; i < RKB_CONTROL_CLIENTS_MAX; i++) {
+        deaf[i] = dial(fixture);
+        say(fixture, deaf[i], "gaps\n");
+        turn(fixture);
+    }
+    hand_us += 100 * RKB_CONTROL_IDLE_US;
+    int late = dial(fixture);
+    char *heard = hear_end(fixture, late);
+    assert_string_equal(heard, "ERROR too_many_clients at most 32 clients at a time\n");
+    free(heard);
+    close(late);
+    for (size_t i = 0; i < RKB_CONTROL_CLIENTS_MAX; i++)
+        close(deaf[i]);
+}
+
 static void test_who_never_reads_is_dropped(void **state)
 {
     struct fixture *fixture = *state;
@@ -546,6 +620,8 @@ int main(void)
         EACH(test_line_limit),
         EACH(test_garbage_without_end),
         EACH(test_client_limit),
+        EACH(test_500_who_say_nothing),
+        EACH(test_who_waits_keeps_its_place),
         EACH(test_who_never_reads_is_dropped),
         EACH(test_many_large_answers_to_a_reader),
         EACH(test_a_large_answer_to_a_slow_reader),
