@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Clients that take more than their share, until they are ended: clients.py KIND HTTP-PORT CONTROL-SOCKET
+"""Clients that take more than their share, until they are ended: clients.py KIND HTTP-PORT CONTROL-SOCKET; - in the
+place of a port or socket leaves that alone.
 
 silent   500 connections that say nothing
 greedy   eight that ask for /metrics, four for /healthz and four for stats, each again as soon as it has its answer
@@ -24,9 +25,13 @@ class Target:
         self.port, self.path = port, path
 
     def http(self):
+        if self.port == "-":
+            threading.Event().wait()
         return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def control(self):
+        if self.path == "-":
+            threading.Event().wait()
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(60)
         connection.connect(self.path)
@@ -132,7 +137,7 @@ KINDS = {"silent": silent, "greedy": greedy, "slow": slow, "hostile": hostile}
 def main():
     kind, port, path = sys.argv[1:]
     os.nice(19)
-    works = KINDS[kind](Target(int(port), path))
+    works = KINDS[kind](Target(port, path))
     for work in works:
         threading.Thread(target=forever, args=(work,), daemon=True).start()
     print("ready", flush=True)
