@@ -14,6 +14,7 @@
 #include <sys/queue.h>
 
 #include "control/commands.h"
+#include "control/share.h"
 #include "control/socket.h"
 #include "control/unix_socket.h"
 
@@ -37,6 +38,7 @@ struct rkb_client {
     bool ended;                     /* sends nothing more */
     bool closing;                   /* is freed when all is written; nothing more is read */
     bool dropped;                   /* is freed now */
+    bool rests;                     /* gets its turn when the share is made up for */
     TAILQ_ENTRY(rkb_client) link;
 };
 
@@ -47,6 +49,7 @@ struct rkb_control {
     struct event *accept_again;
     TAILQ_HEAD(, rkb_client) clients;
     size_t client_count;
+    struct rkb_share share;         /* of the loop */
     uint64_t last_ticket;
     size_t watchers;
     int watch_fd;                   /* written by the log; -1: nobody has watched yet */

@@ -37,7 +37,7 @@
 #define KERNEL_MOST (128 * 1024)    /* of one answer in the kernel: else it would take megabytes for who reads nothing */
 
 const struct rkb_http_limits rkb_http_default_limits = {
-    .connections = 64, .large_rate = 10, .small_rate = 200, .accept_rate = 500, .unread_bytes = 8 << 20,
+    .connections = 64, .large_rate = 10, .small_rate = 200, .accept_rate = 200, .unread_bytes = 8 << 20,
     .request_us = 10000000, .idle_us = 120000000, .answer_us = 20000000, .linger_us = 2000000, .yield_us = 3000000};
 
 enum state { READING, IDLE, WAITING_SMALL, WAITING_LARGE, ANSWERING, LINGERING };

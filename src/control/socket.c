@@ -9,8 +9,9 @@
  *                 +-- its sending side closed --> ended: what it sent is answered, then as closing
  *                 +-- reads nothing, 4 MiB unread; connection broken --> freed at once
  *
- * A client that sends many commands at once gets a few answers, and the next when those are written: it stands in
- * nobody's way. Never: blocks, asks for a figure that nobody wants to see.
+ * A client that sends many commands at once gets a few answers, and the next when those are written; and all clients
+ * together have a share of the loop's time (share.h), beyond which they rest: they stand in nobody's way. Never: blocks,
+ * asks for a figure that nobody wants to see.
  */
 #include "control/socket.h"
 
@@ -28,6 +29,7 @@
 #define OUTPUT_PER_TURN ((size_t)256 * 1024)
 #define BACKLOG 16
 #define ACCEPT_PAUSE_US 200000      /* when accept fails (no descriptors left) */
+#define ACCEPT_COST_US 50           /* what a client costs that comes and goes, mostly in the kernel */
 
 static int64_t now_us(const struct rkb_control *control)
 {
@@ -165,20 +167,44 @@ static void answer_some(struct rkb_client *client)
         answers = evbuffer_get_length(output) > OUTPUT_PER_TURN ? ANSWERS_PER_TURN : answers + 1;
 }
 
-static void take_turn(struct rkb_client *client)
+static void look_again(struct rkb_control *control, int64_t in_us)
+{
+    if (!evtimer_pending(control->accept_again, NULL))
+        event_add(control->accept_again, &(struct timeval){in_us / 1000000, in_us % 1000000});
+}
+
+/* The share is spent: later. */
+static bool rests(struct rkb_client *client)
 {
     struct rkb_control *control = client->control;
+    client->rests = !client->watches && !client->closing && rkb_share_spent(&control->share, now_us(control));
+    if (client->rests)
+        look_again(control, RKB_SHARE_LOOK_US);
+    return client->rests;
+}
+
+/* False: the control is gone. */
+static bool take_turn(struct rkb_client *client)
+{
+    struct rkb_control *control = client->control;
+    if (rests(client))
+        return true;
+    int64_t begin_us = now_us(control);
     control->inside = true;
     if (client->watches)
         rkb_watching_feed(client);
     else if (!client->closing)
         answer_some(client);
     control->inside = false;
-    if (control->doomed)
+    rkb_share_use(&control->share, now_us(control), now_us(control) - begin_us);
+    if (control->doomed) {
         rkb_control_free(control);
-    else if (client->dropped ||
-             (client->closing && evbuffer_get_length(bufferevent_get_output(client->connection)) == 0))
+        return false;
+    }
+    if (client->dropped ||
+        (client->closing && evbuffer_get_length(bufferevent_get_output(client->connection)) == 0))
         client_free(client);
+    return true;
 }
 
 /* Called for what was read, and when all is written. */
@@ -247,6 +273,15 @@ static void refuse(evutil_socket_t fd)
     evutil_closesocket(fd);
 }
 
+static void count_client(struct rkb_control *control)
+{
+    rkb_share_use(&control->share, now_us(control), ACCEPT_COST_US);
+    if (!rkb_share_spent(&control->share, now_us(control)))
+        return;
+    evconnlistener_disable(control->listener);
+    look_again(control, RKB_SHARE_LOOK_US);
+}
+
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size,
                       void *context)
 {
@@ -254,6 +289,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     struct event_base *base = evconnlistener_get_base(listener);
     (void)address;
     (void)size;
+    count_client(control);
     if (control->client_count == RKB_CONTROL_CLIENTS_MAX)
         make_room(control);
     struct rkb_client *client = control->client_count < RKB_CONTROL_CLIENTS_MAX ? calloc(1, sizeof *client) : NULL;
@@ -282,7 +318,16 @@ static void on_accept_error(struct evconnlistener *listener, void *context)
 {
     struct rkb_control *control = context;
     evconnlistener_disable(listener);
-    event_add(control->accept_again, &(struct timeval){0, ACCEPT_PAUSE_US});
+    look_again(control, ACCEPT_PAUSE_US);
+}
+
+static struct rkb_client *who_rests(const struct rkb_control *control)
+{
+    struct rkb_client *client;
+    TAILQ_FOREACH(client, &control->clients, link)
+        if (client->rests)
+            return client;
+    return NULL;
 }
 
 static void on_accept_again(evutil_socket_t fd, short what, void *context)
@@ -290,7 +335,19 @@ static void on_accept_again(evutil_socket_t fd, short what, void *context)
     struct rkb_control *control = context;
     (void)fd;
     (void)what;
+    if (rkb_share_spent(&control->share, now_us(control))) {
+        look_again(control, RKB_SHARE_LOOK_US);
+        return;
+    }
     evconnlistener_enable(control->listener);
+    struct rkb_client *client = who_rests(control);
+    bool there = true;
+    while (there && client != NULL && !rkb_share_spent(&control->share, now_us(control))) {
+        there = take_turn(client);      /* then it does not rest any more, or not yet again */
+        client = there ? who_rests(control) : NULL;
+    }
+    if (there && client != NULL)
+        look_again(control, RKB_SHARE_LOOK_US);
 }
 
 static bool listen_on(struct rkb_control *control, struct event_base *base, struct rkb_error *error)
@@ -320,6 +377,7 @@ struct rkb_control *rkb_control_new(struct event_base *base, const struct rkb_co
         return NULL;
     }
     control->options = *options;
+    control->share.most_us = options->share_us > 0 ? options->share_us : RKB_SHARE_MOST_US;
     control->watch_fd = -1;
     TAILQ_INIT(&control->clients);
     if (!listen_on(control, base, error)) {

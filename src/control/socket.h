@@ -35,6 +35,7 @@
 struct rkb_control;
 
 struct rkb_control_options {
+    int64_t share_us;           /* what all clients may take of the loop at one go (share.h); 0: what is usual */
     const char *path;
     mode_t mode;                                    /* final from its creation on */
     struct rkb_rights rights;                       /* who is admin beside root; its lists outlive the control */

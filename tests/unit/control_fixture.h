@@ -32,7 +32,8 @@ static const struct rkb_snapshot *give_snapshot(void *context)
 
 static struct rkb_control *new_control(struct fixture *fixture, const char *path, mode_t mode, struct rkb_error *error)
 {
-    struct rkb_control_options options = {.path = path, .mode = mode, .snapshot = give_snapshot, .context = fixture,
+    struct rkb_control_options options = {.share_us = INT64_MAX, .path = path, .mode = mode,
+                                          .snapshot = give_snapshot, .context = fixture,
                                           .rights = {.own = geteuid()}};
     return rkb_control_new(fixture->base, &options, error);
 }

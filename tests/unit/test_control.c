@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/sys.h"
+#include "control/client.h"
 #include "control/commands.h"
 #include "control_fixture.h"
 #include "control_talk.h"
@@ -173,6 +175,27 @@ static void test_pipelined_commands_in_order(void **state)
     rkb_buffer_free(&commands);
     rkb_buffer_free(&expected);
     close(fd);
+}
+
+/* All clients together have had their share: they are answered when it is made up for, and newcomers are taken then. */
+static void test_beyond_the_share(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = dial(fixture), other;
+    turn(fixture);
+    fixture->control->share = (struct rkb_share){1000, 6000, rkb_sys_posix.monotonic_us()};
+    say(fixture, fd, "version\n");
+    other = dial(fixture);
+    for (int i = 0; i < 20; i++)
+        turn(fixture);
+    assert_int_equal(fixture->asked, 0);
+    assert_int_equal(fixture->control->client_count, 2);
+    char *heard = hear_answer(fixture, fd);
+    assert_string_equal(heard, "rkbridge 1.2.3\nOK\n");
+    free(heard);
+    check_answer(fixture, other, "version\n", "rkbridge 1.2.3\nOK\n");
+    close(fd);
+    close(other);
 }
 
 static void test_many_commands_let_others_in_between(void **state)
@@ -615,6 +638,7 @@ int main(void)
         EACH(test_nul_bytes),
         EACH(test_a_command_in_single_bytes),
         EACH(test_pipelined_commands_in_order),
+        EACH(test_beyond_the_share),
         EACH(test_many_commands_let_others_in_between),
         EACH(test_half_closed_without_newline),
         EACH(test_line_limit),
