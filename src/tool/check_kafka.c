@@ -316,6 +316,12 @@ static bool is_apache(const struct topic_found *found)
     return found->described && found->settings[MARK_OF_APACHE].found;
 }
 
+static void say_no_trial(struct checking *checking, const struct rkb_error *error)
+{
+    rkb_report_add(checking->report, RKB_GRADE_WARN, "kafka.properties", "whether we may write is not known: %s", error->text);
+    rkb_report_change(checking->report, "mend what that says, or try it with a record of your own");
+}
+
 static void check_writing(struct checking *checking)
 {
     const struct rkb_properties *properties = &checking->config->kafka.properties;
@@ -337,8 +343,7 @@ static void check_writing(struct checking *checking)
         checking->report->failed = true;
     else if (count > 0 && !rkb_kafka_try_writing(properties->list, properties->count, names, count, checking->limit_ms,
                                                  found, &error))
-        rkb_report_add(checking->report, RKB_GRADE_WARN, "kafka.properties", "whether we may write is not known: %s",
-                       error.text);
+        say_no_trial(checking, &error);
     else
         for (size_t i = 0; i < count; i++)
             judge_right(checking, of[i], &found[i]);

@@ -53,6 +53,7 @@ static void finds(const struct world *world, enum rkb_grade grade, const char *s
 {
     for (size_t i = 0; i < world->report.count; i++) {
         const struct rkb_report_line *line = &world->report.list[i];
+        assert_true((line->grade == RKB_GRADE_OK) == (line->change == NULL));
         if (line->grade == grade && strcmp(line->setting, setting) == 0 && strstr(line->text, holds) != NULL)
             return;
     }

@@ -160,6 +160,8 @@ static struct rkb_report check(const struct world *world, const char *routes, in
     struct rkb_config *config = read_good(&files, text);
     rkb_check_kafka(config, limit_ms, &report);
     assert_false(report.failed);
+    for (size_t i = 0; i < report.count; i++)
+        assert_true((report.list[i].grade == RKB_GRADE_OK) == (report.list[i].change == NULL));
     rkb_config_free(config);
     return report;
 }

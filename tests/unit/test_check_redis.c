@@ -95,8 +95,11 @@ static void check_names(struct world *world, const char *more, const char *names
     rkb_check_redis(&options, &world->report);
     rkb_places_free(&world->places);
     assert_false(world->report.failed);
-    for (size_t i = 0; i < world->report.count; i++)
-        assert_null(strstr(world->report.list[i].text, "s3cret"));
+    for (size_t i = 0; i < world->report.count; i++) {
+        const struct rkb_report_line *line = &world->report.list[i];
+        assert_null(strstr(line->text, "s3cret"));
+        assert_true((line->grade == RKB_GRADE_OK) == (line->change == NULL));
+    }
 }
 
 static void check(struct world *world)

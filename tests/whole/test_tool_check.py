@@ -9,6 +9,8 @@ import time
 import pytest
 
 from bridge import route
+from broker import free_port
+from certificates import Certificates
 from publisher import Load
 from waiting import wait_for
 
@@ -99,3 +101,20 @@ def test_silent_servers_end_in_words(make_bridge, redis, kafka_proxy, make_proxy
     code, findings = checked(one)
     assert "redis.legacy.url" not in dict(bad(findings))
     wait_for("no client that is left", lambda: not any("rkbctl" in client["name"] for client in redis.client().client_list()))
+
+
+def test_tls(make_bridge, make_redis, kafka, topic, tmp_path):
+    """By the source's own tls_ settings, as the bridge."""
+    made = Certificates(tmp_path / "certificates")
+    made.ca("ca")
+    made.make("server", "ca")
+    port = free_port()
+    make_redis(settings=[f"tls-port {port}", f"tls-cert-file {made.crt('server')}", f"tls-key-file {made.key('server')}",
+                         f"tls-ca-cert-file {made.crt('ca')}", "tls-auth-clients no"])
+    one = make_bridge({"redis": {"legacy": {"url": f"rediss://127.0.0.1:{port}"}}, "routes": {"a": route(topic, channels=["a"])}},
+                      kafka=kafka.bootstrap)
+    _, findings = checked(one)
+    assert "certificate" in dict(bad(findings))["redis.legacy.url"]
+    one.rewrite({"redis": {"legacy": {"tls_ca_file": str(made.crt("ca"))}}})
+    _, findings = checked(one)
+    assert bad(findings) == []
