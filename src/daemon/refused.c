@@ -30,7 +30,8 @@ void rkb_refused_tell(struct rkb_relay_source *source, bool is_pattern, struct r
             shown, text.rule);
     /* Open already where another was refused, or this one on an earlier connection: it stays until all stand. */
     if (rkb_gaps_find_open(source->relay->gaps, source->config->name, REASON) == NULL)
-        rkb_relay_open_gap(source, REASON, source->stream_us);
+        rkb_relay_open_gap(source, REASON, source->changing ? source->relay->options.sys->realtime_us()
+                                                            : source->stream_us);
 }
 
 void rkb_refused_allowed(struct rkb_relay_source *source, bool is_pattern, struct rkb_slice name)

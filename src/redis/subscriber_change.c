@@ -119,7 +119,6 @@ void rkb_subscriber_change_ended(struct rkb_subscriber *subscriber)
         return;
     if (change == ASKED)
         take_over(subscriber);
-    rkb_subscriptions_reset(&subscriber->subscriptions);
     subscriber->change = LEAVING;
     if (change != LEAVING)
         subscriber->events.turned(subscriber->context);

@@ -316,6 +316,9 @@ static void gone_and_back_again(void **state)
         fake_redis_publish(stage->fake, NULL, "x", "1");
         while (balance(stage->world)->totals.received <= (uint64_t)i)
             event_base_loop(stage->world->base, EVLOOP_ONCE);
+        take(stage->world);
+        if (i < 30)
+            acknowledge(stage->world);
         if (i == 10) {
             dictionary = stage->world->relay.dictionary;
             topics = rkb_dictionary_count(dictionary, RKB_NAME_TOPIC);
@@ -329,9 +332,9 @@ static void gone_and_back_again(void **state)
     assert_int_equal(rkb_dictionary_count(dictionary, RKB_NAME_ROUTE), routes);
     assert_int_equal(stage->world->relay.topic_limit, limit);
     assert_int_equal(stage->world->relay.tally_count, tallies);
-    taken(stage);
     const struct rkb_snapshot *snapshot = balance(stage->world);
     assert_int_equal(snapshot->totals.received, 40);
+    assert_int_equal(snapshot->totals.delivered, 30);
     assert_int_equal(snapshot->routes[0].books.received, 20);
 }
 
@@ -355,6 +358,29 @@ static void lost_before_the_turn(void **state)
     expect_taken(stage, "a:x:1 b:y:1 b:y:1 ");
     expect_gap(stage->world, 0, "connection_lost", gap_at(stage->world, 0)->from_us, now_us);
     assert_int_equal(rkb_gaps_count(stage->world->store.gaps), 1);
+}
+
+/* There was nothing of it before: its gap begins now, not with the stream. It does not end a strict instance either. */
+static void a_new_one_is_refused(void **state)
+{
+    struct stage *stage = *state;
+    stage->world->config.start = RKB_START_STRICT;
+    world_route(stage->world, "a", LIST("x"), NULL);
+    open_stage(stage);
+    source_of(stage->world)->was_whole = false;
+    next_route(stage, "a", "a", LIST("x"), NULL);
+    next_route(stage, "b", "b", LIST("y"), NULL);
+    fake_redis_rules(stage->fake)->refused = " y ";
+    now_us += 5 * SECOND;
+    change_whole(stage);
+    expect_gap(stage->world, 0, "refused", now_us, 0);
+    two_channels(stage->fake);
+    expect_taken(stage, "a:x:1 ");
+    stage->config.route_count = 0;
+    next_route(stage, "a", "a", LIST("x"), NULL);
+    now_us += SECOND;
+    change_whole(stage);
+    expect_gap(stage->world, 0, "refused", now_us - SECOND, now_us);
 }
 
 /* The ring is full of what the disk does not take: nothing has changed but that it may be tried again. */
@@ -425,7 +451,7 @@ int main(void)
         STAGED(another_topic),         STAGED(from_a_pattern_to_a_name),  STAGED(from_a_name_to_a_pattern),
         STAGED(two_routes_exchange),   STAGED(patterns_in_another_order), STAGED(one_comes_one_goes),
         STAGED(gone_and_back_again),   STAGED(lost_before_the_turn),      STAGED(no_room_for_names),
-        STAGED(too_many_names),
+        STAGED(too_many_names),        STAGED(a_new_one_is_refused),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
