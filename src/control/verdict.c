@@ -261,19 +261,13 @@ static bool intake_stopped(const struct look *look)
 
 /* ---- routes and their books ---- */
 
-static bool route_paused(const struct look *look)
+static bool paused(const struct look *look)
 {
-    const struct rkb_snapshot *snapshot = look->snapshot;
-    const struct rkb_route_snapshot *first = NULL;
-    size_t count = 0;
-    for (size_t i = 0; i < snapshot->route_count; i++) {
-        if (!snapshot->routes[i].paused)
-            continue;
-        if (count++ == 0)
-            first = &snapshot->routes[i];
-    }
-    return first != NULL && say(look, "route %s is paused, its records wait: rkbctl resume %s", first->name, first->name)
-        && and_more(look, count - 1, "route");
+    const struct rkb_pause_snapshot *first = look->snapshot->pauses;
+    return look->snapshot->pause_count > 0
+        && say(look, "%s %s is paused, its records wait: rkbctl resume %s", first->is_topic ? "topic" : "route", first->name,
+               first->name)
+        && and_more(look, look->snapshot->pause_count - 1, "pause");
 }
 
 static bool books_unbalanced(const struct look *look)
@@ -566,7 +560,7 @@ static const struct rule rules[] = {
     IN_RUNBOOK(record_refused, WARN, 0, 0),
     IN_RUNBOOK(journal_filling, WARN, 10, 0),
     IN_RUNBOOK(backlog_old, WARN, 0, 0),
-    BY_COMMAND(route_paused, WARN, 0, 0, "rkbctl routes"),
+    BY_COMMAND(paused, WARN, 0, 0, "rkbctl pause"),
     IN_RUNBOOK(dead_letter_file, WARN, 0, 0),
     IN_RUNBOOK(dead_letters, WARN, 0, 0),
     IN_RUNBOOK(stall_budget_short, WARN, 10, 0),

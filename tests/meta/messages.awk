@@ -53,7 +53,7 @@ function file_ends(    rest, message, choices, count, i, printed) {
     gsub(/" PRI[a-z0-9]+/, "u\"", text)
     gsub(/\/\*([^*]|\*+[^*\/])*\*+\//, "", text)
     rest = text
-    while (match(rest, /(^|[^a-z_])((rkb_fail|rkb_fail_errno|rkb_findings_add|rkb_reading_mistake|rkb_reading_warning|rkb_compiler_mistake|rkb_compiler_mistake_about|rkb_connection_fail|rkb_client_refuse_rest|rkb_command_error|rkb_shipper_fail|rkb_named_file_mistake|rkb_reading_map_mistake|rkb_reading_mistake_at|rkb_check_fail|fail_with|add_mistake|mistake|refuse|fail)\(|fprintf\((stderr|err|[a-z]+->err),)/)) {
+    while (match(rest, /(^|[^a-z_])((rkb_fail|rkb_fail_errno|rkb_findings_add|rkb_reading_mistake|rkb_reading_warning|rkb_compiler_mistake|rkb_compiler_mistake_about|rkb_connection_fail|rkb_client_refuse_rest|rkb_command_error|rkb_shipper_fail|rkb_named_file_mistake|rkb_reading_map_mistake|rkb_reading_mistake_at|rkb_check_fail|rkb_call_deny|fail_with|add_mistake|mistake|refuse|fail)\(|fprintf\((stderr|err|[a-z]+->err),)/)) {
         printed = substr(rest, RSTART, RLENGTH) ~ /fprintf/
         rest = substr(rest, RSTART + RLENGTH)
         message = literal(substr(rest, 1, 1500))

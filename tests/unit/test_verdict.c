@@ -238,10 +238,19 @@ static void grow_old(struct world *world)
     world->routes[1].topic = "the_one_that_waits";
 }
 
-static void pause_routes(struct world *world)
+static void pause_route(struct world *world)
 {
-    world->routes[1].paused = true;
-    world->routes[2].paused = true;
+    static const struct rkb_pause_snapshot pauses[] = {{false, "orders", 1}, {true, "views", 2}};
+    world->snapshot.pauses = pauses;
+    world->snapshot.pause_count = 2;
+    world->snapshot.journal.oldest_pending_seconds = 7200;     /* what rests does not count as late */
+}
+
+static void pause_topic(struct world *world)
+{
+    static const struct rkb_pause_snapshot pauses[] = {{true, "views", 2}};
+    world->snapshot.pauses = pauses;
+    world->snapshot.pause_count = 1;
 }
 
 static void fill_dead_letters(struct world *world)
@@ -376,8 +385,9 @@ static const struct row rows[] = {
      "at the present rate the journal is full in 10 min: Kafka takes less than comes, or raise journal.max_size"},
     {"backlog_old", grow_old, 0, 0, WARN,
      "the oldest record has waited 1 min for Kafka, its topic is the_one_that_waits"},
-    {"route_paused", pause_routes, 0, 0, WARN,
-     "route orders is paused, its records wait: rkbctl resume orders; and 1 more route"},
+    {"paused", pause_route, 0, 0, WARN,
+     "route orders is paused, its records wait: rkbctl resume orders; and 1 more pause"},
+    {"paused", pause_topic, 0, 0, WARN, "topic views is paused, its records wait: rkbctl resume views"},
     {"dead_letter_file", fill_dead_letters, 0, 0, WARN, "the dead-letter file holds 80 MiB of at most 100 MiB"},
     {"dead_letters", die, 0, 0, WARN, "2 messages became dead letters since the start, the last 0 s ago"},
     {"stall_budget_short", shorten_stall, 10, 0, WARN,
