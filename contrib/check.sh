@@ -76,7 +76,7 @@ ring_c() {
     count "$good" "$bad" "C tests"
     # A program that ends with 77 says itself what it lacks.
     not_run=$((not_run + $(grep -c '^SKIP: ' "$logs/c.log")))
-    grep -h '^NOT RUN' "$build"/tests/unit/*.log 2>/dev/null
+    grep -h '^NOT RUN' "$build"/tests/unit/*.log "$build"/tests/meta/*.log 2>/dev/null
     [ "$bad" -eq 0 ] || { grep -E '^(FAIL|ERROR)|error:|No rule' "$logs/c.log"; tail -n 40 "$build/test-suite.log" 2>/dev/null; }
 }
 

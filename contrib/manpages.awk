@@ -1,6 +1,6 @@
 # manpages.awk -- a man page with what a table of the program says put in anew. See manpages.sh.
 #
-#     awk -v kind=settings|commands|metrics -f manpages.awk TABLE PAGE
+#     awk -v kind=settings|commands|metrics -v page=NAME -f manpages.awk TABLE PAGE
 #
 # Standard output is the page. What only a hand can mend is said on standard error, with exit code 1.
 # In TABLE a row is three lines (a name; indented, the facts; indented, the help), for metrics one of Markdown's.
@@ -141,7 +141,7 @@ function write_block(    i) {
 
 # --- the table
 
-FNR == 1 { files++; page = FILENAME }
+FNR == 1 { files++ }
 files == 1 && kind == "metrics" {
     split($0, cells, / *\| */)
     if (cells[2] !~ /^`/)
@@ -205,7 +205,7 @@ function begin_entry(key) {
         said("there is no " key " in the program: its entry has to go")
         return 0
     }
-    if (row_of[key] <= latest)
+    if (row_of[key] < latest)
         said(key " stands behind " keys[latest] "; in the program it comes before")
     latest = row_of[key]
     write_entry(open = latest)

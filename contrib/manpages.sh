@@ -25,6 +25,9 @@ bad=0
 
 "$build/rkbridge" --help-config >"$dir/settings" && "$build/rkbctl" --help-commands >"$dir/commands" &&
     "$build/rkbridge" --help-metrics >"$dir/metrics" || exit 1
+for table in settings commands metrics; do
+    [ -s "$dir/$table" ] || { echo "the program shows no $table"; exit 1; }
+done
 
 # The page as it is to be is in $dir/page.
 compare() { # page
@@ -37,9 +40,13 @@ compare() { # page
     echo "$1 is not what the program says. To mend it: contrib/manpages.sh --write BUILD"
     bad=1
 }
+# What only a hand can mend goes first: with that nothing is written.
 page() { # kind, page
-    awk -v kind="$1" -f "$here/manpages.awk" "$dir/$1" "$top/$2" >"$dir/page" || bad=1
-    compare "$2"
+    if awk -v kind="$1" -v page="$2" -f "$here/manpages.awk" "$dir/$1" "$top/$2" >"$dir/page"; then
+        compare "$2"
+    else
+        bad=1
+    fi
 }
 page settings doc/rkbridge.yaml.5
 page commands doc/rkbctl.1
