@@ -48,9 +48,9 @@ static const char usage[] =
 /*
  * librdkafka makes and frees buffers of a megabyte all the time. By default glibc gives each back to the kernel and
  * takes fresh pages for the next: measured, 2 % of the time of a burst. Kept, they are a few megabytes in each arena; and
- * since the threads of each new producer get arenas of their own, up to eight for each core, these are to be few:
- * measured after 20 producers in the place of one another on two cores, 25 MiB of which 3.5 were in use, with two
- * arenas 16, however many more follow.
+ * the threads of each new producer get arenas of their own, up to eight for each core. With one arena for all, which the
+ * kernel gets back from its end: measured, 20,000 messages a second after outages of Kafka are done in 6 MiB, with two
+ * arenas in 10, for the same time of the processor, and a burst for 8 % less of it.
  */
 static void keep_buffers(void)
 {
