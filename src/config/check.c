@@ -269,6 +269,9 @@ static void check_control(struct rkb_reading *reading)
         rkb_reading_mistake(reading, &reading->global, "control.socket", "%s", error.text);
     else if (stat(path, &status) == 0 && !S_ISSOCK(status.st_mode))
         rkb_reading_mistake(reading, &reading->global, "control.socket", "%.200s is there and is no socket", path);
+    else if (stat(parent, &status) == 0 && (status.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH)
+        rkb_reading_warning(reading, &reading->global, "control.socket", "everybody can write to %.200s, and put a socket "
+                            "of his own in the place of ours; take that right away (chmod o-w)", parent);
 }
 
 void rkb_check_settings(struct rkb_reading *reading)
@@ -293,7 +296,8 @@ bool rkb_config_make_directory(const struct rkb_config *config, struct rkb_error
     char parent[1024];
     if (!parent_of(config->control.socket, parent, sizeof parent))
         return rkb_fail(error, RKB_USAGE, "control.socket: too long for a path");
-    if (mkdir(parent, 0755) != 0 && errno != EEXIST)
+    mode_t mode = (config->control.socket_mode & 0006) != 0 ? 0755 : 0750;
+    if (mkdir(parent, mode) != 0 && errno != EEXIST)
         return rkb_fail_errno(error, "control.socket: %.200s cannot be made", parent);
     return true;
 }

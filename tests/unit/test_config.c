@@ -329,7 +329,7 @@ static void makes_only_the_directory_asked_for(void **state)
     assert_true(rkb_config_make_directory(config, &error));
     umask(before);
     assert_int_equal(stat(path, &status), 0);
-    assert_int_equal(status.st_mode & 0777, 0755);
+    assert_int_equal(status.st_mode & 0777, 0750);
     assert_true(rkb_config_make_directory(config, &error));     /* again: it is there */
     rkb_config_free(config);
     assert_int_equal(rmdir(path), 0);
