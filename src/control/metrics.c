@@ -63,6 +63,10 @@ const struct rkb_metric rkb_metrics[] = {
         "Messages given up, by reason; their sum is rkbridge_messages_dropped_total."),
     ONE("pending_age_seconds", GAUGE, REAL, journal.oldest_pending_seconds,
         "How long the oldest record that is not settled has waited; 0: none waits."),
+    ONE("pending_moving_age_seconds", GAUGE, REAL, journal.oldest_moving_seconds,
+        "The same without what is paused."),
+    ONE("pauses", GAUGE, U64, pause_count, "Routes and topics that somebody has paused."),
+    ONE("intake_stopped", GAUGE, TRUTH, intake_stopped, "1 while somebody keeps us unsubscribed: messages are missed."),
 
 #define COUNTED(name, member, help) EACH_ROUTE(name "_total", COUNTER, U64, member, help),
 #define STANDING(name, member, help) EACH_ROUTE(name, GAUGE, U64, member, help),

@@ -155,7 +155,7 @@ static bool answer_next(struct rkb_client *client)
     else
         answer(client, rkb_slice(line, size));
     free(line);
-    return client->ticket == 0 && !client->closing && !client->dropped;
+    return !client->closing && !client->dropped;
 }
 
 /* The rest gets its turn when these are written. */
