@@ -69,12 +69,15 @@ static bool listen_to_log(struct rkb_control *control)
 void rkb_watching_begin(struct rkb_client *client, bool json)
 {
     struct rkb_control *control = client->control;
-    if (control->options.log == NULL || !listen_to_log(control)) {
-        rkb_client_refuse_rest(client, "no_memory", "no memory or descriptors to watch; closing");
-        return;
-    }
-    if (control->watchers == RKB_CONTROL_WATCHERS_MAX) {
-        rkb_client_refuse_rest(client, "busy", "at most 8 clients watch at a time; closing");
+    struct rkb_buffer refusal = {0};
+    if (control->options.log == NULL)
+        rkb_command_error(&refusal, "not_here", "there is no log to watch");
+    else if (control->watchers == RKB_CONTROL_WATCHERS_MAX)
+        rkb_command_error(&refusal, "busy", "at most 8 clients watch at a time");
+    else if (!listen_to_log(control))
+        rkb_command_error(&refusal, "no_memory", "no memory or descriptors to watch");
+    if (refusal.size > 0 || refusal.failed) {
+        rkb_client_send(client, &refusal);
         return;
     }
     client->watches = true;
