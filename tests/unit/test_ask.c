@@ -62,7 +62,7 @@ static void test_rkbctl(void **state)
     check_ask(fixture, "version", 0, "rkbridge 1.2.3\n", "");
     check_ask(fixture, "stats json", 0, "{\"version\":\"1.2.3\",", "");
     check_ask(fixture, "gaps text", 0, "gaps:\n", "");
-    check_ask(fixture, "gaps xml", 1, "", "rkbctl: usage: gaps [since] [text|json] (usage)\n");
+    check_ask(fixture, "gaps xml", 1, "", "rkbctl: usage: gaps [SINCE] [text|json] (usage)\n");
     check_ask(fixture, "nonsense", 1, "", "(unknown_command)\n");
     check_ask(fixture, "status", 0, "verdict: OK", "");
     fixture->snapshot.kafka.connected = false;

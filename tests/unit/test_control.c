@@ -118,13 +118,13 @@ static void test_errors(void **state)
     check_answer(fixture, fd, "stats xml\n", "ERROR usage usage: stats [text|json|prom] [route NAME]\n");
     check_answer(fixture, fd, "stats json json\n", "ERROR usage usage: stats [text|json|prom] [route NAME]\n");
     check_answer(fixture, fd, "routes 1\n", "ERROR usage usage: routes [text|json]\n");
-    check_answer(fixture, fd, "gaps 1 json\n", "ERROR usage usage: gaps [since] [text|json]\n");
-    check_answer(fixture, fd, "gaps json 2h\n", "ERROR usage usage: gaps [since] [text|json]\n");
-    check_answer(fixture, fd, "gaps 2h json 1\n", "ERROR usage usage: gaps [since] [text|json]\n");
-    check_answer(fixture, fd, "gaps 1 2\n", "ERROR usage usage: gaps [since] [text|json]\n");
+    check_answer(fixture, fd, "gaps 1 json\n", "ERROR usage usage: gaps [SINCE] [text|json]\n");
+    check_answer(fixture, fd, "gaps json 2h\n", "ERROR usage usage: gaps [SINCE] [text|json]\n");
+    check_answer(fixture, fd, "gaps 2h json 1\n", "ERROR usage usage: gaps [SINCE] [text|json]\n");
+    check_answer(fixture, fd, "gaps 1 2\n", "ERROR usage usage: gaps [SINCE] [text|json]\n");
     check_answer(fixture, fd, "version 1\n", "ERROR usage usage: version \n");
     check_answer(fixture, fd, "status xml\n", "ERROR usage usage: status [text|json]\n");
-    check_answer(fixture, fd, "help me\n", "ERROR usage usage: help [command]\n");
+    check_answer(fixture, fd, "help me\n", "ERROR usage usage: help [COMMAND]\n");
     check_answer(fixture, fd, "version 1 2 3 4 5 6 7 8 9 10 11 12\n", "ERROR usage usage: version \n");
     check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
     close(fd);

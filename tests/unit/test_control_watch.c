@@ -204,9 +204,9 @@ static void test_errors(void **state)
     assert_string_equal(json_string_value(json_object_get(json_array_get(list, 127), "text")), "no 499");
     json_decref(root);
     free(heard);
-    check_answer(fixture, fd, "errors 0\n", "ERROR usage usage: errors [n] [text|json]\n");
-    check_answer(fixture, fd, "errors -1\n", "ERROR usage usage: errors [n] [text|json]\n");
-    check_answer(fixture, fd, "errors 99999999999999999999999999\n", "ERROR usage usage: errors [n] [text|json]\n");
+    check_answer(fixture, fd, "errors 0\n", "ERROR usage usage: errors [N] [text|json]\n");
+    check_answer(fixture, fd, "errors -1\n", "ERROR usage usage: errors [N] [text|json]\n");
+    check_answer(fixture, fd, "errors 99999999999999999999999999\n", "ERROR usage usage: errors [N] [text|json]\n");
     close(fd);
 }
 
