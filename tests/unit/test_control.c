@@ -183,7 +183,7 @@ static void test_beyond_the_share(void **state)
     struct fixture *fixture = *state;
     int fd = dial(fixture), other;
     turn(fixture);
-    fixture->control->share = (struct rkb_share){1000, 6000, rkb_sys_posix.monotonic_us()};
+    fixture->control->share = (struct rkb_share){1000, 3000, rkb_sys_posix.monotonic_us()};
     say(fixture, fd, "version\n");
     other = dial(fixture);
     for (int i = 0; i < 20; i++)

@@ -236,6 +236,17 @@ static void test_a_route_rests_over_a_restart(void **state)
     over_a_restart(world, false, false);
 }
 
+/* With a topic of its own, beside another: where each topic goes on is noted, and that is not beyond what rests. */
+static void test_a_route_with_a_topic_rests_over_a_restart(void **state)
+{
+    over_a_restart(*state, false, false);
+}
+
+static void test_a_route_with_a_topic_rests_over_a_kill(void **state)
+{
+    over_a_restart(*state, false, true);
+}
+
 static void test_a_route_rests_over_a_kill(void **state)
 {
     struct world *world = *state;
@@ -256,6 +267,8 @@ int main(void)
         EACH(test_a_topic_rests_over_a_restart),
         EACH(test_a_route_rests_over_a_restart),
         EACH(test_a_route_rests_over_a_kill),
+        EACH(test_a_route_with_a_topic_rests_over_a_restart),
+        EACH(test_a_route_with_a_topic_rests_over_a_kill),
     };
     return cmocka_run_group_tests(tests, kafka_set_up, kafka_tear_down);
 }
