@@ -265,8 +265,8 @@ static bool paused(const struct look *look)
 {
     const struct rkb_pause_snapshot *first = look->snapshot->pauses;
     return look->snapshot->pause_count > 0
-        && say(look, "%s %s is paused, its records wait: rkbctl resume %s", first->is_topic ? "topic" : "route", first->name,
-               first->name)
+        && say(look, "%s %s is paused, its records wait: rkbctl resume %s %s", first->is_topic ? "topic" : "route",
+               first->name, first->is_topic ? "topic" : "route", first->name)
         && and_more(look, look->snapshot->pause_count - 1, "pause");
 }
 

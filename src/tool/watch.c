@@ -239,6 +239,8 @@ static void take_status_line(struct watching *watching, struct rkb_slice line)
 /* Who knows no events, or has told enough, says so: then there are none until the next connection. */
 static void take_event_line(struct watching *watching, struct rkb_slice line)
 {
+    if (rkb_talk_starts(line, "ERROR ending "))         /* it closes the connection now, and that is said */
+        return;
     bool ended = rkb_talk_starts(line, "ERROR ") || rkb_slice_equal(line, rkb_slice_text("OK"));
     show_event(watching, line);
     if (ended && watching->json)
