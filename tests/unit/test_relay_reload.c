@@ -376,8 +376,9 @@ static void a_new_one_is_refused(void **state)
     expect_gap(stage->world, 0, "refused", now_us, 0);
     two_channels(stage->fake);
     expect_taken(stage, "a:x:1 ");
-    stage->config.route_count = 0;
-    next_route(stage, "a", "a", LIST("x"), NULL);
+    struct rkb_config both = stage->config;         /* which the relay goes by until it has changed */
+    stage->world->relay.routing->config = stage->world->relay.options.config = &both;
+    stage->config.route_count = 1;
     now_us += SECOND;
     change_whole(stage);
     expect_gap(stage->world, 0, "refused", now_us - SECOND, now_us);
