@@ -1,9 +1,11 @@
 /*
- * The relay from one config to the next: a real ring and journal, and a subscriber on a scripted Redis that says when each
- * source turns. Copies of messages stand before and behind the turn, and each message is taken once, by the right config.
+ * The relay from one config to the next: a real ring and journal, and a subscriber on a scripted Redis that says when
+ * each source turns. Copies of messages stand before and behind the turn, and each message is taken once, by the
+ * right config.
  */
 #include "relay_world.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,8 +152,8 @@ static const char *taken(struct stage *stage)
     for (size_t i = 0; i < count; i++) {
         struct rkb_record record = read_record(world, &cursor, records[i].sequence);
         const char *topic = rkb_dictionary_name(world->relay.dictionary, RKB_NAME_TOPIC, record.topic);
-        used += (size_t)snprintf(stage->taken + used, sizeof stage->taken - used, "%s:%s:%s ", topic, records[i].channel,
-                                 records[i].payload);
+        used += (size_t)snprintf(stage->taken + used, sizeof stage->taken - used, "%s:%s:%s ", topic,
+                                 records[i].channel, records[i].payload);
         rkb_cursor_close(&cursor);
         for (size_t j = 0; j < i; j++)
             assert_string_not_equal(records[i].uuid, records[j].uuid);
@@ -201,6 +203,35 @@ static void another_topic(void **state)
     assert_int_equal(balance(stage->world)->totals.received, 2);
     assert_null(strstr(fake_redis_heard(stage->fake), "UNSUBSCRIBE"));
     assert_int_equal(rkb_gaps_count(stage->world->store.gaps), 0);
+}
+
+static int no_chance(void *data, size_t size)
+{
+    (void)data;
+    (void)size;
+    errno = EIO;
+    return -1;
+}
+
+/*
+ * No mark can be cut at the turn: the numbers of copies go on, so that two messages that are alike differ in their
+ * UUIDs.
+ */
+static void no_mark_at_the_turn(void **state)
+{
+    struct stage *stage = *state;
+    world_route(stage->world, "all", NULL, LIST("u*"));
+    open_stage(stage);
+    next_route(stage, "all", "other", NULL, LIST("u*"));
+    fake_redis_rules(stage->fake)->mute_pings = true;
+    change(stage);
+    until_heard(stage, "PING\n", 1);
+    struct rkb_sys *sys = (struct rkb_sys *)(uintptr_t)stage->world->relay.options.sys;
+    sys->random = no_chance;
+    publish_u(stage->fake);
+    fake_redis_say(stage->fake, PONG);
+    publish_u(stage->fake);
+    expect_taken(stage, "all:user:1 other:user:1 ");
 }
 
 static void both_copies(struct fake_redis *fake)
@@ -449,10 +480,10 @@ int main(void)
 {
 #define STAGED(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        STAGED(another_topic),         STAGED(from_a_pattern_to_a_name),  STAGED(from_a_name_to_a_pattern),
-        STAGED(two_routes_exchange),   STAGED(patterns_in_another_order), STAGED(one_comes_one_goes),
-        STAGED(gone_and_back_again),   STAGED(lost_before_the_turn),      STAGED(no_room_for_names),
-        STAGED(too_many_names),        STAGED(a_new_one_is_refused),
+        STAGED(another_topic), STAGED(no_mark_at_the_turn), STAGED(from_a_pattern_to_a_name),
+        STAGED(from_a_name_to_a_pattern), STAGED(two_routes_exchange), STAGED(patterns_in_another_order),
+        STAGED(one_comes_one_goes), STAGED(gone_and_back_again), STAGED(lost_before_the_turn),
+        STAGED(no_room_for_names), STAGED(too_many_names), STAGED(a_new_one_is_refused),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
