@@ -261,17 +261,18 @@ class Scraper(threading.Thread):
         return {"scrapes": self.count, "scrape_bytes": self.size}
 
 
-def windows(run, publisher, seconds=5):
-    """CPU seconds a second of the stream's windows, one without scrapes and one with them in turn, in pairs."""
+def windows(run, publisher, seconds=3):
+    """CPU seconds a second of the stream's windows, without scrapes and with them, in pairs; now the one, now the other
+    comes first."""
     scraper, pairs = Scraper(run.carried.http_port), []
     time.sleep(3)
-    for _ in range(max(run.options.seconds * 4 // (2 * seconds), 1)):
-        pair = []
-        for wanted in (False, True):
+    for number in range(max(run.options.seconds * 4 // (2 * seconds), 1)):
+        pair = [0, 0]
+        for wanted in ((False, True), (True, False))[number % 2]:
             (scraper.wanted.set if wanted else scraper.wanted.clear)()
             begin, before = time.monotonic(), cpu_seconds(run.carried.pid)
             time.sleep(seconds)
-            pair.append((cpu_seconds(run.carried.pid) - before) / (time.monotonic() - begin))
+            pair[wanted] = (cpu_seconds(run.carried.pid) - before) / (time.monotonic() - begin)
         pairs.append(pair)
     return {"pairs": pairs, "stream_went_on": publisher.running(), **scraper.stop()}
 
