@@ -23,7 +23,7 @@ for code in $(sed -n 's/^#define RKB_EXIT_[A-Z]* *\([0-9]*\).*/\1/p' "$srcdir/sr
 done
 options() { # program's words, page
     for option in $(printf '%s' "$1" | grep -oE -- '--[a-z]+(-[a-z]+)*' | sort -u); do
-        grep -qE "(Fl|[|]) ${option#-}( |$)" "$srcdir/$2" || miss "$2 does not explain $option"
+        grep -qE "^[.]It .*Fl ${option#-}( |$)" "$srcdir/$2" || miss "$2 does not explain $option"
     done
 }
 options "$("$build/rkbridge" --help)" doc/rkbridge.8
