@@ -22,7 +22,8 @@ static int run(const char *path, int argc, char **argv)
     }
     if (strcmp(argv[0], "check") == 0)
         return rkb_tool_check(argc, argv, stdout, stderr);
-    bool of_running = argc == 1 || strcmp(argv[1], "text") == 0 || strcmp(argv[1], "json") == 0;
+    bool of_running = argc == 1 || strcmp(argv[1], "text") == 0 || strcmp(argv[1], "json") == 0
+                      || strcmp(argv[1], "--json") == 0;
     if (strcmp(argv[0], "journal") == 0 && !of_running)
         return rkb_tool_journal(argc, argv, stdout, stderr);
     if (strcmp(argv[0], "dead") == 0)
