@@ -291,11 +291,11 @@ static void test_routes(void **state)
     assert_string_equal((char *)out.data,
                         "routes:\n"
                         "  name          source  topic          channels                    patterns  "
-                        "received  delivered  dropped  pending\n"
+                        "received  delivered  dropped  pending  state\n"
                         "  users         legacy  user_activity  user_created, odd \"name\"\\n  user.*    "
-                        "      90         80        5       15\n"
+                        "      90         80        5       15  runs\n"
                         "  a\"b\\c\\n\\xff\xc3\xa9  -       -              -                           -         "
-                        "       0          0        0        7\n");
+                        "       0          0        0        7  runs\n");
     rkb_buffer_free(&out);
     json_t *root = show_json(rkb_routes_write, &snapshot);
     json_t *first = json_array_get(at(root, "routes"), 0), *second = json_array_get(at(root, "routes"), 1);
