@@ -72,7 +72,8 @@ static struct world *get_world(void)
     world.base = event_base_new();
     world.snapshot = sample_snapshot();
     struct rkb_control_options options = {.path = world.path, .mode = 0600, .rights = {.own = geteuid()}, .snapshot = give_snapshot, .context = &world,
-                                          .retry = take_letter, .retry_context = &world, .upload_limit = UPLOAD_LIMIT};
+                                          .retry = take_letter, .retry_context = &world, .upload_limit = UPLOAD_LIMIT,
+                                          .share_us = INT64_MAX / 2 /* the loop does nothing else */};
     world.control = rkb_control_new(world.base, &options, &error);
     CLAIM(world.control != NULL);
     return &world;
