@@ -73,7 +73,8 @@ static void write_reason_line(struct rkb_output *output, const struct rkb_reason
 {
     struct rkb_buffer line = {0};
     bool is_note = reason->severity == RKB_SEVERITY_OK;
-    rkb_buffer_format(&line, "%s%s%s", is_note ? "" : rkb_severity_word(reason->severity), is_note ? "" : " ", reason->what);
+    rkb_buffer_format(&line, "%s%s%s", is_note ? "" : rkb_severity_word(reason->severity), is_note ? "" : " ",
+                      reason->what);
     if (!is_note)
         add_since(&line, reason->since_us, reason->seconds);
     rkb_buffer_format(&line, "; next: %s", reason->next);
@@ -163,7 +164,8 @@ static void write_name(struct rkb_output *output, const char *name, const char *
 }
 
 /* "subscribed 3/3", "waits for another bridge", "not connected" */
-static void describe_state(const struct rkb_source_snapshot *source, const struct rkb_snapshot *snapshot, struct words *out)
+static void describe_state(const struct rkb_source_snapshot *source, const struct rkb_snapshot *snapshot,
+                           struct words *out)
 {
     if (snapshot->intake_stopped)
         snprintf(out->text, sizeof out->text, "intake stopped");
@@ -172,8 +174,8 @@ static void describe_state(const struct rkb_source_snapshot *source, const struc
     else if (!source->connected)
         snprintf(out->text, sizeof out->text, "not connected");
     else
-        snprintf(out->text, sizeof out->text, "%s %u/%u", source->paused ? "not read" : "subscribed", source->subscribed,
-                 source->wanted);
+        snprintf(out->text, sizeof out->text, "%s %u/%u", source->paused ? "not read" : "subscribed",
+                 source->subscribed, source->wanted);
 }
 
 /* "master", "replica of 10.0.0.1:6379, link down" */
@@ -348,7 +350,8 @@ static void write_journal(struct rkb_output *output, const struct rkb_snapshot *
         rkb_output_none(output, full_in, "not filling");
     else
         rkb_output_seconds(output, full_in, snapshot->journal.seconds_to_full);
-    rkb_output_seconds(output, either(output, "oldest", "oldest_pending_seconds"), snapshot->journal.oldest_pending_seconds);
+    rkb_output_seconds(output, either(output, "oldest", "oldest_pending_seconds"),
+                       snapshot->journal.oldest_pending_seconds);
     rkb_output_size(output, either(output, "ring", "ring_bytes"), snapshot->journal.ring_bytes);
     rkb_output_size(output, either(output, "of", "ring_size"), snapshot->journal.ring_size);
     rkb_output_truth(output, either(output, "outlives", "ring_outlives"), snapshot->journal.ring_outlives);
@@ -371,7 +374,8 @@ static bool is_worse(const struct rkb_route_snapshot *a, const struct rkb_route_
 }
 
 /* The worst of them, and else in the order of the config. */
-static size_t pick_routes(const struct rkb_snapshot *snapshot, const struct rkb_route_snapshot *picked[RKB_STATUS_ROUTES])
+static size_t pick_routes(const struct rkb_snapshot *snapshot,
+                          const struct rkb_route_snapshot *picked[RKB_STATUS_ROUTES])
 {
     size_t count = 0;
     for (size_t i = 0; i < snapshot->route_count; i++) {
@@ -423,7 +427,7 @@ static void write_gaps(struct rkb_output *output, const struct rkb_snapshot *sna
         rkb_output_number(output, "earlier_gaps", snapshot->gap_count - GAPS_SHOWN);
 }
 
-/* "received 90 + recovered 17 = delivered 80 + dropped 5 + pending 22: balanced"; what is 0 only where nothing else is */
+/* "received 90 + recovered 17 = delivered 80 + dropped 5 + pending 22: balanced"; others only where they are not 0 */
 static void write_books_line(struct rkb_output *output, const struct rkb_books *books, const char *balance)
 {
     struct rkb_buffer line = {0};
@@ -470,8 +474,8 @@ static void write_instance(struct rkb_output *output, const struct rkb_snapshot 
         return;
     }
     rkb_format_duration(uptime, sizeof uptime, (int64_t)(snapshot->uptime_seconds * 1e6));
-    snprintf(line.text, sizeof line.text, "%s, rkbridge %s, up for %s, %s", snapshot->instance, snapshot->version, uptime,
-             snapshot->ready ? "ready" : "not ready");
+    snprintf(line.text, sizeof line.text, "%s, rkbridge %s, up for %s, %s", snapshot->instance, snapshot->version,
+             uptime, snapshot->ready ? "ready" : "not ready");
     rkb_output_text(output, "instance", line.text);
 }
 

@@ -1,12 +1,12 @@
 /*
- * verdict -- OK, WARN or BAD: what of a snapshot somebody should know, the worst first, since when, and where to go next.
+ * verdict -- OK, WARN or BAD: what of a snapshot somebody should know, the worst first, since when, and where to go.
  *
  *     BAD   messages are being missed, dropped or sent twice now, or will be within minutes, or the books are wrong:
  *           worth waking somebody
  *     WARN  nothing is being lost at this moment; somebody should look today
  *     OK    all is well; what is good to know and asks for nothing is a note
  *
- * The rules are the rows of verdict.c: each a condition over the snapshot, its word, its severity, and where to go.
+ * The rules are the rows of verdict_rules.c: each a condition over the snapshot, its word, its severity, where to go.
  */
 #ifndef RKB_CONTROL_VERDICT_H
 #define RKB_CONTROL_VERDICT_H
@@ -78,8 +78,8 @@ void rkb_verdict_look(const struct rkb_snapshot *snapshot, struct rkb_verdict_me
  * True when the log should say this verdict, because it says another: BAD at once, others when they have lasted for
  * ten seconds. *before: what it said until now.
  */
-bool rkb_verdict_changed(struct rkb_verdict_memory *memory, const struct rkb_judgement *judgement, double uptime_seconds,
-                         enum rkb_severity *before);
+bool rkb_verdict_changed(struct rkb_verdict_memory *memory, const struct rkb_judgement *judgement,
+                         double uptime_seconds, enum rkb_severity *before);
 /* "OK", "WARN", "BAD" */
 const char *rkb_severity_word(enum rkb_severity severity);
 /* "all is well", or the first reason. */

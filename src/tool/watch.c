@@ -1,6 +1,6 @@
 /*
- * watch -- `rkbctl watch`: on a terminal the status, drawn anew each second, and below it the last events; otherwise the
- * verdict when it is another, and a line for each event.
+ * watch -- `rkbctl watch`: on a terminal the status, drawn anew each second, and below it the last events; otherwise
+ * the verdict when it is another, and a line for each event.
  *
  *     connected --silent, or closed--> away: said, and tried again each second --answers--> connected
  *         |                              |
@@ -115,7 +115,8 @@ static void draw(const struct watching *watching)
     char notice[300];
     if (ioctl(fileno(watching->out), TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0)
         size = (struct winsize){.ws_row = 24, .ws_col = 80};
-    snprintf(notice, sizeof notice, "rkbridge does not answer (%s); trying again. This is how it was:", watching->reason);
+    snprintf(notice, sizeof notice, "rkbridge does not answer (%s); trying again. This is how it was:",
+             watching->reason);
     rkb_watch_draw(rkb_slice(watching->whole.data, watching->whole.size), &watching->last,
                    watching->away ? notice : NULL, size.ws_row, size.ws_col, &screen);
     if (!screen.failed)
@@ -163,7 +164,8 @@ static void hang_up(struct watching *watching, const char *reason)
     watching->answer.size = 0;
     watching->waits = false;
     if (!watching->away && !watching->draws)
-        fprintf(watching->err, "rkbctl: rkbridge at %s does not answer any more: %s; trying again\n", watching->path, reason);
+        fprintf(watching->err, "rkbctl: rkbridge at %s does not answer any more: %s; trying again\n",
+                watching->path, reason);
     watching->away = true;
     snprintf(watching->reason, sizeof watching->reason, "%s", reason);
 }

@@ -23,8 +23,8 @@ struct screen {
 void rkb_watch_events_add(struct rkb_watch_events *events, struct rkb_slice line)
 {
     char *place = events->lines[events->total++ % RKB_WATCH_EVENTS];
-    snprintf(place, RKB_WATCH_EVENT_SIZE, "%.*s", (int)(line.size < RKB_WATCH_EVENT_SIZE ? line.size : RKB_WATCH_EVENT_SIZE),
-             (const char *)line.data);
+    size_t size = line.size < RKB_WATCH_EVENT_SIZE ? line.size : RKB_WATCH_EVENT_SIZE;
+    snprintf(place, RKB_WATCH_EVENT_SIZE, "%.*s", (int)size, (const char *)line.data);
 }
 
 static bool is_middle(uint8_t byte)
