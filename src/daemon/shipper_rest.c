@@ -41,7 +41,10 @@ void rkb_shipper_pass_over(struct rkb_shipper *shipper, struct rkb_lane *lane, c
         *oldest_us = since_us;
 }
 
-/* Each lane that passed over something goes back; what still rests is passed over again. */
+/*
+ * Each lane that passed over something goes back; what still rests is passed over again. One that stands before that
+ * place already, since it went back for another route, comes to it by itself: it must not go forward.
+ */
 static void go_back(struct rkb_shipper *shipper)
 {
     for (uint32_t topic = 1; topic <= shipper->lanes.topic_count; topic++) {
@@ -49,6 +52,8 @@ static void go_back(struct rkb_shipper *shipper)
         if (!lane->skips)
             continue;
         lane->skips = false;
+        if (lane->behind && lane->next <= lane->skipped)
+            continue;
         if (lane->skipped < lane->returned)
             lane->returned = lane->skipped;
         shipper->returned = true;
