@@ -407,11 +407,12 @@ static bool others_settled(struct world *world, uint64_t wanted)
 /* The ledger cannot take a gap: what lies behind is delivered, and no checkpoint passes the one place that knows of it. */
 static void test_a_gap_waits_for_the_ledger(void **state)
 {
+    static struct rkb_sys sys;      /* the ledger is closed after the test has returned */
     struct world *world = *state;
-    struct rkb_sys sys = rkb_sys_posix;
     struct rkb_cursor cursor = {0};
     struct rkb_record record;
     struct rkb_error error = {0};
+    sys = rkb_sys_posix;
     sys.pwrite = ledger_write;
     world->degrade = true;
     world->max_size = MIB;
