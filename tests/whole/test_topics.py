@@ -110,8 +110,11 @@ def test_missing_is_told(bridge, kafka):
     told = wait_for("the missing topic to be told", lambda: line(one, "topic_missing", topic))
     assert "the brokers do not make it by themselves" in told and "create_topics" in told
     assert one.stats()["kafka"]["topics_missing"] == 1
-    code, out, _ = one.rkbctl("status")
-    assert code == 1 and f"Kafka lacks the topic {topic}" in out.splitlines()[0]
+
+    def verdict():
+        code, out, _ = one.rkbctl("status")
+        return code == 1 and f"Kafka lacks the topic {topic}" in out.splitlines()[0]
+    wait_for("the verdict, once Kafka is connected", verdict)
     assert partitions_of(kafka, topic) == 0, "looking for it makes it"
 
 
