@@ -38,7 +38,7 @@ static void has_not(const char *text, const char *part)
 
 static size_t count_lines(const char *text, const char *begin)
 {
-    char first[128];
+    char first[256];
     size_t found = 0;
     snprintf(first, sizeof first, "\n%s", begin);
     for (const char *at = strstr(text, first); at != NULL; at = strstr(at + 1, first))
