@@ -254,6 +254,39 @@ static void test_a_route_rests_over_a_kill(void **state)
     over_a_restart(world, false, true);
 }
 
+static bool went_back(struct world *world, uint64_t wanted)
+{
+    const struct rkb_lane *lane = rkb_lanes_at(&world->shipper->lanes, 1);
+    return lane->behind && lane->next == wanted && lane->returned == RKB_NOTHING_RETURNED;
+}
+
+static bool settled_by_hand(struct world *world, uint64_t wanted)
+{
+    world->hand_us += 20000000;
+    return rkb_acks_low(rkb_journal_acks(world->journal)) == wanted;
+}
+
+/* The topic is back at 31, which one route left, when the other goes on, which left 63: not forward to that. */
+static void test_back_for_one_is_not_forward_for_the_other(void **state)
+{
+    struct world *world = *state;
+    struct rkb_pause first = pause_of(false, 1), second = pause_of(false, 2);
+    world->shared = true;
+    world_begin(world, 30);
+    world_by_hand(world);
+    rkb_pauses_add(world->pauses, &first);
+    world_put(world, 32);
+    world_turn(world);
+    rkb_pauses_remove(world->pauses, false, 1);
+    rkb_pauses_add(world->pauses, &second);
+    world_put(world, 30);
+    world_turn_until(world, went_back, 31, "the topic to go back");
+    assert_int_equal(rkb_lanes_at(&world->shipper->lanes, 1)->skipped, 63);
+    rkb_pauses_remove(world->pauses, false, 2);
+    world_turn_until(world, settled_by_hand, 93, "all to be settled");
+    expect_arrived(world, 1, 92, false);
+}
+
 int main(void)
 {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -263,6 +296,7 @@ int main(void)
         EACH(test_both_rest_and_one_goes_on),
         EACH(test_on_and_off),
         EACH(test_on_and_off_in_one_topic),
+        EACH(test_back_for_one_is_not_forward_for_the_other),
         EACH(test_drained),
         EACH(test_a_topic_rests_over_a_restart),
         EACH(test_a_route_rests_over_a_restart),
