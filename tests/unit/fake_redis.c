@@ -5,6 +5,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,6 +368,7 @@ struct fake_redis *fake_redis_new(struct event_base *base, const char *path, boo
     struct sockaddr_storage storage = {0};
     socklen_t size = fill_address(&storage, path, six);
     need(fake != NULL, "fake");
+    signal(SIGPIPE, SIG_IGN);       /* as the daemon does: either side may be gone when the other writes */
     fake->base = base;
     fake->rules.confirmations = -1;
     fake->waiting = evbuffer_new();

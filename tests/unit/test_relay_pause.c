@@ -4,7 +4,6 @@
  */
 #include "relay_world.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -96,6 +95,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_burst_and_a_small_ring, set_up, tear_down),
     };
-    signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,6 @@
  */
 #include "subscriber_support.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -410,6 +409,5 @@ int main(void)
         TEST(messages_before_the_login_end_the_connection),
         TEST(what_nobody_asked_for_ends_the_connection),
     };
-    signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,6 @@
  */
 #include "subscriber_support.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -302,6 +301,5 @@ int main(void)
         TEST(not_connected), TEST(in_the_middle_of_subscribing), TEST(stopped_while_turning), TEST(paused),
         TEST(leaving_is_refused), TEST(freed_at_the_turn), TEST(stopped_at_the_turn), TEST(many),
     };
-    signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

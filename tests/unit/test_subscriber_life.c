@@ -4,7 +4,6 @@
  */
 #include "subscriber_support.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -532,6 +531,5 @@ int main(void)
         TEST(freed_where_opening_fails_at_once),
         TEST(by_name),
     };
-    signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

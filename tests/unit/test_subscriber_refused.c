@@ -4,7 +4,6 @@
  */
 #include "subscriber_support.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -246,6 +245,5 @@ int main(void)
         TEST(stopped_while_asking_again),
         TEST(freed_inside_refused),
     };
-    signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,6 @@
  */
 #include "subscriber_support.h"
 
-#include <signal.h>
 #include <string.h>
 
 #include "redis/guard.h"
@@ -218,6 +217,5 @@ int main(void)
         TEST(frees_inside_each_callback),
         TEST(the_outermost_return_frees),
     };
-    signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

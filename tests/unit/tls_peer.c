@@ -9,6 +9,7 @@
 #include <linux/sockios.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +154,7 @@ struct tls_peer *tls_peer_new(struct event_base *base)
     struct tls_peer *peer = calloc(1, sizeof *peer);
     const struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     need(peer != NULL, "memory");
+    signal(SIGPIPE, SIG_IGN);       /* as the daemon does: either side may be gone when the other writes */
     peer->base = base;
     peer->held = evbuffer_new();
     peer->listener = evconnlistener_new_bind(base, on_accept, peer, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE, 16,
