@@ -33,4 +33,18 @@ files=$(grep -ohE '(^|[^/A-Za-z0-9_.-])(src|doc|etc|tests|contrib)/[A-Za-z0-9_./
 for file in $files; do
     [ -e "$srcdir/$file" ] || miss "a document names $file, which does not exist"
 done
+
+# The runbook has a section for each word of a verdict and for each alert, and no other.
+rules=$srcdir/contrib/prometheus/rkbridge.rules.yml
+sections=$(sed -n 's/^## \([a-z_]*\)$/\1/p' "$srcdir/doc/runbook.md" | sort)
+words=$(sed -n 's/^    \(IN_RUNBOOK\|BY_COMMAND\)(\([a-z_]*\), [A-Z].*/\2/p' "$srcdir/src/control/verdict_rules.c")
+alerts=$(sed -n 's/^ *runbook: //p' "$rules")
+[ "$(printf '%s\n' "$words" | wc -l)" -gt 20 ] || miss "src/control/verdict_rules.c shows too few words"
+[ "$(printf '%s\n' "$alerts" | wc -l)" -eq "$(grep -c '^ *- alert: ' "$rules")" ] || miss "an alert names no section"
+wanted=$(printf '%s\n' "$words" "$alerts" | sed 's/^doc\/runbook[.]md#//' | sort -u)
+for section in $sections $wanted; do
+    printf '%s\n' "$sections" | grep -qxF "$section" || miss "doc/runbook.md has no section $section"
+    printf '%s\n' "$wanted" | grep -qxF "$section" || miss "no verdict and no alert leads to doc/runbook.md#$section"
+done
+[ "$(printf '%s\n' "$sections" | uniq -d)" = "" ] || miss "doc/runbook.md has a section twice"
 exit $bad
