@@ -2,8 +2,8 @@
 """Pulls the plugs of a bridge under load, and counts what came through. Started by quickstart.sh --pull-the-plug.
 
 One Redis, one Apache Kafka (tests/kafka/broker.py), and between them, side by side, rkbridge and the floor: the least
-program that can carry messages from Redis to Kafka (tests/bench/floor.c). Each has channels and a topic of its own and gets
-the same numbered messages at the same moments; both lose the same plugs:
+program that can carry messages from Redis to Kafka (tests/bench/floor.c). Each has channels and a topic of its own and
+gets the same numbered messages at the same moments; both lose the same plugs:
 
     at 3/20 of the time    Redis closes the connections of its subscribers
     at 6/20                both are killed with -9 and started again at once
@@ -11,8 +11,8 @@ the same numbered messages at the same moments; both lose the same plugs:
     at 12/20               ... both are killed with -9 and started again, while Kafka is away
     at 15/20               ... Kafka is started again
 
-Then all is read back from Kafka and compared, message by message. Exit code 0 only if rkbridge lost nothing but what lies
-in gaps that it wrote down itself, and repeated nothing but under the same UUID, and kept the order.
+Then all is read back from Kafka and compared, message by message. Exit code 0 only if rkbridge lost nothing but what
+lies in gaps that it wrote down itself, and repeated nothing but under the same UUID, and kept the order.
 """
 
 import argparse
@@ -125,7 +125,8 @@ class Publisher:
         self.heard = {name: bytearray(self.count) for name in (BRIDGE, FLOOR)}  # how many subscribers Redis gave it to
         self.connection = redis.connect()
         self.problem = None
-        self.threads = [threading.Thread(target=self._work, args=[work], daemon=True) for work in (self._send, self._take)]
+        self.threads = [threading.Thread(target=self._work, args=[work], daemon=True)
+                        for work in (self._send, self._take)]
 
     def start(self):
         self.begin = time.time()
@@ -192,8 +193,8 @@ class Bridge:
 
     def ask(self, *words):
         """What rkbctl says, or None while nobody answers."""
-        done = subprocess.run([self.build / "rkbctl", "-s", self.socket, *words, "json"], capture_output=True, timeout=30,
-                              check=False)
+        done = subprocess.run([self.build / "rkbctl", "-s", self.socket, *words, "json"], capture_output=True,
+                              timeout=30, check=False)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def ready(self):
@@ -207,7 +208,8 @@ class Bridge:
 
 def read_topic(kafka, topic):
     """(number, UUID) of each record, in order."""
-    done = subprocess.run(["kcat", "-C", "-b", kafka.bootstrap, "-t", topic, "-o", "beginning", "-e", "-q", "-f", "%s\\n"],
+    done = subprocess.run(["kcat", "-C", "-b", kafka.bootstrap, "-t", topic, "-o", "beginning", "-e", "-q", "-f",
+                           "%s\\n"],
                           capture_output=True, timeout=60, check=False)
     if done.returncode != 0:
         fail(f"kcat could not read {topic}: {done.stderr.decode(errors='replace')}")
@@ -233,7 +235,8 @@ class Account:
         self.arrived = len(uuid_of)
         self.missing = [number for number in range(publisher.count) if number not in uuid_of]
         self.unheard = sum(publisher.heard[name][number] == 0 for number in self.missing)
-        self.known = sum(any(publisher.sent[number] <= end and publisher.answered[number] >= begin for begin, end in gaps)
+        self.known = sum(any(publisher.sent[number] <= end and publisher.answered[number] >= begin
+                             for begin, end in gaps)
                          for number in self.missing)
         self.unknown = len(self.missing) - self.known
 
@@ -253,7 +256,8 @@ def pull(publisher, redis, kafka, bridge, floor, seconds):
         for program in (bridge.program, floor):
             program.start()
 
-    plugs = [(3, "Redis closes the connections of its subscribers", cut), (6, "both killed with -9, and started again", kill),
+    plugs = [(3, "Redis closes the connections of its subscribers", cut),
+             (6, "both killed with -9, and started again", kill),
              (9, "Kafka killed", kafka.kill), (12, "both killed with -9, and started again", kill),
              (15, "Kafka started again", kafka.start)]
     pulled = []
@@ -267,7 +271,8 @@ def pull(publisher, redis, kafka, bridge, floor, seconds):
 
 
 def row(text, *figures):
-    print(f"{text:<58}" + "".join(f"{figure:>12,}" if isinstance(figure, int) else f"{figure:>12}" for figure in figures))
+    print(f"{text:<58}" + "".join(f"{figure:>12,}" if isinstance(figure, int) else f"{figure:>12}"
+                                  for figure in figures))
 
 
 def report(publisher, accounts, pulled):
@@ -292,10 +297,12 @@ def report(publisher, accounts, pulled):
 
 def report_books(publisher, stats, gaps):
     totals = stats["totals"]
-    more = "".join(f" + {name} {totals[name]:,}" for name in ("covered", "dead_lettered", "filtered", "echoed", "dropped")
+    more = "".join(f" + {name} {totals[name]:,}"
+                   for name in ("covered", "dead_lettered", "filtered", "echoed", "dropped")
                    if totals[name])
-    print(f"\nrkbridge's books since its last start: received {totals['received']:,} + recovered {totals['recovered']:,} = "
-          f"delivered {totals['delivered']:,}{more} + pending {totals['pending']:,}")
+    print(f"\nrkbridge's books since its last start: received {totals['received']:,} "
+          f"+ recovered {totals['recovered']:,} = delivered {totals['delivered']:,}{more} "
+          f"+ pending {totals['pending']:,}")
     print("and its gaps, in which messages may be missing:")
     for gap in gaps:
         begin, end = (parse_time(gap[name]) - publisher.begin for name in ("from", "to"))
@@ -303,7 +310,8 @@ def report_books(publisher, stats, gaps):
 
 
 def run(arguments, directory, ring, to_end):
-    print("Starting a Redis, a Kafka, rkbridge and the floor (the least program that carries messages from Redis to Kafka).")
+    print("Starting a Redis, a Kafka, rkbridge and the floor (the least program that carries messages from Redis to "
+          "Kafka).")
     redis = Redis(directory)
     to_end.append(redis.program)
     try:
@@ -316,8 +324,8 @@ def run(arguments, directory, ring, to_end):
     to_end.append(kafka)
     kafka.start()
     bridge = Bridge(directory, arguments.build, redis, kafka, ring)
-    floor = Program(directory, FLOOR, arguments.build / "tests/bench/floor", "-u", "-p", redis.port, "-b", kafka.bootstrap,
-                    "-t", FLOOR, "-x", FLOOR, "-c", CHANNELS)
+    floor = Program(directory, FLOOR, arguments.build / "tests/bench/floor", "-u", "-p", redis.port, "-b",
+                    kafka.bootstrap, "-t", FLOOR, "-x", FLOOR, "-c", CHANNELS)
     to_end += [bridge.program, floor]
     bridge.program.start()
     floor.start()
@@ -352,7 +360,8 @@ def verdict(bridge, code):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--build", type=pathlib.Path, required=True, help="where rkbridge, rkbctl and tests/bench/floor are")
+    parser.add_argument("--build", type=pathlib.Path, required=True,
+                        help="where rkbridge, rkbctl and tests/bench/floor are")
     parser.add_argument("--seconds", type=int, default=20, help="how long messages are published (default 20)")
     parser.add_argument("--rate", type=int, default=2000, help="messages a second to each (default 2000)")
     arguments = parser.parse_args()

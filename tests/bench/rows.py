@@ -74,8 +74,8 @@ CLIENTS = ("alone", "silent", "greedy", "slow", "hostile")      # who asks rkbri
 
 ROWS = [
     Row("burst", "burst", "as fast as Redis publishes"),
-    Row("burst-open", "burst", "as fast as Redis publishes, Redis without output buffer limits, so that none is cut off",
-        limited=False),
+    Row("burst-open", "burst",
+        "as fast as Redis publishes, Redis without output buffer limits, so that none is cut off", limited=False),
     Row("paced", "paced", "20,000 a second", rate=20000),
     Row("slow", "paced", "1,000 a second", rate=1000),
     Row("idle", "idle", "one source, nothing published"),
@@ -388,7 +388,8 @@ def measure_redis(run):
     return figures
 
 
-MEASURES = {"burst": measure_burst, "envelopes": measure_burst, "paced": measure_paced, "idle": measure_idle, "outage": measure_outage,
+MEASURES = {"burst": measure_burst, "envelopes": measure_burst, "paced": measure_paced, "idle": measure_idle,
+            "outage": measure_outage,
             "redis": measure_redis, "scrape": measure_scrape, "clients": measure_clients}
 
 

@@ -216,7 +216,8 @@ def outage_verdicts(runs, row):
 
 
 def envelope_verdicts(runs):
-    wanted = (("raw", 0.9, 1.1), ("event, pointer key", 0, 1.4), ("event, two expect", 0, 1.5), ("event, schema", 0, 2.5))
+    wanted = (("raw", 0.9, 1.1), ("event, pointer key", 0, 1.4), ("event, two expect", 0, 1.5),
+              ("event, schema", 0, 2.5))
     said = []
     for carrier, least, most in wanted:
         values = by_event(runs, carrier)

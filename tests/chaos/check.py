@@ -3,8 +3,8 @@
 
     check.py RUNDIR [--json]
 
-Says each finding with its code, what it is about and the evidence, then the figures; the same as JSON is written to RUNDIR/verdict.json.
-Exit code: 0 nothing, 1 findings, 2 no run directory.
+Says each finding with its code, what it is about and the evidence, then the figures; the same as JSON is written to
+RUNDIR/verdict.json. Exit code: 0 nothing, 1 findings, 2 no run directory.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """What each fault of a plan does: begin(world) and end(world); what comes between is waiting.
 
-An entry of BY_NAME makes one from the world and the fault's length; its steps are run by Runner, each fault in a thread of its own.
+An entry of BY_NAME makes one from the world and the fault's length; its steps are run by Runner, each fault in a thread
+of its own.
 """
 
 import errno
@@ -190,7 +191,8 @@ for _name in ("redis_link", "kafka_link"):
 
 
 class Runner:
-    """Does the faults of a plan at their times, and writes each down when it is over. Those on one thing follow each other."""
+    """Does the faults of a plan at their times, and writes each down when it is over.
+    Those on one thing follow each other."""
 
     def __init__(self, world, plan, path):
         self.world = world
@@ -241,7 +243,8 @@ class Runner:
                 self._steps(fault)
             except (OSError, RuntimeError, AssertionError, redis.RedisError) as error:
                 self.failures.append(f"fault {one.fault} of {one.on}: {error!r}")
-            self._write({"at_us": began, "until_us": now_us(), "fault": one.fault, "on": one.on, "detail": fault.detail})
+            self._write({"at_us": began, "until_us": now_us(), "fault": one.fault, "on": one.on,
+                         "detail": fault.detail})
 
     def _steps(self, fault):
         fault.begin()

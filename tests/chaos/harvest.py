@@ -9,7 +9,8 @@ import payload
 
 
 def write(world, path, extra):
-    """Every record of every topic; returns how many, and how many of them are not what they should be. `extra`: the topic of gaps."""
+    """Every record of every topic; returns how many, and how many of them are not what they should be. `extra`:
+    the topic of gaps."""
     counts = {"records": 0, "bad": 0}
     with path.open("w") as file:
         for topic in list(world.topics) + ([extra] if extra else []):
@@ -25,7 +26,8 @@ def _line(record, seed, dead, gap):
     place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
     try:
         key = None if record.key is None else record.key.decode()
-        line = {**place, "key": key, "id": None, "p": None, "n": None, "c": None, "dead": dead, "gap": None, "digest": _digest(record)}
+        line = {**place, "key": key, "id": None, "p": None, "n": None, "c": None, "dead": dead, "gap": None,
+                "digest": _digest(record)}
         if gap:
             return {**line, "gap": json.loads(record.value)}
         uuid, data = _as_it_came(record) if dead or record.header("rkb-id") else _from_document(record)

@@ -1,7 +1,8 @@
 """The bridge of a run, over all its lives: config, process, what it says, and what is written down of it.
 
-lives.jsonl has a line for each process; every 250 ms books.jsonl gets its figures (stats json) and process.jsonl its memory,
-descriptors and threads. A process that ends without having been told to is started again, and is a failure of the run.
+lives.jsonl has a line for each process; every 250 ms books.jsonl gets its figures (stats json) and process.jsonl its
+memory, descriptors and threads. A process that ends without having been told to is started again, and is a failure of
+the run.
 """
 
 import json
@@ -40,7 +41,8 @@ class Bridge:
     def start(self):
         self.started_us = now_us()
         with (self.directory / "bridge.log").open("ab") as log:
-            process = subprocess.Popen([str(self.program), "-c", str(self.config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = subprocess.Popen([str(self.program), "-c", str(self.config)], stdin=subprocess.DEVNULL,
+                                       stdout=log, stderr=log)
         self.life += 1              # in this order: look() and sample() read along
         self.process = process
         self._told = None
@@ -74,7 +76,8 @@ class Bridge:
             self.start()
 
     def _write_life(self, how, code):
-        line = {"life": self.life, "pid": self.process.pid, "started_us": self.started_us, "ended_us": now_us(), "how": how, "code": code}
+        line = {"life": self.life, "pid": self.process.pid, "started_us": self.started_us, "ended_us": now_us(),
+                "how": how, "code": code}
         with (self.directory / "lives.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -133,5 +136,6 @@ class Sampler(threading.Thread):
             return
         figures = dict(re.findall(r"^(RssAnon|Threads):\s+(\d+)", status, re.M))
         if len(figures) == 2:       # else it is ending
-            self._process.write(json.dumps({"at_us": now_us(), "life": life, "anon_bytes": int(figures["RssAnon"]) * 1024,
+            self._process.write(json.dumps({"at_us": now_us(), "life": life,
+                                            "anon_bytes": int(figures["RssAnon"]) * 1024,
                                             "fds": fds, "threads": int(figures["Threads"])}) + "\n")

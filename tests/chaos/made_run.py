@@ -1,7 +1,7 @@
 """Run directories made by hand, for the checker's own tests: one that is clean, and what is changed in it.
 
-Three channels, two publishers, 40 s: a first life of 20 s that is killed, a second to the end; Redis was gone from 10.0 to 10.5 s, and what was
-published between 20.0 and 20.4 s had nobody to be given to.
+Three channels, two publishers, 40 s: a first life of 20 s that is killed, a second to the end; Redis was gone from 10.0
+to 10.5 s, and what was published between 20.0 and 20.4 s had nobody to be given to.
 """
 
 import copy
@@ -26,11 +26,13 @@ def time(seconds):
 
 
 def gap(number, begin, end, reason, bound=None):
-    return {"id": number, "source": "legacy", "from": time(begin), "to": None if end is None else time(end), "reason": reason, "bound": bound}
+    return {"id": number, "source": "legacy", "from": time(begin), "to": None if end is None else time(end),
+            "reason": reason, "bound": bound}
 
 
 def totals(**figures):
-    names = ("received", "recovered", "delivered", "covered", "dead_lettered", "filtered", "echoed", "dropped", "pending")
+    names = ("received", "recovered", "delivered", "covered", "dead_lettered", "filtered", "echoed", "dropped",
+             "pending")
     return {**dict.fromkeys(names, 0), **figures}
 
 
@@ -60,7 +62,8 @@ class MadeRun:
                       self.sample(19, 1, received=first, delivered=first - 5, pending=5),
                       self.sample(21, 2, received=0, recovered=8, delivered=0, pending=8),
                       self.sample(39, 2, received=got - first - 3, recovered=8, delivered=got - first + 5)]
-        self.process = [{"at_us": at(second / 2), "life": 1 if second < 40 else 2, "anon_bytes": 9 << 20, "fds": 30, "threads": 8}
+        self.process = [{"at_us": at(second / 2), "life": 1 if second < 40 else 2, "anon_bytes": 9 << 20, "fds": 30,
+                         "threads": 8}
                         for second in range(80)]
 
     def _publish(self):
@@ -70,14 +73,16 @@ class MadeRun:
             for c in ("a", "b", "c"):
                 away = 9.999 < moment < 10.5 or 19.999 < moment < 20.4
                 p, n = number % 2 + 1, number // 2 + 1
-                self.published.append({"p": p, "n": n, "c": c, "sent_us": at(moment), "answered_us": at(moment + 0.0005),
+                self.published.append({"p": p, "n": n, "c": c, "sent_us": at(moment),
+                                       "answered_us": at(moment + 0.0005),
                                        "receivers": 0 if away else 1, "error": None})
                 if not away:
                     self.kafka.append(self.record(p, n, c, len(self.kafka)))
 
     @staticmethod
     def record(p, n, c, offset, **more):
-        return {"topic": "t", "partition": 0, "offset": offset, "key": c, "id": f"uuid-{p}-{n}-{c}", "p": p, "n": n, "c": c,
+        return {"topic": "t", "partition": 0, "offset": offset, "key": c, "id": f"uuid-{p}-{n}-{c}", "p": p, "n": n,
+                "c": c,
                 "dead": False, "gap": None, "digest": f"{p}{n}{c}", **more}
 
     @staticmethod
@@ -86,7 +91,8 @@ class MadeRun:
 
     def drop(self, c, begin, end):
         """Takes what was published on a channel in that time out of Kafka; returns how many."""
-        gone = {(row["p"], row["n"], row["c"]) for row in self.published if row["c"] == c and at(begin) <= row["sent_us"] < at(end)}
+        gone = {(row["p"], row["n"], row["c"]) for row in self.published if row["c"] == c
+                and at(begin) <= row["sent_us"] < at(end)}
         before = len(self.kafka)
         self.kafka = [row for row in self.kafka if (row["p"], row["n"], row["c"]) not in gone]
         return before - len(self.kafka)

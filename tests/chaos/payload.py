@@ -1,6 +1,8 @@
-"""What the message (publisher, number, channel) of a seed holds: publishers make it, and what came out of Kafka is compared with it.
+"""What the message (publisher, number, channel) of a seed holds: publishers make it, and what came out of Kafka is
+compared with it.
 
-Most are JSON objects of 40 to 400 bytes; some are large, some too large, some are followed by text or by bytes that are no text.
+Most are JSON objects of 40 to 400 bytes; some are large, some too large, some are followed by text or by bytes that are
+no text.
 """
 
 import json

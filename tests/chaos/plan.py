@@ -6,7 +6,8 @@ At most two faults at once, and never two on one thing. A run of two minutes or 
 import dataclasses
 import random
 
-# fault, what it is on, how often (weight), shortest and longest duration in seconds. faults.py does them; README.md explains them.
+# fault, what it is on, how often (weight), shortest and longest duration in seconds. faults.py does them; README.md
+# explains them.
 FAULTS = [
     ("kill", "bridge", 4, 0.1, 2.0),
     ("restart", "bridge", 3, 0.1, 2.0),

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Publishes numbered messages to Redis from several connections, and writes down each PUBLISH that was tried (published.jsonl).
+"""Publishes numbered messages to Redis from several connections, and writes down each PUBLISH that was tried
+(published.jsonl).
 
     publishers.py PORT SEED RATE OUT COUNT CHANNEL ...      until standard input ends
 
@@ -24,7 +25,8 @@ def now_us():
 
 
 class Connection:
-    """A client of Redis that writes several PUBLISH at once and reads their answers one by one; it never tries again."""
+    """A client of Redis that writes several PUBLISH at once and reads their answers one by one;
+    it never tries again."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
@@ -33,7 +35,8 @@ class Connection:
         self.answers = self.socket.makefile("rb")
 
     def send(self, messages):
-        self.socket.sendall(b"".join(b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(c), c, len(p), p) for c, p in messages))
+        self.socket.sendall(b"".join(b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(c), c, len(p), p)
+                                     for c, p in messages))
 
     def answer(self):
         """The next answer: (receivers, None) or (None, what Redis said against it)."""

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""One run of the fault campaign: a seed makes a plan of faults; bridge, Redis and Kafka live through it; the checker compares afterwards.
+"""One run of the fault campaign: a seed makes a plan of faults; bridge, Redis and Kafka live through it; the checker
+compares afterwards.
 
     run.py --build DIR --seed N --minutes M [--rate R] [--keep DIR] [--totals FILE] [--plan]
 
-The run directory (see README.md) is kept where --keep says, else only if something is wrong. The last line says how it went; with
---totals FILE the same as a line of JSON is added there. Exit code: 0 all well, 1 something is wrong, 2 the run could not be made.
+The run directory (see README.md) is kept where --keep says, else only if something is wrong. The last line says how it
+went; with
+--totals FILE the same as a line of JSON is added there. Exit code: 0 all well, 1 something is wrong, 2 the run could
+not be made.
 """
 
 import argparse
@@ -40,7 +43,8 @@ def options_of(arguments):
     parser.add_argument("--rate", type=int, help=f"messages a second ({RATE}; with sanitizers {SANITIZED_RATE})")
     parser.add_argument("--keep", type=pathlib.Path, help="write the run directory here, and keep it")
     parser.add_argument("--totals", type=pathlib.Path, help="add a line of JSON about this run to this file")
-    parser.add_argument("--sanitizers", action="store_true", help="the build has sanitizers (found out by itself otherwise)")
+    parser.add_argument("--sanitizers", action="store_true",
+                        help="the build has sanitizers (found out by itself otherwise)")
     parser.add_argument("--faults", help="these faults in the place of the seed's: AT:LASTS:FAULT:ON, ... in seconds")
     parser.add_argument("--plan", action="store_true", help="only print which faults the seed makes")
     return parser.parse_args(arguments)
@@ -107,7 +111,8 @@ class Run:
     def _quiet(self):
         seconds = SANITIZED_QUIET if self.sanitizer else QUIET
         began = time.monotonic()
-        self._wait("the bridge to be ready and to have delivered all", seconds, lambda stats: stats["ready"] and not stats["totals"]["pending"])
+        self._wait("the bridge to be ready and to have delivered all", seconds,
+                   lambda stats: stats["ready"] and not stats["totals"]["pending"])
         self._wait("all gaps to be closed", 15, lambda _: all(gap["to"] for gap in self.world.bridge.gaps()["gaps"]))
         received = self.world.bridge.sampler.last and self.world.bridge.sampler.last["totals"]["received"]
         time.sleep(0.5)
@@ -128,15 +133,18 @@ class Run:
         counts = harvest.write(self.world, self.directory / "kafka.jsonl", self.world.gap_topic)
         self.result.update(counts)
         self.world.write("run.json", {
-            "seed": self.options.seed, "minutes": self.options.minutes, "rate": self.rate, "build": str(self.options.build),
+            "seed": self.options.seed, "minutes": self.options.minutes, "rate": self.rate,
+            "build": str(self.options.build),
             "kafka": "real", "channels": worlds.CHANNELS, "patterns": worlds.PATTERNS,
-            "topics": {name: {"partitions": parts, "dead": name in worlds.DEAD} for name, parts in worlds.TOPICS.items()},
+            "topics": {name: {"partitions": parts, "dead": name in worlds.DEAD}
+                       for name, parts in worlds.TOPICS.items()},
             "gap_topic": self.world.gap_topic, "started_us": started, "ended_us": now_us(), "sanitizer": self.sanitizer,
             "settings": self.settings})
 
     def check(self):
         """The checker's verdict, by a process of its own."""
-        done = subprocess.run([sys.executable, str(HERE / "check.py"), str(self.directory)], capture_output=True, text=True, timeout=600)
+        done = subprocess.run([sys.executable, str(HERE / "check.py"), str(self.directory)], capture_output=True,
+                              text=True, timeout=600)
         print(done.stdout + done.stderr, end="", flush=True)
         if done.returncode != 0:
             self.failures.append("the checker found faults")
@@ -156,15 +164,18 @@ class Run:
             shutil.rmtree(self.directory)
         else:
             print(f"run directory: {self.directory}")
-        print(f"seed {self.options.seed}: {'ok' if good else 'FAILED'}: {totals['minutes']:g} minutes, {totals['faults']} faults, "
-              f"{totals['published']} published, {totals['records']} records, {totals['lives']} lives, {totals['gaps']} gaps", flush=True)
+        print(f"seed {self.options.seed}: {'ok' if good else 'FAILED'}: {totals['minutes']:g} minutes, "
+              f"{totals['faults']} faults, {totals['published']} published, {totals['records']} records, "
+              f"{totals['lives']} lives, {totals['gaps']} gaps", flush=True)
         return 0 if good else 1
 
     def _totals(self):
         gaps = json.loads((self.directory / "gaps.json").read_text())["gaps"]
-        return {"seed": self.options.seed, "minutes": self.options.minutes, "rate": self.rate, "sanitizer": self.sanitizer,
+        return {"seed": self.options.seed, "minutes": self.options.minutes, "rate": self.rate,
+                "sanitizer": self.sanitizer,
                 "ok": not self.failures, "failures": self.failures, "faults": sum(self.runner.counts.values()),
-                "by_fault": self.runner.counts, "published": _lines(self.directory / "published.jsonl"), "lives": self.world.bridge.life,
+                "by_fault": self.runner.counts, "published": _lines(self.directory / "published.jsonl"),
+                "lives": self.world.bridge.life,
                 "gaps": len(gaps), "by_reason": _counted(gap["reason"] for gap in gaps), **self.result}
 
 

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""The campaign's test of itself: each deliberately broken build must fail it, and the build that is not broken must pass.
+"""The campaign's test of itself: each deliberately broken build must fail it, and the build that is not broken must
+pass.
 
     selftest.py --build-root DIR [NAME ...]
 
-Copies the sources to DIR and builds them as they are, then once for each patch of mutations/ (or those named), and runs the same short
-plan of faults on each. A patch says in its second line as what the checker must find it. DIR may be used again: it is built anew then
-from what has changed. Exit code: 0 all as it must be, 1 not, 2 something could not be built or run.
+Copies the sources to DIR and builds them as they are, then once for each patch of mutations/ (or those named), and runs
+the same short plan of faults on each. A patch says in its second line as what the checker must find it. DIR may be used
+again: it is built anew then from what has changed. Exit code: 0 all as it must be, 1 not, 2 something could not be
+built or run.
 """
 
 import argparse
@@ -20,8 +22,10 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 MUTATIONS = HERE / "mutations"
-SOURCES = ("src", "configure.ac", "Makefile.am", "build-aux", "doc", "etc", "README.md", "NEWS", "LICENSE", "contrib", "tests")
-# Kafka has records whose acknowledgements are swallowed when the bridge is killed; then it is killed with records that Kafka never got.
+SOURCES = ("src", "configure.ac", "Makefile.am", "build-aux", "doc", "etc", "README.md", "NEWS", "LICENSE", "contrib",
+           "tests")
+# Kafka has records whose acknowledgements are swallowed when the bridge is killed; then it is killed with records that
+# Kafka never got.
 PLAN = "2:3:half_open_theirs:kafka_link, 3.5:1:kill:bridge, 9:3:half_open:kafka_link, 10.5:1:kill:bridge"
 SEED, MINUTES = 1, 0.25
 
@@ -31,7 +35,8 @@ class Failure(Exception):
 
 
 def run(command, directory, timeout=600):
-    done = subprocess.run([str(word) for word in command], cwd=directory, capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run([str(word) for word in command], cwd=directory, capture_output=True, text=True,
+                          timeout=timeout)
     if done.returncode != 0:
         raise Failure(f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
 
@@ -50,7 +55,8 @@ def apply(patch, tree, *more):
 
 
 class Tree:
-    """A copy of the sources with a build of its own; what has not changed keeps its time, so that only the rest is compiled."""
+    """A copy of the sources with a build of its own; what has not changed keeps its time,
+    so that only the rest is compiled."""
 
     def __init__(self, root):
         self.source, self.build = root / "source", root / "build"
@@ -82,7 +88,8 @@ class Tree:
 def verdict(tree, directory):
     """The codes of what the campaign found, and whether it ran to its end."""
     shutil.rmtree(directory, ignore_errors=True)
-    command = [sys.executable, HERE / "run.py", "--build", tree.build, "--seed", SEED, "--minutes", MINUTES, "--faults", PLAN, "--keep", directory]
+    command = [sys.executable, HERE / "run.py", "--build", tree.build, "--seed", SEED, "--minutes", MINUTES, "--faults",
+               PLAN, "--keep", directory]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=400)
     try:
         return done.returncode, json.loads((directory / "verdict.json").read_text())["counts"]
@@ -102,7 +109,8 @@ def try_one(tree, root, patch):
     status, counts = verdict(tree, root / name)
     seen = ", ".join(f"{count} {word}" for word, count in sorted(counts.items())) or "nothing"
     good = code in counts and status == 1 if patch else status == 0
-    return good, f"{'ok' if good else 'NOT AS IT MUST BE'}: {name}: found {seen}" + (f"; must find {code}: {what}" if patch else "; must find nothing")
+    wanted = f"{code}: {what}" if patch else "nothing"
+    return good, f"{'ok' if good else 'NOT AS IT MUST BE'}: {name}: found {seen}; must find {wanted}"
 
 
 def main():

@@ -171,7 +171,8 @@ def everywhere(run):
 
 def in_the_topic(run, *gaps):
     run.run["gap_topic"] = "gaps"
-    run.kafka += [run.record(None, None, None, number, topic="gaps", id=None, gap=one) for number, one in enumerate(gaps)]
+    run.kafka += [run.record(None, None, None, number, topic="gaps", id=None, gap=one)
+                  for number, one in enumerate(gaps)]
 
 
 def not_in_the_topic(run):
@@ -230,25 +231,31 @@ def nothing_recovered(run):
 SERIOUS = [
     (lost, {"lost"}), (untold, {"untold"}), (a_gap_is_left_out, {"untold"}), (two_uuids, {"two-uuids"}),
     (shared_uuid, {"shared-uuid"}), (other_bytes, {"other-bytes"}), (swapped, {"out-of-order"}),
-    (swapped_publishers, {"out-of-order"}), (a_counter_goes_back, {"counter-back"}), (an_error_count_goes_back, {"counter-back"}),
-    (off, {"books-off"}), (a_route_is_off, {"books-off"}), (a_drop_without_reason, {"books-off"}), (vanished, {"vanished", "delivered-not-there"}),
+    (swapped_publishers, {"out-of-order"}), (a_counter_goes_back, {"counter-back"}),
+    (an_error_count_goes_back, {"counter-back"}),
+    (off, {"books-off"}), (a_route_is_off, {"books-off"}), (a_drop_without_reason, {"books-off"}),
+    (vanished, {"vanished", "delivered-not-there"}),
     (delivered_too_much, {"delivered-not-there"}), (received_too_many, {"received-too-many"}),
     (grown("anon_bytes", 20 << 20), {"memory"}), (grown("fds", 9), {"descriptors"}), (grown("threads", 5), {"threads"}),
-    (a_bound_too_small, {"gap-bound"}), (bounds_of_a_cluster, {"gap-bound"}), (a_bound_over_a_reset, {"gap-bound-reset"}),
+    (a_bound_too_small, {"gap-bound"}), (bounds_of_a_cluster, {"gap-bound"}),
+    (a_bound_over_a_reset, {"gap-bound-reset"}),
     (no_cause, {"gap-without-cause"}), (no_cause_in_kafka, {"gap-without-cause"}), (everywhere, {"gaps-everywhere"}),
     (not_in_the_topic, {"gap-topic"}), (another_in_the_topic, {"gap-topic"}), (the_topic_out_of_order, {"gap-topic"}),
     (a_gap_of_the_topic_only, {"gap-topic"}), (an_open_gap_of_the_topic_only, {"gap-topic"}),
-    (life(code=1), {"life-ended"}), (life(how="exit", code=70), {"life-ended"}), (life(how="term", code=-11), {"life-ended"}),
+    (life(code=1), {"life-ended"}), (life(how="exit", code=70), {"life-ended"}),
+    (life(how="term", code=-11), {"life-ended"}),
     (nothing_recovered, {"recovered"}),
     (say("2026-01-01T00:00:30.000Z warn journal: never heard of event=brand_new"), {"log-unlisted"}),
     (say("2026-01-01T00:00:30.000Z error journal: no word at all"), {"log-unlisted"}),
     (say("rkbridge: src/x.c:1: assertion failed"), {"log-foreign"}),
     (say("src/base/bytes.c:12:3: runtime error: shift exponent -1 is negative"), {"sanitizer"}),
-    (change("gaps", 1, to=None), {"gap-open", "gaps-everywhere"}), (change("gaps", 1, **{"from": gap(0, 20.5, 21, "")["from"]}), {"gap-backwards", "untold"}),
+    (change("gaps", 1, to=None), {"gap-open", "gaps-everywhere"}),
+    (change("gaps", 1, **{"from": gap(0, 20.5, 21, "")["from"]}), {"gap-backwards", "untold"}),
     (a_dead_letter, set()), (lambda run: run.again(50, dead=True), {"dead-and-delivered"}),
     (lambda run: run.again(50, n=5000, id="new"), {"never-published"}),
     (lambda run: run.kafka.append({"bad": "not JSON", "topic": "t", "partition": 0, "offset": 9}), {"bad-record"}),
-    (lambda run: run.leftover.update(pending=3), {"leftover"}), (lambda run: run.gaps[1].pop("reason"), {"incomplete", "untold"}),
+    (lambda run: run.leftover.update(pending=3), {"leftover"}),
+    (lambda run: run.gaps[1].pop("reason"), {"incomplete", "untold"}),
 ]
 
 

@@ -1,4 +1,5 @@
-"""The campaign's own parts: the plan is the seed's alone, the proxy breaks what it says, what is published is known again."""
+"""The campaign's own parts: the plan is the seed's alone, the proxy breaks what it says,
+what is published is known again."""
 
 import pathlib
 import select

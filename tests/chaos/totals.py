@@ -3,8 +3,8 @@
 
     totals.py [--document FILE] RESULT.jsonl ...
 
-RESULT.jsonl is what run.py --totals wrote: a line of JSON for each run. The table stands between two markers and is its own memory:
-what is there grows by what the runs add. So each file is to be added once.
+RESULT.jsonl is what run.py --totals wrote: a line of JSON for each run. The table stands between two markers and is its
+own memory: what is there grows by what the runs add. So each file is to be added once.
 """
 
 import argparse
@@ -15,8 +15,9 @@ import sys
 
 DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "doc" / "reliability.md"
 BEGIN, END = "<!-- totals -->", "<!-- /totals -->"
-ROWS = ["minutes", "runs", "runs under sanitizers", "runs with findings", "seeds", "messages published", "records in Kafka", "missing, all in gaps",
-        "of these given to a dying or unread connection, or dropped", "missing in no gap", "duplicates", "lives of the bridge", "gaps",
+ROWS = ["minutes", "runs", "runs under sanitizers", "runs with findings", "seeds", "messages published",
+        "records in Kafka", "missing, all in gaps", "of these given to a dying or unread connection, or dropped",
+        "missing in no gap", "duplicates", "lives of the bridge", "gaps",
         "of these with a known bound", "faults"]
 
 
@@ -45,9 +46,10 @@ def add(table, run):
     verdict = run.get("verdict") or {"figures": {}, "counts": {}}
     figures, counts = verdict["figures"], verdict["counts"]
     away = counts.get("lost", 0) + counts.get("untold", 0)
-    amounts = [run["minutes"], 1, bool(run["sanitizer"]), not run["ok"], None, run["published"], figures.get("records", run.get("records", 0)),
-               figures.get("missing", 0) - away, figures.get("missing_with_receiver", 0) - counts.get("lost", 0), away,
-               figures.get("duplicates", 0), run["lives"], run["gaps"], figures.get("bounds_known", 0), run["faults"]]
+    amounts = [run["minutes"], 1, bool(run["sanitizer"]), not run["ok"], None, run["published"],
+               figures.get("records", run.get("records", 0)), figures.get("missing", 0) - away,
+               figures.get("missing_with_receiver", 0) - counts.get("lost", 0), away, figures.get("duplicates", 0),
+               run["lives"], run["gaps"], figures.get("bounds_known", 0), run["faults"]]
     table["seeds"] = table.get("seeds", set()) | {run["seed"]}
     for name, amount in zip(ROWS, amounts):
         if amount is not None:

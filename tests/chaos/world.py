@@ -1,4 +1,5 @@
-"""The world of a run: Redis, Kafka, a proxy before each, a small disk, the bridge and the publishers; close() leaves nothing behind.
+"""The world of a run: Redis, Kafka, a proxy before each, a small disk, the bridge and the publishers; close() leaves
+nothing behind.
 
     publishers --> Redis <-- proxy <-- BRIDGE --> proxy --> Kafka
                                          |
@@ -40,7 +41,8 @@ PATTERNS = ["items.*", "orders.*", "*.audit"]
 ROUTES = {
     "orders": {"channels": ["orders.created", "orders.paid"], "topic": "chaos-orders", "key": "{{payload:/p}}"},
     "items": {"patterns": ["items.*"], "topic": "chaos-items-{{1}}", "envelope": "raw", "rkb_headers": "yes"},
-    "rest": {"patterns": ["orders.*", "*.audit"], "topic": "chaos-rest", "envelope": "flat", "dead_letter": "chaos-dead"},
+    "rest": {"patterns": ["orders.*", "*.audit"], "topic": "chaos-rest", "envelope": "flat",
+             "dead_letter": "chaos-dead"},
     "strict": {"channels": ["strict"], "topic": "chaos-strict", "require": "object", "dead_letter": "chaos-dead"},
     "notes": {"channels": ["notes"], "topic": "chaos-notes", "key": "none"},
 }
@@ -95,7 +97,8 @@ class World:
     def _make_topics(self):
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap, "log_level": 0})
         names = dict(TOPICS, **({self.gap_topic: 1} if self.gap_topic else {}))
-        for future in admin.create_topics([NewTopic(name, parts, 1) for name, parts in names.items()], operation_timeout=20).values():
+        for future in admin.create_topics([NewTopic(name, parts, 1) for name, parts in names.items()],
+                                          operation_timeout=20).values():
             future.result(30)
 
     def _config(self):
@@ -113,21 +116,26 @@ class World:
             "instance": "chaos",
             "shutdown_timeout": "3s",
             "redis": {"legacy": {
-                "url": f"redis://bridge@{self.redis_link.address}", "password": self.password, "connect_timeout": "1500ms",
-                "heartbeat": self.settings["heartbeat"], "heartbeat_timeout": "1200ms", "reconnect_max": "500ms", "healthy_after": "3s",
+                "url": f"redis://bridge@{self.redis_link.address}", "password": self.password,
+                "connect_timeout": "1500ms",
+                "heartbeat": self.settings["heartbeat"], "heartbeat_timeout": "1200ms", "reconnect_max": "500ms",
+                "healthy_after": "3s",
                 "retry_refused": "500ms", "max_message_size": payload.LIMIT, "watch": self.settings["watch"]}},
             "kafka": {"watchdog": "8s", "properties": {
                 "bootstrap.servers": self.kafka_link.address, "socket.timeout.ms": "3000", "request.timeout.ms": "2000",
                 "reconnect.backoff.max.ms": "500", "socket.connection.setup.timeout.ms": "2000"}},
             "journal": {
-                "directory": str((self.disk or self.work) / "journal"), "ring_directory": str(self.ring), "ring_size": "512KiB",
-                "segment_size": "256KiB", "max_size": self.settings["max_size"], "min_free": "0", "sync": self.settings["sync"]},
+                "directory": str((self.disk or self.work) / "journal"), "ring_directory": str(self.ring),
+                "ring_size": "512KiB",
+                "segment_size": "256KiB", "max_size": self.settings["max_size"], "min_free": "0",
+                "sync": self.settings["sync"]},
             "control": {"socket": str(self.work / "control.sock")},
             "routes": {name: {"source": "legacy", **route} for name, route in ROUTES.items()},
         }
 
     def start_publishers(self, rate, count=4):
-        command = [sys.executable, HERE / "publishers.py", self.redis.port, self.seed, rate, self.directory / "published.jsonl", count]
+        command = [sys.executable, HERE / "publishers.py", self.redis.port, self.seed, rate,
+                   self.directory / "published.jsonl", count]
         self.publishers = subprocess.Popen([str(one) for one in command + CHANNELS], stdin=subprocess.PIPE)
 
     def stop_publishers(self):

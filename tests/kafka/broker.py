@@ -4,8 +4,9 @@
     jars()            copies Kafka from Maven Central into a cache, once per version, and names the class path
     Broker            formats its storage, starts, stops and kills the node; its ports stay the same over a restart
 
-All listens on 127.0.0.1. Besides the plain listener there is one that names another port in its metadata: what stands on
-that port (a fault proxy) stands between the broker and a client; and one that wants a login (SASL PLAIN or SCRAM). By hand:
+All listens on 127.0.0.1. Besides the plain listener there is one that names another port in its metadata: what stands
+on that port (a fault proxy) stands between the broker and a client; and one that wants a login (SASL PLAIN or SCRAM).
+By hand:
 
     python3 tests/kafka/broker.py DIRECTORY      prints its address, runs till Ctrl-C
 """
@@ -72,8 +73,8 @@ def free_port():
 
 
 class Broker:
-    """settings: laid over ours; prefix: what stands before the java command of the node; first: the node whose cluster this
-    one joins, as its second, a broker only."""
+    """settings: laid over ours; prefix: what stands before the java command of the node; first: the node whose cluster
+    this one joins, as its second, a broker only."""
 
     def __init__(self, directory, settings=None, prefix=(), first=None):
         self.prefix = list(prefix)
@@ -107,12 +108,14 @@ class Broker:
             "controller.quorum.voters": f"1@{controller}",
             "listeners": self._listeners(self.inner_port) + f",CONTROLLER://{controller}",
             "advertised.listeners": self._listeners(self.outer_port),
-            "listener.security.protocol.map": "PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map":
+                "PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
             "listener.name.login.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
             "listener.name.login.scram-sha-256.sasl.jaas.config":
                 "org.apache.kafka.common.security.scram.ScramLoginModule required;",
-            "listener.name.login.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule required "
-                                                          f'user_{self.login_user}="{self.login_password}";',
+            "listener.name.login.plain.sasl.jaas.config":
+                "org.apache.kafka.common.security.plain.PlainLoginModule required "
+                f'user_{self.login_user}="{self.login_password}";',
             "inter.broker.listener.name": "PLAIN",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": self.directory / "data",

@@ -1,4 +1,5 @@
-"""The books: received + recovered is the sum of all that can become of a message, per route and in total, at any moment."""
+"""The books: received + recovered is the sum of all that can become of a message, per route and in total,
+at any moment."""
 
 import threading
 import time
@@ -17,7 +18,8 @@ def imbalance(books):
 def problems(stats):
     """What is wrong with the books in one answer of `stats json`, one line each; empty when they balance."""
     found = []
-    for name, books in [("totals", stats["totals"])] + [("route " + key, route) for key, route in stats["routes"].items()]:
+    for name, books in [("totals", stats["totals"])] + [("route " + key, route)
+                                                        for key, route in stats["routes"].items()]:
         missing = [field for field in NAMES if field not in books]
         if missing:
             found.append(f"{name}: no {', '.join(missing)}")
@@ -41,7 +43,8 @@ def assert_balanced(stats):
 
 
 class Sampler:
-    """Reads the books every few moments while a scenario runs, over restarts of the bridge, and remembers what was wrong."""
+    """Reads the books every few moments while a scenario runs, over restarts of the bridge,
+    and remembers what was wrong."""
 
     def __init__(self, socket_path, interval=0.08):
         self.socket_path = socket_path

@@ -18,7 +18,7 @@ from control import Control
 from waiting import wait_for
 
 BUILD = pathlib.Path(os.environ.get("RKB_BUILD") or pathlib.Path(__file__).resolve().parents[2])
-REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer|runtime error:|Assertion .* failed")
+REPORT = re.compile(r"(Address|Leak|Thread|Memory)Sanitizer|runtime error:|Assertion .* failed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,8 @@ def merged(base, more):
 
 
 def route(topic, **more):
-    """A route of source `legacy`; more: channels, patterns, envelope, ... With `raw` all that is known is in headers."""
+    """A route of source `legacy`; more: channels, patterns, envelope, ... With `raw` all that is known is in
+    headers."""
     headers = {"rkb_headers": "yes"} if more.get("envelope") == "raw" else {}
     return {"source": "legacy", "topic": topic, **headers, **more}
 
@@ -77,7 +78,8 @@ class Bridge:
             "instance": "test",
             "shutdown_timeout": "20s",
             "redis": {"legacy": {"reconnect_max": "300ms", "heartbeat": "1s", "heartbeat_timeout": "5s"}},
-            "journal": {"directory": str(self.journal), "ring_directory": str(self.ring_directory), "segment_size": "4MiB",
+            "journal": {"directory": str(self.journal), "ring_directory": str(self.ring_directory),
+                        "segment_size": "4MiB",
                         "max_size": "256MiB", "min_free": "0", "ring_size": "4MiB"},
             "control": {"socket": str(self.socket)},
         }, settings)
@@ -140,16 +142,18 @@ class Bridge:
 
     def run(self, *arguments, timeout=60):
         """Runs it to its end beside whatever runs already; returns exit code, standard output, standard error."""
-        done = subprocess.run([str(BUILD / "rkbridge"), *arguments], capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL,
-                              env={**os.environ, **self.environment}, text=True, errors="backslashreplace")
+        done = subprocess.run([str(BUILD / "rkbridge"), *arguments], capture_output=True, timeout=timeout,
+                              stdin=subprocess.DEVNULL, env={**os.environ, **self.environment}, text=True,
+                              errors="backslashreplace")
         assert not REPORT.search(done.stderr), done.stderr
         return done.returncode, done.stdout, done.stderr
 
     def rkbctl(self, *arguments, timeout=60):
         """rkbctl, on this bridge's socket unless the arguments begin with one; as run()."""
         where = [] if arguments[:1] == ("-s",) else ["-s", str(self.socket)]
-        done = subprocess.run([str(BUILD / "rkbctl"), *where, *map(str, arguments)], capture_output=True, timeout=timeout,
-                              stdin=subprocess.DEVNULL, env={**os.environ, **self.environment}, text=True, errors="backslashreplace")
+        done = subprocess.run([str(BUILD / "rkbctl"), *where, *map(str, arguments)], capture_output=True,
+                              timeout=timeout, stdin=subprocess.DEVNULL, env={**os.environ, **self.environment},
+                              text=True, errors="backslashreplace")
         assert not REPORT.search(done.stderr), done.stderr
         return done.returncode, done.stdout, done.stderr
 
@@ -180,13 +184,15 @@ class Bridge:
         def reached():
             stats = self.stats()
             totals = stats["totals"]
-            done = all(totals[name] == figure if name == "pending" else totals[name] >= figure for name, figure in figures.items())
+            done = all(totals[name] == figure if name == "pending" else totals[name] >= figure
+                       for name, figure in figures.items())
             return stats if done else None
         try:
             return wait_for(f"totals {figures}", reached, timeout)
         except AssertionError as error:
             stats = self.stats()
-            raise AssertionError(f"{error}; totals {stats['totals']}, journal {stats['journal']}, kafka {stats['kafka']}") from None
+            raise AssertionError(f"{error}; totals {stats['totals']}, journal {stats['journal']}, "
+                                 f"kafka {stats['kafka']}") from None
 
     def drained(self, timeout=60):
         """Waits till nothing is pending; returns the stats."""
@@ -202,7 +208,8 @@ class Bridge:
     # the end of every scenario
 
     def finish(self):
-        """Ends it and checks what always holds: the books, in every sample too, no sanitizer's report, a known exit code."""
+        """Ends it and checks what always holds: the books, in every sample too, no sanitizer's report,
+        a known exit code."""
         found = []
         try:
             if self.running():

@@ -28,10 +28,10 @@ class Certificates:
         """One signed by that CA; returns its certificate."""
         request, extension = self.directory / f"{name}.csr", self.directory / f"{name}.ext"
         extension.write_text(f"subjectAltName={names}\n")
-        _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-keyout",
-                 self.key(name), "-out", request)
-        _openssl("x509", "-req", "-in", request, "-CA", self.crt(ca), "-CAkey", self.key(ca), "-CAcreateserial", "-days",
-                 -1 if expired else 10, "-extfile", extension, "-out", self.crt(name))
+        _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
+                 "-keyout", self.key(name), "-out", request)
+        _openssl("x509", "-req", "-in", request, "-CA", self.crt(ca), "-CAkey", self.key(ca), "-CAcreateserial",
+                 "-days", -1 if expired else 10, "-extfile", extension, "-out", self.crt(name))
         return self.crt(name)
 
     def hashed(self, ca, directory):

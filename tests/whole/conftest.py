@@ -36,8 +36,8 @@ def pytest_terminal_summary(terminalreporter):
     """What this machine could not run is said, whatever else is asked of pytest."""
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        terminalreporter.write_line(f"NOT RUN: {report.nodeid}: {reason.removeprefix('Skipped: ').removeprefix('NOT RUN: ')}",
-                                    red=True, bold=True)
+        reason = reason.removeprefix("Skipped: ").removeprefix("NOT RUN: ")
+        terminalreporter.write_line(f"NOT RUN: {report.nodeid}: {reason}", red=True, bold=True)
 
 
 @pytest.fixture(scope="session")

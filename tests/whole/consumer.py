@@ -19,7 +19,7 @@ class Record:
     key: bytes | None
     value: bytes
     headers: tuple          # of (name, value) in their order
-    time: float = 0.0       # seconds since 1970, in whole milliseconds; what it means is the topic's message.timestamp.type
+    time: float = 0.0       # seconds since 1970, in whole milliseconds; of what, says message.timestamp.type
 
     def header(self, name):
         """The value of the one header of that name; None where there is none."""
@@ -37,14 +37,16 @@ def fresh_topic(bootstrap, name, partitions=1, config=None, node=None):
     topic = f"{name}.{int(time.time() * 1000)}.{next(_numbers)}"
     admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
     place = {"replica_assignment": [[node]] * partitions} if node else {"replication_factor": 1}
-    for future in admin.create_topics([NewTopic(topic, partitions, config=config or {}, **place)], operation_timeout=20).values():
+    for future in admin.create_topics([NewTopic(topic, partitions, config=config or {}, **place)],
+                                      operation_timeout=20).values():
         future.result(30)
     return topic
 
 
 def read_topic(bootstrap, topic, timeout=30):
     """Every record of the topic, partition by partition, each in the order of its offsets."""
-    consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": "rkbridge-tests", "enable.auto.commit": False,
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": "rkbridge-tests",
+                                         "enable.auto.commit": False,
                                          "auto.offset.reset": "error", "fetch.wait.max.ms": 50, **QUIET})
     try:
         partitions = consumer.list_topics(topic, timeout=timeout).topics[topic].partitions
@@ -64,7 +66,8 @@ def _read_partition(consumer, topic, partition, timeout):
     records = []
     deadline = time.monotonic() + timeout
     while first + len(records) < end:
-        assert time.monotonic() < deadline, f"{topic}/{partition}: {len(records)} of {end - first} records within {timeout} s"
+        got = f"{topic}/{partition}: {len(records)} of {end - first} records within {timeout} s"
+        assert time.monotonic() < deadline, got
         for message in consumer.consume(min(1000, end - first - len(records)), 0.5):    # it waits for as many
             assert message.error() is None, message.error()
             records.append(Record(topic, partition, message.offset(), message.key(), message.value() or b"",

@@ -28,7 +28,8 @@ def decode_event(payload_name="payload"):
     """A decoder for the preset `event`."""
     def decode(record):
         value = json.loads(record.value)
-        assert list(value) == ["name", "data"] and list(value["data"]) == ["id", payload_name], f"not an event: {record.value!r}"
+        is_event = list(value) == ["name", "data"] and list(value["data"]) == ["id", payload_name]
+        assert is_event, f"not an event: {record.value!r}"
         document = value["data"][payload_name]
         return Seen(value["data"]["id"], value["name"].encode(), document["n"], document, record)
     return decode
@@ -43,9 +44,9 @@ def decode_raw(record):
 def check(sent, seen, gaps=(), slack=0.0, once=False):
     """What is wrong, one line each.
 
-    sent: Sent that ought to arrive; those without a known number of receivers may. gaps: (from, to) in seconds since 1970;
-    a message may be missing if it was published inside one. slack: seconds a gap may begin after the message was published
-    (it lay between Redis and the bridge). once: nothing may come twice, not even under its own UUID.
+    sent: Sent that ought to arrive; those without a known number of receivers may. gaps: (from, to) in seconds since
+    1970; a message may be missing if it was published inside one. slack: seconds a gap may begin after the message was
+    published (it lay between Redis and the bridge). once: nothing may come twice, not even under its own UUID.
     """
     return (_unknown(sent, seen) + _identities(seen) + _order(seen) + _missing(sent, seen, gaps, slack)
             + (_repeats(seen) if once else []))
@@ -105,7 +106,8 @@ def _missing(sent, seen, gaps, slack):
 
 
 def assert_bounds(sent, seen, gaps):
-    """Gaps with a bound: not more is missing than it says, in each one alone, and where all have one, in all of them together.
+    """Gaps with a bound: not more is missing than it says, in each one alone, and where all have one, in all of them
+    together.
 
     Here a message is missing also where nobody was there to get it. gaps: of the bridge, with begin, end, bound.
     """

@@ -1,7 +1,7 @@
 """Disks that are made to fail: small ones, ones whose backing has no room, ones that stand still or turn read-only.
 
-Loop devices and mounts need root and a kernel that lets us; where they cannot be had a scenario is not run, and says so.
-Nothing stays behind: what was frozen is thawed by a process of its own after 20 s, whatever becomes of the test.
+Loop devices and mounts need root and a kernel that lets us; where they cannot be had a scenario is not run, and says
+so. Nothing stays behind: what was frozen is thawed by a process of its own after 20 s, whatever becomes of the test.
 """
 
 import errno

@@ -1,4 +1,5 @@
-"""What takes a Kafka of its own and longer than the other scenarios: its disk is full; its leaders move, again and again.
+"""What takes a Kafka of its own and longer than the other scenarios: its disk is full; its leaders move, again and
+again.
 
 Not collected with the others: python -m pytest tests/whole/long_kafka.py
 """
@@ -22,7 +23,8 @@ def small(tmp_path):
     """A Kafka of its own with its topics on a small tmpfs."""
     mounts = Mounts()
     place = mounts.tmpfs("kafka", "24m")
-    node = broker.Broker(tmp_path / "small-kafka", {"log.dirs": place / "data", "metadata.log.dir": tmp_path / "metadata"})
+    node = broker.Broker(tmp_path / "small-kafka",
+                         {"log.dirs": place / "data", "metadata.log.dir": tmp_path / "metadata"})
     node.place = place
     try:
         yield node.start()
@@ -34,7 +36,8 @@ def small(tmp_path):
 def test_the_disk_of_kafka_is_full(small, make_bridge, make_publisher, redis):
     topic = consumer.fresh_topic(small.bootstrap, "small")
     publisher = make_publisher(redis, pad=4000)
-    one = make_bridge({"routes": {"all": route(topic, channels=["a", "b"])}}, redis=redis, kafka=small.bootstrap).start()
+    one = make_bridge({"routes": {"all": route(topic, channels=["a", "b"])}}, redis=redis,
+                      kafka=small.bootstrap).start()
     ballast = small.place / "ballast"
     with Load(publisher, ["a", "b"], 300):
         one.wait_totals(delivered=200)
@@ -76,7 +79,8 @@ def test_leaders_move(pair, make_bridge, publisher, redis):
     admin.create_topics([NewTopic("pair", 2, replica_assignment=[[2, 1], [2, 1]])])["pair"].result(20)
 
     def leaders():
-        return {partition.leader for partition in admin.list_topics("pair", timeout=10).topics["pair"].partitions.values()}
+        pair = admin.list_topics("pair", timeout=10).topics["pair"]
+        return {partition.leader for partition in pair.partitions.values()}
 
     channels = ["a", "b", "c", "d"]
     one = make_bridge({"routes": {"all": route("pair", channels=channels)}}, redis=redis,
@@ -95,4 +99,5 @@ def test_leaders_move(pair, make_bridge, publisher, redis):
     assert one.totals()["dead_lettered"] == 0
     seen = [decode_event()(record) for record in consumer.read_topic(first.bootstrap, "pair")]
     assert_delivered(publisher.sent, seen)
-    print(f"{len(publisher.sent)} messages, {len(seen) - len(publisher.sent)} came twice; {one.stats()['kafka']['errors_total']}")
+    twice = len(seen) - len(publisher.sent)
+    print(f"{len(publisher.sent)} messages, {twice} came twice; {one.stats()['kafka']['errors_total']}")

@@ -8,8 +8,8 @@
                                           refuse all connections end, new ones are refused, until pass
                                           half_open  what comes from a side is swallowed, on the connections there are,
                                                  for good; where one side closes, the other is not told, until pass
-                                          swallow   what comes from a side is swallowed, on those connections whose client
-                                                 said this or that, new ones too, until pass
+                                          swallow   what comes from a side is swallowed, on those connections whose
+                                                 client said this or that, new ones too, until pass
 """
 
 import random
@@ -106,7 +106,7 @@ class Proxy:
             try:
                 for one in pair.sockets:
                     selector.register(one, selectors.EVENT_READ)
-                while all(one.fileno() >= 0 for one in pair.sockets):      # a closed one leaves the selector without a word
+                while all(one.fileno() >= 0 for one in pair.sockets):      # a closed one leaves the selector silently
                     for key, _ in selector.select(0.1):
                         self._flowing.wait()
                         data = _read(key.fileobj)
@@ -170,7 +170,8 @@ class Proxy:
         self._places = random.Random(seed)
 
     def half_open(self, *sides):
-        """sides: "near" (the client's bytes are swallowed), "far" (the target's). Returns how many connections it met."""
+        """sides: "near" (the client's bytes are swallowed), "far" (the target's).
+        Returns how many connections it met."""
         with self._lock:
             for pair in self._pairs:
                 pair.swallowed = tuple(pair.sockets[("near", "far").index(side)] for side in sides)

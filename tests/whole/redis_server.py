@@ -43,8 +43,8 @@ class RedisServer:
         return f"unix://{user + '@' if user else ''}{self.socket_path}"
 
     def _write_config(self):
-        lines = ["bind 127.0.0.1" + (" ::1" if has_ipv6() else ""), f"port {self.port}", f"unixsocket {self.socket_path}",
-                 'save ""', "appendonly no", f"dir {self.directory}", "daemonize no"]
+        lines = ["bind 127.0.0.1" + (" ::1" if has_ipv6() else ""), f"port {self.port}",
+                 f"unixsocket {self.socket_path}", 'save ""', "appendonly no", f"dir {self.directory}", "daemonize no"]
         if self.password:
             lines.append(f"requirepass {self.password}")
         lines += ["user " + user for user in self.users]

@@ -1,4 +1,5 @@
-"""What Redis's ACL refuses: the others run, the missing rule is named so that redis-cli takes it, and what is allowed comes in."""
+"""What Redis's ACL refuses: the others run, the missing rule is named so that redis-cli takes it,
+and what is allowed comes in."""
 
 import re
 import subprocess
@@ -36,7 +37,8 @@ def rules_in(one):
 
 def paste(server, rules):
     for rule in rules:
-        done = subprocess.run(["redis-cli", "-p", str(server.port)], input=rule + "\n", capture_output=True, timeout=20, text=True)
+        done = subprocess.run(["redis-cli", "-p", str(server.port)], input=rule + "\n", capture_output=True, timeout=20,
+                              text=True)
         assert done.stdout.strip() == "OK", (rule, done.stdout)
 
 
@@ -49,8 +51,10 @@ def test_one_refused_route_leaves_the_others_running(with_acl, make_publisher):
     assert not one.stats()["ready"]
     code, said, _ = one.rkbctl("status")
     verdict = said.splitlines()[0]
-    assert code == 2 and verdict.startswith("verdict: BAD ") and verdict.endswith("; next: doc/runbook.md#subscription_refused")
-    assert "route c1 of source legacy gets nothing from channel users" in verdict and "ACL SETUSER bridge &user.*" in said
+    assert code == 2 and verdict.startswith("verdict: BAD ")
+    assert verdict.endswith("; next: doc/runbook.md#subscription_refused")
+    assert "route c1 of source legacy gets nothing from channel users" in verdict
+    assert "ACL SETUSER bridge &user.*" in said
     assert rules_in(one) == ["ACL SETUSER bridge &user.*", "ACL SETUSER bridge &users"]
     gap, = one.gaps()
     assert gap.reason == "refused" and gap.end is None
@@ -65,7 +69,8 @@ def test_one_refused_route_leaves_the_others_running(with_acl, make_publisher):
 
 def test_a_missing_command_and_odd_names(with_acl, make_publisher):
     """Redis 7 wants the right to the command first; then each rule, with its quotes, is taken as it stands."""
-    one, server = with_acl("+subscribe +unsubscribe +punsubscribe +ping +auth", channels=['say "hi"', "a[b]*\\c"], patterns=["p\xe4[x]'*"])
+    one, server = with_acl("+subscribe +unsubscribe +punsubscribe +ping +auth", channels=['say "hi"', "a[b]*\\c"],
+                           patterns=["p\xe4[x]'*"])
     wait_for("the refusals", lambda: one.source()["refused"] == 3)
     assert "ACL SETUSER bridge +psubscribe" in rules_in(one)
     paste(server, rules_in(one))

@@ -1,4 +1,5 @@
-"""Orders on the control socket: what is paused waits and loses nothing, an intake that is stopped is a gap, a drain ends."""
+"""Orders on the control socket: what is paused waits and loses nothing, an intake that is stopped is a gap,
+a drain ends."""
 
 import pytest
 

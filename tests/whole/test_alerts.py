@@ -1,5 +1,5 @@
-"""Alert rules and dashboard: Prometheus's own tools take them, they name only metrics that there are, and each alert has a
-section in the runbook."""
+"""Alert rules and dashboard: Prometheus's own tools take them, they name only metrics that there are, and each alert
+has a section in the runbook."""
 
 import json
 import pathlib

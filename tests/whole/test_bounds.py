@@ -1,4 +1,5 @@
-"""How many messages a gap may hold: by Redis's own count of PUBLISH, and proven by the publisher's. Without Kafka's help."""
+"""How many messages a gap may hold: by Redis's own count of PUBLISH, and proven by the publisher's.
+Without Kafka's help."""
 
 import json
 
@@ -92,7 +93,8 @@ def test_bounds_of_lost_connections(one, proxy, publisher, redis, make_redis):
         publisher.publish("b", count=3)
         client.pipeline(transaction=True).publish("a", "in MULTI").publish("b", "in MULTI").execute()
         client.eval("redis.call('publish', 'a', 'in a script') redis.pcall('publish', 'b', 'in a script')", 0)
-        client.function_load("#!lua name=l\nredis.register_function('f', function() redis.call('publish', 'a', '') end)")
+        client.function_load("#!lua name=l\n"
+                             "redis.register_function('f', function() redis.call('publish', 'a', '') end)")
         client.fcall("f", 0)
         client.execute_command("SPUBLISH", "a", "of a shard")
     lost = away(one, proxy, in_each_way)
@@ -110,7 +112,8 @@ def test_bounds_of_lost_connections(one, proxy, publisher, redis, make_redis):
 
 
 def test_what_is_left_to_tell(make_bridge, redis):
-    """Kafka is away: what tells of a gap waits in the journal, which shows it; the end says so, the next start sends it."""
+    """Kafka is away: what tells of a gap waits in the journal, which shows it; the end says so,
+    the next start sends it."""
     settings = {"redis": {"legacy": {"url": redis.url(), "gap_topic": "gaps"}}, "shutdown_timeout": "200ms",
                 "routes": {"all": route("t", channels=CHANNELS)}}
     one = make_bridge(settings, kafka="127.0.0.1:1").start(wait="answers")
@@ -142,4 +145,5 @@ def assert_told(one, records):
     assert {record.key for record in records} == {b"legacy"}
     assert one.totals()["delivered"] == 42, "gaps are in no books"
     before, after = ledger[0]["position_before"], ledger[0]["position_after"]
-    assert before.split(":")[0] != after.split(":")[0] and after.split(":")[0] != ledger[1]["position_after"].split(":")[0]
+    assert before.split(":")[0] != after.split(":")[0]
+    assert after.split(":")[0] != ledger[1]["position_after"].split(":")[0]

@@ -1,4 +1,5 @@
-"""The files that put rkbridge somewhere: systemd's, the Dockerfile, the compose file, the manifests. No container is run."""
+"""The files that put rkbridge somewhere: systemd's, the Dockerfile, the compose file, the manifests.
+No container is run."""
 
 import os
 import pathlib

@@ -1,4 +1,5 @@
-"""A route's checks: what keeps to them arrives, what does not is a dead letter with its reason, what is filtered goes nowhere."""
+"""A route's checks: what keeps to them arrives, what does not is a dead letter with its reason,
+what is filtered goes nowhere."""
 
 import json
 
@@ -17,8 +18,10 @@ CASES = [
     (b' {"inventory_count": -1, "inventory_count": 12345678901234567890, "product_code": "XYZ-0"} ', None),
     (b'{"product_code": "ABC-12", "inventory_count": -3}', ("expect", "/inventory_count: below min 0")),
     (b'{"product_code": "ABC-12", "inventory_count": 1.5}', ("expect", "/inventory_count: not of type integer")),
-    (b'{"product_code": "abc", "inventory_count": 3}', ("expect", "/product_code: does not match pattern ^[A-Z]{3}-[0-9]+$")),
-    (b'{"product_code": "ABC-12\\n", "inventory_count": 3}', ("expect", "/product_code: does not match pattern ^[A-Z]{3}-[0-9]+$")),
+    (b'{"product_code": "abc", "inventory_count": 3}',
+     ("expect", "/product_code: does not match pattern ^[A-Z]{3}-[0-9]+$")),
+    (b'{"product_code": "ABC-12\\n", "inventory_count": 3}',
+     ("expect", "/product_code: does not match pattern ^[A-Z]{3}-[0-9]+$")),
     (b'{"inventory_count": 3}', ("expect", "/product_code: not there")),
     (HOSTILE, ("expect", "/note: search given up, it takes too long: pattern ^(a+)+$")),
     (b'[{"product_code": "ABC-12", "inventory_count": 3}]', ("require", "not an object")),
@@ -42,7 +45,8 @@ def checked(make_bridge, redis, tmp_path):
 
 
 def test_every_check(checked, redis):
-    """Each case many times, in one stream: the good ones in their order, each bad one with its own reason, byte for byte."""
+    """Each case many times, in one stream: the good ones in their order, each bad one with its own reason,
+    byte for byte."""
     rounds = 20
     client = redis.client()
     for _ in range(rounds):

@@ -55,20 +55,23 @@ MISTAKES = {
     "a template's unknown slot": ("    envelope: event", "    value: '{\"a\": \"{{uid}}\"}'", "uid"),
     "a template that is no JSON": ("    envelope: event", "    value: '{\"a\": }'", "JSON"),
     "a key's unclosed slot": ("    envelope: event", "    key: 'x{{channel'", "{{"),
-    "one channel in two routes": ("    envelope: event", "  more:\n    source: legacy\n    channels: [other, §user_created]\n    topic: t",
+    "one channel in two routes": ("    envelope: event",
+                                  "  more:\n    source: legacy\n    channels: [other, §user_created]\n    topic: t",
                                   "user_created"),
     "one pattern twice": ("    envelope: event", "    patterns: ['a*', §'a*']", "a*"),
     "no channel and no pattern": ("    channels: [user_created]\n", "", "channels"),
     "no topic": ("    topic: user_activity\n", "", "topic"),
     "an unset variable": ("    topic: user_activity", "    topic: §${RKB_NOT_SET_ANYWHERE}", "RKB_NOT_SET_ANYWHERE"),
     "a url of another kind": ("redis://127", "§http://127", "redis://"),
-    "unknown librdkafka property": ("  properties:", "  properties:\n    §queue.bufering.max.ms: 5", "queue.bufering.max.ms"),
+    "unknown librdkafka property": ("  properties:", "  properties:\n    §queue.bufering.max.ms: 5",
+                                    "queue.bufering.max.ms"),
     "librdkafka property with a wrong value": ("  properties:", "  properties:\n    §linger.ms: soon", "linger.ms"),
     "a property that breaks a rule": ("  properties:", "  properties:\n    §acks: 1", "acks"),
     "message.timeout.ms": ("  properties:", "  properties:\n    §message.timeout.ms: 300000", "message.timeout.ms"),
     "enable.idempotence": ("  properties:", "  properties:\n    §enable.idempotence: false", "enable.idempotence"),
     "exactly-once is not there yet": ("kafka:", "kafka:\n  delivery: §exactly-once", "exactly-once"),
-    "a directory that cannot be": ("  directory: {directory}/journal", "  directory: §/proc/nowhere/journal", "/proc/nowhere"),
+    "a directory that cannot be": ("  directory: {directory}/journal", "  directory: §/proc/nowhere/journal",
+                                   "/proc/nowhere"),
     "a path that is not absolute": ("  directory: {directory}/journal", "  directory: §journal", "directory"),
     "not YAML": ("    envelope: event", "    envelope: 'event\n", "line"),
     "a tab": ("    envelope: event", "\tenvelope: event", ""),
@@ -105,7 +108,8 @@ def test_a_mistake(rkbridge, good, tmp_path, name, check):
     path, place = good(old, new)
     code, out, err = rkbridge("-c", str(path), *(["--check"] if check else []))
     assert code == 64 and out == ""
-    lines = [line for line in err.splitlines() if line.startswith(f"{path}:") and re.match(r":\d+:\d+: ", line[len(str(path)):])]
+    lines = [line for line in err.splitlines() if line.startswith(f"{path}:")
+             and re.match(r":\d+:\d+: ", line[len(str(path)):])]
     assert len(lines) == 1, f"one mistake, one line: {err}"
     assert word in lines[0]
     if place:
@@ -114,7 +118,8 @@ def test_a_mistake(rkbridge, good, tmp_path, name, check):
 
 
 def test_all_mistakes_at_once(rkbridge, good, tmp_path):
-    path, _ = good("    url: redis://127.0.0.1:{port}", "    ulr: x\n    url: http://x\n    heartbeat: 1\n    heartbeat: 2s")
+    path, _ = good("    url: redis://127.0.0.1:{port}",
+                   "    ulr: x\n    url: http://x\n    heartbeat: 1\n    heartbeat: 2s")
     text = path.read_text().replace("envelope: event", "envelope: evnet\n    key: '{{nothing}}'\n    payload: maybe")
     path.write_text(text)
     code, _, err = rkbridge("--check", "-c", str(path))
@@ -127,7 +132,8 @@ def test_all_mistakes_at_once(rkbridge, good, tmp_path):
 
 
 def test_secrets_are_not_shown_in_mistakes(rkbridge, good):
-    path, _ = good("    url: redis://127.0.0.1:{port}", "    url: redis://me:hush-hush@127.0.0.1:99999\n    password: [hush-hush]")
+    path, _ = good("    url: redis://127.0.0.1:{port}",
+                   "    url: redis://me:hush-hush@127.0.0.1:99999\n    password: [hush-hush]")
     code, out, err = rkbridge("--check", "-c", str(path))
     assert code == 64 and "hush-hush" not in out + err
 
@@ -144,10 +150,12 @@ def test_a_warning_is_no_mistake(rkbridge, make_bridge, redis, good):
     path, place = good("    topic: user_activity", "    topic: user_activity\n    partitions: 6\n    key: §all")
     code, out, err = rkbridge("--check", "-c", str(path))
     assert code == 0 and out == f"{path}: no mistakes, 1 warning\n"
-    assert err.startswith(f"{path}:{place[0]}:{place[1]}: warning: routes.users.key: 1 of the 6 partitions ") and err.count("\n") == 1
+    assert err.startswith(f"{path}:{place[0]}:{place[1]}: warning: routes.users.key: 1 of the 6 partitions ")
+    assert err.count("\n") == 1
     routes = {"users": route("user_activity", channels=["user_created"], partitions=6, key="all")}
     one = make_bridge({"routes": routes}, redis=redis).start("--embedded-kafka")
-    assert one.stderr().count("warning: routes.users.key: 1 of the 6 partitions ") == one.stderr().count("event=config_warning") == 1
+    assert one.stderr().count("warning: routes.users.key: 1 of the 6 partitions ") == 1
+    assert one.stderr().count("event=config_warning") == 1
     assert one.terminate() == 0
 
 
@@ -157,7 +165,8 @@ def test_variables_from_the_environment(make_bridge, good, tmp_path):
     assert make_bridge({}).run("--check", "-c", str(path))[0] == 64
 
 
-@pytest.mark.parametrize("arguments", [[], ["-c"], ["--nonsense"], ["-c", "/nowhere/at/all.yaml"], ["-c", "/"], ["-c", "/dev/null"],
+@pytest.mark.parametrize("arguments", [[], ["-c"], ["--nonsense"], ["-c", "/nowhere/at/all.yaml"], ["-c", "/"],
+                                       ["-c", "/dev/null"],
                                        ["-c", "x", "more"]], ids=str)
 def test_wrong_use(rkbridge, arguments):
     code, _, err = rkbridge(*arguments)
@@ -216,7 +225,8 @@ def xxh3(data):
 
 
 def test_a_journal_of_a_newer_format_is_refused_in_words(bridge, publisher, topic):
-    """Format version at offset 8 of a segment (doc/journal-format.md); nothing is changed, so that the newer program can go on."""
+    """Format version at offset 8 of a segment (doc/journal-format.md); nothing is changed,
+    so that the newer program can go on."""
     one = bridge({"all": route(topic, channels=["c"])})
     one.terminate()
     segment = sorted(one.journal.glob("*.seg"))[-1]

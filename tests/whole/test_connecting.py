@@ -9,8 +9,8 @@ from waiting import wait_for
 
 SECRET = "s3cret-and-long"
 # What rkbridge needs, and no more: the literal pattern too, since PSUBSCRIBE is checked that way.
-ACL = [f"bridge on >{SECRET} resetchannels &user_created &user.* resetkeys -@all +subscribe +psubscribe +unsubscribe +punsubscribe "
-       "+ping +auth +client|setname"]
+ACL = [f"bridge on >{SECRET} resetchannels &user_created &user.* resetkeys -@all "
+       "+subscribe +psubscribe +unsubscribe +punsubscribe +ping +auth +client|setname"]
 
 
 @pytest.fixture
@@ -44,7 +44,8 @@ def test_password_in_the_config(make_redis, with_source, arrive, topic):
 
 def test_password_from_the_environment(make_redis, with_source, arrive, topic):
     server = make_redis(password=SECRET)
-    arrive(with_source({"url": server.url(), "password": "${RKB_TEST_SECRET}"}, {"RKB_TEST_SECRET": SECRET}).start(), server, topic)
+    arrive(with_source({"url": server.url(), "password": "${RKB_TEST_SECRET}"}, {"RKB_TEST_SECRET": SECRET}).start(),
+           server, topic)
 
 
 def test_acl_user_with_a_password_file(make_redis, with_source, arrive, topic, tmp_path):

@@ -1,4 +1,5 @@
-"""What Kafka refuses for good goes to the route's topic for dead letters, as it arrived; where that does not take it, to the file."""
+"""What Kafka refuses for good goes to the route's topic for dead letters, as it arrived; where that does not take it,
+to the file."""
 
 import base64
 import itertools
@@ -47,17 +48,19 @@ def headers_of(letter):
 
 def check_letter(record, topic, payload):
     assert record.key == b"s1" and record.value == payload
-    said = {name: record.header(f"rkb-{name}").decode() for name in ("error-code", "error", "route", "source", "channel", "pattern", "topic")}
+    said = {name: record.header(f"rkb-{name}").decode()
+            for name in ("error-code", "error", "route", "source", "channel", "pattern", "topic")}
     assert "too large" in said.pop("error").lower()
-    assert said == {"error-code": "MSG_SIZE_TOO_LARGE", "route": "small", "source": "legacy", "channel": "s1", "pattern": "s*",
+    assert said == {"error-code": "MSG_SIZE_TOO_LARGE", "route": "small", "source": "legacy", "channel": "s1",
+                    "pattern": "s*",
                     "topic": topic}
     assert record.header("rkb-form") is None and len(record.header("rkb-id")) == 36
     assert record.header("rkb-position") and record.header("rkb-time") <= record.header("rkb-error-time")
 
 
 def test_too_large_for_its_topic(routes, bridge, publisher, redis, read):
-    """One in fifty is too large: in the topic for dead letters, in their order, the others delivered in theirs; the route
-    without such a topic has them in the file, with the same headers."""
+    """One in fifty is too large: in the topic for dead letters, in their order, the others delivered in theirs; the
+    route without such a topic has them in the file, with the same headers."""
     made = bridge(settings(routes))
     client = redis.client()
     for number in range(6):
@@ -68,7 +71,8 @@ def test_too_large_for_its_topic(routes, bridge, publisher, redis, read):
     books = made.stats()["routes"]
     assert books["small"]["dead_lettered"] == books["plain"]["dead_lettered"] == 6
     assert books["small"]["delivered"] == books["plain"]["delivered"] == 300
-    assert_delivered(publisher.sent, [decode_raw(record) for topic in ("small", "plain") for record in read(routes[topic])])
+    assert_delivered(publisher.sent, [decode_raw(record) for topic in ("small", "plain")
+                                      for record in read(routes[topic])])
     letters = read(routes["letters"])
     assert [record.value for record in letters] == [large(number) for number in range(6)]
     for number, record in enumerate(letters):
@@ -92,7 +96,8 @@ def test_a_missing_topic(routes, bridge, publisher, redis, read):
 
 
 def test_a_kill_in_between(routes, bridge, publisher, redis, read):
-    """Killed while letters and records go: each comes at least once, under one UUID, and the books of both lives balance."""
+    """Killed while letters and records go: each comes at least once, under one UUID,
+    and the books of both lives balance."""
     made = bridge(settings(routes))
     client = redis.client()
     for number in range(40):
@@ -125,8 +130,10 @@ def test_what_fails_a_check(routes, make_topic, bridge, publisher, redis, read):
     made.start()
     made.drained(60)
     letters = read(routes["letters"])
-    assert list(dict.fromkeys(record.value for record in letters)) == bad and all(record.key == b"t" for record in letters)
-    said = {name: letters[0].header(f"rkb-{name}") for name in ("error-code", "route", "source", "channel", "pattern", "topic", "form")}
+    assert list(dict.fromkeys(record.value for record in letters)) == bad
+    assert all(record.key == b"t" for record in letters)
+    said = {name: letters[0].header(f"rkb-{name}")
+            for name in ("error-code", "route", "source", "channel", "pattern", "topic", "form")}
     assert said == {"error-code": b"require", "route": b"told", "source": b"legacy", "channel": b"t", "pattern": None,
                     "topic": None, "form": None}
     in_file = filed(made)
@@ -136,7 +143,8 @@ def test_what_fails_a_check(routes, make_topic, bridge, publisher, redis, read):
 
 
 def test_rkbctl_dead(routes, bridge, redis):
-    """list and show read both, the topic and the file, while the bridge runs; a letter is found by its id and by its place."""
+    """list and show read both, the topic and the file, while the bridge runs; a letter is found by its id and by its
+    place."""
     made = bridge(settings(routes))
     for channel in ("s1", "p"):
         redis.client().publish(channel, large(7))
@@ -169,12 +177,14 @@ def waiting(made, *words):
 
 
 def test_sent_again(routes, make_topic, kafka, bridge, publisher, redis, read):
-    """From the topic and from the file, for checks and for Kafka: with the rule as it was they fail again and are new letters;
-    once it is mended they arrive under the same UUIDs, with the same times; and then none waits."""
+    """From the topic and from the file, for checks and for Kafka: with the rule as it was they fail again and are new
+    letters; once it is mended they arrive under the same UUIDs, with the same times; and then none waits."""
     def config(require):
-        return {"told": route(make_names["told"], channels=["t"], envelope="event", require=require, dead_letter=routes["letters"]),
+        return {"told": route(make_names["told"], channels=["t"], envelope="event", require=require,
+                              dead_letter=routes["letters"]),
                 "filed": route(make_names["filed"], channels=["f"], envelope="raw", require=require),
-                "large": route(routes["small"], patterns=["s*"], envelope="event", key="none", dead_letter=routes["letters"]),
+                "large": route(routes["small"], patterns=["s*"], envelope="event", key="none",
+                               dead_letter=routes["letters"]),
                 "own": route(routes["plain"], channels=["o"], value='{"value": "{{payload}}"}')}
 
     make_names = {name: make_topic() for name in ("told", "filed")}
@@ -207,20 +217,24 @@ def test_sent_again(routes, make_topic, kafka, bridge, publisher, redis, read):
     made.start()
     set_limit(kafka, routes["small"], 10 * LIMIT)
     code, said = retry(made, "--all")
-    assert code == 1 and said.splitlines()[-1] == "sent 41; 20 were sent before; 1 cannot be sent" and "value of its own" in said
+    assert code == 1 and said.splitlines()[-1] == "sent 41; 20 were sent before; 1 cannot be sent"
+    assert "value of its own" in said
     made.wait_totals(20, received=41, delivered=41, pending=0)
     ids = {(one["channel"], one["id"]) for one in again if one["channel"] != "o"}
-    arrived = {name: list({record.value: record for record in read(topic)}.values())       # some came twice, around a refusal
+    # Some came twice, around a refusal.
+    arrived = {name: list({record.value: record for record in read(topic)}.values())
                for name, topic in (("t", make_names["told"]), ("f", make_names["filed"]), ("s9", routes["small"]))}
     events = {name: [json.loads(record.value) for record in arrived[name]] for name in ("t", "s9")}
     assert [one["data"]["payload"] for one in events["t"]][40:] == [json.loads(payload) for payload in bad]
     assert {("t", one["data"]["id"]) for one in events["t"][40:]} == {one for one in ids if one[0] == "t"}
     assert [record.value for record in arrived["f"]][40:] == bad
-    assert {("f", record.header("rkb-id").decode()) for record in arrived["f"][40:]} == {one for one in ids if one[0] == "f"}
+    filed = {("f", record.header("rkb-id").decode()) for record in arrived["f"][40:]}
+    assert filed == {one for one in ids if one[0] == "f"}
     assert [(one["name"], one["data"]["id"]) for one in events["s9"]] == [one for one in ids if one[0] == "s9"]
     assert base64.b64decode(events["s9"][0]["data"]["payload"]) == large(1)
     times = {one["id"]: one["time"] for one in letters}
-    assert all(record.header("rkb-time").decode() == times[record.header("rkb-id").decode()] for record in arrived["f"][40:])
+    assert all(record.header("rkb-time").decode() == times[record.header("rkb-id").decode()]
+               for record in arrived["f"][40:])
 
     code, said = retry(made, "--all")
     assert code == 1 and said.splitlines()[-1] == "sent 0; 61 were sent before; 1 cannot be sent"

@@ -1,4 +1,5 @@
-"""Disks that are full, that fail, that turn read-only, that stand still: nothing promised is lost, and the loop never waits."""
+"""Disks that are full, that fail, that turn read-only, that stand still: nothing promised is lost,
+and the loop never waits."""
 
 import signal
 import time
@@ -43,7 +44,8 @@ def seen(read, topic):
 def test_full_and_room_again(limit, size, settings, on_disk, mounts, redis, make_publisher, kafka_proxy, topic, read):
     publisher = make_publisher(redis, pad=900)
     kafka_proxy.refuse()
-    one = on_disk(mounts.tmpfs("small", size), proxied=True, segment_size="512KiB", ring_size="256KiB", **settings).start()
+    one = on_disk(mounts.tmpfs("small", size), proxied=True, segment_size="512KiB", ring_size="256KiB",
+                  **settings).start()
 
     def dropping():
         publisher.publish(*CHANNELS, count=20)
@@ -63,7 +65,8 @@ def test_full_and_room_again(limit, size, settings, on_disk, mounts, redis, make
     publisher.publish(*CHANNELS, count=40)
     totals = one.wait_totals(received=before + 120, pending=0)["totals"]
     arrived = seen(read, topic)
-    assert len(missing(publisher.sent, arrived)) == totals["dropped"] and missing(publisher.sent[before:], arrived) == []
+    assert len(missing(publisher.sent, arrived)) == totals["dropped"]
+    assert missing(publisher.sent[before:], arrived) == []
     assert_delivered(publisher.sent, arrived, gaps=one.spans(), slack=0.5)
     assert [gap.reason for gap in one.gaps()] == ["journal_full"]
 
@@ -90,7 +93,8 @@ class Backing:
 
 
 def not_durable(one):
-    return wait_for("the disk's failure to be noticed", lambda: not (stats := one.stats())["journal"]["durable"] and stats)
+    return wait_for("the disk's failure to be noticed",
+                    lambda: not (stats := one.stats())["journal"]["durable"] and stats)
 
 
 def test_a_sync_that_fails_and_then_does_not(on_disk, mounts, publisher, topic, read):
@@ -103,7 +107,8 @@ def test_a_sync_that_fails_and_then_does_not(on_disk, mounts, publisher, topic, 
         not_durable(one)
         wait_for("segments in memory", lambda: one.stats()["journal"]["memory_bytes"] > 0)
         with one.control() as control:
-            assert control.ask_text("status").startswith("verdict: BAD the disk fails, what is read now is not durable: ")
+            said = control.ask_text("status")
+        assert said.startswith("verdict: BAD the disk fails, what is read now is not durable: ")
         gap, = [gap for gap in one.gaps() if gap.end is None]
         assert gap.reason == "not_durable"
         backing.mend()
@@ -160,7 +165,8 @@ def test_exit(on_disk, mounts, publisher, topic, read):
 
 
 class Remounted:
-    """An ext4 that the kernel takes for damaged: read-only (EROFS), and what was not synced is gone, until it is repaired."""
+    """An ext4 that the kernel takes for damaged: read-only (EROFS), and what was not synced is gone,
+    until it is repaired."""
     options = "loop,errors=remount-ro"
 
     def __init__(self, mounts):
@@ -181,7 +187,8 @@ def said_by_the_kernel(words):
 
 
 def test_read_only(on_disk, mounts, publisher, kafka_proxy, topic, read):
-    """It goes on without the disk, with Kafka and without it, ends, and the next start on the repaired disk finds the rest."""
+    """It goes on without the disk, with Kafka and without it, ends, and the next start on the repaired disk finds the
+    rest."""
     disk = Remounted(mounts)
     one = on_disk(disk.place, proxied=True, sync="50ms", segment_size="1MiB").start()
     publisher.publish(*CHANNELS, count=100)

@@ -1,4 +1,5 @@
-"""Every envelope, read as doc/envelopes.md tells readers to, by parsers that are not ours; payloads by chance among them."""
+"""Every envelope, read as doc/envelopes.md tells readers to, by parsers that are not ours;
+payloads by chance among them."""
 
 import base64
 import json
@@ -12,10 +13,12 @@ from bridge import route
 from consumer import read_topic
 from test_payloads import BINARIES, ODD_JSON, TEXTS
 
-TAKEN = [b'{"id":1}', b' { "i\\u0064" : 7 ,"a":[1, {"id":2}],"time":null } ', b'{"a":1, "id":2, "b":3,"channel":"x","id":4}',
-         b'{"channel":[],"time":{},"id":""}\n', b'\t{ }', b'{"a":{"id":1}}', b'{"id":{"id":[1,2,"}"]},"z":1.50}']
+TAKEN = [b'{"id":1}', b' { "i\\u0064" : 7 ,"a":[1, {"id":2}],"time":null } ',
+         b'{"a":1, "id":2, "b":3,"channel":"x","id":4}', b'{"channel":[],"time":{},"id":""}\n', b'\t{ }',
+         b'{"a":{"id":1}}', b'{"id":{"id":[1,2,"}"]},"z":1.50}']
 KEYS = ["id", "time", "channel", "i\\u0064", "a", "user", "payload", "", "\\ud83d\\ude00", "\u00e9", "ID"]
-SCALARS = ["0", "-0.0", "1e400", "98765432109876543210", "1E-2", "true", "null", '"x"', '"\\ud800"', '"\\u0000"', '"{\\"id\\":1}"', '"\u2028"']
+SCALARS = ["0", "-0.0", "1e400", "98765432109876543210", "1E-2", "true", "null", '"x"', '"\\ud800"', '"\\u0000"',
+           '"{\\"id\\":1}"', '"\u2028"']
 OWN = ("id", "channel", "time")
 
 
@@ -34,12 +37,14 @@ def some_json(dice, depth):
 
 def some_payloads(count):
     dice = random.Random(5)
-    payloads = [dice.choice(["", " ", "\n"]).encode() + some_json(dice, 3).encode() + dice.choice(["", " ", "\r\n"]).encode()
+    payloads = [dice.choice(["", " ", "\n"]).encode() + some_json(dice, 3).encode()
+                + dice.choice(["", " ", "\r\n"]).encode()
                 for _ in range(count)]
     broken = [bytearray(payload) for payload in payloads[::4] if payload]
     for payload in broken:
         payload[dice.randrange(len(payload))] = dice.randrange(256)
-    return payloads + [bytes(payload) for payload in broken] + [dice.randbytes(dice.randrange(30)) for _ in range(count // 8)]
+    noise = [dice.randbytes(dice.randrange(30)) for _ in range(count // 8)]
+    return payloads + [bytes(payload) for payload in broken] + noise
 
 
 def strict(text):
@@ -187,7 +192,8 @@ def check_structured(record, payload):
     encoding, value = what_is(payload)
     check_attributes(event, "structured", payload)
     assert record.headers == (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
-    assert event.get_data() == (json.loads(payload) if encoding == "json" else payload.decode() if encoding == "text" else payload)
+    assert event.get_data() == (json.loads(payload) if encoding == "json" else payload.decode() if encoding == "text"
+                                else payload)
     last = strict(record.value)[1][-1]
     assert last == ("data_base64" if encoding == "base64" else "data", value)
     rest = record.value.partition(b',"data":')[2][:-1]
@@ -200,7 +206,8 @@ ROUTES = {
     "event": ({"envelope": "event", "payload_name": "p"}, check_event),
     "flat": ({"envelope": "flat", "payload_name": "p"}, check_flat),
     "keep": ({"envelope": "merge", "payload_name": "p"}, check_merge("keep", "keep")),
-    "overwrite": ({"envelope": "merge", "payload_name": "p", "when_taken": "overwrite"}, check_merge("overwrite", "overwrite")),
+    "overwrite": ({"envelope": "merge", "payload_name": "p", "when_taken": "overwrite"},
+                  check_merge("overwrite", "overwrite")),
     "set_aside": ({"envelope": "merge", "payload_name": "p", "when_taken": "dead_letter", "dead_letter": "dead"},
                   check_merge("set_aside", "keep")),
     "raw": ({"envelope": "raw"}, check_raw),
@@ -244,7 +251,8 @@ def test_every_envelope_gives_the_payload_back(make_bridge, redis):
 @pytest.mark.parametrize("envelope", ["cloudevents", "cloudevents-json"])
 def test_cloudevents_of_channels_with_any_bytes(make_bridge, redis, envelope):
     channels = [b"caf\xe9", b"a\x01b\x7f", "\u0085\ufffe".encode(), b'"\\']
-    routes = {"all": route("t", patterns=["*"], envelope=envelope, key="none", headers={"ce_tenant": "{{payload:/tenant}}"})}
+    routes = {"all": route("t", patterns=["*"], envelope=envelope, key="none",
+                           headers={"ce_tenant": "{{payload:/tenant}}"})}
     one = make_bridge({"routes": routes}, redis=redis).start("--embedded-kafka")
     with redis.client() as client:
         for channel in channels:

@@ -1,4 +1,5 @@
-"""The stories of contrib/examples, as their READMEs tell them: their configs, publishers and consumers as they stand."""
+"""The stories of contrib/examples, as their READMEs tell them: their configs, publishers and consumers as they
+stand."""
 
 import json
 import os
@@ -38,9 +39,9 @@ class Story:
 
     def start(self, program, *arguments):
         with (self.directory / "output").open("ab") as output:
-            self.running.append(subprocess.Popen([sys.executable, str(self.source / program), *map(str, arguments)], stdin=subprocess.DEVNULL,
-                                                 stdout=output, stderr=output, cwd=self.directory,
-                                                 env={**os.environ, **self.environment}))
+            self.running.append(subprocess.Popen([sys.executable, str(self.source / program), *map(str, arguments)],
+                                                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                                 cwd=self.directory, env={**os.environ, **self.environment}))
         return self.running[-1]
 
     def run(self, program, *arguments, timeout=60):
@@ -110,7 +111,8 @@ def test_user_created(story):
     for service in ("accounts", "newsletter"):
         wait_for(f"all users in {service}", lambda name=service: users(name) == created(1, 63))
 
-    # The same service, which Kafka does not know any more: it reads all once again, then what is new, and no user is there twice.
+    # The same service, which Kafka does not know any more: it reads all once again, then what is new, and no user is
+    # there twice.
     for process in this.running[-2:]:
         this.stop(process)
     (this.directory / "again.db").symlink_to("accounts.db")
@@ -133,11 +135,13 @@ def test_inventory(story, read):
     this.start("consumer.py", "shop")
     this.run("publish.py", count)
     stats = this.bridge.wait_totals(received=count, pending=0)
-    assert stats["totals"]["delivered"] == len(good) and stats["totals"]["dead_lettered"] == len(new_codes) + len(negative)
+    assert stats["totals"]["delivered"] == len(good)
+    assert stats["totals"]["dead_lettered"] == len(new_codes) + len(negative)
     assert per_product(read("product_inventory")) == by_product(good)
     dead = [(json.loads(record.value), record.header("rkb-error-code"), record.header("rkb-error").decode())
             for record in read("product_inventory.dead")]
-    assert [one for one, code, _ in dead if code == b"expect"] == sorted(new_codes + negative, key=lambda one: one["update"])
+    refused = sorted(new_codes + negative, key=lambda one: one["update"])
+    assert [one for one, code, _ in dead if code == b"expect"] == refused
     for one, _, reason in dead:
         assert ("/inventory_count" if one in negative else "/product_code") in reason
 
@@ -151,12 +155,16 @@ def test_inventory(story, read):
     assert code == 0, error
     this.bridge.wait_totals(delivered=len(new_codes), dead_lettered=len(negative), pending=0)
     assert per_product(read("product_inventory")) == by_product(good + new_codes)
-    ids = {record.header("rkb-id") for record in read("product_inventory.dead") if json.loads(record.value) in new_codes}
-    assert ids == {json.loads(record.value)["id"].encode() for record in read("product_inventory") if record.key.startswith(b"WXYZ-")}
+    ids = {record.header("rkb-id") for record in read("product_inventory.dead")
+           if json.loads(record.value) in new_codes}
+    assert ids == {json.loads(record.value)["id"].encode() for record in read("product_inventory")
+                   if record.key.startswith(b"WXYZ-")}
 
-    expected = {code: (updates[-1]["inventory_count"], len(updates)) for code, updates in by_product(good + new_codes).items()}
-    wait_for("the shop's inventory", lambda: expected == {
-        code: tuple(rest) for code, *rest in this.rows("shop", "SELECT product_code, inventory_count, updates FROM inventory")})
+    expected = {code: (updates[-1]["inventory_count"], len(updates))
+                for code, updates in by_product(good + new_codes).items()}
+    query = "SELECT product_code, inventory_count, updates FROM inventory"
+    wait_for("the shop's inventory",
+             lambda: expected == {code: tuple(rest) for code, *rest in this.rows("shop", query)})
 
 
 def by_product(updates):
@@ -183,13 +191,15 @@ def test_every_envelope_is_read_in_python_and_java(more, bridge, redis, kafka, m
     """By what contrib/examples/read says of it."""
     payload = {"email": "h\u00e9@example.com", "share": 0.5, **more}
     topics = {envelope: make_topic(envelope) for envelope in ENVELOPES}
-    one = bridge({envelope: route(topic, channels=["from." + envelope], envelope=envelope, rkb_headers="no") for envelope, topic in topics.items()})
+    one = bridge({envelope: route(topic, channels=["from." + envelope], envelope=envelope, rkb_headers="no")
+                  for envelope, topic in topics.items()})
     with redis.client() as client:
         for envelope in topics:
             client.publish("from." + envelope, json.dumps(payload))
     one.wait_totals(received=len(topics), pending=0)
     readers = runpy.run_path(str(EXAMPLES / "read" / "records.py"))
-    printed = java.run(EXAMPLES / "read" / "Records.java", kafka.bootstrap, *[f"{name}={topic}" for name, topic in topics.items()])
+    printed = java.run(EXAMPLES / "read" / "Records.java", kafka.bootstrap,
+                       *[f"{name}={topic}" for name, topic in topics.items()])
     for (envelope, topic), line in zip(topics.items(), printed.splitlines(), strict=True):
         [record] = read(topic)
         headers = [dict(record.headers)] if envelope in ("merge", "raw", "cloudevents") else []
@@ -199,7 +209,8 @@ def test_every_envelope_is_read_in_python_and_java(more, bridge, redis, kafka, m
         assert name == (payload.get("channel", "from.merge") if envelope == "merge" else "from." + envelope)
         shown = line.split("\t")[3]
         is_bytes = envelope in ("raw", "cloudevents")
-        for document in (json.loads(seen) if is_bytes else seen, json.loads(bytes.fromhex(shown) if is_bytes else shown)):
+        for document in (json.loads(seen) if is_bytes else seen,
+                         json.loads(bytes.fromhex(shown) if is_bytes else shown)):
             assert {key: document[key] for key in payload} == payload and (envelope == "merge" or document == payload)
 
 
@@ -218,7 +229,8 @@ def test_what_a_document_quotes_stands_in_the_example():
 
 
 # What doc/consumers.md shows, in its order: the route's envelope, what was published, where.
-SHOWN = [("event", "user_created"), ("flat", "user_created"), ("merge", "product_inventory_updates"), ("merge", "user_created"),
+SHOWN = [("event", "user_created"), ("flat", "user_created"), ("merge", "product_inventory_updates"),
+         ("merge", "user_created"),
          ("raw", "user_created"), ("cloudevents-json", "user_created")]
 PUBLISHED = {"user_created": '{"id": 42, "email": "ada@example.com"}',
              "product_inventory_updates": '{"product_code": "ABC-17", "inventory_count": 5}'}

@@ -27,7 +27,8 @@ def test_product_inventory_updates_with_a_value_template(bridge, publisher, make
         "when": {"time": "{{time}}", "ms": "{{time_ms}}", "both": "at {{time_ms}} in \\"{{channel}}\\""},
         "id": "{{uuid}}", "position": "{{position}}", "braces": "{{{{uuid}}", "fixed": [1, 2.50, null, true]
     }"""
-    one = bridge({"inventory": route(topic, channels=["product_inventory_updates"], key="{{source}}/{{channel}}", value=template)})
+    one = bridge({"inventory": route(topic, channels=["product_inventory_updates"], key="{{source}}/{{channel}}",
+                                     value=template)})
     publisher.publish("product_inventory_updates", count=20)
     one.wait_totals(received=20, pending=0)
     records = read(topic)
@@ -81,7 +82,8 @@ def test_patterns(bridge, publisher, topic, read):
 
 def test_two_routes_to_two_topics(bridge, publisher, make_topic, read):
     first, second = make_topic("first", partitions=2), make_topic("second")
-    one = bridge({"a": route(first, channels=["a1", "a2"]), "b": route(second, patterns=["b*"], envelope="raw", key="")})
+    one = bridge({"a": route(first, channels=["a1", "a2"]),
+                  "b": route(second, patterns=["b*"], envelope="raw", key="")})
     publisher.publish("a1", "b1", "a2", "b2", count=100)
     stats = one.wait_totals(received=400, pending=0)
     sent = {name: [one for one in publisher.sent if one.channel.startswith(name)] for name in (b"a", b"b")}

@@ -61,7 +61,8 @@ def test_what_else_is_asked(served, port, method, path, code):
     assert ask(port, "/healthz")[0] == 200
 
 
-@pytest.mark.parametrize("garbage", [b"\0" * 100, b"GET /stats HTTP/1.1\r\nX: " + b"y" * 20000 + b"\r\n\r\n", b"\x16\x03\x01\r\n\r\n", b"GET"])
+@pytest.mark.parametrize("garbage", [b"\0" * 100, b"GET /stats HTTP/1.1\r\nX: " + b"y" * 20000 + b"\r\n\r\n",
+                                     b"\x16\x03\x01\r\n\r\n", b"GET"])
 def test_garbage_disturbs_nobody(served, publisher, port, garbage):
     with socket.create_connection(("127.0.0.1", port)) as rude:
         rude.sendall(garbage)

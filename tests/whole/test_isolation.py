@@ -1,4 +1,5 @@
-"""One topic of sixteen does not move: the others do not wait for it, a kill -9 sends only what was in flight again, and nothing is lost."""
+"""One topic of sixteen does not move: the others do not wait for it, a kill -9 sends only what was in flight again,
+and nothing is lost."""
 
 import concurrent.futures
 import contextlib
@@ -55,9 +56,11 @@ class Denied:
 
     @contextlib.contextmanager
     def standing_still(self, topic):
-        results(self.admin.create_acls([AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, *self.rule)]))
+        results(self.admin.create_acls([AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL,
+                                                   *self.rule)]))
         yield
-        results(self.admin.delete_acls([AclBindingFilter(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, *self.rule)]))
+        results(self.admin.delete_acls([AclBindingFilter(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL,
+                                                         *self.rule)]))
 
 
 class Leaderless:
@@ -114,7 +117,8 @@ def oldest(bridge):
 
 
 class Latency:
-    """From PUBLISH to Kafka's log, of the messages published between two moments; of what came twice, the first counts."""
+    """From PUBLISH to Kafka's log, of the messages published between two moments; of what came twice,
+    the first counts."""
 
     def __init__(self, publisher, seen, begin, end):
         sent = {(one.channel, one.n): one for one in publisher.sent if begin <= one.before and one.after <= end}
@@ -165,8 +169,10 @@ def test_one_stands_still(one, trouble, topics, publisher, read):
     before, after, during = (Latency(publisher, others, *span) for span in (
         (begin, trouble_begins), (restarted, restarted + 1), (restarted, moving_begins)))
     print(f"the 15: {before} before; {during} while one stood still, of these {after} in the second after the restart; "
-          f"{again} came again after the kill; {said} lines logged, {stats['kafka']['rebuilds_total']} producers rebuilt")
+          f"{again} came again after the kill; {said} lines logged, "
+          f"{stats['kafka']['rebuilds_total']} producers rebuilt")
     assert again <= RATE, f"{again} of the others' records came again after the kill: more than can have been in flight"
-    # Had they waited for the one, it would be for all that time. A machine that is busy makes any of them wait now and then.
+    # Had they waited for the one, it would be for all that time. A machine that is busy makes any of them wait now and
+    # then.
     usual = 3 * before.at(0.5)
     assert after.at(0.5) < usual + 0.3 and during.at(0.5) < usual + 0.1 and during.at(0.9) < usual + 0.7

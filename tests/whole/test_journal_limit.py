@@ -25,14 +25,16 @@ def emptied(one):
     """Waits till nothing is pending, the gap has ended and the segments are gone."""
     one.drained()
     wait_for("the gap's end", lambda: all(gap.end for gap in one.gaps()))
-    wait_for("the segments to go", lambda: not one.stats()["journal"]["full"] and one.stats()["journal"]["segments"] <= 2)
+    wait_for("the segments to go", lambda: not one.stats()["journal"]["full"]
+             and one.stats()["journal"]["segments"] <= 2)
 
 
 @pytest.mark.parametrize("sync", ["1s", "3s", "always", "none"])
 def test_full_and_on(sync, proxied_bridge, kafka_proxy, redis, make_publisher, topic, read):
     publisher = make_publisher(redis, pad=900)
     kafka_proxy.refuse()
-    one = proxied_bridge({"all": route(topic, channels=CHANNELS, envelope="raw")}, journal={**SMALL, "sync": sync}).start()
+    one = proxied_bridge({"all": route(topic, channels=CHANNELS, envelope="raw")},
+                         journal={**SMALL, "sync": sync}).start()
     stats = fill(one, publisher)
     totals = stats["totals"]
     assert totals["dropped"] == stats["dropped_by_reason"]["journal_full"] >= 150

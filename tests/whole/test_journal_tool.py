@@ -13,7 +13,8 @@ from waiting import wait_for
 def killed(proxied_bridge, kafka_proxy, publisher, topic):
     """A bridge killed with 1,000 records that Kafka does not have, in several segments."""
     kafka_proxy.refuse()
-    one = proxied_bridge({"all": route(topic, channels=["a", "b"])}, journal={"segment_size": "64KiB", "max_size": "8MiB"}).start()
+    one = proxied_bridge({"all": route(topic, channels=["a", "b"])},
+                         journal={"segment_size": "64KiB", "max_size": "8MiB"}).start()
     publisher.publish("a", "b", count=500)
     one.wait_totals(received=1000, pending=1000)
     one.kill()

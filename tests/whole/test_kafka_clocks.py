@@ -1,4 +1,5 @@
-"""A topic of the real Kafka refuses the time at which a message was read: it is never set aside for that, and goes on by itself."""
+"""A topic of the real Kafka refuses the time at which a message was read: it is never set aside for that,
+and goes on by itself."""
 
 import time
 
@@ -12,7 +13,8 @@ CHANNELS = ["a", "b"]
 
 
 def take_older(kafka, topic, milliseconds):
-    entry = ConfigEntry("message.timestamp.before.max.ms", str(milliseconds), incremental_operation=AlterConfigOpType.SET)
+    entry = ConfigEntry("message.timestamp.before.max.ms", str(milliseconds),
+                        incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     for future in admin.incremental_alter_configs([resource]).values():
@@ -20,8 +22,8 @@ def take_older(kafka, topic, milliseconds):
 
 
 def test_times_that_a_topic_refuses(proxied_bridge, kafka, kafka_proxy, publisher, make_topic, read):
-    """First a journal that is older than the topic allows: it goes with the time of sending. Then clocks that are apart, which a
-    topic plays that takes no time at all: it waits, says so, and all goes when they are not."""
+    """First a journal that is older than the topic allows: it goes with the time of sending. Then clocks that are
+    apart, which a topic plays that takes no time at all: it waits, says so, and all goes when they are not."""
     topic, other = make_topic(config={"message.timestamp.before.max.ms": "900"}), make_topic()
     kafka_proxy.refuse()
     one = proxied_bridge({"old": route(topic, channels=CHANNELS, envelope="raw"),
@@ -37,7 +39,8 @@ def test_times_that_a_topic_refuses(proxied_bridge, kafka, kafka_proxy, publishe
 
     take_older(kafka, topic, 0)
     publisher.publish(*CHANNELS, "o", count=200)
-    wait_for("the clocks to be missed", lambda: "this machine's clock and Kafka's" in (one.stats()["kafka"]["refused"] or ""))
+    wait_for("the clocks to be missed",
+             lambda: "this machine's clock and Kafka's" in (one.stats()["kafka"]["refused"] or ""))
     one.wait_totals(received=2600, delivered=2200)
     take_older(kafka, topic, 3600000)
     one.drained()

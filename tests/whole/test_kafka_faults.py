@@ -1,4 +1,5 @@
-"""Kafka goes away and comes back: everything that was received arrives, in order, the same bytes under the same UUID."""
+"""Kafka goes away and comes back: everything that was received arrives, in order,
+the same bytes under the same UUID."""
 
 import pytest
 

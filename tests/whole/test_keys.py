@@ -1,5 +1,5 @@
-"""Keys and partitions: a key goes where a Java producer puts it, so that a service may stop using Redis, publish to the same topic by
-itself, and each key's records stay in one partition."""
+"""Keys and partitions: a key goes where a Java producer puts it, so that a service may stop using Redis, publish to the
+same topic by itself, and each key's records stay in one partition."""
 
 import collections
 import random
@@ -15,7 +15,8 @@ PARTITIONS = 7
 def some_keys():
     """Every length up to 300, every byte, texts that are not ASCII. (What would be an empty key is none; see below.)"""
     rng = random.Random(5)
-    texts = ["user_created", "h\u00e9llo", "\u65e5\u672c\u8a9e", "\U0001f600", "user:42:\u00fc", "\u0000", "a\u0000b", "ABC-1", " "]
+    texts = ["user_created", "h\u00e9llo", "\u65e5\u672c\u8a9e", "\U0001f600", "user:42:\u00fc", "\u0000", "a\u0000b",
+             "ABC-1", " "]
     keys = {rng.randbytes(size) for size in range(1, 301)} | {bytes([byte]) for byte in range(256)}
     return sorted(keys | {text.encode() for text in texts})
 
@@ -36,7 +37,8 @@ def publish(redis, channels):
 
 
 def test_java_puts_each_key_into_the_same_partition(bridge, redis, kafka, make_topic, read):
-    keys, javas, ours = some_keys(), make_topic("java", partitions=PARTITIONS), make_topic("ours", partitions=PARTITIONS)
+    keys = some_keys()
+    javas, ours = make_topic("java", partitions=PARTITIONS), make_topic("ours", partitions=PARTITIONS)
     one = bridge({"all": route(ours, patterns=["*"], envelope="raw")})
     publish(redis, keys)
     one.wait_totals(received=len(keys), pending=0)

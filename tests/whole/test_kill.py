@@ -1,4 +1,5 @@
-"""kill -9 of the bridge: what was in ring or journal arrives, the same bytes under the same UUID; what is missing lies in a gap."""
+"""kill -9 of the bridge: what was in ring or journal arrives, the same bytes under the same UUID;
+what is missing lies in a gap."""
 
 import time
 
@@ -47,7 +48,7 @@ def test_five_times_under_load(bridge, publisher, routes, arrived):
     assert [gap.reason for gap in gaps] == ["restart"] * KILLS
     assert all(gap.bound is not None for gap in gaps), "a kill takes nothing that bounds are counted from"
     absent = assert_bounds(publisher.sent, seen, gaps)
-    assert sum(gap.bound for gap in gaps) <= absent + 40 * KILLS, "and they are of use: but for what was under way they are the number"
+    assert sum(gap.bound for gap in gaps) <= absent + 40 * KILLS, "the number, but for what was under way"
     for (before, dead, back), gap in zip(lives, gaps):
         assert before - 0.5 <= gap.begin <= dead, "a restart gap begins with the last byte read before the kill"
         assert dead <= gap.end <= back, "and ends with the confirmed subscription"
@@ -110,7 +111,8 @@ def test_killed_while_it_reads(proxied_bridge, kafka_proxy, publisher, routes, a
     assert_delivered(publisher.sent, seen, gaps=one.spans(), slack=SLACK, once=True)
 
 
-def test_killed_before_the_first_checkpoint_and_again_while_it_ships(proxied_bridge, kafka_proxy, publisher, routes, arrived):
+def test_killed_before_the_first_checkpoint_and_again_while_it_ships(proxied_bridge, kafka_proxy, publisher, routes,
+                                                                     arrived):
     """What Kafka has is sent again only as far as it was not known to be there; always under the same UUID."""
     one = proxied_bridge(routes).start()
     with Load(publisher, CHANNELS, 800):
@@ -145,10 +147,12 @@ def test_a_ring_that_does_not_outlive_it(bridge, publisher, routes, arrived):
 
 
 def test_waiting_records_go_where_they_were_meant_to_go(proxied_bridge, kafka_proxy, publisher, make_topic, read):
-    """The config may change between a kill and the next start: a waiting record keeps its topic, a route gone keeps its books."""
+    """The config may change between a kill and the next start: a waiting record keeps its topic,
+    a route gone keeps its books."""
     old, new = make_topic("old"), make_topic("new")
     kafka_proxy.refuse()
-    one = proxied_bridge({"first": route(old, channels=["a"], envelope="raw"), "gone": route(old, channels=["b"], envelope="raw")}).start()
+    one = proxied_bridge({"first": route(old, channels=["a"], envelope="raw"),
+                          "gone": route(old, channels=["b"], envelope="raw")}).start()
     publisher.publish("a", "b", count=50)
     one.wait_totals(received=100, pending=100)
     one.kill()

@@ -1,5 +1,5 @@
-"""Logging in to Kafka: credentials that change while rkbridge runs are taken without a restart, as soon as the file holds
-them; a login that can not succeed says why."""
+"""Logging in to Kafka: credentials that change while rkbridge runs are taken without a restart, as soon as the file
+holds them; a login that can not succeed says why."""
 
 import re
 import subprocess

@@ -15,7 +15,8 @@ from waiting import wait_for
 MIB = 1 << 20
 LIMIT = 128 * MIB
 CHANNELS = ["a", "b", "c", "d"]
-SIZES = {"ring_size": "32MiB", "segment_size": "64MiB", "max_size": "1GiB"}       # the defaults; the tests' own are smaller
+# The defaults; the tests' own are smaller.
+SIZES = {"ring_size": "32MiB", "segment_size": "64MiB", "max_size": "1GiB"}
 
 
 def is_plain(build):
@@ -75,8 +76,8 @@ def publish_and_wait(publisher, one, megabytes):
     one.wait_totals(received=len(publisher.sent))
 
 
-def test_an_outage_longer_than_the_memory(group, plain_build, proxied_bridge, kafka_proxy, make_publisher, redis, make_topic, read,
-                                          tmp_path):
+def test_an_outage_longer_than_the_memory(group, plain_build, proxied_bridge, kafka_proxy, make_publisher, redis,
+                                          make_topic, read, tmp_path):
     if os.statvfs(tmp_path).f_fsid == os.statvfs("/dev/shm").f_fsid:
         pytest.skip(f"NOT RUN: {tmp_path} is not on a disk")
     topic = make_topic("memory", partitions=2)

@@ -47,15 +47,18 @@ def test_among_patterns_the_order_of_the_config_decides(make_bridge, redis, kafk
         other.close()
 
 
-PATTERNS = ["", "*", "**", "?", "??", "a", "a*", "*a", "*a*", "a?c", "a*c", "*?*", "h[ae]llo", "h[^e]llo", "h[a-b]llo", "h[b-a]llo",
-            "h\\*llo", "h\\?llo", "h\\llo", "[]", "[a", "[^", "[^]", "[^a]", "[a-", "[a-c", "[]]", "[]a]", "[\\]]", "[a\\]b]",
-            "[a-\\]]", "[\\a-c]", "[^\\^]", "[*]", "[?]", "[-a]", "[a-]", "\\", "a\\", "\\\\", "\\a", "[[]", "[^-]", "*[a-c]*[x-z]", "a**b", "*\\*", "é*", "?é"]
-CHANNELS = [b"", b"a", b"b", b"c", b"z", b"ab", b"abc", b"ac", b"hello", b"hallo", b"hbllo", b"h*llo", b"h?llo", b"hllo", b"[", b"]", b"[a",
-            b"[]", b"^", b"-", b"*", b"?", b"\\", b"a\\", b"\\a", b"axz", b"a-x", b"aab", b"\xff", b"a\x00c", b"\x00", "é".encode(), "aé".encode()]
+PATTERNS = ["", "*", "**", "?", "??", "a", "a*", "*a", "*a*", "a?c", "a*c", "*?*", "h[ae]llo", "h[^e]llo", "h[a-b]llo",
+            "h[b-a]llo", "h\\*llo", "h\\?llo", "h\\llo", "[]", "[a", "[^", "[^]", "[^a]", "[a-", "[a-c", "[]]", "[]a]",
+            "[\\]]", "[a\\]b]", "[a-\\]]", "[\\a-c]", "[^\\^]", "[*]", "[?]", "[-a]", "[a-]", "\\", "a\\", "\\\\",
+            "\\a", "[[]", "[^-]", "*[a-c]*[x-z]", "a**b", "*\\*", "é*", "?é"]
+CHANNELS = [b"", b"a", b"b", b"c", b"z", b"ab", b"abc", b"ac", b"hello", b"hallo", b"hbllo", b"h*llo", b"h?llo",
+            b"hllo", b"[", b"]", b"[a", b"[]", b"^", b"-", b"*", b"?", b"\\", b"a\\", b"\\a", b"axz", b"a-x", b"aab",
+            b"\xff", b"a\x00c", b"\x00", "é".encode(), "aé".encode()]
 
 
 def test_globs_are_redis_s(bridge, redis, topic, read):
-    """Each pattern stands before a `*` in a group of its own, so that a wrong answer of ours to any (pattern, channel) shows."""
+    """Each pattern stands before a `*` in a group of its own, so that a wrong answer of ours to any (pattern,
+    channel) shows."""
     subscriptions = [f"{number}:{tail}" for number, pattern in enumerate(PATTERNS) for tail in (pattern, "*")]
     order = list(dict.fromkeys(subscriptions))      # the pattern `*` is its group's `*`
     one = bridge({"all": route(topic, patterns=order, envelope="raw")})
@@ -72,13 +75,15 @@ def test_globs_are_redis_s(bridge, redis, topic, read):
         expected = oracle.winners()
     assert len(expected) == total
     winners = {record.header("rkb-channel"): record.header("rkb-pattern") for record in read(topic)}
-    wrong = {channel: (winners.get(channel), pattern) for channel, pattern in expected.items() if winners.get(channel) != pattern}
+    wrong = {channel: (winners.get(channel), pattern) for channel, pattern in expected.items()
+             if winners.get(channel) != pattern}
     assert wrong == {}, f"{len(wrong)} of {total}; channel: (our winner, Redis's)"
     assert one.totals()["received"] == total
 
 
 class _Oracle:
-    """A client that subscribes to the same patterns: the first of them, by our order, that Redis sends a channel for wins."""
+    """A client that subscribes to the same patterns: the first of them, by our order,
+    that Redis sends a channel for wins."""
 
     def __init__(self, client, patterns):
         self.order = {pattern.encode(): place for place, pattern in enumerate(patterns)}
@@ -109,7 +114,8 @@ class _Oracle:
 
 
 def test_two_routes_may_share_a_topic(bridge, publisher, topic, read):
-    one = bridge({"exact": route(topic, channels=["x.1"], envelope="raw"), "rest": route(topic, patterns=["x.*"], envelope="raw")})
+    one = bridge({"exact": route(topic, channels=["x.1"], envelope="raw"),
+                  "rest": route(topic, patterns=["x.*"], envelope="raw")})
     publisher.publish("x.1", "x.2", count=100)
     stats = one.wait_totals(received=200, pending=0)
     assert_delivered(publisher.sent, [decode_raw(record) for record in read(topic)], once=True)

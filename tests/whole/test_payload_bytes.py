@@ -1,5 +1,5 @@
-"""Generated payloads, valid, broken and random, 1 byte to 8 MiB: each record is read back by a strict parser, and holds its payload
-byte for byte. The seed is RKB_PAYLOAD_SEED, else always the same."""
+"""Generated payloads, valid, broken and random, 1 byte to 8 MiB: each record is read back by a strict parser, and holds
+its payload byte for byte. The seed is RKB_PAYLOAD_SEED, else always the same."""
 
 import base64
 import os
@@ -11,18 +11,22 @@ from payloads import parse
 
 SEED = int(os.environ.get("RKB_PAYLOAD_SEED", "5"))
 COUNT = int(os.environ.get("RKB_PAYLOAD_COUNT", "700"))
-OWN = '{"kind": "{{encoding}}", "text": "{{payload_text}}", "base64": "{{payload_base64}}", "in": "<{{payload}}>", "is": "{{payload}}"}'
+OWN = ('{"kind": "{{encoding}}", "text": "{{payload_text}}", "base64": "{{payload_base64}}", "in": "<{{payload}}>", '
+       '"is": "{{payload}}"}')
 
 
 def as_json(payload, kind):
     """What a payload parses to where a value holds it."""
-    return parse(payload) if kind == "json" else payload.decode() if kind == "text" else base64.b64encode(payload).decode()
+    if kind == "json":
+        return parse(payload)
+    return payload.decode() if kind == "text" else base64.b64encode(payload).decode()
 
 
 def check_own(record, payload, kind):
     members = dict(parse(record.value)[1])
     text = payload.decode() if kind != "base64" else base64.b64encode(payload).decode()
-    assert members == {"kind": kind, "text": text, "base64": base64.b64encode(payload).decode(), "in": f"<{text}>", "is": as_json(payload, kind)}
+    assert members == {"kind": kind, "text": text, "base64": base64.b64encode(payload).decode(), "in": f"<{text}>",
+                       "is": as_json(payload, kind)}
     if kind == "json":
         assert record.value.endswith(b',"is":' + payload + b"}")
 
@@ -75,15 +79,19 @@ def test_each_record_holds_its_payload(bridge, redis, make_topic, read):
             try:
                 check(record, payload, kind)
             except (AssertionError, ValueError, KeyError) as error:
-                raise AssertionError(f"{name}, payload {number} of seed {SEED}, {kind}: {payload[:200]!r}: {record.value[:400]!r}") from error
+                raise AssertionError(f"{name}, payload {number} of seed {SEED}, {kind}: {payload[:200]!r}: "
+                                     f"{record.value[:400]!r}") from error
 
 
 def test_a_fixed_kind_and_a_depth(bridge, redis, make_topic, read):
-    """payload: json or text; what does not fit is a dead letter with the payload as it came; max_depth is where JSON ends."""
+    """payload: json or text; what does not fit is a dead letter with the payload as it came;
+    max_depth is where JSON ends."""
     made = payloads.generate(SEED + 1, 300) + [payloads.nested(7), payloads.nested(8), payloads.nested(9)]
-    fits = {"json": lambda payload: payloads.kind(payload, 8) == "json", "text": lambda payload: payloads.kind(payload, 8) != "base64"}
+    fits = {"json": lambda payload: payloads.kind(payload, 8) == "json",
+            "text": lambda payload: payloads.kind(payload, 8) != "base64"}
     topics = {name: make_topic(name) for name in ("json", "text", "dead-json", "dead-text")}
-    one = bridge({name: route(topics[name], channels=[name], payload=name, max_depth=8, envelope="raw", dead_letter=topics[f"dead-{name}"])
+    one = bridge({name: route(topics[name], channels=[name], payload=name, max_depth=8, envelope="raw",
+                              dead_letter=topics[f"dead-{name}"])
                   for name in fits})
     with redis.client() as client:
         for name in fits:

@@ -11,12 +11,14 @@ from bridge import route
 BIG = {"kafka": {"properties": {"message.max.bytes": 4000000}}}
 
 # JSON that a parser would lose something of: each must be in the record as it was published.
-ODD_JSON = [b'{"big":1e400,"neg":-1E-400}', b"12345678901234567890123", b'{"dup":1,"dup":2}', b"1.0", b"-0", b'{ "spaced" :\t[1 ,2] }',
-            b'"\\u0041\\/\\ud83d\\ude00"', b"[[[[[[[[]]]]]]]]", b'{"":""}', b"true", b"null", b'"plain"', b"[]", b'{"k":"\xc3\xa9"}',
-            b"0.1000000000000000055511151231257827021181583404541015625", b'{"b":1,"a":2}']
+ODD_JSON = [b'{"big":1e400,"neg":-1E-400}', b"12345678901234567890123", b'{"dup":1,"dup":2}', b"1.0", b"-0",
+            b'{ "spaced" :\t[1 ,2] }', b'"\\u0041\\/\\ud83d\\ude00"', b"[[[[[[[[]]]]]]]]", b'{"":""}', b"true", b"null",
+            b'"plain"', b"[]", b'{"k":"\xc3\xa9"}', b"0.1000000000000000055511151231257827021181583404541015625",
+            b'{"b":1,"a":2}']
 # Valid UTF-8 that is no JSON: a JSON string.
-TEXTS = [b"", b"plain", b"NaN", b"{a:1}", b"tru", b"01", b"[1,]", b'quote " and \\ and / and \t and \x01 and \x7f', "h\u00e9llo \U0001f600".encode(),
-         b"nul \x00 inside", b"'single'", b'{"a":1} trailing', b"1 2", b"\xef\xbb\xbf{}", "\u2028".encode(), b" "]
+TEXTS = [b"", b"plain", b"NaN", b"{a:1}", b"tru", b"01", b"[1,]", b'quote " and \\ and / and \t and \x01 and \x7f',
+         "h\u00e9llo \U0001f600".encode(), b"nul \x00 inside", b"'single'", b'{"a":1} trailing', b"1 2",
+         b"\xef\xbb\xbf{}", "\u2028".encode(), b" "]
 # No UTF-8: base64.
 BINARIES = [b"\xff", bytes(range(256)), b"\xc3", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b'{"k":"\xff"}']
 
@@ -28,7 +30,8 @@ def publish_all(redis, channel, payloads):
 
 
 def test_raw_is_byte_for_byte(bridge, redis, topic, read):
-    payloads = ODD_JSON + TEXTS + BINARIES + [bytes([byte]) for byte in range(256)] + [b"\r\n$5\r\nhello\r\n", b"*3\r\n"]
+    payloads = ODD_JSON + TEXTS + BINARIES + [bytes([byte]) for byte in range(256)]
+    payloads += [b"\r\n$5\r\nhello\r\n", b"*3\r\n"]
     one = bridge({"all": route(topic, channels=["c"], envelope="raw")})
     publish_all(redis, "c", payloads)
     one.wait_totals(received=len(payloads), pending=0)
@@ -51,9 +54,11 @@ def test_event_says_json_text_or_base64(bridge, redis, topic, read):
 
 @pytest.mark.parametrize("kind", ["auto", "json", "text", "base64"])
 def test_payload_setting(bridge, redis, topic, read, kind):
-    one = bridge({"all": route(topic, channels=["c"], payload=kind, value='{"kind": "{{encoding}}", "p": "{{payload}}"}')})
+    one = bridge({"all": route(topic, channels=["c"], payload=kind,
+                               value='{"kind": "{{encoding}}", "p": "{{payload}}"}')})
     publish_all(redis, "c", [b'{"a": 1}', b"text", b"\xff"])
-    expected = {"auto": ["json", "text", "base64"], "json": ["json"], "text": ["text", "text"], "base64": ["base64"] * 3}[kind]
+    expected = {"auto": ["json", "text", "base64"], "json": ["json"], "text": ["text", "text"],
+                "base64": ["base64"] * 3}[kind]
     one.wait_totals(received=3, pending=0, dead_lettered=3 - len(expected))
     assert [json.loads(record.value)["kind"] for record in read(topic)] == expected
 
@@ -89,8 +94,8 @@ def test_large_payload_as_base64_and_as_text(bridge, redis, topic, read):
     assert values[1] == payloads[1].decode()
 
 
-CHANNELS = [b"bin", b"bin\x00nul\x00", b"bin\xff\xfe", bytes(b"bin") + bytes(range(256)), b"bin\r\n", b'bin"quote\\', "bin\u00e9\U0001f600".encode(),
-            b"bin" + b"x" * 5000]
+CHANNELS = [b"bin", b"bin\x00nul\x00", b"bin\xff\xfe", bytes(b"bin") + bytes(range(256)), b"bin\r\n", b'bin"quote\\',
+            "bin\u00e9\U0001f600".encode(), b"bin" + b"x" * 5000]
 
 
 def test_channels_may_be_any_bytes(bridge, redis, topic, make_topic, read):

@@ -27,8 +27,8 @@ def settled(one, publisher, arrived):
     start = len(publisher.sent)
     assert publisher.publish(*CHANNELS, count=50) == 150
     last = publisher.sent[-1]
-    wait_for("the last message", lambda: one.drained() and any((seen.channel, seen.n) == (last.channel, last.n) for seen in arrived()),
-             interval=0.2)
+    wait_for("the last message", lambda: one.drained()
+             and any((seen.channel, seen.n) == (last.channel, last.n) for seen in arrived()), interval=0.2)
     seen = arrived()
     assert missing(publisher.sent[start:], seen) == [], "after the gap all must arrive"
     assert all(gap.end is not None for gap in one.gaps()), "no gap stays open"
@@ -64,7 +64,8 @@ def test_client_kill_three_times(bridge, redis, publisher, routes, arrived):
             seen = load.published()
             wait_for("some messages", lambda: load.published() > seen + 50)
             assert redis.kill_bridge_clients() >= 1
-            wait_for("the new connection", lambda: one.source()["connections_total"] == times + 1 and one.stats()["ready"])
+            wait_for("the new connection",
+                     lambda: one.source()["connections_total"] == times + 1 and one.stats()["ready"])
     settled(one, publisher, arrived)
     assert reasons(one) == ["connection_lost"] * 3
 

@@ -1,4 +1,5 @@
-"""Records that the real Kafka refuses for good become dead letters, each alone; what a topic waits for holds no other topic up."""
+"""Records that the real Kafka refuses for good become dead letters, each alone; what a topic waits for holds no other
+topic up."""
 
 import random
 
@@ -22,12 +23,14 @@ def set_limit(kafka, topic, size):
 def two(bridge, make_topic):
     """Two routes; the topic of `small` takes little."""
     small, other = make_topic(), make_topic()
-    made = bridge({"small": route(small, channels=["s"], envelope="raw"), "other": route(other, channels=["o"], envelope="raw")})
+    made = bridge({"small": route(small, channels=["s"], envelope="raw"),
+                   "other": route(other, channels=["o"], envelope="raw")})
     return made, small, other
 
 
 def test_too_large_for_its_topic(two, kafka, publisher, redis, read):
-    """One in fifty is too large; they go in full batches with the others, which must not go with them into the dead letters."""
+    """One in fifty is too large; they go in full batches with the others, which must not go with them into the dead
+    letters."""
     made, small, other = two
     set_limit(kafka, small, 5000)
     shuffled = random.Random(4)
@@ -61,7 +64,8 @@ def test_batches_too_large_for_the_topic(two, kafka, publisher, read):
 
 def test_a_missing_topic_holds_no_other_up(bridge, make_topic, kafka, publisher, read):
     here, missing = make_topic(), "not-made-yet." + str(random.randrange(10**9))
-    made = bridge({"here": route(here, channels=["h"], envelope="raw"), "missing": route(missing, channels=["m"], envelope="raw")},
+    made = bridge({"here": route(here, channels=["h"], envelope="raw"),
+                   "missing": route(missing, channels=["m"], envelope="raw")},
                   kafka={"properties": {"topic.metadata.propagation.max.ms": "500"}})
     publisher.publish("m", "h", count=100)
     made.wait_totals(received=200, delivered=100)

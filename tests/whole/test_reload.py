@@ -1,7 +1,8 @@
-"""Another config while messages come: nothing missing, nothing twice, each message by a config that was in force when it was
-published, and no subscription touched that stays.
+"""Another config while messages come: nothing missing, nothing twice, each message by a config that was in force when
+it was published, and no subscription touched that stays.
 
-200 reloads under load; more, by hand: RKB_RELOADS=5000 RKB_RELOAD_RATE=3000 (the embedded Kafka keeps 5 MiB of a partition).
+200 reloads under load; more, by hand: RKB_RELOADS=5000 RKB_RELOAD_RATE=3000 (the embedded Kafka keeps 5 MiB of a
+partition).
 """
 
 import dataclasses
@@ -23,7 +24,8 @@ RELOADS = int(os.environ.get("RKB_RELOADS", "200"))
 RATE = int(os.environ.get("RKB_RELOAD_RATE", "1500"))
 KEPT = 600              # bytes at the most that the embedded Kafka keeps of a message, in the same process
 CHANNELS = [b"stay", b"stay.pattern", b"moves", b"swapped.1", b"swapped.2", b"both.pattern", b"order.z", b"comes"]
-TOPICS = ["stay", "moves-0", "moves-1", "moves-2", "swap-a", "swap-b", "by-pattern", "by-name", "first", "second", "comes"]
+TOPICS = ["stay", "moves-0", "moves-1", "moves-2", "swap-a", "swap-b", "by-pattern", "by-name", "first", "second",
+          "comes"]
 
 
 def raw(topic, **more):
@@ -36,8 +38,10 @@ def routes_of(choice):
     moves = f"moves-{choice['moves']}"
     routes = {"stay": raw("stay", channels=["stay"], patterns=["stay.*"]), "moves": raw(moves, channels=["moves"]),
               "a": raw("swap-a", channels=[one]), "b": raw("swap-b", channels=[other])}
-    right = {b"stay": "stay", b"stay.pattern": "stay", b"moves": moves, one.encode(): "swap-a", other.encode(): "swap-b"}
-    routes["pattern"] = raw("by-pattern", patterns=["both.*"] if choice["pattern"] or not choice["name"] else ["other.*"])
+    right = {b"stay": "stay", b"stay.pattern": "stay", b"moves": moves, one.encode(): "swap-a",
+             other.encode(): "swap-b"}
+    routes["pattern"] = raw("by-pattern",
+                            patterns=["both.*"] if choice["pattern"] or not choice["name"] else ["other.*"])
     if choice["name"]:
         routes["name"] = raw("by-name", channels=["both.pattern"])
     right[b"both.pattern"] = "by-name" if choice["name"] else "by-pattern"
@@ -62,7 +66,8 @@ class Spans:
         self.spans.append([asked, float("inf"), right])
 
     def at(self, sent):
-        return [right.get(sent.channel) for begin, end, right in self.spans if begin <= sent.after and sent.before <= end]
+        return [right.get(sent.channel) for begin, end, right in self.spans if begin <= sent.after
+                and sent.before <= end]
 
 
 class Commands:
@@ -118,11 +123,13 @@ def test_200_reloads_under_load(make_bridge, redis, publisher):
             if i == RELOADS // 4:
                 first, published = memory(one.process), load.published()
         last, later = memory(one.process), load.published() - published
-    print(f"{RELOADS} reloads, {len(publisher.sent)} messages; memory {first:.1f} MiB after a quarter, {last:.1f} MiB at the end")
+    print(f"{RELOADS} reloads, {len(publisher.sent)} messages; memory {first:.1f} MiB after a quarter, "
+          f"{last:.1f} MiB at the end")
     assert RELOADS < 1000 or last < first + 4 + later * KEPT / 2**20
     stats = one.drained()
     asked = commands.end(redis)
-    seen = {topic: [decode_raw(record) for record in read_topic(stats["kafka"]["bootstrap_servers"], topic)] for topic in TOPICS}
+    seen = {topic: [decode_raw(record) for record in read_topic(stats["kafka"]["bootstrap_servers"], topic)]
+            for topic in TOPICS}
     right_at = {(sent.channel, sent.n): spans.at(sent) for sent in publisher.sent}
     always = [sent for sent in publisher.sent if all(spans.at(sent))]
     assert [sent for sent in always if not sent.receivers] == [], "for a moment nobody was subscribed"
@@ -134,7 +141,8 @@ def test_200_reloads_under_load(make_bridge, redis, publisher):
         assert_delivered(maybe, several, once=True)
         wrong = [(one.channel, one.n) for one in several if topic not in right_at[one.channel, one.n]]
         assert wrong == [], f"{topic} was not right then: {wrong[:5]}"
-    assert {name for _, name in asked} & {"stay", "stay.*", "moves", "swapped.1", "swapped.2", "order.*", "*.z"} == set()
+    assert {name for _, name in asked} & {"stay", "stay.*", "moves", "swapped.1", "swapped.2", "order.*",
+                                          "*.z"} == set()
     assert {name for _, name in asked} == {"both.*", "other.*", "both.pattern", "comes"}
     assert one.source()["connections_total"] == 1 and one.gaps() == []
     assert stats["totals"]["received"] == len(numbers) == stats["totals"]["delivered"]
@@ -143,7 +151,8 @@ def test_200_reloads_under_load(make_bridge, redis, publisher):
 def test_what_waits_goes_where_it_was_meant_to_go(proxied_bridge, kafka_proxy, publisher, make_topic, read):
     """Kafka is away, the route gets another topic, and rkbridge is killed before Kafka is back."""
     old, new, letters = make_topic("old"), make_topic("new"), make_topic("letters")
-    one = proxied_bridge({"users": route(old, channels=["users"], payload="json", dead_letter=letters, envelope="raw")}).start()
+    one = proxied_bridge({"users": route(old, channels=["users"], payload="json", dead_letter=letters,
+                                         envelope="raw")}).start()
     publisher.publish("users", count=5)
     one.drained()
     kafka_proxy.refuse()
@@ -167,9 +176,11 @@ def test_all_or_nothing(make_bridge, redis, publisher):
     one = make_bridge({"routes": {"users": raw("users", channels=["users"])}}, redis=redis).start("--embedded-kafka")
     good = one.config
     with one.control() as control:
-        for more, words in ({"routes": {"users": {"topic": "other", "envlope": "raw"}, "more": {"topic": "x", "channels": ["x"]}}},
+        for more, words in ({"routes": {"users": {"topic": "other", "envlope": "raw"},
+                                        "more": {"topic": "x", "channels": ["x"]}}},
                             ["routes.users.envlope: unknown setting", "routes.more.source: required"]), \
-                           ({"routes": {"users": {"topic": "other"}}, "journal": {"sync": "5s"}, "log": {"level": "debug"}},
+                           ({"routes": {"users": {"topic": "other"}}, "journal": {"sync": "5s"},
+                             "log": {"level": "debug"}},
                             ["journal.sync: needs a restart"]):
             one.config = good
             one.rewrite(more)

@@ -85,7 +85,8 @@ journal: {directory: DIR/journal}
 control: {socket: DIR/control.sock}
 routes: {all: {source: legacy, channels: [c], topic: t}}
 """
-REDIS, PASSWORD, SASL = "    url: redis://127.0.0.1:6379\n    password: §\n", "    password: §\n", "    sasl.password: §\n"
+REDIS = "    url: redis://127.0.0.1:6379\n    password: §\n"
+PASSWORD, SASL = "    password: §\n", "    sasl.password: §\n"
 # What is written in place of what; § is a canary, DIR the directory.
 BROKEN = [
     (PASSWORD, "    password: [§]\n"), (PASSWORD, "    password: {§: 1}\n"), (PASSWORD, "    password: {a: §}\n"),
@@ -95,31 +96,38 @@ BROKEN = [
     (PASSWORD, "    password: '§\n"), (PASSWORD, '    password: "§\n'), (PASSWORD, '    password: "\\q§"\n'),
     (PASSWORD, "    password: '§' §\n"), (PASSWORD, "    password: §: §\n"), (PASSWORD, "    password:§\n"),
     (PASSWORD, "\tpassword: §\n"), (PASSWORD, "    password §\n"), (PASSWORD, "    password=§\n"),
-    (PASSWORD, "    password: ${RKB_UNSET_HERE}§\n"), (PASSWORD, "    password: ${§\n"), (PASSWORD, "    password: ${RKB-§}\n"),
-    (PASSWORD, "    password: ${RKB_UNSET_HERE} ${RKB_UNSET_HERE:-§}\n"), (PASSWORD, "    password: \"§\\0\"\n"),
-    (PASSWORD, "    password_file: §\n"), (PASSWORD, "    password_file: DIR/none\n    password: §\n"), (PASSWORD, "    §\n"),
+    (PASSWORD, "    password: ${RKB_UNSET_HERE}§\n"), (PASSWORD, "    password: ${§\n"),
+    (PASSWORD, "    password: ${RKB-§}\n"), (PASSWORD, "    password: ${RKB_UNSET_HERE} ${RKB_UNSET_HERE:-§}\n"),
+    (PASSWORD, "    password: \"§\\0\"\n"), (PASSWORD, "    password_file: §\n"), (PASSWORD, "    §\n"),
+    (PASSWORD, "    password_file: DIR/none\n    password: §\n"),
     (PASSWORD, "    §: x\n    password: §\n    user: [§]\n"), (PASSWORD, "    user: bridge:§\n    passwd: §\n"),
     (REDIS, "    url: redis://me:§@127.0.0.1:99999\n"), (REDIS, "    url: redis://me:§@127.0.0.1/3\n"),
-    (REDIS, "    url: redis://me:§@[::1\n"), (REDIS, "    url: redis://me:§%zz§h\n"), (REDIS, "    url: redis://me:§\n"),
-    (REDIS, "    url: redis://me:/§@h\n"), (REDIS, "    url: redis://me:#§@h:1\n"), (REDIS, "    url: http://me:§@h\n"),
-    (REDIS, "    url: me:§@h\n"), (REDIS, "    url: unix://me:§@run\n"), (REDIS, "    url: redis://me:§@h\n    password: §\n"),
-    (REDIS, "    url: redis://me:" + 20 * "§" + "@h\n"), (REDIS, "    url: [redis://me:§@h]\n"), (REDIS, "    redis://me:§@h\n"),
+    (REDIS, "    url: redis://me:§@[::1\n"), (REDIS, "    url: redis://me:§%zz§h\n"),
+    (REDIS, "    url: redis://me:§\n"), (REDIS, "    url: redis://me:/§@h\n"),
+    (REDIS, "    url: redis://me:#§@h:1\n"), (REDIS, "    url: http://me:§@h\n"), (REDIS, "    url: me:§@h\n"),
+    (REDIS, "    url: unix://me:§@run\n"), (REDIS, "    url: redis://me:§@h\n    password: §\n"),
+    (REDIS, "    url: redis://me:" + 20 * "§" + "@h\n"), (REDIS, "    url: [redis://me:§@h]\n"),
+    (REDIS, "    redis://me:§@h\n"),
     ("  legacy:\n" + REDIS, "  legacy: redis://me:§@h\n"), ("  legacy:\n" + REDIS, "  url: redis://me:§@h\n"),
     ("  legacy:\n" + REDIS, "  legacy: {url: 'redis://h', password: x,§}\n"),
     ("  legacy:\n" + REDIS, "  legacy: {url: 'redis://h', password: x,§,§}\n"),
     ("  legacy:\n" + REDIS, "  legacy: {url: 'redis://h', password §, password:§, password=§}\n"),
     ("  legacy:\n" + REDIS, "  legacy: {url: 'redis://h', password=§: §}\n"),
-    ("  legacy:\n" + REDIS, "  redis://me:§@h: {url: 'redis://h'}\n"), ("redis:\n  legacy:\n" + REDIS, "redis: redis://me:§@h\n"),
+    ("  legacy:\n" + REDIS, "  redis://me:§@h: {url: 'redis://h'}\n"),
+    ("redis:\n  legacy:\n" + REDIS, "redis: redis://me:§@h\n"),
     ("{source: legacy,", "{source: 'redis://me:§@h',"),
-    (SASL, "    sasl.password: [§]\n"), (SASL, "    sasl.password: §\n    sasl.pasword: §\n"), (SASL, "    sasl.password:§\n"),
+    (SASL, "    sasl.password: [§]\n"), (SASL, "    sasl.password: §\n    sasl.pasword: §\n"),
+    (SASL, "    sasl.password:§\n"),
     (SASL, "    sasl.password: §\n    sasl.password_file: DIR/none\n"), (SASL, "    sasl.password_file: §\n"),
     (SASL, "    sasl.password=§: x\n"), (SASL, "    ssl.key.pem: §\n    security.protocol: ssl\n"),
     (SASL, "    ssl.key.pem: |\n      -----BEGIN PRIVATE KEY-----\n      §\n    security.protocol: ssl\n"),
     (SASL, "    ssl.key.location: DIR/secret\n    ssl.key.password: §\n    security.protocol: ssl\n"),
     (SASL, "    ssl.keystore.location: DIR/secret\n    ssl.keystore.password: §\n    security.protocol: ssl\n"),
-    (SASL, "    sasl.mechanisms: OAUTHBEARER\n    security.protocol: sasl_plaintext\n    sasl.oauthbearer.method: oidc\n"
-           "    sasl.oauthbearer.client.secret: §\n    sasl.oauthbearer.config: a=§\n"),
-    (SASL, "    sasl.jaas.config: §\n"), (SASL, "    ssl_key: §\n"), (SASL, "    sasl.kerberos.kinit.cmd: '%{§}'\n    linger.ms: soon\n"),
+    (SASL, "    sasl.mechanisms: OAUTHBEARER\n    security.protocol: sasl_plaintext\n"
+           "    sasl.oauthbearer.method: oidc\n    sasl.oauthbearer.client.secret: §\n"
+           "    sasl.oauthbearer.config: a=§\n"),
+    (SASL, "    sasl.jaas.config: §\n"), (SASL, "    ssl_key: §\n"),
+    (SASL, "    sasl.kerberos.kinit.cmd: '%{§}'\n    linger.ms: soon\n"),
     (SASL, "    sasl.password: §\n    compression.type: none of these\n    debug: all\n    linger.ms: §\n"),
     ("bootstrap.servers: 127.0.0.1:9092", "bootstrap.servers: 'SASL_PLAINTEXT://me:§@127.0.0.1:9092'"),
 ]
@@ -191,15 +199,19 @@ def fake_redis(kind, heard):
 def kafka_properties(canaries, secret_file, mechanism):
     oauth = {"sasl.mechanisms": "OAUTHBEARER", "enable.sasl.oauthbearer.unsecure.jwt": "true",
              "sasl.oauthbearer.config": f"principal=admin {canaries.new('sasl.oauthbearer.config')}=1"}
-    plain = {"sasl.mechanisms": mechanism, "sasl.username": "me", "sasl.password_file": secret_file("sasl.password_file")}
+    plain = {"sasl.mechanisms": mechanism, "sasl.username": "me",
+             "sasl.password_file": secret_file("sasl.password_file")}
     return {**(oauth if mechanism == "OAUTHBEARER" else plain), "security.protocol": "sasl_plaintext", "debug": "all",
-            "ssl.key.password": canaries.new("ssl.key.password"), "ssl.keystore.password": canaries.new("ssl.keystore.password")}
+            "ssl.key.password": canaries.new("ssl.key.password"),
+            "ssl.keystore.password": canaries.new("ssl.keystore.password")}
 
 
 def ask_everything(one, port):
     """All that can be asked of a running bridge."""
-    for words in (["status"], ["stats"], ["stats", "json"], ["routes"], ["routes", "json"], ["gaps"], ["gaps", "json"], ["help"],
-                  ["version"], ["config"], ["show", "config"], ["journal", "list", one.journal], ["journal", "dump", one.journal],
+    for words in (["status"], ["stats"], ["stats", "json"], ["routes"], ["routes", "json"], ["gaps"], ["gaps", "json"],
+                  ["help"],
+                  ["version"], ["config"], ["show", "config"], ["journal", "list", one.journal],
+                  ["journal", "dump", one.journal],
                   ["journal", "dump", "--json", one.journal], ["journal", "verify", one.journal], ["nonsense"]):
         yield "rkbctl " + " ".join(map(str, words)), "".join(map(str, one.rkbctl(*words)))
     for page in ("", "stats", "metrics", "healthz", "readyz", "config", "nothing?password"):
@@ -208,13 +220,15 @@ def ask_everything(one, port):
                 yield "/" + page, f"{answer.headers}{answer.read()}"
         except urllib.error.HTTPError as error:
             yield "/" + page, f"{error.headers}{error.read()}"
-    for garbage in (b"password\n", b"\x00\xff" * 50 + b"\n", b"stats config\n", b"AUTH x y\n", b"x" * 5000 + b"\n", b"stats"):
+    for garbage in (b"password\n", b"\x00\xff" * 50 + b"\n", b"stats config\n", b"AUTH x y\n", b"x" * 5000 + b"\n",
+                    b"stats"):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(20)
             connection.connect(str(one.socket))
             connection.sendall(garbage)
             connection.shutdown(socket.SHUT_WR)
-            yield f"the answer to {garbage[:20]!r}", "".join(iter(lambda: connection.recv(4096).decode(errors="replace"), ""))
+            answer = "".join(iter(lambda: connection.recv(4096).decode(errors="replace"), ""))
+            yield f"the answer to {garbage[:20]!r}", answer
     yield "its command line", pathlib.Path(f"/proc/{one.process.pid}/cmdline").read_text()
 
 
@@ -256,12 +270,15 @@ def test_a_running_bridge(canaries, secret_file, users, make_bridge, tmp_path, m
     with contextlib.ExitStack() as stack:
         heard = {}
         sources = sources_of(users, canaries, tmp_path)
-        sources["wrong"] = {"url": f"redis://password@127.0.0.1:{users.port}", "password": canaries.new("a wrong password")}
+        sources["wrong"] = {"url": f"redis://password@127.0.0.1:{users.port}",
+                            "password": canaries.new("a wrong password")}
         for kind in fake_answers(b""):
             port = stack.enter_context(fake_redis(kind, heard))
-            sources[f"fake-{kind}"] = {"url": f"redis://me:{urllib.parse.quote(canaries.new(kind), safe='')}@127.0.0.1:{port}"}
+            secret = urllib.parse.quote(canaries.new(kind), safe="")
+            sources[f"fake-{kind}"] = {"url": f"redis://me:{secret}@127.0.0.1:{port}"}
         port = free_port()
-        one = make_bridge({"redis": {"legacy": None, **sources}, "routes": routes_of(sources), "log": {"level": "debug"},
+        one = make_bridge({"redis": {"legacy": None, **sources}, "routes": routes_of(sources),
+                           "log": {"level": "debug"},
                            "http": {"listen": f"127.0.0.1:{port}"}, "shutdown_timeout": "200ms",
                            "kafka": {"properties": kafka_properties(canaries, secret_file, mechanism)}},
                           environment={"RKB_TEST_SECRET": canaries.text["environment"]})
@@ -271,7 +288,8 @@ def test_a_running_bridge(canaries, secret_file, users, make_bridge, tmp_path, m
         good = [name for name in sources if name.startswith("by-")]
         wait_for("the good sources", lambda: all(one.source(name)["subscribed"] == 1 for name in good))
         wait_for("Redis to refuse", lambda: "WRONGPASS" in one.stderr())
-        wait_for("Kafka to refuse", lambda: "event=kafka_error" in one.stderr() or "oauthbearer" in one.stderr().lower())
+        wait_for("Kafka to refuse", lambda: "event=kafka_error" in one.stderr()
+                 or "oauthbearer" in one.stderr().lower())
         wait_for("all fakes to be tried", lambda: all(f"[fake-{kind}]" in one.stderr() for kind in fake_answers(b"")))
         for kind in fake_answers(b""):
             assert canaries.text[kind].encode() in heard[kind], "the canary is really sent"
@@ -296,15 +314,17 @@ def dumped_memory(pid):
         for line in maps:
             if found := mapping.match(line):
                 begin, end, rights = int(found[1], 16), int(found[2], 16), found[3]
-            elif line.startswith(b"VmFlags:") and rights.startswith(b"r") and b" dd" not in line and end - begin < 1 << 30:
+            elif (line.startswith(b"VmFlags:") and rights.startswith(b"r") and b" dd" not in line
+                  and end - begin < 1 << 30):
                 with contextlib.suppress(OSError, ValueError, OverflowError):
                     memory.seek(begin)
                     yield f"{begin:x}", memory.read(end - begin)
 
 
 def test_memory_that_a_core_dump_would_hold(canaries, users, make_bridge, publisher, tmp_path):
-    """No password of Redis once the login is over, but in the environment, which is not ours. (A sanitizer keeps what was freed: so
-    what was not overwritten is found.) Of long values in the file itself libyaml leaves copies, so none is in a url here."""
+    """No password of Redis once the login is over, but in the environment, which is not ours. (A sanitizer keeps what
+    was freed: so what was not overwritten is found.) Of long values in the file itself libyaml leaves copies, so none
+    is in a url here."""
     sources = sources_of(users, canaries, tmp_path)
     del sources["by-url"]
     one = make_bridge({"redis": {"legacy": None, **sources}, "routes": routes_of(sources)},

@@ -1,4 +1,5 @@
-"""A Redis that says nothing any more, though its connections stand: noticed in every phase; what is missing lies in gaps."""
+"""A Redis that says nothing any more, though its connections stand: noticed in every phase;
+what is missing lies in gaps."""
 
 import re
 import time

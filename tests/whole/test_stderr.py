@@ -12,16 +12,19 @@ import pytest
 from bridge import route
 from waiting import wait_for
 
-# Each of these fails to connect all the time and says so under a name of its own, so that their lines are not the same line.
-NOISE = {f"nobody-{number:03}-{'x' * 50}": {"url": "redis://127.0.0.1:1", "reconnect_min": "50ms", "reconnect_max": "200ms"}
+# Each of these fails to connect all the time and says so under a name of its own, so that their lines are not the same
+# line.
+NOISE = {f"nobody-{number:03}-{'x' * 50}": {"url": "redis://127.0.0.1:1", "reconnect_min": "50ms",
+                                            "reconnect_max": "200ms"}
          for number in range(150)}
 
 
 @pytest.fixture
 def noisy(make_bridge, redis):
     """With more log lines than its queue holds; the one source that works carries messages."""
-    routes = {"users": route("users", channels=["c"]), **{f"r{number}": {"source": name, "topic": "users", "channels": ["c"]}
-                                                          for number, name in enumerate(NOISE)}}
+    routes = {"users": route("users", channels=["c"]),
+              **{f"r{number}": {"source": name, "topic": "users", "channels": ["c"]}
+                 for number, name in enumerate(NOISE)}}
     return make_bridge({"redis": NOISE, "routes": routes, "log": {"level": "debug"}}, redis=redis)
 
 

@@ -1,5 +1,6 @@
-"""rkbctl check --connect with a real Redis and Kafka: what is wrong is found, the rights it lists are enough, and a bridge
-that runs is not disturbed. (What it says of Kafka's rights is in test_topics.py, where a Kafka asks for them.)"""
+"""rkbctl check --connect with a real Redis and Kafka: what is wrong is found, the rights it lists are enough, and a
+bridge that runs is not disturbed. (What it says of Kafka's rights is in test_topics.py, where a Kafka asks for
+them.)"""
 
 import json
 import os
@@ -36,17 +37,20 @@ def bad(findings, grade="BAD"):
     return [(finding["setting"], finding["text"]) for finding in findings if finding["grade"] == grade]
 
 
-def test_the_listed_rights_are_enough_and_nobody_is_disturbed(make_bridge, make_redis, kafka, topic, other_disk, make_publisher):
+def test_the_listed_rights_are_enough_and_nobody_is_disturbed(make_bridge, make_redis, kafka, topic, other_disk,
+                                                              make_publisher):
     server = make_redis(settings=other_disk)
-    one = make_bridge({"redis": {"legacy": {"url": server.url("fresh"), "password": SECRET, "max_message_size": "500KiB"}},
+    one = make_bridge({"redis": {"legacy": {"url": server.url("fresh"), "password": SECRET,
+                                            "max_message_size": "500KiB"}},
                        "routes": {"all": route(topic, **NAMES)}}, kafka=kafka.bootstrap)
     code, findings = checked(one)
     assert code == 2 and "WRONGPASS" in bad(findings)[0][1]
     code, out, _ = one.rkbctl("check", "-c", one.config_path, "--json")
     assert code == 0
     for rule in json.loads(out)["redis_rights"]:
-        done = subprocess.run(["redis-cli", "-p", str(server.port)], input=rule.replace(">PASSWORD", f">{SECRET}") + "\n",
-                              capture_output=True, timeout=20, text=True)
+        done = subprocess.run(["redis-cli", "-p", str(server.port)],
+                              input=rule.replace(">PASSWORD", f">{SECRET}") + "\n", capture_output=True, timeout=20,
+                              text=True)
         assert done.stdout.strip() == "OK", (rule, done.stdout)
     code, findings = checked(one)
     assert code == 0, [finding for finding in findings if finding["grade"] != "OK"]
@@ -55,7 +59,8 @@ def test_the_listed_rights_are_enough_and_nobody_is_disturbed(make_bridge, make_
     with Load(publisher, ["users", "user.seen", "a b"], 300):
         for _ in range(3):
             code, findings = checked(one)
-            assert code == 0 and any("this instance, test, is subscribed there" in text for _, text in bad(findings, "OK")), findings
+            assert code == 0 and any("this instance, test, is subscribed there" in text
+                                     for _, text in bad(findings, "OK")), findings
     one.wait_totals(received=len(publisher.sent), pending=0)
     assert one.totals()["received"] == len(publisher.sent)
     source = one.source()
@@ -65,10 +70,12 @@ def test_the_listed_rights_are_enough_and_nobody_is_disturbed(make_bridge, make_
 
 
 def test_what_is_wrong_is_found(make_bridge, make_redis, kafka, make_topic):
-    """Each with its place in the file: a topic that is missing, one that takes too little, another bridge, Redis's disk."""
+    """Each with its place in the file: a topic that is missing, one that takes too little, another bridge,
+    Redis's disk."""
     server = make_redis()
     small = make_topic(config={"max.message.bytes": "2000"})
-    other = make_bridge({"instance": "other", "routes": {"a": route(small, channels=["a"])}}, redis=server, kafka=kafka.bootstrap).start()
+    other = make_bridge({"instance": "other", "routes": {"a": route(small, channels=["a"])}}, redis=server,
+                        kafka=kafka.bootstrap).start()
     one = make_bridge({"routes": {"a": route("not.there", channels=["a"]), "b": route(small, channels=["b"])}},
                       redis=server, kafka=kafka.bootstrap)
     code, findings = checked(one)
@@ -100,7 +107,8 @@ def test_silent_servers_end_in_words(make_bridge, redis, kafka_proxy, make_proxy
     proxy.go_on()
     code, findings = checked(one)
     assert "redis.legacy.url" not in dict(bad(findings))
-    wait_for("no client that is left", lambda: not any("rkbctl" in client["name"] for client in redis.client().client_list()))
+    wait_for("no client that is left", lambda: not any("rkbctl" in client["name"]
+                                                       for client in redis.client().client_list()))
 
 
 def test_tls(make_bridge, make_redis, kafka, topic, tmp_path):
@@ -109,9 +117,11 @@ def test_tls(make_bridge, make_redis, kafka, topic, tmp_path):
     made.ca("ca")
     made.make("server", "ca")
     port = free_port()
-    make_redis(settings=[f"tls-port {port}", f"tls-cert-file {made.crt('server')}", f"tls-key-file {made.key('server')}",
-                         f"tls-ca-cert-file {made.crt('ca')}", "tls-auth-clients no"])
-    one = make_bridge({"redis": {"legacy": {"url": f"rediss://127.0.0.1:{port}"}}, "routes": {"a": route(topic, channels=["a"])}},
+    make_redis(settings=[f"tls-port {port}", f"tls-cert-file {made.crt('server')}",
+                         f"tls-key-file {made.key('server')}", f"tls-ca-cert-file {made.crt('ca')}",
+                         "tls-auth-clients no"])
+    one = make_bridge({"redis": {"legacy": {"url": f"rediss://127.0.0.1:{port}"}},
+                       "routes": {"a": route(topic, channels=["a"])}},
                       kafka=kafka.bootstrap)
     _, findings = checked(one)
     assert "certificate" in dict(bad(findings))["redis.legacy.url"]

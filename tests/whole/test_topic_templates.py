@@ -20,8 +20,8 @@ def reasons(letters):
 
 
 def test_by_channel(bridge, kafka, publisher, redis, make_topic, read):
-    """Twenty channels, of which one is no name as it stands, into twenty topics that the bridge makes; killed and started
-    in between. What would be one topic more, or has no name that Kafka takes, is a dead letter."""
+    """Twenty channels, of which one is no name as it stands, into twenty topics that the bridge makes; killed and
+    started in between. What would be one topic more, or has no name that Kafka takes, is a dead letter."""
     stem, letters = new_name("inventory"), make_topic("letters")
     made = bridge({"stock": route(stem + ".{{1}}", patterns=["stock.*"], envelope="raw", partitions=2, max_topics=20,
                                   dead_letter=letters)}, kafka={"create_topics": "yes"})
@@ -37,7 +37,8 @@ def test_by_channel(bridge, kafka, publisher, redis, make_topic, read):
     for channel in CHANNELS:
         assert partitions_of(kafka, topic_of(stem, channel)) == 2
     assert partitions_of(kafka, stem + ".one-more") == 0
-    assert_delivered(publisher.sent, [decode_raw(record) for channel in CHANNELS for record in read(topic_of(stem, channel))])
+    assert_delivered(publisher.sent, [decode_raw(record) for channel in CHANNELS
+                                      for record in read(topic_of(stem, channel))])
     assert all(record.key == b"stock.a/b" for record in read(stem + ".a_b"))
     found = read(letters)
     assert {(record.key.decode(), record.value) for record in found} == {
@@ -47,7 +48,8 @@ def test_by_channel(bridge, kafka, publisher, redis, make_topic, read):
 
 
 def test_by_what_is_in_it(bridge, kafka, redis, read):
-    """A pointer names the topic; the one that nobody makes waits alone, is told, and its records come when it is there."""
+    """A pointer names the topic; the one that nobody makes waits alone, is told,
+    and its records come when it is there."""
     stem = new_name("kind")
     made = bridge({"kinds": route(stem + ".{{payload:/kind}}", channels=["k"], envelope="raw")},
                   kafka={"create_topics": "yes"})

@@ -5,8 +5,8 @@ import json
 import time
 
 import pytest
-from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType, AdminClient, ConfigResource, ResourcePatternType,
-                                   ResourceType)
+from confluent_kafka.admin import (AclBinding, AclOperation, AclPermissionType, AdminClient, ConfigResource,
+                                   ResourcePatternType, ResourceType)
 
 import broker
 import consumer
@@ -67,7 +67,8 @@ def strict_kafka(tmp_path_factory):
 
 def allow(kafka, topic, *operations):
     """Lets the user `bridge` do this on the topic."""
-    wanted = [AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:bridge", "*", operation, AclPermissionType.ALLOW)
+    wanted = [AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:bridge", "*", operation,
+                         AclPermissionType.ALLOW)
               for operation in operations]
     admin = admin_of(kafka)
     for future in admin.create_acls(wanted).values():
@@ -77,7 +78,8 @@ def allow(kafka, topic, *operations):
 def as_bridge(kafka, password_file):
     """Settings of a bridge that is the user `bridge`."""
     return {"properties": {"bootstrap.servers": f"127.0.0.1:{kafka.outer_port}", "security.protocol": "SASL_PLAINTEXT",
-                           "sasl.mechanism": "PLAIN", "sasl.username": "bridge", "sasl.password_file": str(password_file)}}
+                           "sasl.mechanism": "PLAIN", "sasl.username": "bridge",
+                           "sasl.password_file": str(password_file)}}
 
 
 def test_created_as_the_route_asks(bridge, kafka, publisher, read):
@@ -88,7 +90,8 @@ def test_created_as_the_route_asks(bridge, kafka, publisher, read):
     publisher.publish("a", "b", "c", count=10)
     one.wait_totals(received=30, pending=0, delivered=30)
     assert partitions_of(kafka, topic) == 3 and partitions_of(kafka, plain) == 1
-    assert config_of(kafka, topic, "cleanup.policy") == "compact" and config_of(kafka, topic, "retention.ms") == "604800000"
+    assert config_of(kafka, topic, "cleanup.policy") == "compact"
+    assert config_of(kafka, topic, "retention.ms") == "604800000"
     assert len(read(topic)) == 20 and len(read(plain)) == 10
     assert line(one, "topic_created", topic) and line(one, "topic_created", plain)
     assert one.stats()["kafka"]["topics_missing"] == 0
@@ -139,7 +142,8 @@ def test_ends_at_once_while_kafka_is_away(proxied_bridge, kafka_proxy):
 
 def test_brokers_that_create_topics_come_second(make_bridge, redis, strict_kafka, make_publisher):
     topics = [new_name("auto") for _ in range(5)]
-    one = make_bridge({"routes": {f"r{i}": route(topic, channels=[f"c{i}"], partitions=3) for i, topic in enumerate(topics)},
+    one = make_bridge({"routes": {f"r{i}": route(topic, channels=[f"c{i}"], partitions=3)
+                                  for i, topic in enumerate(topics)},
                        "kafka": {"create_topics": "yes"}}, redis=redis, kafka=strict_kafka.bootstrap).start()
     make_publisher(redis).publish(*[f"c{i}" for i in range(5)], count=10)
     one.wait_totals(60, received=50, delivered=50, pending=0)
@@ -148,7 +152,8 @@ def test_brokers_that_create_topics_come_second(make_bridge, redis, strict_kafka
 
 def test_missing_where_brokers_create_topics(make_bridge, redis, strict_kafka):
     topic = new_name("habit")
-    one = make_bridge({"routes": {"a": route(topic, channels=["a"])}}, redis=redis, kafka=strict_kafka.bootstrap).start()
+    one = make_bridge({"routes": {"a": route(topic, channels=["a"])}}, redis=redis,
+                      kafka=strict_kafka.bootstrap).start()
     told = wait_for("the missing topic to be told", lambda: line(one, "topic_missing", topic))
     assert "num.partitions is 1" in told
     assert partitions_of(strict_kafka, topic) == 0, "looking for it makes it"
@@ -191,7 +196,8 @@ def test_password_that_comes_right_later(make_bridge, redis, strict_kafka, tmp_p
     password = tmp_path / "password"
     password.write_text("of-yesterday\n")
     one = make_bridge({"routes": {"a": route(topic, channels=["a"])},
-                       "kafka": {"create_topics": "yes", "watchdog": "1s", **as_bridge(strict_kafka, password)}}, redis=redis).start()
+                       "kafka": {"create_topics": "yes", "watchdog": "1s", **as_bridge(strict_kafka, password)}},
+                      redis=redis).start()
     make_publisher(redis).publish("a", count=10)
     wait_for("the refusal to be told", lambda: "event=kafka_error" in one.stderr())
     password.write_text("right\n")
@@ -212,9 +218,11 @@ def paste(kafka, line):
     kind, name, operations = granted(line)
     assert "--allow-principal User:bridge" in line and f"--bootstrap-server 127.0.0.1:{kafka.outer_port}" in line
     resource = ResourceType.TOPIC if kind == "topic" else ResourceType.BROKER
-    named = {"Describe": AclOperation.DESCRIBE, "Write": AclOperation.WRITE, "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+    named = {"Describe": AclOperation.DESCRIBE, "Write": AclOperation.WRITE,
+             "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
              "Create": AclOperation.CREATE, "IdempotentWrite": AclOperation.IDEMPOTENT_WRITE}
-    wanted = [AclBinding(resource, name, ResourcePatternType.LITERAL, "User:bridge", "*", named[operation], AclPermissionType.ALLOW)
+    wanted = [AclBinding(resource, name, ResourcePatternType.LITERAL, "User:bridge", "*", named[operation],
+                         AclPermissionType.ALLOW)
               for operation in operations]
     admin = admin_of(kafka)
     for future in admin.create_acls(wanted).values():
@@ -230,15 +238,18 @@ def checked(one, *arguments):
 
 
 def test_what_rkbctl_check_says_of_rights(make_bridge, make_redis, strict_kafka, tmp_path, make_publisher):
-    """Without rights, with some, and with exactly those that it lists: then a bridge works with them. It writes nothing."""
+    """Without rights, with some, and with exactly those that it lists: then a bridge works with them.
+    It writes nothing."""
     wish = new_name("wish")
-    topic, letters, gaps = [consumer.fresh_topic(strict_kafka.bootstrap, name) for name in ("checked", "letters", "gaps")]
+    topic, letters, gaps = [consumer.fresh_topic(strict_kafka.bootstrap, name)
+                            for name in ("checked", "letters", "gaps")]
     password = tmp_path / "password"
     password.write_text("right\n")
     redis = make_redis()
     one = make_bridge({"redis": {"legacy": {"gap_topic": gaps, "max_message_size": "500KiB"}},
                        "routes": {"a": route(topic, channels=["a"], dead_letter=letters),
-                                  "b": route(wish, channels=["b"], partitions=3, topic_config={"cleanup.policy": "compact"})},
+                                  "b": route(wish, channels=["b"], partitions=3,
+                                             topic_config={"cleanup.policy": "compact"})},
                        "kafka": {"create_topics": "yes", **as_bridge(strict_kafka, password)}}, redis=redis)
     code, found, _ = checked(one)
     assert code == 2 and all(f"Kafka does not let us see topic {name}, so neither write to it" in found["BAD"]
@@ -250,7 +261,8 @@ def test_what_rkbctl_check_says_of_rights(make_bridge, make_redis, strict_kafka,
     assert code == 2 and f"Kafka does not let us write to topic {topic}" in found["BAD"], found
     assert f"Kafka lets us write to topic {letters}" in found["OK"]
     assert f"Kafka does not let us see topic {gaps}, so neither write to it" in found["BAD"]
-    assert any(text.startswith(f"topic {wish} is not there, and Kafka does not let us make it") for text in found["BAD"])
+    assert any(text.startswith(f"topic {wish} is not there, and Kafka does not let us make it")
+               for text in found["BAD"])
     for line in whole["kafka_rights"]:
         paste(strict_kafka, line)
     code, found, _ = checked(one)

@@ -104,7 +104,8 @@ def test_allowed_in_parallel_and_two_sources_on_one_redis(make, redis, publisher
     both.rewrite({"redis": {"again": {"url": redis.url(), "watch": PERIOD}},
                   "routes": {"more": {"source": "again", "topic": "more", "channels": ["c"]}}})
     start(both)
-    wait_for("both to have looked", lambda: all(both.source(name)["another_bridge"] is False for name in ("legacy", "again")))
+    wait_for("both to have looked", lambda: all(both.source(name)["another_bridge"] is False
+                                                for name in ("legacy", "again")))
 
 
 def test_without_the_rights(make_redis, make, make_publisher):

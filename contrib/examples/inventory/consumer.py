@@ -12,9 +12,11 @@ import sys
 from confluent_kafka import Consumer
 
 TABLES = """
-CREATE TABLE IF NOT EXISTS processed_events (event_id TEXT NOT NULL, created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
+CREATE TABLE IF NOT EXISTS processed_events
+    (event_id TEXT NOT NULL, created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
 CREATE UNIQUE INDEX IF NOT EXISTS processed_events_event_id ON processed_events (event_id);
-CREATE TABLE IF NOT EXISTS inventory (product_code TEXT PRIMARY KEY, inventory_count INTEGER NOT NULL, updates INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS inventory
+    (product_code TEXT PRIMARY KEY, inventory_count INTEGER NOT NULL, updates INTEGER NOT NULL);
 """
 NOTE = "INSERT OR IGNORE INTO processed_events (event_id) VALUES (?)"
 KEEP = """INSERT INTO inventory VALUES (?, ?, 1) ON CONFLICT (product_code)

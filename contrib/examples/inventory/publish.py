@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Publishes a burst of inventory updates as the Rails services do. Of each thousand one has a product code of four letters, which the
-rule of rkbridge.yaml does not know, and one a count below zero.
+"""Publishes a burst of inventory updates as the Rails services do. Of each thousand one has a product code of four
+letters, which the rule of rkbridge.yaml does not know, and one a count below zero.
 
     python3 publish.py COUNT
 """

@@ -18,7 +18,8 @@ def flat(value, payload_name="payload"):
 
 def merge(value, headers):                  # the payload's own names, and id, channel and time
     document = json.loads(value)
-    uuid = headers["rkb-id"].decode() if "rkb-id" in headers else document["id"]    # a header where the payload has an id
+    # in a header where the payload has an id
+    uuid = headers["rkb-id"].decode() if "rkb-id" in headers else document["id"]
     return uuid, document["channel"], document
 
 

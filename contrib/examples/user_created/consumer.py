@@ -3,7 +3,8 @@
 
     python3 consumer.py NAME        NAME is its group in Kafka, NAME.db its database
 
-Stopped, and started again, it goes on where it was. One with a new NAME begins with the first record that the topic has.
+Stopped, and started again, it goes on where it was. One with a new NAME begins with the first record that the topic
+has.
 """
 import json
 import os
@@ -14,7 +15,8 @@ import sys
 from confluent_kafka import Consumer
 
 TABLES = """
-CREATE TABLE IF NOT EXISTS processed_events (event_id TEXT NOT NULL, created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
+CREATE TABLE IF NOT EXISTS processed_events
+    (event_id TEXT NOT NULL, created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
 CREATE UNIQUE INDEX IF NOT EXISTS processed_events_event_id ON processed_events (event_id);
 CREATE TABLE IF NOT EXISTS users (id INTEGER NOT NULL, email TEXT NOT NULL);
 """

@@ -6,8 +6,9 @@
     books.jsonl -------+--> books.py: the sum at every sample, over all lives                   --/
     process.jsonl, lives.jsonl, bridge.log --> process.py, log.py
 
-It shares no code with the bridge nor with what makes the run: the run directory is all it knows. It trusts the publishers (what they tried,
-when, and what Redis answered) and the consumer (what Kafka holds), and nothing that the bridge says but against those two.
+It shares no code with the bridge nor with what makes the run: the run directory is all it knows. It trusts the
+publishers (what they tried, when, and what Redis answered) and the consumer (what Kafka holds), and nothing that the
+bridge says but against those two.
 """
 
 from .findings import Findings

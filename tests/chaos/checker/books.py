@@ -1,9 +1,11 @@
-"""The books: they balance in every sample, never go back within a life, and over all lives account for what Kafka holds.
+"""The books: they balance in every sample, never go back within a life, and over all lives account for what Kafka
+holds.
 
-A life that is killed takes its last figures with it: what is known of it is its last sample. What it had received by then is in Kafka at
-the end, or was dropped or filtered by then; so over all lives
+A life that is killed takes its last figures with it: what is known of it is its last sample. What it had received by
+then is in Kafka at the end, or was dropped or filtered by then; so over all lives
 
-    received - dropped - filtered - echoed, as last sampled  <=  different messages in Kafka, dead letters and their file included
+    received - dropped - filtered - echoed, as last sampled  <=  different messages in Kafka, dead letters and their
+file included
 """
 
 import collections
@@ -79,13 +81,15 @@ def _over_lives(run, last, found):
     kept = total["received"] - total["dropped"] - total["filtered"] - total["echoed"]
     if kept > different + filed + excused:
         found.add("vanished", f"{kept - different - filed} messages",
-                  f"{kept} were received and not dropped or filtered, Kafka holds {different} different ones, the dead letters' file {filed}")
+                  f"{kept} were received and not dropped or filtered, Kafka holds {different} different ones, "
+                  f"the dead letters' file {filed}")
     if total["received"] > len(run.published):
         found.add("received-too-many", f"{total['received']} received", f"{len(run.published)} were published")
     delivered, records = total["delivered"], run.seen.records - run.seen.dead
     if delivered > records:
         found.add("delivered-not-there", f"{delivered} delivered", f"Kafka holds {records} records")
-    found.figures.update({"received": total["received"], "dropped": total["dropped"], "pending": run.leftover.get("pending")})
+    found.figures.update({"received": total["received"], "dropped": total["dropped"],
+                          "pending": run.leftover.get("pending")})
 
 
 def _ends(run, last, found):
@@ -97,4 +101,5 @@ def _ends(run, last, found):
     for life in run.lives:
         following = last.get(life["life"] + 1)
         if life["how"] == "term" and life["code"] == 3 and following and following["recovered"] == 0:
-            found.add("recovered", f"life {life['life'] + 1} recovered nothing", f"life {life['life']} ended with 3: records left")
+            found.add("recovered", f"life {life['life'] + 1} recovered nothing",
+                      f"life {life['life']} ended with 3: records left")

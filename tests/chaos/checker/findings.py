@@ -18,7 +18,8 @@ CODES = {
     "received-too-many": "the bridge says it received more than was published",
     "books-off": "the books do not balance",
     "counter-back": "a counter went back within a life",
-    "recovered": "a life that ended clean and drained left something to recover, or left something and nothing was recovered",
+    "recovered": "a life that ended clean and drained left something to recover, or left something and nothing was "
+                 "recovered",
     "leftover": "something was still pending at the very end",
     "gap-open": "a gap is still open at the end",
     "gap-backwards": "a gap ends before it begins",
@@ -56,7 +57,8 @@ class Findings:
             yield f"{one['code']}: {one['about']}" + (f" ({one['evidence']})" if one["evidence"] else "")
         for code, count in self.counts.items():
             yield f"{count} times {code}: {CODES[code]}"
-        yield ", ".join(f"{name} {value}" for name, value in self.figures.items() if not isinstance(value, (dict, list)))
+        yield ", ".join(f"{name} {value}" for name, value in self.figures.items()
+                        if not isinstance(value, (dict, list)))
 
     def document(self):
         return {"ok": not self.counts, "counts": dict(self.counts), "findings": self.shown, "figures": self.figures}

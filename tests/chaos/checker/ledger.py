@@ -1,4 +1,5 @@
-"""The ledger of gaps: closed, bounds that hold, each with a cause, the same in the topic of gaps; and not everywhere."""
+"""The ledger of gaps: closed, bounds that hold, each with a cause, the same in the topic of gaps;
+and not everywhere."""
 
 from .messages import gap_spans
 from .rundir import US, Spans, clock, parse_gap
@@ -6,8 +7,8 @@ from .rundir import US, Spans, clock, parse_gap
 # Bounds taken from what Redis counts; the others are counted by the bridge itself.
 COUNTED_BY_REDIS = ("connection_lost", "restart", "output_buffer", "refused", "another_bridge")
 COUNTS_ANEW = (("kill", "redis"), ("restart", "redis"), ("resetstat", "redis"))
-# What may cause a gap, by its reason; and how long before the gap's begin the fault may have ended (a journal fills slowly, a
-# half-open connection is noticed late).
+# What may cause a gap, by its reason; and how long before the gap's begin the fault may have ended (a journal fills
+# slowly, a half-open connection is noticed late).
 CAUSES = {
     "journal_full": ({"kafka", "kafka_link", "disk", "bridge"}, 60 * US),
     "not_durable": ({"disk", "bridge"}, 10 * US),
@@ -44,9 +45,11 @@ def _bounds(run, gaps, found):
     known = [gap for gap in gaps if gap.bound is not None]
     for gap in known:
         others = Spans((one.begin, one.end) for one in gaps if one.id != gap.id)
-        missing = sum(_inside(row, gap.begin, gap.end) and not others.touch(row["sent_us"], row["answered_us"]) for row in run.missing)
+        missing = sum(_inside(row, gap.begin, gap.end) and not others.touch(row["sent_us"], row["answered_us"])
+                      for row in run.missing)
         if missing > gap.bound:
-            found.add("gap-bound", str(gap), f"{missing} are missing in it alone; {run.faults_near(gap.begin, gap.end)}")
+            found.add("gap-bound", str(gap),
+                      f"{missing} are missing in it alone; {run.faults_near(gap.begin, gap.end)}")
     found.figures.update({"gaps": len(run.gaps), "bounds_known": len(known)})
 
 
@@ -59,7 +62,8 @@ def _clusters(run, gaps, found):
         missing = sum(_inside(row, begin, end) for row in run.missing)
         bound = sum(gap.bound for gap in cluster)
         if missing > bound:
-            found.add("gap-bound", "; ".join(map(str, cluster)), f"{missing} are missing in them, their bounds are {bound} together")
+            found.add("gap-bound", "; ".join(map(str, cluster)),
+                      f"{missing} are missing in them, their bounds are {bound} together")
 
 
 def _resets(run, gaps, found):
@@ -69,7 +73,8 @@ def _resets(run, gaps, found):
             continue
         middle = (fault["at_us"] + fault["until_us"]) // 2
         for gap in gaps:
-            if gap.reason in COUNTED_BY_REDIS and gap.bound is not None and gap.begin < fault["at_us"] and middle < gap.end:
+            over_it = gap.begin < fault["at_us"] and middle < gap.end
+            if gap.reason in COUNTED_BY_REDIS and gap.bound is not None and over_it:
                 found.add("gap-bound-reset", str(gap), f"{fault['fault']} of redis at {clock(fault['at_us'])}")
 
 
@@ -100,17 +105,21 @@ def _share(run, found):
         return
     gaps = gap_spans(run)
     begins = [row["started_us"] for row in run.lives if row.get("started_us")]
-    bad = Spans([(row["at_us"], row["until_us"] + TAIL) for row in run.faults] + [(begin - TAIL, begin + TAIL) for begin in begins])
+    bad = Spans([(row["at_us"], row["until_us"] + TAIL) for row in run.faults]
+                + [(begin - TAIL, begin + TAIL) for begin in begins])
     quiet = Spans([(run.started, run.ended)]).without(bad)
     uncaused = gaps.without(bad)
     share = uncaused.total() / quiet.total() if quiet.total() else 0.0
-    found.figures.update({"in_gaps": f"{100 * gaps.total() / length:.1f} %", "in_gaps_without_faults": f"{100 * share:.1f} %"})
+    found.figures.update({"in_gaps": f"{100 * gaps.total() / length:.1f} %",
+                          "in_gaps_without_faults": f"{100 * share:.1f} %"})
     if share > MOST and uncaused.total() > 2 * US:
-        found.add("gaps-everywhere", f"{100 * share:.0f} % of the {quiet.total() / US:.0f} s without faults are in gaps")
+        found.add("gaps-everywhere",
+                  f"{100 * share:.0f} % of the {quiet.total() / US:.0f} s without faults are in gaps")
 
 
 def _topic(run, found):
-    """The topic of gaps says what the ledger says, in its order; each state once or again, its latest being the ledger's."""
+    """The topic of gaps says what the ledger says, in its order; each state once or again,
+    its latest being the ledger's."""
     if not run.run.get("gap_topic"):
         return
     said = {}

@@ -1,4 +1,5 @@
-"""The log of all lives: every warning and error is of a kind that the troubleshooting list names; nothing else is on standard error.
+"""The log of all lives: every warning and error is of a kind that the troubleshooting list names; nothing else is on
+standard error.
 
 The list is doc/events.md. A line without an event may be one of PLAIN.
 """
@@ -8,7 +9,8 @@ import pathlib
 import re
 
 LIST = pathlib.Path(__file__).resolve().parents[3] / "doc" / "events.md"
-LINE = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (error|warn|info|debug) ([^ ]+): (.*?)(?: event=([a-z_]+))?$")
+LINE = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (error|warn|info|debug) ([^ ]+): (.*?)"
+                  r"(?: event=([a-z_]+))?$")
 BEGIN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (?:error|warn|info|debug) ")
 SANITIZER = re.compile(r"AddressSanitizer|UndefinedBehavior|ThreadSanitizer|LeakSanitizer|runtime error:")
 PLAIN = ()

@@ -1,7 +1,7 @@
 """Message by message and UUID by UUID: published, given to somebody, in Kafka, or missing; and in what order.
 
-A message is (publisher, number, channel). One that Redis answered was published at some moment between sent_us and answered_us. One
-without an answer may be there or not, and may have been published at any time since.
+A message is (publisher, number, channel). One that Redis answered was published at some moment between sent_us and
+answered_us. One without an answer may be there or not, and may have been published at any time since.
 """
 
 import collections
@@ -62,7 +62,8 @@ class Seen:
 
 
 def _order(seen, sent, found):
-    """By first occurrence within a partition: a publisher's numbers on a channel ascend, and what was answered before another was sent comes first."""
+    """By first occurrence within a partition: a publisher's numbers on a channel ascend,
+    and what was answered before another was sent comes first."""
     for (topic, partition), messages in seen.first.items():
         last, latest = {}, {}
         for message, offset in messages:
@@ -75,14 +76,16 @@ def _order(seen, sent, found):
                 last[p, c] = max(n, before)
                 other, when = latest.get(c, (None, 0))
                 if when > row["answered_us"]:
-                    found.add("out-of-order", _name(message), f"after {_name(other)}, which was sent when this one was answered; {place}")
+                    found.add("out-of-order", _name(message),
+                              f"after {_name(other)}, which was sent when this one was answered; {place}")
             if row["sent_us"] > latest.get(c, (None, 0))[1]:
                 latest[c] = message, row["sent_us"]
 
 
 def missing_of(run, arrived):
     """Rows of what was published for certain and is not in Kafka."""
-    return [row for row in run.published if row["receivers"] is not None and (row["p"], row["n"], row["c"]) not in arrived]
+    return [row for row in run.published if row["receivers"] is not None
+            and (row["p"], row["n"], row["c"]) not in arrived]
 
 
 def gap_spans(run):
@@ -95,8 +98,9 @@ def _missing(run, missing, found):
     for row in missing:
         if not spans.touch(row["sent_us"], row["answered_us"]):
             found.add("lost" if row["receivers"] else "untold", _name((row["p"], row["n"], row["c"])),
-                      f"published {clock(row['sent_us'])} to {clock(row['answered_us'])}, {row['receivers']} receivers, "
-                      f"{_distance(run, row)}; {run.faults_near(row['sent_us'] - 3_000_000, row['answered_us'] + 1_000_000)}")
+                      f"published {clock(row['sent_us'])} to {clock(row['answered_us'])}, "
+                      f"{row['receivers']} receivers, {_distance(run, row)}; "
+                      f"{run.faults_near(row['sent_us'] - 3_000_000, row['answered_us'] + 1_000_000)}")
 
 
 def _distance(run, row):

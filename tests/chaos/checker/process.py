@@ -1,8 +1,8 @@
 """The processes: how each ended, and whether memory, descriptors and threads stayed flat while it lived.
 
-What a life took at most in its first third (and at least its first 10 s) is what it may take; its last tenth is compared with it, by the
-middle one of its samples, so that a burst at the end is no growth. Lives under 30 s are not compared. A build with sanitizers keeps freed
-memory back, so there memory is not compared.
+What a life took at most in its first third (and at least its first 10 s) is what it may take; its last tenth is
+compared with it, by the middle one of its samples, so that a burst at the end is no growth. Lives under 30 s are not
+compared. A build with sanitizers keeps freed memory back, so there memory is not compared.
 """
 
 import collections
@@ -26,7 +26,8 @@ def check(run, found):
     compared = [life for life, rows in lives.items() if rows[-1]["at_us"] - rows[0]["at_us"] >= SHORTEST]
     for life in compared:
         _flat(life, lives[life], run.run.get("sanitizer"), found)
-    found.figures.update({"lives_compared": len(compared), "most_memory": max((row["anon_bytes"] for row in run.process), default=0)})
+    found.figures.update({"lives_compared": len(compared),
+                          "most_memory": max((row["anon_bytes"] for row in run.process), default=0)})
 
 
 def _end(life):

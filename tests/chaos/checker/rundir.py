@@ -27,7 +27,8 @@ class Gap:
     bound: int | None
 
     def __str__(self):
-        return f"gap {self.id} {self.reason} of {self.source}, {clock(self.begin)} to {clock(self.end)}, bound {self.bound}"
+        return (f"gap {self.id} {self.reason} of {self.source}, {clock(self.begin)} to {clock(self.end)}, "
+                f"bound {self.bound}")
 
 
 class Spans:
@@ -82,7 +83,8 @@ def parse_time(text):
 def parse_gap(row):
     """An end is written rounded to milliseconds: it may be as much later."""
     end = row["to"]
-    return Gap(row["id"], row["source"], row["reason"], parse_time(row["from"]), None if end is None else parse_time(end) + 999, row["bound"])
+    return Gap(row["id"], row["source"], row["reason"], parse_time(row["from"]),
+               None if end is None else parse_time(end) + 999, row["bound"])
 
 
 class RunDirectory:
