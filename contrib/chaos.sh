@@ -5,19 +5,19 @@
 #
 #     contrib/chaos.sh                       ten minutes, seeds 1 2 3 ..., two minutes each
 #     contrib/chaos.sh --minutes M           M minutes of faults in all
-#     contrib/chaos.sh --seeds A..B          these seeds, one after another, until the minutes are used or all are through
+#     contrib/chaos.sh --seeds A..B          these seeds in turn, until the minutes are used or all are through
 #     contrib/chaos.sh --each M              minutes of one seed
 #     contrib/chaos.sh --rate R              messages a second (600; with a build under sanitizers 60)
 #     contrib/chaos.sh --build DIR           where rkbridge is (default: build/check, else the top of the checkout)
 #     contrib/chaos.sh --self-test           tests itself: four builds broken on purpose must be found (some 5 minutes)
 #     contrib/chaos.sh --totals FILE         adds a line of JSON about each run to FILE
 #
-# It builds nothing but for its test of itself, in build/chaos-selftest. It needs what the whole tests need: redis-server,
-# Java, Kafka's jars (fetched once by Maven) and the Python packages of tests/whole/requirements.txt, in build/venv or in
-# the Python that RKB_PYTHON names; and root, to mount a small file system for the journal (without it the full disk is
-# not tried, and that is said). All of it listens on 127.0.0.1 only and ends with it, also by Ctrl-C. The run directory
-# of a seed that fails is kept in /tmp. tests/chaos/README.md says what each fault is and how to replay a seed.
-# Exit code: 0 all seeds well, 1 one failed, 2 one could not be run, 64 bad arguments.
+# It builds nothing but for its test of itself, in build/chaos-selftest. It needs what the whole tests need:
+# redis-server, Java, Kafka's jars (fetched once by Maven) and the Python packages of tests/whole/requirements.txt, in
+# build/venv or in the Python that RKB_PYTHON names; and root, to mount a small file system for the journal (without it
+# the full disk is not tried, and that is said). All of it listens on 127.0.0.1 only and ends with it, also by Ctrl-C.
+# The run directory of a seed that fails is kept in /tmp. tests/chaos/README.md says what each fault is and how to
+# replay a seed. Exit code: 0 all seeds well, 1 one failed, 2 one could not be run, 64 bad arguments.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 top=$PWD

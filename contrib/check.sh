@@ -3,10 +3,11 @@
 # that says how many tests passed and failed. For a Debian 12, as root where something has to be installed.
 #
 #   contrib/check.sh            all rings
-#   contrib/check.sh RING ...   only these: c clang fuzz tsan whole dist chaos quickstart bench; dist+chaos: side by side
+#   contrib/check.sh RING ...   only these: c clang fuzz tsan whole dist chaos quickstart bench;
+#                               dist+chaos: side by side
 #
-# What a ring says is in build/logs too, ring-NAME.log; what its steps say in STEP.log. Two rings side by side are shown one after
-# the other. At the end each ring's seconds are told.
+# What a ring says is in build/logs too, ring-NAME.log; what its steps say in STEP.log. Two rings side by side are shown
+# one after the other. At the end each ring's seconds are told.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 top=$PWD
@@ -55,14 +56,15 @@ side_by_side() { # name+name...
 }
 
 packages=(build-essential autoconf automake pkg-config libhiredis-dev librdkafka-dev libevent-dev libjansson-dev
-    libyaml-dev libxxhash-dev libssl-dev libpcre2-dev openssl libcmocka-dev json-schema-test-suite redis-server kcat python3
-    python3-venv default-jre-headless maven clang libclang-rt-14-dev mandoc systemd docker-compose prometheus)
+    libyaml-dev libxxhash-dev libssl-dev libpcre2-dev openssl libcmocka-dev json-schema-test-suite redis-server kcat
+    python3 python3-venv default-jre-headless maven clang libclang-rt-14-dev mandoc systemd docker-compose prometheus)
 
 configure() { # directory, arguments
     mkdir -p "$1" && (cd "$1" && shift && "$top/configure" --enable-werror "$@")
 }
 
-# cmocka's own lines are counted: a program holds many tests. Most of their time they wait, hence -j4, here and in distcheck.
+# cmocka's own lines are counted: a program holds many tests. Most of their time they wait, hence -j4, here and in
+# distcheck.
 ring_c() {
     say "C tests, under address and undefined sanitizers"
     timeout 1200 make -C "$build" -j4 -k check >"$logs/c.log" 2>&1
@@ -77,12 +79,16 @@ ring_c() {
     # A program that ends with 77 says itself what it lacks.
     not_run=$((not_run + $(grep -c '^SKIP: ' "$logs/c.log")))
     grep -h '^NOT RUN' "$build"/tests/unit/*.log "$build"/tests/meta/*.log 2>/dev/null
-    [ "$bad" -eq 0 ] || { grep -E '^(FAIL|ERROR)|error:|No rule' "$logs/c.log"; tail -n 40 "$build/test-suite.log" 2>/dev/null; }
+    if [ "$bad" -ne 0 ]; then
+        grep -E '^(FAIL|ERROR)|error:|No rule' "$logs/c.log"
+        tail -n 40 "$build/test-suite.log" 2>/dev/null
+    fi
 }
 
 ring_clang() {
     say "Clean under clang"
-    step clang-build sh -c "mkdir -p '$top/build/clang' && cd '$top/build/clang' && ../../configure --enable-werror CC=clang \
+    step clang-build sh -c "mkdir -p '$top/build/clang' && cd '$top/build/clang' \
+        && ../../configure --enable-werror CC=clang \
         && make -j2 && make -j2 \$(cd '$top' && ls tests/unit/test_*.c | sed 's/\\.c\$//') \
         tests/bench/publisher tests/bench/sink tests/bench/floor tests/chaos/soaking/publisher"
 }
@@ -94,7 +100,8 @@ ring_fuzz() {
     contrib/fuzz.sh 10 >"$logs/fuzz.log" 2>&1
     for source in tests/fuzz/fuzz_*.c; do
         target=$(basename -s .c "${source/fuzz_/}")
-        if grep -q "^fuzz_$target: [1-9][0-9]* executions" "$logs/fuzz.log" && ! grep -q "^fuzz_$target: [Fd]" "$logs/fuzz.log"; then
+        if grep -q "^fuzz_$target: [1-9][0-9]* executions" "$logs/fuzz.log" &&
+            ! grep -q "^fuzz_$target: [Fd]" "$logs/fuzz.log"; then
             count 1 0 "fuzz-$target"
         else
             count 0 1 "fuzz-$target"
@@ -120,14 +127,17 @@ ring_tsan() {
 venv=$top/build/venv
 with_venv() {
     [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-    "$venv/bin/pip" -q --disable-pip-version-check install -r tests/whole/requirements.txt || { count 0 1 "pip"; return 1; }
+    "$venv/bin/pip" -q --disable-pip-version-check install -r tests/whole/requirements.txt && return
+    count 0 1 "pip"
+    return 1
 }
 
 ring_whole() {
     say "Whole tests: real redis-server, real Kafka"
     with_venv || return
     [ -x "$top/build/clang/rkbridge" ] || ring_clang    # without sanitizers, for the test that measures memory
-    RKB_BUILD=$build RKB_PLAIN_BUILD=$top/build/clang "$venv/bin/python" -m pytest tests/whole -q --durations=8 2>&1 | tee "$logs/whole.log"
+    RKB_BUILD=$build RKB_PLAIN_BUILD=$top/build/clang "$venv/bin/python" -m pytest tests/whole -q --durations=8 2>&1 |
+        tee "$logs/whole.log"
     local line
     line=$(grep -E '^(=+ )?[0-9]+ (passed|failed|error).* in [0-9.]+s' "$logs/whole.log" | tail -n 1)
     number() { printf '%s' "$line" | grep -oE "[0-9]+ $1" | grep -oE '[0-9]+' || echo 0; }
@@ -143,7 +153,8 @@ ring_chaos() {
     with_venv || return
     make -C "$build" tests/chaos/soaking/tally >"$logs/tally.log" 2>&1 || { count 0 1 "the soak's tally"; return; }
     step chaos-parts env RKB_BUILD="$build" "$venv/bin/python" -m pytest tests/chaos -q
-    step chaos contrib/chaos.sh --minutes 2 --seeds "${RKB_CHAOS_SEED:-1}" --build "$build" && tail -n 2 "$logs/chaos.log"
+    step chaos contrib/chaos.sh --minutes 2 --seeds "${RKB_CHAOS_SEED:-1}" --build "$build" &&
+        tail -n 2 "$logs/chaos.log"
     not_run=$((not_run + $(grep -c 'NOT RUN' "$logs/chaos.log")))
 }
 
@@ -180,6 +191,6 @@ for group in $rings; do
 done
 say "All rings"
 echo "$times in all $SECONDS s"
-[ "$not_run" -eq 0 ] || echo "$not_run NOT RUN: this machine lacks what they need (build/logs/c.log and whole.log say what)"
+[ "$not_run" -eq 0 ] || echo "$not_run NOT RUN: this machine lacks what they need (c.log and whole.log in build/logs)"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

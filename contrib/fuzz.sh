@@ -23,8 +23,8 @@ targets=${*:-$(basename -s .c tests/fuzz/fuzz_*.c | sed 's/^fuzz_//')}
 # Files that a target writes: in memory where that can be, and gone at the end whatever happens.
 scratch=$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)" rkb-fuzz-XXXXXX) || exit 1
 trap 'rm -rf "$scratch"' EXIT
-read -ra libraries <<<"$(pkg-config --cflags --libs hiredis rdkafka libevent_core libevent_extra libevent_openssl jansson \
-    yaml-0.1 libxxhash openssl libpcre2-8)"
+read -ra libraries <<<"$(pkg-config --cflags --libs hiredis rdkafka libevent_core libevent_extra libevent_openssl \
+    jansson yaml-0.1 libxxhash openssl libpcre2-8)"
 flags=(-std=c11 -D_GNU_SOURCE -DPACKAGE_VERSION='"fuzz"' -Isrc -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
     -fno-strict-aliasing -Wall -Wextra -Werror -Wno-unused-command-line-argument)
 

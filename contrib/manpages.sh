@@ -3,16 +3,17 @@
 #
 #     contrib/manpages.sh [--write] [BUILD]
 #
-# BUILD is where rkbridge and rkbctl are built; . without it. Says where a page differs, and exits with 1; with --write it
-# mends the page. From the tables are:
+# BUILD is where rkbridge and rkbctl are built; . without it. Says where a page differs, and exits with 1; with --write
+# it mends the page. From the tables are:
 #
 #     doc/rkbridge.yaml.5   under each setting its facts, and the list of what a reload takes: rkbridge --help-config
 #     doc/rkbctl.1          each command's arguments, what it does and its right:              rkbctl --help-commands
 #     doc/rkbridge.8        the list of metrics:                                               rkbridge --help-metrics
 #     doc/metrics.md        its table:                                                         rkbridge --help-metrics
 #
-# In a page that is a line with the comment `table` at its end, the heading above it, and what stands between the comments
-# BEGIN and END. All else is by hand, and stays. A setting or command without an entry gets one from --write, to be gone on with.
+# In a page that is a line with the comment `table` at its end, the heading above it, and what stands between the
+# comments BEGIN and END. All else is by hand, and stays. A setting or command without an entry gets one from --write,
+# to be gone on with.
 set -u
 here=$(dirname "$0")
 top=$here/..

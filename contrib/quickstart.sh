@@ -6,8 +6,9 @@
 #     contrib/quickstart.sh                  until Ctrl-C
 #     contrib/quickstart.sh --for SECONDS    ends by itself; exit 0 only if every message published arrived exactly once
 #     contrib/quickstart.sh --build-only     installs and builds
-#     contrib/quickstart.sh --pull-the-plug  runs it under load beside a real Kafka, kills each of them, cuts connections, and
-#                                            counts what came through; less than a minute (--for SECONDS of load: 20)
+#     contrib/quickstart.sh --pull-the-plug  runs it under load beside a real Kafka, kills each of them, cuts
+#                                            connections, and counts what came through; in less than a minute
+#                                            (--for SECONDS of load: 20)
 #
 # Everything it starts listens on 127.0.0.1, keeps its files in temporary directories, and ends with it. It touches
 # no other Redis of this machine. What it builds is in build/quickstart. Root is needed only where something is missing.
@@ -104,7 +105,8 @@ build_bridge() {
 
 # --- starting and ending
 
-# start NAME COMMAND...: out of reach of the terminal's Ctrl-C, so that all can be ended in order; ends with us in any case.
+# start NAME COMMAND...: out of reach of the terminal's Ctrl-C, so that all can be ended in order; ends with us in any
+# case.
 start() {
     local name=$1
     shift
@@ -236,7 +238,8 @@ publish() {
 
 # Sets channel and payload of a publisher's next message.
 message_of() {
-    local people=(Ada Grace Edsger Barbara Dennis Radia Leslie) goods=(teapot lantern compass kettle ladder) cities=(lisbon oslo turin)
+    local people=(Ada Grace Edsger Barbara Dennis Radia Leslie) goods=(teapot lantern compass kettle ladder)
+    local cities=(lisbon oslo turin)
     local demo="\"demo\": \"$1.$2\""
     case $1 in
     users)
@@ -249,7 +252,8 @@ message_of() {
         ;;
     orders)
         channel=orders.${cities[RANDOM % 3]}
-        payload="{\"order\": $((70000 + $2)), \"total\": $((RANDOM % 200)).$((10 + RANDOM % 90)), \"currency\": \"EUR\", $demo}"
+        payload="{\"order\": $((70000 + $2)), \"total\": $((RANDOM % 200)).$((10 + RANDOM % 90)), "
+        payload+="\"currency\": \"EUR\", $demo}"
         ;;
     esac
 }
@@ -275,8 +279,8 @@ measure_width() {
     [[ -t 1 ]] && size=$(stty size 2>/dev/null </dev/tty) && ((${size#* } > 0)) && width=${size#* }
 }
 
-# A record on the screen, no wider than the terminal: one line, or two and a short UUID where the terminal is narrow, so that
-# the payload is seen. No control characters: whoever publishes must not move the cursor.
+# A record on the screen, no wider than the terminal: one line, or two and a short UUID where the terminal is narrow, so
+# that the payload is seen. No control characters: whoever publishes must not move the cursor.
 show_record() {
     local channel=${1//[[:cntrl:]]/?} topic=$2 value=${3//[[:cntrl:]]/ } line hex='[0-9a-f]'
     measure_width
@@ -284,7 +288,8 @@ show_record() {
         printf -v line '%-25s -> %-13s  %s' "$channel" "$topic" "$value"
         say "${line:0:width}"
     else
-        [[ $value =~ ($hex{8})-$hex{4}-$hex{4}-$hex{4}-$hex{12} ]] && value=${value/"${BASH_REMATCH[0]}"/"${BASH_REMATCH[1]}…"}
+        [[ $value =~ ($hex{8})-$hex{4}-$hex{4}-$hex{4}-$hex{12} ]] &&
+            value=${value/"${BASH_REMATCH[0]}"/"${BASH_REMATCH[1]}…"}
         line="$channel -> $topic"
         value="    $value"
         say "${line:0:width}"$'\n'"${value:0:width}"
@@ -398,10 +403,12 @@ account() {
     sort "$run/arrived" >"$run/arrived.sorted"
     missing=$(uniq "$run/arrived.sorted" | comm -23 "$run/published.sorted" -)
     twice=$(uniq -d "$run/arrived.sorted")
-    printf '\npublished %d, arrived %d, missing %d, more than once %d\n' "$(count_lines "$run/published")" "$(count_lines "$run/arrived")" \
+    printf '\npublished %d, arrived %d, missing %d, more than once %d\n' \
+        "$(count_lines "$run/published")" "$(count_lines "$run/arrived")" \
         "$(grep -c . <<<"$missing")" "$(grep -c . <<<"$twice")"
     stop rkbridge 30 || fail_with_log "rkbridge ended with $?" "$run/rkbridge.log"
-    [[ -s $run/published && -z $missing$twice ]] || fail "not every message arrived exactly once: missing ${missing:-none}, more than once ${twice:-none}"
+    [[ -s $run/published && -z $missing$twice ]] ||
+        fail "not every message arrived exactly once: missing ${missing:-none}, more than once ${twice:-none}"
     say "Every message arrived exactly once."
 }
 
@@ -441,7 +448,8 @@ main() {
     install_missing
     build_bridge
     [[ $build_only == yes ]] && exit 0
-    [[ $plug == yes ]] && exec python3 "$top/contrib/pull_the_plug.py" --build "$build" --seconds "$((seconds > 0 ? seconds : 20))"
+    [[ $plug == yes ]] &&
+        exec python3 "$top/contrib/pull_the_plug.py" --build "$build" --seconds "$((seconds > 0 ? seconds : 20))"
     run=$(mktemp -d "${TMPDIR:-/tmp}/rkbridge-quickstart.XXXXXX") || fail "no temporary directory"
     start_redis
     start_bridge

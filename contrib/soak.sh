@@ -12,10 +12,10 @@
 #     contrib/soak.sh --build DIR            a configured build without sanitizers (default: build/soak, made with -O2)
 #     contrib/soak.sh --directory DIR        where to write what is seen (default: a new one in /tmp, which is said)
 #
-# It needs redis-server, Java, Kafka's jars (fetched once by Maven) and python3, nothing else; a machine that does nothing
-# else; and 2 GB in /tmp, a day 4 GB. All of it listens on 127.0.0.1 only and ends with it. Ctrl-C ends the stream and
-# judges what there is; twice, it ends all at once. doc/reliability.md says what is demanded and what was seen.
-# Exit code: 0 well, 1 something was found, 2 it could not be run or was broken off, 64 bad arguments.
+# It needs redis-server, Java, Kafka's jars (fetched once by Maven) and python3, nothing else; a machine that does
+# nothing else; and 2 GB in /tmp, a day 4 GB. All of it listens on 127.0.0.1 only and ends with it. Ctrl-C ends the
+# stream and judges what there is; twice, it ends all at once. doc/reliability.md says what is demanded and what was
+# seen. Exit code: 0 well, 1 something was found, 2 it could not be run or was broken off, 64 bad arguments.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 build='' more=()

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# The thread sanitizer: builds with it and runs the C tests in which threads meet: the loop, the shipper, the syncer, the log's
-# writer, the one that looks after topics, and librdkafka's.
+# The thread sanitizer: builds with it and runs the C tests in which threads meet: the loop, the shipper, the syncer,
+# the log's writer, the one that looks after topics, and librdkafka's.
 #
 #   contrib/tsan.sh [TEST ...]           those tests, or these (names as in tests/unit/test_NAME.c)
-#   contrib/tsan.sh --run COMMAND ...    any other command with what the sanitizer needs around it: contrib/chaos.sh, say
+#   contrib/tsan.sh --run COMMAND ...    any other command (say, contrib/chaos.sh) with what the sanitizer needs
+#                                        around it
 #
-# The build is in build/tsan; what is reported lies in build/tsan/reports, a file for each process. tests/tsan/tsan.supp names what
-# is passed over, and why; tests/tsan/threads.c makes librdkafka's threads known. Ends with `N passed, M failed`; the exit code is 1
-# if a test failed or anything was reported. CC may name a compiler cache before gcc; JOBS how many run side by side.
+# The build is in build/tsan; what is reported lies in build/tsan/reports, a file for each process. tests/tsan/tsan.supp
+# names what is passed over, and why; tests/tsan/threads.c makes librdkafka's threads known. Ends with `N passed, M
+# failed`; the exit code is 1 if a test failed or anything was reported. CC may name a compiler cache before gcc; JOBS
+# how many run side by side.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 top=$PWD
@@ -15,12 +17,13 @@ build=$top/build/tsan
 reports=$build/reports
 jobs=${JOBS:-$(nproc)}
 # The longest first, so that none is left to run alone; they mostly wait, so twice as many as there are cores.
-tests=(shipper_disk shipper topics ring relay shipper_dead dead_retry log mailbox relay_gaps relay_pause relay_reject relay_topics
-    retry same_disk store syncer watch)
+tests=(shipper_disk shipper topics ring relay shipper_dead dead_retry log mailbox relay_gaps relay_pause relay_reject
+    relay_topics retry same_disk store syncer watch)
 
 make_all() {
     mkdir -p "$build" && cd "$build" || return 1
-    [ -e config.status ] || ../../configure -q --enable-werror --enable-sanitizers=thread CC="${CC:-gcc}" CFLAGS="-O1 -g" || return 1
+    [ -e config.status ] ||
+        ../../configure -q --enable-werror --enable-sanitizers=thread CC="${CC:-gcc}" CFLAGS="-O1 -g" || return 1
     make -s -j"$jobs" "$@" && ${CC:-gcc} -shared -fPIC -O1 -g "$top/tests/tsan/threads.c" -o threads.so
 }
 
@@ -45,7 +48,11 @@ if [ "${1:-}" = --run ]; then
     code=$?
 else
     [ $# -eq 0 ] || tests=("$@")
-    (make_all "${tests[@]/#/tests/unit/test_}") >"$reports/build.log" 2>&1 || { tail -n 40 "$reports/build.log"; echo "0 passed, 1 failed"; exit 1; }
+    if ! (make_all "${tests[@]/#/tests/unit/test_}") >"$reports/build.log" 2>&1; then
+        tail -n 40 "$reports/build.log"
+        echo "0 passed, 1 failed"
+        exit 1
+    fi
     export -f one watched
     export build reports top
     printf '%s\n' "${tests[@]}" | xargs -P $((2 * jobs)) -I {} bash -c 'one {}' | tee "$reports/said"
@@ -59,5 +66,8 @@ if [ "$found" -gt 0 ]; then
     echo "the thread sanitizer reported something in $found processes: build/tsan/reports"
     code=1
 fi
-[ ! -e "$reports/said" ] || echo "$(cat "$reports"/test_*.log | grep -c '^\[       OK \]') passed, $(grep -c '^FAIL' "$reports/said") failed"
+if [ -e "$reports/said" ]; then
+    passed=$(cat "$reports"/test_*.log | grep -c '^\[       OK \]')
+    echo "$passed passed, $(grep -c '^FAIL' "$reports/said") failed"
+fi
 exit "$code"

@@ -1,6 +1,6 @@
 /*
- * Produces records whose keys are read from standard input, one a line, in hexadecimal; the line `-` is no key. Nothing but
- * the address is set, so each goes where a Java producer as it comes puts it.
+ * Produces records whose keys are read from standard input, one a line, in hexadecimal; the line `-` is no key. Nothing
+ * but the address is set, so each goes where a Java producer as it comes puts it.
  *
  *     java -cp 'JARS/*' KeyProducer.java BOOTSTRAP TOPIC < KEYS
  */

@@ -1,5 +1,6 @@
 #!/bin/sh
-# doc/control-socket.md and the control socket: each command and each error code has its place there, and nothing else has.
+# doc/control-socket.md and the control socket: each command and each error code has its place there, and nothing else
+# has.
 set -u
 srcdir=${srcdir:-.}
 build=${RKB_BUILD:-.}
@@ -14,11 +15,14 @@ same() {        # what, what there is, what the document has
         printf '%s\n' "$2" | grep -qx "$word" || { echo "$doc explains the $1 $word, which there is not"; bad=1; }
     done
 }
-commands=$(sed -n '/^static const struct rkb_command commands/,/^};/s/^    {"\([a-z]*\)",.*/\1/p' "$srcdir/src/control/commands.c")
+commands=$(sed -n '/^static const struct rkb_command commands/,/^};/s/^    {"\([a-z]*\)",.*/\1/p' \
+    "$srcdir/src/control/commands.c")
 same command "$commands" "$(sed -n 's/^### \([a-z]*\)$/\1/p' "$doc")"
 # Of the words of dead letters' verdicts only those that retry may answer: drops.
 codes=$(cat "$srcdir"/src/control/*.c "$srcdir"/src/daemon/admin*.c "$srcdir"/src/daemon/re*.c | tr '\n' ' ' |
-    grep -oE '(rkb_command_error|answer_error|refuse_rest|rkb_call_deny|refuse|answer)\([a-z>-]+, (lines, )?"[a-z_]+"|code = [^;"]*"[a-z_]+"|"ERROR [a-z_]+ |left > 0 \? "[a-z]+"' |
+    grep -oE -e '(rkb_command_error|answer_error|refuse_rest|rkb_call_deny)\([a-z>-]+, "[a-z_]+"' \
+        -e '(refuse|answer)\([a-z>-]+, (lines, )?"[a-z_]+"' -e 'code = [^;"]*"[a-z_]+"' \
+        -e '"ERROR [a-z_]+ |left > 0 \? "[a-z]+"' |
     sed 's/ $//; s/"$//; s/.*[ "]//' | sort -u | grep -vx journal_full)
 same 'error code' "$(printf '%s\nmissing\n' "$codes")" "$(sed -n '/^## Errors/,$s/^| `\([a-z_]*\)` .*/\1/p' "$doc")"
 for word in $commands; do

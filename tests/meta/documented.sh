@@ -1,6 +1,7 @@
 #!/bin/sh
-# What the program knows, the documents name: every setting in the sample, every field of the books, every exit code and every
-# option in the manual; and no document names a file that does not exist. (What is made from tables: tests/meta/manpages.sh.)
+# What the program knows, the documents name: every setting in the sample, every field of the books, every exit code and
+# every option in the manual; and no document names a file that does not exist. (What is made from tables:
+# tests/meta/manpages.sh.)
 set -u
 srcdir=${srcdir:-.}
 build=${RKB_BUILD:-.}
@@ -19,7 +20,8 @@ for field in $(sed -n 's/^    X(\([a-z_]*\), .*/\1/p' "$srcdir/src/control/stats
     grep -q "$field" "$srcdir/doc/operations.md" || miss "doc/operations.md does not name $field"
 done
 for code in $(sed -n 's/^#define RKB_EXIT_[A-Z]* *\([0-9]*\).*/\1/p' "$srcdir/src/daemon/bridge.h"); do
-    grep -qE "^\.It( Er| Li)? $code|^\.It $code" "$srcdir/doc/rkbridge.8" || miss "doc/rkbridge.8 does not explain exit code $code"
+    grep -qE "^\.It( Er| Li)? $code|^\.It $code" "$srcdir/doc/rkbridge.8" ||
+        miss "doc/rkbridge.8 does not explain exit code $code"
 done
 options() { # program's words, page
     for option in $(printf '%s' "$1" | grep -oE -- '--[a-z]+(-[a-z]+)*' | sort -u); do
@@ -28,8 +30,8 @@ options() { # program's words, page
 }
 options "$("$build/rkbridge" --help)" doc/rkbridge.8
 options "$("$build/rkbctl" --help)" doc/rkbctl.1
-files=$(grep -ohE '(^|[^/A-Za-z0-9_.-])(src|doc|etc|tests|contrib)/[A-Za-z0-9_./-]+[A-Za-z0-9]' "$srcdir/README.md" "$srcdir"/doc/*.md |
-    sed 's/^[^a-z]//' | sort -u)
+files=$(grep -ohE '(^|[^/A-Za-z0-9_.-])(src|doc|etc|tests|contrib)/[A-Za-z0-9_./-]+[A-Za-z0-9]' "$srcdir/README.md" \
+    "$srcdir"/doc/*.md | sed 's/^[^a-z]//' | sort -u)
 for file in $files; do
     [ -e "$srcdir/$file" ] || miss "a document names $file, which does not exist"
 done

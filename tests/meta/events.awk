@@ -1,7 +1,8 @@
 # events.awk -- the event words of C sources: a line "WORD LEVEL OBJECT" for each level that a call of rkb_log may have.
 #
-# OBJECT is the literal; source[NAME] and topic[NAME] for those that are made; "?" for what cannot be told from the source. An
-# event is a literal, a name that the same file defines, or a choice of such; a call it cannot read is a line "UNREAD file".
+# OBJECT is the literal; source[NAME] and topic[NAME] for those that are made; "?" for what cannot be told from the
+# source. An event is a literal, a name that the same file defines, or a choice of such; a call it cannot read is a line
+# "UNREAD file".
 function says(call, file,    level, count, parts, object, event, i, words, word) {
     if (call ~ /^struct /)      # the function itself
         return

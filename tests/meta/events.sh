@@ -1,6 +1,6 @@
 #!/bin/sh
-# The one list of event words is doc/events.md: each event of the source has its row there, with the objects and the levels that
-# the source has, and no row names an event that does not exist.
+# The one list of event words is doc/events.md: each event of the source has its row there, with the objects and the
+# levels that the source has, and no row names an event that does not exist.
 set -u
 srcdir=${srcdir:-.}
 dir=$(mktemp -d) || exit 1
@@ -20,14 +20,18 @@ grep "$row" "$srcdir/doc/events.md" | awk -F ' *[|] *' '
 function sorted(list,    parts, count, i, j, swap, text) {
     count = split(list, parts, ", *")
     for (i = 2; i <= count; i++)
-        for (j = i; j > 1 && parts[j - 1] > parts[j]; j--) { swap = parts[j]; parts[j] = parts[j - 1]; parts[j - 1] = swap }
+        for (j = i; j > 1 && parts[j - 1] > parts[j]; j--) {
+            swap = parts[j]
+            parts[j] = parts[j - 1]
+            parts[j - 1] = swap
+        }
     text = parts[1]
     for (i = 2; i <= count; i++)
         text = text "," parts[i]
     return text
 }
 { gsub(/`/, "", $2); print $2, sorted($4), sorted($3), ($5 == "" ? "empty" : "said") }' | sort >"$dir/list"
-cut -d ' ' -f 1 "$dir/list" | uniq -d | while read -r word; do echo "doc/events.md has event=$word twice"; done >"$dir/twice"
+cut -d ' ' -f 1 "$dir/list" | uniq -d | sed 's/.*/doc\/events.md has event=& twice/' >"$dir/twice"
 [ ! -s "$dir/twice" ] || miss "$(cat "$dir/twice")"
 for word in $(grep -v '^UNREAD' "$dir/source" | cut -d ' ' -f 1 | sort -u); do
     levels=$(grep "^$word " "$dir/source" | cut -d ' ' -f 2 | sort -u | paste -sd ,)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The man pages are in order: mandoc's lint, down to matters of style, but for lines longer than 80 bytes; and what they refer to
-# need not be installed here.
+# The man pages are in order: mandoc's lint, down to matters of style, but for lines longer than 80 bytes; and what they
+# refer to need not be installed here.
 set -u
 srcdir=${srcdir:-.}
 if ! command -v mandoc >/dev/null; then

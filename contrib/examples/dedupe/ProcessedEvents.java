@@ -1,7 +1,8 @@
 /*
  * Spring, with JdbcTemplate. The table:
  *
- *     CREATE TABLE processed_events (event_id VARCHAR(100) NOT NULL, created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP);
+ *     CREATE TABLE processed_events
+ *         (event_id VARCHAR(100) NOT NULL, created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP);
  *     CREATE UNIQUE INDEX processed_events_event_id ON processed_events (event_id);
  *     CREATE INDEX processed_events_created_at ON processed_events (created_at);
  */
@@ -24,7 +25,8 @@ public class ProcessedEvents {
     @Transactional(rollbackFor = Exception.class)
     public boolean once(String eventId, Runnable effect) {
         // PostgreSQL; MySQL says INSERT IGNORE INTO processed_events (event_id) VALUES (?)
-        int noted = database.update("INSERT INTO processed_events (event_id) VALUES (?) ON CONFLICT DO NOTHING", eventId);
+        int noted = database.update(
+                "INSERT INTO processed_events (event_id) VALUES (?) ON CONFLICT DO NOTHING", eventId);
         if (noted == 1)
             effect.run();
         return noted == 1;
@@ -32,6 +34,7 @@ public class ProcessedEvents {
 
     /* Each night, from a job. */
     public int forget(Duration olderThan) {
-        return database.update("DELETE FROM processed_events WHERE created_at < ?", Timestamp.from(Instant.now().minus(olderThan)));
+        Timestamp oldest = Timestamp.from(Instant.now().minus(olderThan));
+        return database.update("DELETE FROM processed_events WHERE created_at < ?", oldest);
     }
 }

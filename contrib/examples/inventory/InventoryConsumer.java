@@ -1,5 +1,6 @@
 /*
- * The same with Kafka's Java client, Jackson and JDBC (PostgreSQL's or SQLite's words). The topic and the tables are as in consumer.py.
+ * The same with Kafka's Java client, Jackson and JDBC (PostgreSQL's or SQLite's words). The topic and the tables are as
+ * in consumer.py.
  *
  *     java -cp 'JARS/*' InventoryConsumer.java BOOTSTRAP GROUP JDBC_URL
  */

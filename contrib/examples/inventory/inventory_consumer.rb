@@ -1,4 +1,5 @@
-# Rails with Racecar: app/consumers/inventory_consumer.rb. A batch is one transaction; where it fails, all of it comes again.
+# Rails with Racecar: app/consumers/inventory_consumer.rb. A batch is one transaction; where it fails, all of it comes
+# again.
 class InventoryConsumer < Racecar::Consumer
   subscribes_to "product_inventory"
 

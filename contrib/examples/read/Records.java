@@ -1,6 +1,6 @@
 /*
- * What a record of each envelope says: its id, the channel (or the route's name for it), and the payload. With Kafka's Java
- * client and Jackson; run by itself, it prints what stands in topics.
+ * What a record of each envelope says: its id, the channel (or the route's name for it), and the payload. With Kafka's
+ * Java client and Jackson; run by itself, it prints what stands in topics.
  *
  *     java -cp 'JARS/*' Records.java BOOTSTRAP ENVELOPE=TOPIC ...
  */
@@ -83,7 +83,8 @@ public class Records {
         while (consumer.position(place) < end) {
             for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(200))) {
                 Message message = read(envelope, record);
-                Object shown = message.payload() instanceof byte[] bytes ? HexFormat.of().formatHex(bytes) : message.payload();
+                Object shown = message.payload() instanceof byte[] bytes
+                        ? HexFormat.of().formatHex(bytes) : message.payload();
                 System.out.println(envelope + "\t" + message.id() + "\t" + message.name() + "\t" + shown);
             }
         }

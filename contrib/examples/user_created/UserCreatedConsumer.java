@@ -21,7 +21,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 public class UserCreatedConsumer {
     private static final ObjectMapper JSON = new ObjectMapper();
 
-    /* The event is noted and the user created, or neither. PostgreSQL's and SQLite's words; MySQL says INSERT IGNORE. */
+    /* The event is noted and the user created, or neither. As PostgreSQL and SQLite say it; MySQL: INSERT IGNORE. */
     static void handle(Connection database, byte[] value) throws IOException, SQLException {
         JsonNode event = JSON.readTree(value), data = event.get("data");
         String note = "INSERT INTO processed_events (event_id) VALUES (?) ON CONFLICT DO NOTHING";
