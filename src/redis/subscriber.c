@@ -14,7 +14,8 @@
 
 enum {
     AGAIN_AT_ONCE = 100,                /* refused names that are asked for again at a time */
-    PONG_WAIT_US = 100000               /* until which a PING may be answered */
+    PONG_WAIT_US = 100000,              /* until which a PING may be answered */
+    PATIENCE = 10                       /* times connect_timeout: for an answer of a change, among messages */
 };
 
 static void arm(struct event *timer, int64_t us)
@@ -146,6 +147,7 @@ void rkb_subscriber_check(struct rkb_subscriber *subscriber)
 {
     if (!rkb_subscriber_alive(subscriber) || (subscriber->state != SUBSCRIBING && subscriber->state != SUBSCRIBED))
         return;
+    rkb_subscriber_change_answered(subscriber);
     if (rkb_subscriptions_first(&subscriber->subscriptions) == NULL)
         settle(subscriber);
     else
@@ -399,6 +401,7 @@ void rkb_subscriber_pause(struct rkb_subscriber *subscriber, bool paused)
 {
     subscriber->paused = paused;
     rkb_connection_pause(subscriber->connection, paused);
+    rkb_subscriber_change_rests(subscriber);
     rkb_guard_enter(&subscriber->guard);
     rkb_subscriber_change_on(subscriber);
     rkb_guard_leave(&subscriber->guard);
@@ -446,6 +449,8 @@ static void destroy(void *object)
         event_free(subscriber->timer);
     if (subscriber->again != NULL)
         event_free(subscriber->again);
+    if (subscriber->late != NULL)
+        event_free(subscriber->late);
     rkb_subscriptions_free(&subscriber->subscriptions);
     rkb_subscriptions_free(&subscriber->other);
     free(subscriber->user);
@@ -462,6 +467,7 @@ void rkb_subscriber_free(struct rkb_subscriber *subscriber)
         rkb_connection_close(subscriber->connection);
         event_del(subscriber->timer);
         event_del(subscriber->again);
+        event_del(subscriber->late);
     }
     rkb_guard_doom(&subscriber->guard);
 }
@@ -513,11 +519,13 @@ struct rkb_subscriber *rkb_subscriber_new(struct event_base *base, const struct 
     subscriber->client_name = strdup(options->client_name != NULL ? options->client_name : "");
     subscriber->timer = evtimer_new(base, on_timer, subscriber);
     subscriber->again = evtimer_new(base, on_again, subscriber);
+    subscriber->late = evtimer_new(base, rkb_subscriber_change_late, subscriber);
+    subscriber->patience_us = PATIENCE * options->connect_timeout_us;
     subscriber->refused_again_us = options->refused_again_us;
     subscriber->heartbeat_us = options->heartbeat_us;
     subscriber->connection = new_connection(base, subscriber, options);
     if (subscriber->user == NULL || subscriber->client_name == NULL || subscriber->timer == NULL ||
-        subscriber->again == NULL || subscriber->connection == NULL) {
+        subscriber->again == NULL || subscriber->late == NULL || subscriber->connection == NULL) {
         destroy(subscriber);
         return NULL;
     }

@@ -38,7 +38,8 @@ struct rkb_subscriber_options {
     bool (*password)(void *context, char *out, size_t size, struct rkb_error *error);
     const char *client_name;        /* CLIENT SETNAME; "rkbridge:<instance>" */
     bool learn_id;                  /* ask for the connection's number (CLIENT ID) */
-    int64_t connect_timeout_us;     /* for connecting, greeting and each batch of subscriptions */
+    /* For connecting, greeting and each answer to subscriptions; of a change, while messages come, ten times that. */
+    int64_t connect_timeout_us;
     int64_t heartbeat_us;           /* a PING this often ... */
     int64_t heartbeat_timeout_us;   /* ... and any byte within this, or the connection is given up */
     int64_t backoff_min_us, backoff_max_us;
@@ -103,8 +104,9 @@ bool rkb_subscriber_add(struct rkb_subscriber *subscriber, bool is_pattern, stru
 /*
  * These are wanted from now on; takes them. What is of both is not touched, what is new is subscribed to, then comes
  * `turned`, then what is gone is given up, then comes `changed`. Where no connection stands, or when it is lost
- * meanwhile (behind `lost`) or stopped, both come at once, also from within. A new one that is refused is told of,
- * and asked for again, as ever. False, and nothing is taken, while another change is not done.
+ * meanwhile (behind `lost`) or stopped, both come at once, also from within. An answer that does not come ends the
+ * connection, whatever else comes. A new one that is refused is told of, and asked for again, as ever. False, and
+ * nothing is taken, while another change is not done.
  */
 bool rkb_subscriber_change(struct rkb_subscriber *subscriber, struct rkb_subscriptions *wanted) RKB_MUST_CHECK;
 /* Also anew, after `stopped`. */

@@ -11,10 +11,69 @@
  * gone still does, so that a channel that only moves from one subscription to another is subscribed to all the time.
  * MULTI would say the same in one step, but a connection that is subscribed may not use it (RESP2).
  *
+ * An answer may stand behind megabytes of messages, so what is read begins the connection's deadline anew. But not for
+ * ever: where messages come and an answer does not, for ten times that deadline, the connection is given up.
+ *
  * Promise: what stays is neither subscribed to again nor unsubscribed from. A connection that is lost, or stops, ends
- * the change at once: the next one subscribes to what is wanted. Never: two changes at a time.
+ * the change at once: the next one subscribes to what is wanted. So each change ends, while anything is read. Never: two
+ * changes at a time.
  */
 #include "redis/subscriber_state.h"
+
+#include "base/units.h"
+
+/* ---- how long an answer may take ---- */
+
+static void wait_on(struct rkb_subscriber *subscriber)
+{
+    const struct timeval time = {subscriber->left_us / 1000000, subscriber->left_us % 1000000};
+    subscriber->waits_since_us = subscriber->sys->monotonic_us();
+    event_add(subscriber->late, &time);
+}
+
+void rkb_subscriber_change_answered(struct rkb_subscriber *subscriber)
+{
+    if (subscriber->change == NONE)
+        return;
+    subscriber->left_us = subscriber->patience_us;
+    if (!subscriber->paused)
+        wait_on(subscriber);
+}
+
+void rkb_subscriber_change_rests(struct rkb_subscriber *subscriber)
+{
+    bool waits = event_pending(subscriber->late, EV_TIMEOUT, NULL) != 0;
+    if (subscriber->change == NONE || waits != subscriber->paused)
+        return;
+    if (!subscriber->paused) {
+        wait_on(subscriber);
+        return;
+    }
+    int64_t waited_us = subscriber->sys->monotonic_us() - subscriber->waits_since_us;
+    subscriber->left_us = waited_us < subscriber->left_us ? subscriber->left_us - waited_us : 0;
+    event_del(subscriber->late);
+}
+
+static const char *awaited(const struct rkb_subscriber *subscriber)
+{
+    if (rkb_connection_awaits_pong(subscriber->connection))
+        return "the answer to PING";
+    return subscriber->change == LEAVING ? "the answer to UNSUBSCRIBE" : "the answer to all subscriptions";
+}
+
+void rkb_subscriber_change_late(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd;
+    (void)what;
+    struct rkb_subscriber *subscriber = context;
+    struct rkb_error error;
+    char time[32];
+    rkb_format_duration(time, sizeof time, subscriber->patience_us);
+    rkb_fail(&error, RKB_TIMEOUT, "%s did not come within %s, though other things did", awaited(subscriber), time);
+    rkb_subscriber_renew(subscriber, &error);
+}
+
+/* ---- the steps ---- */
 
 void rkb_subscriber_send_names(struct rkb_subscriber *subscriber, struct rkb_subscriptions *subscriptions,
                                const char *command, size_t from, size_t end)
@@ -43,6 +102,7 @@ static void tell_changed(struct rkb_subscriber *subscriber)
     rkb_subscriptions_free(&subscriber->other);
     subscriber->other = (struct rkb_subscriptions){0};
     subscriber->change = NONE;
+    event_del(subscriber->late);
     if (!subscriber->guard.doomed)
         subscriber->events.changed(subscriber->context, kept);
 }
@@ -91,13 +151,15 @@ static void leave(struct rkb_subscriber *subscriber)
 
 void rkb_subscriber_change_on(struct rkb_subscriber *subscriber)
 {
-    if (subscriber->change == NONE || !rkb_subscriber_alive(subscriber) || !is_quiet(subscriber))
+    if (subscriber->change == NONE || subscriber->change == LEAVING || !rkb_subscriber_alive(subscriber)
+        || !is_quiet(subscriber))
         return;
+    rkb_subscriber_change_answered(subscriber);
     if (subscriber->change == ASKED)
         add(subscriber);
     else if (subscriber->change == ADDING)
         turn(subscriber);
-    else if (subscriber->change == TURNING)
+    else
         leave(subscriber);
 }
 
@@ -128,6 +190,7 @@ void rkb_subscriber_change_ended(struct rkb_subscriber *subscriber)
 /* A command that gives up subscriptions is answered; after the last one all is as before. */
 static void check_left(struct rkb_subscriber *subscriber)
 {
+    rkb_subscriber_change_answered(subscriber);
     if (rkb_subscriptions_first(&subscriber->other) != NULL) {
         rkb_connection_expect(subscriber->connection, "the answer to UNSUBSCRIBE");
         return;
@@ -162,10 +225,12 @@ bool rkb_subscriber_change(struct rkb_subscriber *subscriber, struct rkb_subscri
     subscriber->other = *wanted;
     *wanted = (struct rkb_subscriptions){0};
     subscriber->change = ASKED;
-    if (subscriber->is_stream)
+    if (subscriber->is_stream) {
+        rkb_subscriber_change_answered(subscriber);
         rkb_subscriber_change_on(subscriber);
-    else
+    } else {
         rkb_subscriber_change_ended(subscriber);
+    }
     rkb_guard_leave(&subscriber->guard);
     return true;
 }

@@ -40,6 +40,9 @@ struct rkb_subscriber {
     struct rkb_subscriptions subscriptions;
     enum change change;
     struct rkb_subscriptions other;     /* asked: what is wanted next; leaving: what is given up and still stands */
+    struct event *late;                 /* a change has waited too long for an answer, whatever else came */
+    int64_t patience_us, left_us;       /* so long it waits for one answer; what was left of that ... */
+    int64_t waits_since_us;             /* ... then, monotonic */
     size_t told_refused;                /* what `subscribed` said last */
     bool is_stream, batch_due;
     bool broke_off;                     /* the last connection that ended */
@@ -71,6 +74,12 @@ void rkb_subscriber_send_names(struct rkb_subscriber *subscriber, struct rkb_sub
 void rkb_subscriber_change_on(struct rkb_subscriber *subscriber);
 /* Something was read: what the change waits for may still be on its way behind it. */
 void rkb_subscriber_change_moves(struct rkb_subscriber *subscriber);
+/* Redis answered something: for the next answer there is as much time again. */
+void rkb_subscriber_change_answered(struct rkb_subscriber *subscriber);
+/* Reading rests, or goes on: time in which no answer could be read does not count. */
+void rkb_subscriber_change_rests(struct rkb_subscriber *subscriber);
+/* Of the timer `late`: the connection is given up. */
+void rkb_subscriber_change_late(evutil_socket_t fd, short what, void *subscriber);
 /* There is no connection any more, or it is about to stop: a change is done at once. */
 void rkb_subscriber_change_ended(struct rkb_subscriber *subscriber);
 /* Redis confirmed that this one ended; false: nobody asked for that. */

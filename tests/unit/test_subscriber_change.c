@@ -271,6 +271,119 @@ static void stopped_at_the_turn(void **state)
     assert_non_null(strstr(log_text(test), "changed\nstopped\n"));
 }
 
+/* ---- answers that do not come, while messages do ---- */
+
+static void publish_more(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    const struct test *test = arg;
+    fake_redis_publish(test->fake, "u*", "unread", "1");
+}
+
+/* Until then a message each two milliseconds: Redis is not silent, so it is not given up for that. */
+static void until_among_messages(struct test *test, const char *text)
+{
+    const struct timeval period = {0, 2 * MILLISECOND};
+    struct event *more = event_new(test->base, -1, EV_PERSIST, publish_more, test);
+    event_add(more, &period);
+    until(test, text, 1);
+    event_free(more);
+}
+
+/* One answer is swallowed: the connection is given up, and the next one subscribes to what is wanted. */
+static void swallowed(struct test *test, void (*swallow)(struct fake_rules *rules, bool on), const char *last)
+{
+    test->options.connect_timeout_us = 100 * MILLISECOND;
+    begun(test);
+    swallow(fake_redis_rules(test->fake), true);
+    assert_true(change(test, "users orders"));
+    until_among_messages(test, "lost stream\n");
+    swallow(fake_redis_rules(test->fake), false);
+    assert_int_equal(test->lost.code, RKB_TIMEOUT);
+    assert_non_null(strstr(test->lost.text, last));
+    until(test, "subscribed\n", 1);
+    assert_non_null(strstr(log_text(test), "changed\nstream\n"));
+    assert_null(strstr(strstr(log_text(test), "changed\n") + 1, "changed\n"));
+    assert_non_null(strstr(log_text(test), "on users\non orders\nsubscribed\n"));
+    assert_int_equal(figures(test).subscribed, 2);
+    assert_true(change(test, "users"));
+    until(test, "changed\n", 2);
+}
+
+static void no_confirmations(struct fake_rules *rules, bool on)
+{
+    rules->confirmations = on ? 0 : -1;
+}
+
+static void no_pongs(struct fake_rules *rules, bool on)
+{
+    rules->mute_pings = on;
+}
+
+static void no_farewells(struct fake_rules *rules, bool on)
+{
+    rules->unsubscribe_reply = on ? "" : NULL;
+}
+
+static void the_answer_to_subscribe_is_swallowed(void **state)
+{
+    swallowed(*state, no_confirmations, "the answer to all subscriptions did not come within");
+}
+
+static void the_answer_to_ping_is_swallowed(void **state)
+{
+    swallowed(*state, no_pongs, "the answer to PING did not come within 1 s, though other things did");
+}
+
+static void the_answer_to_unsubscribe_is_swallowed(void **state)
+{
+    swallowed(*state, no_farewells, "the answer to UNSUBSCRIBE did not come within");
+}
+
+/* The heartbeat's PING was not answered before the change was asked for. */
+static void an_open_ping_that_is_never_answered(void **state)
+{
+    struct test *test = *state;
+    test->options.heartbeat_us = 5 * MILLISECOND;
+    test->options.connect_timeout_us = 100 * MILLISECOND;
+    begun(test);
+    fake_redis_rules(test->fake)->mute_pings = true;
+    until(test, "PING\n", 1);
+    pass(test, 10);
+    assert_true(change(test, "orders"));
+    until_among_messages(test, "lost stream\n");
+    assert_non_null(strstr(test->lost.text, "the answer to PING did not come within 1 s, though other things did"));
+    fake_redis_rules(test->fake)->mute_pings = false;
+    until(test, "subscribed\n", 1);
+    assert_non_null(strstr(log_text(test), "turned\nchanged\nstream\n"));
+    assert_int_equal(figures(test).subscribed, 1);
+}
+
+/* Time in which nothing is read does not count; what was read before it does. */
+static void rest_does_not_count(void **state)
+{
+    struct test *test = *state;
+    test->options.connect_timeout_us = 60 * MILLISECOND;
+    begun(test);
+    fake_redis_rules(test->fake)->mute_pings = true;
+    assert_true(change(test, "users orders"));
+    until(test, "PING\n", 1);
+    rkb_subscriber_pause(test->subscriber, true);
+    pass(test, 700);
+    assert_log(test, "on orders\n");
+    rkb_subscriber_pause(test->subscriber, false);
+    fake_redis_say(test->fake, PONG);
+    until(test, "changed\n", 1);
+    forget_log(test);
+    assert_true(change(test, "users"));
+    until(test, "PING\n", 2);
+    monotonic_now += 600 * MILLISECOND;
+    rkb_subscriber_pause(test->subscriber, true);
+    rkb_subscriber_pause(test->subscriber, false);
+    until(test, "lost stream\n", 1);
+}
+
 /* Many in, most of them out again, in another order. */
 static void many(void **state)
 {
@@ -300,6 +413,9 @@ int main(void)
         TEST(a_refused_one_goes), TEST(lost_while_adding), TEST(lost_while_turning), TEST(lost_while_leaving),
         TEST(not_connected), TEST(in_the_middle_of_subscribing), TEST(stopped_while_turning), TEST(paused),
         TEST(leaving_is_refused), TEST(freed_at_the_turn), TEST(stopped_at_the_turn), TEST(many),
+        TEST(the_answer_to_subscribe_is_swallowed), TEST(the_answer_to_ping_is_swallowed),
+        TEST(the_answer_to_unsubscribe_is_swallowed), TEST(an_open_ping_that_is_never_answered),
+        TEST(rest_does_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
