@@ -147,6 +147,15 @@ static void add_refusal(struct rkb_difference *to, const char *head, const char 
     to->refused_count++;
 }
 
+/* what: of the source; then: what to do with it so that the rest is taken. */
+static void refuse_source(struct rkb_difference *to, const char *name, const char *what, const char *then)
+{
+    begin_line(&to->refused);
+    rkb_buffer_format(&to->refused, "redis.%s: it is %s; sources come and go only with a restart: %s until then, so "
+                      "that the rest is taken", name, what, then);
+    to->refused_count++;
+}
+
 /* Rows whose paths begin with `kind` ("redis.*."); "" is all that no source and no route has. */
 static bool is_of(const struct rkb_setting *row, const char *kind)
 {
@@ -202,7 +211,7 @@ static void compare_sources(struct rkb_difference *to, const struct rkb_config *
         const struct rkb_config_source *source = &now->sources[i], *other = find_source(next, source->name);
         struct rkb_buffer words = {0};
         if (other == NULL) {
-            add_refusal(to, "redis.", source->name, ": it is gone;");
+            refuse_source(to, source->name, "gone", "put it back");
             continue;
         }
         compare(to, "redis.*.", "redis.", source->name, source, other, &words);
@@ -210,7 +219,7 @@ static void compare_sources(struct rkb_difference *to, const struct rkb_config *
     }
     for (size_t i = 0; i < next->source_count; i++)
         if (find_source(now, next->sources[i].name) == NULL)
-            add_refusal(to, "redis.", next->sources[i].name, ": it is new;");
+            refuse_source(to, next->sources[i].name, "new", "leave it and its routes out");
 }
 
 /* What stands in a file that a setting names, and may differ where the name does not. */

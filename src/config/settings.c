@@ -116,13 +116,13 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "kafka.delivery", .type = RKB_SETTING_WORD, .offset = GLOBAL(kafka.delivery), .initial = "at-least-once",
      .words = delivery_words, .help = "What Kafka is promised; exactly-once is not in this version."},
     {.path = "kafka.refuse_after", .type = RKB_SETTING_DURATION, .offset = GLOBAL(kafka.refuse_after), .initial = "10m",
-     .most = HOURS(24 * 365),
+     .most = HOURS(24 * 365), .live = true,
      .help = "How long a topic may refuse for want of a right before its records are set aside as dead letters."},
     {.path = "kafka.watchdog", .type = RKB_SETTING_DURATION, .offset = GLOBAL(kafka.watchdog), .initial = "2m",
-     .most = HOURS(24),
+     .most = HOURS(24), .live = true,
      .help = "A producer that reports nothing for so long although records are in flight is made anew; 0s: never."},
     {.path = "kafka.outage_budget", .type = RKB_SETTING_DURATION, .offset = GLOBAL(kafka.outage_budget),
-     .initial = "10m", .most = HOURS(24 * 365),
+     .initial = "10m", .most = HOURS(24 * 365), .live = true,
      .help = "How long Kafka may be away before this rkbridge counts as not ready (/readyz); messages are journalled "
              "anyway."},
     {.path = "kafka.properties", .type = RKB_SETTING_PROPERTIES, .offset = GLOBAL(kafka.properties),
@@ -165,10 +165,11 @@ const struct rkb_setting rkb_settings[] = {
     {.path = "control.socket_mode", .type = RKB_SETTING_MODE, .offset = GLOBAL(control.socket_mode), .initial = "0660",
      .help = "Who may use it: its permissions, octal. Whoever can open it may look."},
     {.path = "control.admins", .type = RKB_SETTING_LIST, .offset = GLOBAL(control.admins),
+     .live = true,
      .help = "Users, by name or number, who may also give orders (pause, drain, reload); root and rkbridge's own "
              "user always may."},
     {.path = "control.admin_groups", .type = RKB_SETTING_LIST, .offset = GLOBAL(control.admin_groups),
-     .help = "Groups whose members may."},
+     .live = true, .help = "Groups whose members may."},
 
     {.path = "http.listen", .type = RKB_SETTING_LISTEN, .offset = GLOBAL(http.listen),
      .help = "Where HTTP is served; without it there is none."},
@@ -178,7 +179,7 @@ const struct rkb_setting rkb_settings[] = {
              "hosts and topics)."},
 
     {.path = "metrics.routes", .type = RKB_SETTING_NUMBER, .offset = GLOBAL(metrics.routes), .initial = "200",
-     .most = 100000,
+     .most = 100000, .live = true,
      .help = "How many routes have metrics of their own, in the order of this file; the rest are summed as (other)."},
 
     {.path = "log.level", .type = RKB_SETTING_WORD, .offset = GLOBAL(log.level), .initial = "info",

@@ -38,6 +38,7 @@ struct rkb_client {
     bool ended;                     /* sends nothing more */
     bool closing;                   /* is freed when all is written; nothing more is read */
     bool dropped;                   /* is freed now */
+    bool retries;                   /* it has handed over a dead letter: that was said */
     bool rests;                     /* gets its turn when the share is made up for */
     TAILQ_ENTRY(rkb_client) link;
 };

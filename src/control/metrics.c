@@ -39,7 +39,13 @@ const struct rkb_metric rkb_metrics[] = {
     ONE("ready", GAUGE, TRUTH, ready,
         "1 where /readyz says so: all is subscribed, the journal takes records, Kafka is there or was not long ago."),
     OWN("verdict", GAUGE, "", rkb_metric_verdict, "What rkbctl status says in its first line: 0 OK, 1 WARN, 2 BAD."),
-    ONE("draining", GAUGE, TRUTH, draining, "1 from the moment it was asked to end."),
+    ONE("lingering", GAUGE, TRUTH, lingering,
+        "1 while it was asked to end, and takes messages for as long as linger says."),
+    ONE("draining", GAUGE, TRUTH, draining, "1 while it ends: it takes no more, and ships what waits."),
+    OWN("config_last_reload_successful", GAUGE, "", rkb_metric_reload,
+        "0 where the last reload was refused: what runs is not what the config file says."),
+    ONE("config_last_reload_success_timestamp_seconds", GAUGE, REAL, config.taken_seconds,
+        "When the config that runs was taken, at the start or by a reload, since 1970."),
 
 /* All books count up but for what is pending. */
 #define BOOK(field, help) RKB_METRIC_BOOK_##field("messages_" #field, totals.field, BOOK_HELP(help))
@@ -66,6 +72,8 @@ const struct rkb_metric rkb_metrics[] = {
     ONE("pending_moving_age_seconds", GAUGE, REAL, journal.oldest_moving_seconds,
         "The same without what is paused."),
     ONE("pauses", GAUGE, U64, pause_count, "Routes and topics that somebody has paused."),
+    OWN("pauses_unread", GAUGE, "", rkb_metric_pauses_unread,
+        "1 where what was paused before the start is not, because its file could not be read."),
     ONE("intake_stopped", GAUGE, TRUTH, intake_stopped, "1 while somebody keeps us unsubscribed: messages are missed."),
 
 #define COUNTED(name, member, help) EACH_ROUTE(name "_total", COUNTER, U64, member, help),

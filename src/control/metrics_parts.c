@@ -69,6 +69,16 @@ void rkb_metric_gaps_unknown(const struct rkb_snapshot *snapshot, struct rkb_pro
 
 /* ---- the journal ---- */
 
+void rkb_metric_reload(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer)
+{
+    rkb_prometheus_number(writer, "", none, !snapshot->config.refused);
+}
+
+void rkb_metric_pauses_unread(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer)
+{
+    rkb_prometheus_number(writer, "", none, snapshot->pauses_unread != NULL);
+}
+
 void rkb_metric_durable(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer)
 {
     rkb_prometheus_number(writer, "", none, snapshot->journal.disk_error == NULL);

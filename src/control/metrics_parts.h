@@ -12,6 +12,8 @@ void rkb_metric_gaps(const struct rkb_snapshot *snapshot, struct rkb_prometheus 
 void rkb_metric_gaps_open(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);
 void rkb_metric_gaps_bound(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);
 void rkb_metric_gaps_unknown(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);
+void rkb_metric_reload(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);
+void rkb_metric_pauses_unread(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);
 void rkb_metric_durable(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);
 void rkb_metric_disk_free(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);
 void rkb_metric_time_to_full(const struct rkb_snapshot *snapshot, struct rkb_prometheus *writer);

@@ -387,6 +387,14 @@ struct rkb_control *rkb_control_new(struct event_base *base, const struct rkb_co
     return control;
 }
 
+void rkb_control_rights(struct rkb_control *control, const struct rkb_rights *rights)
+{
+    struct rkb_client *client;
+    control->options.rights = *rights;
+    TAILQ_FOREACH(client, &control->clients, link)
+        client->peer = rkb_peer_of(bufferevent_getfd(client->connection), rights);
+}
+
 /* ---- answers that come later ---- */
 
 static struct rkb_client *who_waits(const struct rkb_control *control, uint64_t ticket)

@@ -44,6 +44,8 @@ struct rkb_control_options {
     void *context;
     struct rkb_log *log;                            /* whose last lines are shown; NULL: none are */
     rkb_act *act;                                   /* does what a command asks of the daemon */
+    /* For the log, with act_context: the first of a client's dead letters; NULL: nobody wants to know. */
+    void (*asked)(void *context, const char *word, const struct rkb_peer *peer);
     void *act_context;
     /*
      * Takes a dead letter; headers and payload are lent. True: *out has the lines of the answer; false: *code, a word,
@@ -63,6 +65,8 @@ struct rkb_control_options {
  */
 struct rkb_control *rkb_control_new(struct event_base *base, const struct rkb_control_options *options,
                                     struct rkb_error *error);
+/* Others have the admin right from now on, also of those who are connected; the lists are lent as before. */
+void rkb_control_rights(struct rkb_control *control, const struct rkb_rights *rights);
 /*
  * Of an answer that comes later (RKB_LATER), on the loop thread, once act has returned: lines of it, each with its
  * newline, none of them `OK` or beginning with `ERROR `; the buffer is emptied. And its end: OK, or code and text. Who

@@ -225,6 +225,16 @@ static void write_pauses(struct rkb_output *output, const struct rkb_snapshot *s
     rkb_output_table_end(output);
 }
 
+/* What became of the config file when it was read last. */
+static void write_config(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+{
+    rkb_output_object(output, "config");
+    rkb_output_truth(output, "refused", snapshot->config.refused);
+    rkb_output_text(output, "why", snapshot->config.why);
+    rkb_output_time(output, "taken", (int64_t)(snapshot->config.taken_seconds * 1e6));
+    rkb_output_object_end(output);
+}
+
 void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *output)
 {
     rkb_output_text(output, "version", snapshot->version);
@@ -232,8 +242,12 @@ void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *out
     rkb_output_real(output, "uptime_seconds", snapshot->uptime_seconds);
     rkb_output_truth(output, "ready", snapshot->ready);
     rkb_output_truth(output, "draining", snapshot->draining);
+    rkb_output_truth(output, "lingering", snapshot->lingering);
+    rkb_output_real(output, "ending_seconds", snapshot->ending_seconds);
+    write_config(output, snapshot);
     rkb_output_text(output, "intake", snapshot->intake_stopped ? "stopped" : "runs");
     write_pauses(output, snapshot);
+    rkb_output_text(output, "paused_unread", snapshot->pauses_unread);
     rkb_output_object(output, "totals");
     write_books(output, &snapshot->totals);
     rkb_output_object_end(output);

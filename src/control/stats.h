@@ -111,6 +111,13 @@ struct rkb_snapshot {
     double uptime_seconds;
     int64_t now_us;                     /* realtime */
     bool ready, draining;
+    bool lingering;                     /* asked to end, and still taking messages */
+    double ending_seconds;              /* so long at the most until that, or the draining, is over; 0: neither */
+    struct {
+        bool refused;                   /* what runs is not what the file says: its last reload was refused, */
+        const char *why;                /* ... for this reason */
+        double taken_seconds;           /* realtime: when what runs was taken, at the start or by a reload */
+    } config;
     bool intake_stopped;                /* somebody asked for it: we are not subscribed */
     struct rkb_books totals;
     uint64_t dropped_by_reason[RKB_DROP_REASON_COUNT];
@@ -121,6 +128,7 @@ struct rkb_snapshot {
     uint64_t notices_pending;                   /* of gaps, to their topics: in no books */
     size_t pause_count;
     const struct rkb_pause_snapshot *pauses;
+    const char *pauses_unread;          /* why what was paused before the start is not; NULL: it is */
     size_t refused_count;
     const struct rkb_refused_snapshot *refused; /* the first ones; a source says how many there are */
     struct {

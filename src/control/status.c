@@ -471,11 +471,15 @@ static void write_instance(struct rkb_output *output, const struct rkb_snapshot 
         rkb_output_text(output, "version", snapshot->version);
         rkb_output_real(output, "uptime_seconds", snapshot->uptime_seconds);
         rkb_output_truth(output, "ready", snapshot->ready);
+        rkb_output_truth(output, "lingering", snapshot->lingering);
+        rkb_output_truth(output, "draining", snapshot->draining);
+        rkb_output_real(output, "ending_seconds", snapshot->ending_seconds);
         return;
     }
     rkb_format_duration(uptime, sizeof uptime, (int64_t)(snapshot->uptime_seconds * 1e6));
-    snprintf(line.text, sizeof line.text, "%s, rkbridge %s, up for %s, %s", snapshot->instance, snapshot->version,
-             uptime, snapshot->ready ? "ready" : "not ready");
+    snprintf(line.text, sizeof line.text, "%s, rkbridge %s, up for %s, %s%s", snapshot->instance, snapshot->version,
+             uptime, snapshot->ready ? "ready" : "not ready",
+             snapshot->lingering ? ", lingering" : snapshot->draining ? ", draining" : "");
     rkb_output_text(output, "instance", line.text);
 }
 

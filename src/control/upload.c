@@ -12,6 +12,15 @@ void rkb_upload_end(struct rkb_incoming *upload)
     upload->size = 0;
 }
 
+/* Once for a client: it may have thousands. */
+static void say_asked(struct rkb_client *client)
+{
+    const struct rkb_control_options *options = &client->control->options;
+    if (!client->retries && options->asked != NULL)
+        options->asked(options->act_context, "retry", &client->peer);
+    client->retries = true;
+}
+
 void rkb_upload_begin(struct rkb_client *client, const struct rkb_upload *sizes)
 {
     struct rkb_incoming *upload = &client->control->upload;
@@ -28,6 +37,7 @@ void rkb_upload_begin(struct rkb_client *client, const struct rkb_upload *sizes)
     } else if ((upload->bytes = malloc((size_t)size + 1)) == NULL) {
         rkb_client_refuse_rest(client, "no_memory", "no memory for a dead letter; closing");
     } else {
+        say_asked(client);
         upload->client = client;
         upload->sizes = *sizes;
         event_add(upload->deadline, &(struct timeval){RKB_CONTROL_UPLOAD_US / 1000000, 0});

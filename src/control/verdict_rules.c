@@ -250,6 +250,12 @@ static bool paused(const struct rkb_look *look)
         && and_more(look, look->snapshot->pause_count - 1, "pause");
 }
 
+static bool pauses_unread(const struct rkb_look *look)
+{
+    return look->snapshot->pauses_unread != NULL
+        && say(look, "what was paused before the start is not: %s", look->snapshot->pauses_unread);
+}
+
 static bool books_unbalanced(const struct rkb_look *look)
 {
     const struct rkb_snapshot *snapshot = look->snapshot;
@@ -503,9 +509,25 @@ static bool log_lines_lost(const struct rkb_look *look)
                duration(look->snapshot->uptime_seconds - rise->at).text);
 }
 
+static bool reload_refused(const struct rkb_look *look)
+{
+    return look->snapshot->config.refused
+        && say(look, "what runs is not what the config file says, its last reload was refused: %s",
+               look->snapshot->config.why);
+}
+
+/* Lingering, and then draining. */
 static bool draining(const struct rkb_look *look)
 {
-    return look->snapshot->draining && say(look, "shutting down");
+    const struct rkb_snapshot *snapshot = look->snapshot;
+    struct words left = duration(snapshot->ending_seconds);
+    uint64_t waiting = snapshot->totals.pending;
+    if (snapshot->lingering)
+        return say(look, "asked to end: it takes messages for %s more (linger), then ships what waits and ends",
+                   left.text);
+    return snapshot->draining
+        && say(look, "shutting down: it takes no more, and ships what waits (%llu record%s) for %s more at the most",
+               (unsigned long long)waiting, plural(waiting), left.text);
 }
 
 static bool not_ready(const struct rkb_look *look)
@@ -544,10 +566,12 @@ const struct rkb_rule rkb_verdict_rules[] = {
     IN_RUNBOOK(journal_filling, WARN, 10, 0),
     IN_RUNBOOK(backlog_old, WARN, 0, 0),
     BY_COMMAND(paused, WARN, 0, 0, "rkbctl pause"),
+    IN_RUNBOOK(pauses_unread, WARN, 0, 0),
     IN_RUNBOOK(dead_letter_file, WARN, 0, 0),
     IN_RUNBOOK(dead_letters, WARN, 0, 0),
     IN_RUNBOOK(stall_budget_short, WARN, 10, 0),
     IN_RUNBOOK(restarts, WARN, 0, 0),
+    IN_RUNBOOK(reload_refused, WARN, 0, 0),
     BY_COMMAND(gap_open, WARN, 10, 0, "rkbctl gaps 1h"),
     BY_COMMAND(gaps_recent, WARN, 0, 0, "rkbctl gaps 1h"),
     IN_RUNBOOK(ring_lost, WARN, 0, 0),

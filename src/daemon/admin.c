@@ -147,15 +147,21 @@ static const struct row {
     {"reload", true, do_reload},
 };
 
-static void say_asked(struct rkb_log *log, const struct rkb_action *action)
+void rkb_admin_asked(void *context, const char *word, const struct rkb_peer *peer)
 {
-    char words[200] = "";
-    size_t at = 0;
+    const struct rkb_admin *admin = context;
+    rkb_log(admin->log, RKB_LOG_INFO, "control", "asked", "%s, by user %lld (process %lld)", word, (long long)peer->uid,
+            (long long)peer->pid);
+}
+
+static void say_asked(struct rkb_admin *admin, const struct rkb_action *action)
+{
+    char words[200];
+    size_t at = (size_t)snprintf(words, sizeof words, "%s", action->word);
     for (size_t i = 0; i < action->count && at < sizeof words; i++)
         at += (size_t)snprintf(words + at, sizeof words - at, " %.*s", (int)action->words[i].size,
                                (const char *)action->words[i].data);
-    rkb_log(log, RKB_LOG_INFO, "control", "asked", "%s%s, by user %lld (process %lld)", action->word, words,
-            (long long)action->peer->uid, (long long)action->peer->pid);
+    rkb_admin_asked(admin, words, action->peer);
 }
 
 static const struct row *find(const char *word)
@@ -182,6 +188,6 @@ enum rkb_outcome rkb_admin_act(void *context, const struct rkb_action *action, s
         return RKB_DENIED;
     }
     if (row->changes)
-        say_asked(call.admin->log, action);
+        say_asked(call.admin, action);
     return row->run(&call);
 }

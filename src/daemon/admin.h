@@ -34,6 +34,8 @@ struct rkb_admin {
 /* rkb_act; context: the rkb_admin. */
 enum rkb_outcome rkb_admin_act(void *context, const struct rkb_action *action, struct rkb_buffer *out,
                                const char **code, struct rkb_error *error);
+/* An order is taken that is done elsewhere: who asked goes to the log. context: the rkb_admin. */
+void rkb_admin_asked(void *context, const char *word, const struct rkb_peer *peer);
 /* Whether it knows this word. */
 bool rkb_admin_knows(const char *word);
 /* Who has the admin right by the config; its lists are lent. */

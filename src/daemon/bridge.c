@@ -80,6 +80,7 @@ static bool open_ending(struct bridge *bridge, struct rkb_error *error)
 {
     struct rkb_ending_options options = {
         .log = bridge->log,
+        .sys = &rkb_sys_posix,
         .linger_us = bridge->config->linger,
         .timeout_us = bridge->config->shutdown_timeout,
         .begun = on_end,
@@ -279,6 +280,7 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
         .topics = bridge->topics,
         .gaps = bridge->store.gaps,
         .pauses = bridge->pauses,
+        .ending = bridge->ending,
         .ring = bridge->store.ring,
         .log = bridge->log,
         .bootstrap_servers = bootstrap_servers,
@@ -290,7 +292,8 @@ static bool open_control(struct bridge *bridge, const char *bootstrap_servers, s
     struct rkb_control_options control = {
         .path = config->control.socket, .mode = config->control.socket_mode, .snapshot = rkb_view_snapshot,
         .context = bridge->view, .retry = rkb_retry, .retry_context = &bridge->relay,
-        .upload_limit = upload_limit(config), .log = bridge->log, .act = rkb_admin_act, .act_context = &bridge->admin,
+        .upload_limit = upload_limit(config), .log = bridge->log, .act = rkb_admin_act, .asked = rkb_admin_asked,
+        .act_context = &bridge->admin,
         .rights = rkb_admin_rights(config)};
     if (!rkb_config_make_directory(config, error))
         return false;
@@ -315,6 +318,8 @@ static void on_taken(void *context, const struct rkb_config *config)
     if (config->log.level != bridge->config->log.level)
         rkb_log_set_level(bridge->log, (enum rkb_log_level)config->log.level, NULL);
     bridge->config = bridge->admin.config = config;
+    struct rkb_rights rights = rkb_admin_rights(config);
+    rkb_control_rights(bridge->control, &rights);
     rkb_ending_times(bridge->ending, config->linger, config->shutdown_timeout);
 }
 

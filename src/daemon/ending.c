@@ -13,11 +13,13 @@ struct rkb_ending {
     struct rkb_ending_options options;
     enum step step;
     struct event *timer;            /* of the linger, then of shutdown_timeout */
+    int64_t due_us;                 /* monotonic: when that is over */
 };
 
 static void start_timer(struct rkb_ending *ending, int64_t us)
 {
     struct timeval wait = {us / 1000000, us % 1000000};
+    ending->due_us = ending->options.sys->monotonic_us() + us;
     event_add(ending->timer, &wait);
 }
 
@@ -96,6 +98,17 @@ void rkb_ending_times(struct rkb_ending *ending, int64_t linger_us, int64_t time
 bool rkb_ending_begun(const struct rkb_ending *ending)
 {
     return ending->step != RUNNING;
+}
+
+bool rkb_ending_lingers(const struct rkb_ending *ending)
+{
+    return ending->step == LINGERING;
+}
+
+int64_t rkb_ending_left_us(const struct rkb_ending *ending)
+{
+    int64_t left_us = ending->due_us - ending->options.sys->monotonic_us();
+    return ending->step == RUNNING || ending->step == LEFT || left_us < 0 ? 0 : left_us;
 }
 
 void rkb_ending_unsubscribed(struct rkb_ending *ending)

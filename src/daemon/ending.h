@@ -14,11 +14,13 @@
 #include <event2/event.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 
 struct rkb_ending;
 
 struct rkb_ending_options {
     struct rkb_log *log;
+    const struct rkb_sys *sys;
     int64_t linger_us, timeout_us;
     /* The first word of it: the end has begun, and is over within so long. */
     void (*begun)(void *context, int64_t within_us);
@@ -37,6 +39,9 @@ void rkb_ending_times(struct rkb_ending *ending, int64_t linger_us, int64_t time
 /* Asked to end, by a signal or a person: "SIGTERM". Asked again it goes on to the next step at once. */
 void rkb_ending_ask(struct rkb_ending *ending, const char *by);
 bool rkb_ending_begun(const struct rkb_ending *ending);
+bool rkb_ending_lingers(const struct rkb_ending *ending);
+/* So long at the most it still lingers, or then unsubscribes and drains; 0: it does neither. */
+int64_t rkb_ending_left_us(const struct rkb_ending *ending);
 void rkb_ending_unsubscribed(struct rkb_ending *ending);
 /* Nothing waits any more: counts only while it drains. */
 void rkb_ending_drained(struct rkb_ending *ending);

@@ -30,6 +30,8 @@ struct rkb_pauses {
     uint64_t kept_version;
     bool kept;
     struct rkb_error error;
+    _Atomic bool unread;
+    struct rkb_error unread_error;
 };
 
 struct rkb_pauses *rkb_pauses_new(const char *directory, const struct rkb_sys *sys)
@@ -156,8 +158,8 @@ static bool learn_all(struct rkb_pauses *pauses, const struct rkb_dictionary *di
     return true;
 }
 
-bool rkb_pauses_load(struct rkb_pauses *pauses, const struct rkb_dictionary *dictionary, size_t *forgotten,
-                     struct rkb_error *error)
+static bool load(struct rkb_pauses *pauses, const struct rkb_dictionary *dictionary, size_t *forgotten,
+                 struct rkb_error *error)
 {
     size_t size;
     *forgotten = 0;
@@ -177,6 +179,34 @@ bool rkb_pauses_load(struct rkb_pauses *pauses, const struct rkb_dictionary *dic
     }
     pauses->now.count = 0;
     return read ? bad(pauses, error) : false;
+}
+
+bool rkb_pauses_load(struct rkb_pauses *pauses, const struct rkb_dictionary *dictionary, size_t *forgotten,
+                     struct rkb_error *error)
+{
+    pauses->unread = !load(pauses, dictionary, forgotten, error);
+    if (pauses->unread)
+        pauses->unread_error = *error;
+    return !pauses->unread;
+}
+
+bool rkb_pauses_unread(struct rkb_pauses *pauses, struct rkb_error *error)
+{
+    if (!pauses->unread)
+        return false;
+    *error = pauses->unread_error;
+    return true;
+}
+
+bool rkb_pauses_look(struct rkb_pauses *pauses)
+{
+    if (!pauses->unread)
+        return false;
+    int fd = pauses->sys->open(pauses->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+    pauses->unread = fd >= 0 || errno != ENOENT;
+    if (fd >= 0)
+        pauses->sys->close(fd);
+    return !pauses->unread;
 }
 
 static void compose(const struct rkb_pause_list *list, struct rkb_buffer *out)
@@ -236,7 +266,9 @@ bool rkb_pauses_keep(struct rkb_pauses *pauses, uint64_t version, const struct r
     pthread_mutex_lock(&pauses->lock);
     pauses->kept_version = version;
     pauses->kept = kept;
-    if (!kept)
+    if (kept)
+        pauses->unread = false;
+    else
         pauses->error = *error;
     pthread_mutex_unlock(&pauses->lock);
     return kept;

@@ -40,6 +40,14 @@ void rkb_pauses_free(struct rkb_pauses *pauses);
 bool rkb_pauses_load(struct rkb_pauses *pauses, const struct rkb_dictionary *dictionary, size_t *forgotten,
                      struct rkb_error *error) RKB_MUST_CHECK;
 
+/*
+ * Any thread: the file could not be read at the start, and stands there still; *error: why. False once it is written
+ * anew, or rkb_pauses_look did not find it.
+ */
+bool rkb_pauses_unread(struct rkb_pauses *pauses, struct rkb_error *error);
+/* Shipper, now and then: has somebody removed a file that could not be read? True: it is gone. Waits for the disk. */
+bool rkb_pauses_look(struct rkb_pauses *pauses);
+
 /* Loop: one more, or one less; the version that this makes. 0: there are RKB_PAUSES_MOST (or there was none such). */
 uint64_t rkb_pauses_add(struct rkb_pauses *pauses, const struct rkb_pause *pause);
 uint64_t rkb_pauses_remove(struct rkb_pauses *pauses, bool is_topic, uint32_t number);

@@ -110,12 +110,25 @@ static void log_lines(struct rkb_log *log, const struct rkb_buffer *lines,
 
 static void end_run(struct rkb_reload *reload);
 
+/* The first line, and how many more there are. */
+static void tell_view(struct rkb_reload *reload, const struct rkb_buffer *lines, size_t count)
+{
+    char why[240];
+    const char *first = (const char *)lines->data, *stop = line_end(first, first + lines->size, false);
+    int size = stop - first < 200 ? (int)(stop - first) : 200;
+    int used = snprintf(why, sizeof why, "%.*s", size, first);
+    if (count > 1)
+        snprintf(why + used, sizeof why - (size_t)used, "; and %zu more", count - 1);
+    rkb_view_reloaded(reload->options.view, why);
+}
+
 /* Nothing has changed, for these reasons. */
 static void refuse(struct rkb_reload *reload, const struct rkb_buffer *lines, size_t count, const char *one,
                    const char *many)
 {
     char text[160];
     snprintf(text, sizeof text, "%zu %s; nothing has changed", count, count == 1 ? one : many);
+    tell_view(reload, lines, count);
     log_lines(reload->options.log, lines, say_refused);
     rkb_log(reload->options.log, RKB_LOG_ERROR, "rkbridge", "reload_refused", "%s was not taken: %s",
             reload->options.file, text);
@@ -154,6 +167,7 @@ static void say_done(struct rkb_reload *reload)
     char text[2000] = "nothing has changed";
     if (reload->difference.change_count > 0)
         summarize(&reload->difference, text, sizeof text);
+    rkb_view_reloaded(reload->options.view, NULL);
     rkb_log(reload->options.log, RKB_LOG_INFO, "rkbridge", "reloaded", "%s: %s", reload->options.file, text);
     struct rkb_buffer lines = {0};
     rkb_buffer_text(&lines, reload->difference.change_count > 0 ? "" : text);
@@ -241,7 +255,9 @@ static struct rkb_shipper_table *prepare(struct rkb_reload *reload, struct rkb_r
         return NULL;
     struct rkb_shipper_table *table = rkb_shipper_table_new(options->shipper, limits->routes, limits->topics);
     if (table != NULL && rkb_view_widen(options->view, routing->config->route_count)) {
+        const struct rkb_config *config = routing->config;
         fill_table(reload, routing, table);
+        rkb_shipper_table_times(table, config->kafka.refuse_after, config->kafka.watchdog);
         return table;
     }
     rkb_shipper_table_free(table);

@@ -123,6 +123,8 @@ struct rkb_shipper_table;
 struct rkb_shipper_table *rkb_shipper_table_new(struct rkb_shipper *shipper, uint32_t route_limit,
                                                 uint32_t topic_limit);
 struct rkb_shipper_route *rkb_shipper_table_routes(struct rkb_shipper_table *table);
+/* As in the options, from when it is taken up; without this call they stay as they are. */
+void rkb_shipper_table_times(struct rkb_shipper_table *table, int64_t refuse_after_us, int64_t watchdog_us);
 void rkb_shipper_table_free(struct rkb_shipper_table *table);
 /*
  * Loop: takes the table, before the first record with a number that is new. Not before the one before was taken up.

@@ -14,6 +14,8 @@
  */
 #include "daemon/shipper_state.h"
 
+#define UNREAD_AGAIN_US 1000000
+
 bool rkb_shipper_route_rests(const struct rkb_shipper *shipper, const struct rkb_record *record)
 {
     return shipper->resting.count > 0 && record->topic != 0
@@ -75,12 +77,25 @@ static void forget_resumed(struct rkb_shipper *shipper, const struct rkb_pause_l
         go_back(shipper);
 }
 
+static void look_at_unread(struct rkb_shipper *shipper)
+{
+    if (shipper->now_us - shipper->pauses_looked_us < UNREAD_AGAIN_US)
+        return;
+    shipper->pauses_looked_us = shipper->now_us;
+    if (rkb_pauses_look(shipper->options.pauses))
+        rkb_log(shipper->options.log, RKB_LOG_INFO, "journal", "pauses_forgotten", "the file of what was paused, which "
+                "could not be read, has been removed: nothing of it is paused");
+}
+
 void rkb_shipper_look_at_pauses(struct rkb_shipper *shipper)
 {
     struct rkb_pauses *pauses = shipper->options.pauses;
     struct rkb_pause_list before;
     struct rkb_error error;
-    if (pauses == NULL || rkb_pauses_version(pauses) == shipper->resting_version)
+    if (pauses == NULL)
+        return;
+    look_at_unread(shipper);
+    if (rkb_pauses_version(pauses) == shipper->resting_version)
         return;
     before = shipper->resting;
     shipper->resting_version = rkb_pauses_list(pauses, &shipper->resting);

@@ -26,6 +26,8 @@
 struct rkb_shipper_table {
     uint32_t route_limit, topic_limit;
     struct rkb_shipper_route *routes;
+    bool timed;                         /* these count: */
+    int64_t refuse_after_us, watchdog_us;
     struct rkb_lane *lanes;             /* NULL: those that are there do */
     struct rkb_shipped *figures;        /* this and lanes are the shipper's once it has taken the table up */
     struct rkb_mailbox mailbox;
@@ -72,6 +74,7 @@ struct rkb_shipper {
     int64_t rebuild_us, rebuild_wait_us;    /* no new producer before; doubled by each that nothing was delivered by */
     int64_t alone_us, alone_wait_us;        /* likewise, of the one for records that go alone */
     int64_t looked_us;                  /* at lanes that stand still */
+    int64_t pauses_looked_us;           /* at a file of pauses that could not be read */
     int64_t now_us, real_us;            /* of this turn */
     int64_t synced_us, checkpoint_us, figures_us;
     int64_t process_us;                 /* when it was looked what the process takes */

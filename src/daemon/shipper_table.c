@@ -38,6 +38,13 @@ struct rkb_shipper_route *rkb_shipper_table_routes(struct rkb_shipper_table *tab
     return table->routes;
 }
 
+void rkb_shipper_table_times(struct rkb_shipper_table *table, int64_t refuse_after_us, int64_t watchdog_us)
+{
+    table->timed = true;
+    table->refuse_after_us = refuse_after_us;
+    table->watchdog_us = watchdog_us;
+}
+
 void rkb_shipper_table_free(struct rkb_shipper_table *table)
 {
     if (table == NULL)
@@ -116,6 +123,18 @@ static void take_figures(struct rkb_shipper *shipper, struct rkb_shipper_table *
     table->figures = NULL;
 }
 
+/* A lane that has waited longer and longer for a new producer begins anew with another watchdog. */
+static void take_times(struct rkb_shipper *shipper, const struct rkb_shipper_table *table)
+{
+    if (!table->timed)
+        return;
+    bool other = table->watchdog_us != shipper->options.watchdog_us;
+    for (uint32_t topic = 1; other && topic <= shipper->lanes.topic_count; topic++)
+        rkb_lanes_at(&shipper->lanes, topic)->watch_us = 0;
+    shipper->options.refuse_after_us = table->refuse_after_us;
+    shipper->options.watchdog_us = table->watchdog_us;
+}
+
 bool rkb_shipper_take_up(struct rkb_shipper *shipper)
 {
     if (atomic_load_explicit(&shipper->offered, memory_order_acquire) == NULL)
@@ -123,6 +142,7 @@ bool rkb_shipper_take_up(struct rkb_shipper *shipper)
     struct rkb_shipper_table *table = atomic_exchange(&shipper->offered, NULL);
     take_lanes(shipper, table);
     take_figures(shipper, table);
+    take_times(shipper, table);
     shipper->options.routes = table->routes;
     shipper->options.route_limit = table->route_limit;
     shipper->options.topic_limit = table->topic_limit;

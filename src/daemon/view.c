@@ -38,6 +38,8 @@ struct rkb_view {
     double growth;                      /* bytes per second that the journal grows, smoothed */
     uint64_t last_waiting;
     bool draining;
+    char refused_config[256];           /* why the last reload was refused; "": it was not */
+    struct rkb_error pauses_unread;
     char missing_topics[TEXT_SIZE];
     struct rkb_verdict_memory memory;
     struct rkb_judgement verdict;
@@ -111,6 +113,7 @@ struct rkb_view *rkb_view_new(const struct rkb_view_options *options)
     view->options = *options;
     view->started_us = options->sys->monotonic_us();
     view->start_seconds = (double)options->sys->realtime_us() / 1e6;
+    rkb_view_reloaded(view, NULL);
     view->sources = calloc(config->source_count, sizeof *view->sources);
     view->source_texts = calloc(config->source_count, sizeof *view->source_texts);
     if (!rkb_view_widen(view, config->route_count) || view->sources == NULL || view->source_texts == NULL) {
@@ -130,6 +133,15 @@ void rkb_view_free(struct rkb_view *view)
     free(view->source_texts);
     free(view->gaps);
     free(view);
+}
+
+void rkb_view_reloaded(struct rkb_view *view, const char *refused)
+{
+    snprintf(view->refused_config, sizeof view->refused_config, "%s", refused != NULL ? refused : "");
+    view->snapshot.config.refused = refused != NULL;
+    view->snapshot.config.why = refused != NULL ? view->refused_config : NULL;
+    if (refused == NULL)
+        view->snapshot.config.taken_seconds = (double)view->options.sys->realtime_us() / 1e6;
 }
 
 void rkb_view_draining(struct rkb_view *view)
@@ -200,7 +212,17 @@ static void fill_pauses(struct rkb_view *view)
     }
     view->snapshot.pauses = view->paused;
     view->snapshot.pause_count = view->pauses.count;
+    bool unread = view->options.pauses != NULL && rkb_pauses_unread(view->options.pauses, &view->pauses_unread);
+    view->snapshot.pauses_unread = unread ? view->pauses_unread.text : NULL;
     view->snapshot.intake_stopped = view->options.relay->intake_off;
+}
+
+static void fill_ending(struct rkb_view *view)
+{
+    const struct rkb_ending *ending = view->options.ending;
+    view->snapshot.draining = view->draining;
+    view->snapshot.lingering = ending != NULL && rkb_ending_lingers(ending);
+    view->snapshot.ending_seconds = ending != NULL ? (double)rkb_ending_left_us(ending) / 1e6 : 0;
 }
 
 static void fill_route(struct rkb_view *view, struct rkb_route_snapshot *route, const struct rkb_shipped *shipped)
@@ -489,7 +511,7 @@ const struct rkb_snapshot *rkb_view_snapshot(void *context)
     snapshot->instance = view->options.config->instance;
     snapshot->uptime_seconds = (double)(view->options.sys->monotonic_us() - view->started_us) / 1e6;
     snapshot->now_us = view->options.sys->realtime_us();
-    snapshot->draining = view->draining;
+    fill_ending(view);
     snapshot->metric_routes = (size_t)view->options.config->metrics.routes;
     fill_pauses(view);
     fill_routes(view, shipped);

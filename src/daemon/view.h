@@ -8,6 +8,7 @@
 #define RKB_DAEMON_VIEW_H
 
 #include "control/stats.h"
+#include "daemon/ending.h"
 #include "daemon/relay.h"
 #include "daemon/shipper.h"
 #include "daemon/topics.h"
@@ -21,6 +22,7 @@ struct rkb_view_options {
     const struct rkb_topics *topics;
     struct rkb_gaps *gaps;
     struct rkb_pauses *pauses;          /* NULL: nothing ever rests */
+    const struct rkb_ending *ending;    /* NULL: it never ends */
     struct rkb_ring *ring;
     struct rkb_log *log;
     const char *bootstrap_servers;
@@ -34,6 +36,8 @@ void rkb_view_free(struct rkb_view *view);
 bool rkb_view_widen(struct rkb_view *view, size_t routes) RKB_MUST_CHECK;
 /* The relay goes by another config, for which there is room. */
 void rkb_view_reload(struct rkb_view *view);
+/* What became of a reload: NULL, what the file says runs; else why it was refused (copied). */
+void rkb_view_reloaded(struct rkb_view *view, const char *refused);
 /* Once a second: how fast the journal fills, and how it is; where that has changed, the log says so. */
 void rkb_view_tick(struct rkb_view *view);
 /* What is said from now on: we are on our way out. */

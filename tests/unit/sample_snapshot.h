@@ -42,7 +42,7 @@ static struct rkb_snapshot sample_snapshot(void)
         .kafka = {.connected = true, .in_flight = 9, .rebuilds_total = 1, .bootstrap_servers = "127.0.0.1:9092",
                   .error_count = 2, .errors = {{"TRANSPORT", 4}, {"ALL_BROKERS_DOWN", 1}}},
         .latency = {.p50_seconds = 0.0025, .p99_seconds = 0.0123456789, .max_seconds = 1, .count = 80},
-        .log_lines_lost_total = 6,
+        .log_lines_lost_total = 6, .config = {.taken_seconds = 1795380667},
     };
 }
 

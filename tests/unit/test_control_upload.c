@@ -18,6 +18,7 @@ struct desk {
     size_t count;
     const char *code;           /* NULL: it is taken */
     const char *says;
+    char orders[200];           /* what was said of who asked */
 };
 
 static struct desk desk;
@@ -38,6 +39,14 @@ static bool take_letter(void *context, struct rkb_slice headers, struct rkb_slic
     return rkb_fail(error, RKB_FULL, "%s", at->says);
 }
 
+static void note_order(void *context, const char *word, const struct rkb_peer *peer)
+{
+    struct desk *at = context;
+    size_t used = strlen(at->orders);
+    snprintf(at->orders + used, sizeof at->orders - used, "%s by %lld/%lld\n", word, (long long)peer->uid,
+             (long long)peer->pid);
+}
+
 static int open_desk(void **state)
 {
     int failed = start(state);
@@ -48,7 +57,9 @@ static int open_desk(void **state)
     rkb_control_free(fixture->control);
     desk = (struct desk){.says = "taken\n"};
     struct rkb_control_options options = {.path = fixture->path, .mode = 0660, .snapshot = give_snapshot,
-                                          .context = fixture, .rights = {.own = geteuid()}, .retry = take_letter, .retry_context = &desk,
+                                          .context = fixture, .rights = {.own = geteuid()}, .asked = note_order,
+                                          .act_context = &desk,
+                                          .retry = take_letter, .retry_context = &desk,
                                           .upload_limit = LIMIT};
     fixture->control = rkb_control_new(fixture->base, &options, &error);
     return fixture->control == NULL ? -1 : 0;
@@ -93,6 +104,27 @@ static void test_taken(void **state)
     check_answer(fixture, fd, "retry 1 9999999999999999\n", "ERROR usage usage: retry SIZE SIZE\n");
     assert_int_equal(desk.count, 5);
     close(fd);
+}
+
+/* Who sends letters again is said once for each client; words that are wrong, or too large, are no order. */
+static void test_who_asked(void **state)
+{
+    struct fixture *fixture = *state;
+    char expected[200];
+    int size = snprintf(expected, sizeof expected, "retry by %lld/%lld\n", (long long)geteuid(), (long long)getpid());
+    int fd = dial(fixture);
+    check_answer(fixture, fd, "retry 1\n", "ERROR usage usage: retry SIZE SIZE\n");
+    assert_string_equal(desk.orders, "");
+    for (int i = 0; i < 3; i++)
+        check_answer(fixture, fd, "retry 1 1\nHP", "taken\nOK\n");
+    assert_string_equal(desk.orders, expected);
+    close(fd);
+    fd = dial(fixture);
+    check_answer(fixture, fd, "retry 1 1\nHP", "taken\nOK\n");
+    close(fd);
+    snprintf(expected + size, sizeof expected - (size_t)size, "retry by %lld/%lld\n", (long long)geteuid(),
+             (long long)getpid());
+    assert_string_equal(desk.orders, expected);
 }
 
 /* Many in one go, and a command behind them: each its answer, in order. */
@@ -247,6 +279,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         at_desk(test_taken),   at_desk(test_in_a_row),      at_desk(test_the_largest), at_desk(test_refused),
+        at_desk(test_who_asked),
         at_desk(test_no_end),  at_desk(test_one_at_a_time), at_desk(test_too_late),
         cmocka_unit_test_setup_teardown(test_no_desk, start, stop),
     };

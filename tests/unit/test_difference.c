@@ -148,8 +148,9 @@ static void sources_stay(void **state)
            "redis:\n  one: {url: 'redis://another', heartbeat: 1s, gap_topic: g}\n  three: {url: 'redis://two'}\n"
            "routes:\n  b: {source: three, channels: y, topic: u}\n" C,
            "redis.one: gap_topic;routes.b: source | kafka.properties: needs a restart;redis.one.url: needs a restart;"
-           "redis.one.heartbeat: needs a restart;redis.two: it is gone; needs a restart;"
-           "redis.three: it is new; needs a restart");
+           "redis.one.heartbeat: needs a restart;redis.two: it is gone; sources come and go only with a restart: "
+           "put it back until then, so that the rest is taken;redis.three: it is new; sources come and go only with a "
+           "restart: leave it and its routes out until then, so that the rest is taken");
 }
 
 /* Sources in another order are the same sources; the routes' places follow. */

@@ -11,10 +11,21 @@
 
 #include "daemon/ending.h"
 
+#include "base/sys.h"
+
 #define SECOND 1000000
 #define HOUR (3600LL * SECOND)
 
+/* Turned by hand; it only says how much time is left. */
+static int64_t now_us;
+
+static int64_t now(void)
+{
+    return now_us;
+}
+
 struct world {
+    struct rkb_sys sys;
     struct event_base *base;
     struct rkb_ending *ending;
     char steps[200];                    /* what it asked for, in order */
@@ -54,6 +65,8 @@ static int setup(void **state)
 {
     struct world *world = calloc(1, sizeof *world);
     world->base = event_base_new();
+    world->sys = rkb_sys_posix;
+    world->sys.monotonic_us = now;
     *state = world;
     return 0;
 }
@@ -70,7 +83,7 @@ static int teardown(void **state)
 static void make(struct world *world, int64_t linger_us, int64_t timeout_us)
 {
     struct rkb_ending_options options = {
-        .linger_us = linger_us, .timeout_us = timeout_us, .begun = on_begun, .unsubscribe = on_unsubscribe,
+        .sys = &world->sys, .linger_us = linger_us, .timeout_us = timeout_us, .begun = on_begun, .unsubscribe = on_unsubscribe,
         .drain = on_drain, .leave = on_leave, .context = world};
     world->ending = rkb_ending_new(world->base, &options);
     assert_non_null(world->ending);
@@ -159,6 +172,29 @@ static void the_linger_does_not_shorten_the_drain(void **state)
     assert_non_null(strstr(world->steps, "leave"));
 }
 
+/* For whoever looks meanwhile: which of the two it is, and for how long still. */
+static void says_how_long_still(void **state)
+{
+    struct world *world = *state;
+    make(world, 5 * SECOND, 25 * SECOND);
+    assert_false(rkb_ending_lingers(world->ending));
+    assert_int_equal(rkb_ending_left_us(world->ending), 0);
+    rkb_ending_ask(world->ending, "SIGTERM");
+    now_us += 2 * SECOND;
+    assert_true(rkb_ending_lingers(world->ending));
+    assert_int_equal(rkb_ending_left_us(world->ending), 3 * SECOND);
+    now_us += 7 * SECOND;                       /* the loop is late */
+    assert_int_equal(rkb_ending_left_us(world->ending), 0);
+    rkb_ending_ask(world->ending, "SIGTERM");
+    now_us += SECOND;
+    assert_false(rkb_ending_lingers(world->ending));
+    assert_int_equal(rkb_ending_left_us(world->ending), 24 * SECOND);
+    rkb_ending_unsubscribed(world->ending);
+    assert_int_equal(rkb_ending_left_us(world->ending), 24 * SECOND);
+    rkb_ending_drained(world->ending);
+    assert_int_equal(rkb_ending_left_us(world->ending), 0);
+}
+
 #define IN_A_WORLD(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -170,6 +206,7 @@ int main(void)
         IN_A_WORLD(asked_again_while_unsubscribing_leaves),
         IN_A_WORLD(leaves_when_its_time_is_over),
         IN_A_WORLD(the_linger_does_not_shorten_the_drain),
+        IN_A_WORLD(says_how_long_still),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,6 +57,25 @@ static void test_verdict(void **state)
     free(text);
 }
 
+static void test_what_is_not_as_asked(void **state)
+{
+    (void)state;
+    struct rkb_snapshot snapshot = sample_snapshot();
+    char *text = text_of(&snapshot);
+    has(text, "rkbridge_config_last_reload_successful 1");
+    has(text, "rkbridge_config_last_reload_success_timestamp_seconds 1795380667");
+    has(text, "rkbridge_pauses_unread 0");
+    has(text, "rkbridge_lingering 0");
+    free(text);
+    snapshot.config.refused = snapshot.lingering = true;
+    snapshot.pauses_unread = "why";
+    text = text_of(&snapshot);
+    has(text, "rkbridge_config_last_reload_successful 0");
+    has(text, "rkbridge_pauses_unread 1");
+    has(text, "rkbridge_lingering 1");
+    free(text);
+}
+
 static void test_figures(void **state)
 {
     (void)state;
@@ -301,6 +320,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_what_is_not_as_asked),
         cmocka_unit_test(test_verdict), cmocka_unit_test(test_unknown), cmocka_unit_test(test_each_family_once),
         cmocka_unit_test(test_odd_names), cmocka_unit_test(test_cap), cmocka_unit_test(test_brokers),
         cmocka_unit_test(test_histograms), cmocka_unit_test(test_kinds), cmocka_unit_test(test_reals),

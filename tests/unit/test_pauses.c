@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -117,7 +118,7 @@ static void check_refused(const char *text)
 {
     struct rkb_pauses *pauses = rkb_pauses_new(directory, &sys);
     struct rkb_pause_list list;
-    struct rkb_error error;
+    struct rkb_error error, unread;
     size_t forgotten;
     FILE *file = fopen(path, "w");
     fputs(text, file);
@@ -127,6 +128,8 @@ static void check_refused(const char *text)
     assert_non_null(strstr(error.text, path));
     rkb_pauses_list(pauses, &list);
     assert_int_equal(list.count, 0);
+    assert_true(rkb_pauses_unread(pauses, &unread));
+    assert_string_equal(unread.text, error.text);
     rkb_pauses_free(pauses);
 }
 
@@ -153,6 +156,34 @@ static void test_files_that_are_not_right(void **state)
     rkb_buffer_add(&many, "end\n", 5);
     check_refused((char *)many.data);
     rkb_buffer_free(&many);
+}
+
+/* It stays said until the file is removed, or written anew. */
+static void test_until_the_file_goes(void **state)
+{
+    struct rkb_pauses *pauses = rkb_pauses_new(directory, &sys);
+    struct rkb_pause users = pause_of(false, 1, "users");
+    struct rkb_error error;
+    size_t forgotten;
+    (void)state;
+    assert_true(rkb_pauses_load(pauses, names, &forgotten, &error));
+    assert_false(rkb_pauses_unread(pauses, &error) || rkb_pauses_look(pauses));
+    assert_int_equal(symlink("/dev/null", path), 0);
+    assert_false(rkb_pauses_load(pauses, names, &forgotten, &error));
+    assert_false(rkb_pauses_look(pauses));
+    assert_true(rkb_pauses_unread(pauses, &error));
+    unlink(path);
+    assert_true(rkb_pauses_look(pauses));
+    assert_false(rkb_pauses_unread(pauses, &error) || rkb_pauses_look(pauses));
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_false(rkb_pauses_load(pauses, names, &forgotten, &error));
+    rkb_pauses_add(pauses, &users);
+    assert_false(keep(pauses, 1));
+    assert_true(rkb_pauses_unread(pauses, &error));
+    assert_int_equal(rmdir(path), 0);
+    assert_true(keep(pauses, 2));
+    assert_false(rkb_pauses_unread(pauses, &error));
+    rkb_pauses_free(pauses);
 }
 
 static int no_rename(const char *from, const char *to)
@@ -191,6 +222,7 @@ int main(void)
         EACH(test_the_list),
         EACH(test_kept_and_read_again),
         EACH(test_files_that_are_not_right),
+        EACH(test_until_the_file_goes),
         EACH(test_a_disk_that_does_not_take_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

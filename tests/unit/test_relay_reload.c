@@ -438,6 +438,33 @@ static void no_room_for_names(void **state)
 }
 
 /* Names of more than a segment can bear. */
+/* kafka.refuse_after and kafka.watchdog go with the table. */
+static void other_times(void **state)
+{
+    struct stage *stage = *state;
+    world_route(stage->world, "all", NULL, LIST("u*"));
+    open_stage(stage);
+    struct rkb_shipper *shipper = stage->world->shipper;
+    shipper->options.refuse_after_us = 3;
+    shipper->options.watchdog_us = 4;
+    uint32_t routes = shipper->options.route_limit, topics = shipper->options.topic_limit;
+    int64_t wanted[][3] = {{0, 3, 4}, {5, 5, 6}, {5, 5, 6}};
+    for (size_t i = 0; i < 3; i++) {
+        struct rkb_shipper_table *table = rkb_shipper_table_new(shipper, routes, topics);
+        assert_non_null(table);
+        if (wanted[i][0] > 0)
+            rkb_shipper_table_times(table, 5, 6);
+        shipper->lanes.lanes[1].watch_us = 99;
+        shipper->lanes.topic_count = 1;
+        rkb_shipper_offer(shipper, table);
+        take(stage->world);
+        assert_true(rkb_shipper_took_up(shipper));
+        assert_int_equal(shipper->options.refuse_after_us, wanted[i][1]);
+        assert_int_equal(shipper->options.watchdog_us, wanted[i][2]);
+        assert_int_equal(shipper->lanes.lanes[1].watch_us, i == 1 ? 0 : 99);
+    }
+}
+
 static void too_many_names(void **state)
 {
     struct stage *stage = *state;
@@ -483,6 +510,7 @@ int main(void)
         STAGED(from_a_name_to_a_pattern), STAGED(two_routes_exchange), STAGED(patterns_in_another_order),
         STAGED(one_comes_one_goes), STAGED(gone_and_back_again), STAGED(lost_before_the_turn),
         STAGED(no_room_for_names), STAGED(too_many_names), STAGED(a_new_one_is_refused),
+        STAGED(other_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

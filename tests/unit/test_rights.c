@@ -151,6 +151,31 @@ static void test_a_stranger_may_look_only(void **state)
     close(fd);
 }
 
+/* A reload: who is connected has what the new config says, from the next order on. */
+static void test_rights_that_change(void **state)
+{
+    static const uid_t strangers[] = {STRANGER};
+    struct fixture *fixture = *state;
+    struct rkb_rights with = {.own = STRANGER + 1, .users = strangers, .user_count = 1}, without = {.own = STRANGER + 1};
+    int fd = dial_as_stranger(fixture);
+    bool root = getuid() == 0;      /* else the stranger is who runs this, with another number */
+    uid_t own[] = {geteuid()};
+    if (!root)
+        with.users = own;
+    acted = 0;
+    for (size_t i = 0; i < 2; i++) {
+        say(fixture, fd, "pause x\n");
+        char *heard = hear_answer(fixture, fd);
+        assert_int_equal(strncmp(heard, "ERROR not_allowed ", 18), 0);
+        free(heard);
+        rkb_control_rights(fixture->control, &with);
+        check_answer(fixture, fd, "pause x\n", "done\nOK\n");
+        assert_int_equal(acted, i + 1);
+        rkb_control_rights(fixture->control, &without);
+    }
+    close(fd);
+}
+
 static void test_what_no_run_does_the_daemon_does(void **state)
 {
     size_t rows;
@@ -169,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_the_kernel_says_who),
         cmocka_unit_test(test_groups_of_the_peer),
         cmocka_unit_test_setup_teardown(test_a_stranger_may_look_only, start, stop),
+        cmocka_unit_test_setup_teardown(test_rights_that_change, start, stop),
         cmocka_unit_test(test_what_no_run_does_the_daemon_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

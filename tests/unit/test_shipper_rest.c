@@ -287,6 +287,34 @@ static void test_back_for_one_is_not_forward_for_the_other(void **state)
     expect_arrived(world, 1, 92, false);
 }
 
+static bool is_read(struct world *world, uint64_t wanted)
+{
+    struct rkb_error error;
+    (void)wanted;
+    rkb_shipper_wake(world->shipper);
+    return !rkb_pauses_unread(world->pauses, &error);
+}
+
+/* Somebody has seen to a file that could not be read at the start, and removed it. */
+static void test_a_bad_file_is_removed(void **state)
+{
+    struct world *world = *state;
+    struct rkb_dictionary *names = rkb_dictionary_new();
+    struct rkb_error error;
+    char path[PATH_MAX];
+    size_t forgotten;
+    snprintf(path, sizeof path, "%s/paused", world->directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    assert_false(rkb_pauses_load(world->pauses, names, &forgotten, &error));
+    world_begin(world, 3);
+    assert_false(is_read(world, 0));
+    assert_int_equal(unlink(path), 0);
+    world_wait(world, is_read, 0, "the bad file to be missed");
+    rkb_dictionary_free(names);
+}
+
 int main(void)
 {
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -298,6 +326,7 @@ int main(void)
         EACH(test_on_and_off_in_one_topic),
         EACH(test_back_for_one_is_not_forward_for_the_other),
         EACH(test_drained),
+        EACH(test_a_bad_file_is_removed),
         EACH(test_a_topic_rests_over_a_restart),
         EACH(test_a_route_rests_over_a_restart),
         EACH(test_a_route_rests_over_a_kill),

@@ -149,6 +149,11 @@ static void test_json_values(void **state)
     check_number(root, "log_lines_lost_total", 6);
     assert_true(json_is_true(at(root, "ready")));
     assert_true(json_is_false(at(root, "draining")));
+    assert_true(json_is_false(at(root, "lingering")));
+    assert_true(json_is_null(at(root, "paused_unread")));
+    assert_true(json_is_false(at(root, "config/refused")));
+    assert_true(json_is_null(at(root, "config/why")));
+    assert_string_equal(json_string_value(at(root, "config/taken")), "2026-11-22T20:51:07.000Z");
     check_number(json_object_get(at(root, "routes"), "a\"b\\c\n\\xff\xc3\xa9"), "recovered", 7);
     json_decref(root);
 }
@@ -171,6 +176,24 @@ static void test_json_of_odd_numbers(void **state)
     assert_true(strtod(p50 + strlen("\"p50_seconds\":null,\"p99_seconds\":"), &end) == 1e300);
     assert_int_equal(strncmp(end, ",\"max_seconds\":0.0,", 19), 0);
     rkb_buffer_free(&out);
+}
+
+static void test_json_of_what_is_not_as_asked(void **state)
+{
+    (void)state;
+    struct rkb_snapshot snapshot = sample_snapshot();
+    snapshot.lingering = true;
+    snapshot.ending_seconds = 3.5;
+    snapshot.pauses_unread = "/j/paused: Permission denied";
+    snapshot.config.refused = true;
+    snapshot.config.why = "journal.sync: needs a restart";
+    json_t *root = show_json(rkb_stats_write, &snapshot);
+    assert_true(json_is_true(at(root, "lingering")));
+    check_number(root, "ending_seconds", 3.5);
+    assert_string_equal(json_string_value(at(root, "paused_unread")), "/j/paused: Permission denied");
+    assert_true(json_is_true(at(root, "config/refused")));
+    assert_string_equal(json_string_value(at(root, "config/why")), "journal.sync: needs a restart");
+    json_decref(root);
 }
 
 static void test_json_of_nothing(void **state)
@@ -331,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_json_keeps_its_promise),
         cmocka_unit_test(test_json_values),
         cmocka_unit_test(test_json_of_odd_numbers),
+        cmocka_unit_test(test_json_of_what_is_not_as_asked),
         cmocka_unit_test(test_json_of_nothing),
         cmocka_unit_test(test_stats_text),
         cmocka_unit_test(test_gaps),

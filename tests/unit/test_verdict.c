@@ -253,6 +253,17 @@ static void pause_topic(struct world *world)
     world->snapshot.pause_count = 1;
 }
 
+static void lose_pauses(struct world *world)
+{
+    world->snapshot.pauses_unread = "/j/paused: Permission denied";
+}
+
+static void refuse_reload(struct world *world)
+{
+    world->snapshot.config.refused = true;
+    world->snapshot.config.why = "r.yaml:3:5: routes.users.topc: unknown setting; and 1 more";
+}
+
 static void fill_dead_letters(struct world *world)
 {
     world->snapshot.kafka.dead_letter_bytes = 80 << 20;
@@ -320,9 +331,16 @@ static void believe_all(struct world *world)
     world->sources[0].unverified = true;
 }
 
+static void linger(struct world *world)
+{
+    world->snapshot.lingering = true;
+    world->snapshot.ending_seconds = 3.5;
+}
+
 static void leave(struct world *world)
 {
     world->snapshot.draining = true;
+    world->snapshot.ending_seconds = 12;
     world->snapshot.ready = false;
     world->sources[0].connected = false;
 }
@@ -388,12 +406,17 @@ static const struct row rows[] = {
     {"paused", pause_route, 0, 0, WARN,
      "route orders is paused, its records wait: rkbctl resume route orders; and 1 more pause"},
     {"paused", pause_topic, 0, 0, WARN, "topic views is paused, its records wait: rkbctl resume topic views"},
+    {"pauses_unread", lose_pauses, 0, 0, WARN,
+     "what was paused before the start is not: /j/paused: Permission denied"},
     {"dead_letter_file", fill_dead_letters, 0, 0, WARN, "the dead-letter file holds 80 MiB of at most 100 MiB"},
     {"dead_letters", die, 0, 0, WARN, "2 messages became dead letters since the start, the last 0 s ago"},
     {"stall_budget_short", shorten_stall, 10, 0, WARN,
      "Redis would cut source legacy off if nothing were read for 500 ms (64 MiB/s come): raise its "
      "client-output-buffer-limit"},
     {"restarts", start_often, 0, 0, WARN, "rkbridge was started 3 times within the last hour, each time with a gap"},
+    {"reload_refused", refuse_reload, 0, 0, WARN,
+     "what runs is not what the config file says, its last reload was refused: r.yaml:3:5: routes.users.topc: unknown "
+     "setting; and 1 more"},
     {"gap_open", open_gap, 10, 0, WARN,
      "gap 17 of source legacy is open (connection_lost): messages may be missing until it ends"},
     {"gaps_recent", recent_gaps, 0, 0, WARN,
@@ -404,7 +427,10 @@ static const struct row rows[] = {
      "the ring is not in journal.ring_directory, where it was to be: a kill -9 loses what is in it"},
     {"log_lines_lost", lose_lines, 0, 0, WARN,
      "3 log lines were lost since the start, the last 0 s ago: whoever reads the log is too slow"},
-    {"draining", leave, 0, 0, WARN, "shutting down"},
+    {"draining", linger, 0, 0, WARN,
+     "asked to end: it takes messages for 3.5 s more (linger), then ships what waits and ends"},
+    {"draining", leave, 0, 0, WARN,
+     "shutting down: it takes no more, and ships what waits (22 records) for 12 s more at the most"},
     {"not_ready", not_ready, 0, 0, WARN, "not ready yet"},
     {"restarted", start_anew, 0, 0, OK,
      "rkbridge was started anew within the last hour: a gap says what may be missing"},

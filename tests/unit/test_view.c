@@ -65,10 +65,36 @@ static void test_changes_are_said(void **state)
     assert_non_null(strstr(said.text, "WARN, it was BAD: "));
 }
 
+/* The config as it was taken last, until a reload is taken; why the last one was refused. */
+static void test_what_became_of_a_reload(void **state)
+{
+    struct world *world = *state;
+    world_route(world, "all", NULL, LIST("u*"));
+    world_open(world);
+    const struct rkb_snapshot *snapshot = rkb_view_snapshot(world->view);
+    double began = snapshot->config.taken_seconds;
+    assert_true(began > 0);
+    assert_false(snapshot->config.refused);
+    assert_null(snapshot->pauses_unread);
+    assert_false(snapshot->lingering || snapshot->ending_seconds > 0);
+    now_us += 7 * SECOND;
+    rkb_view_reloaded(world->view, "r.yaml:3:5: routes.users.topc: unknown setting");
+    snapshot = rkb_view_snapshot(world->view);
+    assert_true(snapshot->config.refused);
+    assert_string_equal(snapshot->config.why, "r.yaml:3:5: routes.users.topc: unknown setting");
+    assert_true(snapshot->config.taken_seconds <= began);
+    rkb_view_reloaded(world->view, NULL);
+    snapshot = rkb_view_snapshot(world->view);
+    assert_false(snapshot->config.refused);
+    assert_null(snapshot->config.why);
+    assert_true(snapshot->config.taken_seconds > began + 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_changes_are_said, world_set_up, world_tear_down),
+        cmocka_unit_test_setup_teardown(test_what_became_of_a_reload, world_set_up, world_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

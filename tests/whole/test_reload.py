@@ -192,9 +192,13 @@ def test_all_or_nothing(make_bridge, redis, publisher):
             assert error.startswith("ERROR refused ")
             assert len(lines) == len(words) and all(word in "".join(lines) for word in words), lines
             assert one.stderr().count("event=reload_refused") and "event=reloaded" not in one.stderr()
+        code, out, _ = one.rkbctl("status")
+        assert code == 1 and "its last reload was refused: journal.sync: needs a restart; since" in out.splitlines()[0]
+        assert one.stats()["config"]["why"] == "journal.sync: needs a restart"
         one.config = good
-        one.rewrite({"log": {"level": "debug"}})
-        assert control.ask("reload") == [b"log.level"]
+        one.rewrite({"log": {"level": "debug"}, "control": {"admins": ["daemon"]}, "kafka": {"watchdog": "5m"}})
+        assert control.ask("reload") == [b"kafka.watchdog, control.admins, log.level"]
+        assert not one.stats()["config"]["refused"] and "reload" not in one.rkbctl("status")[1]
     publisher.publish("users", count=3)
     stats = one.drained()
     assert [decode_raw(record).n for record in read_topic(stats["kafka"]["bootstrap_servers"], "users")] == [0, 1, 2]
