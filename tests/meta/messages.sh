@@ -39,11 +39,15 @@ $new"
 awk -v list="$list" -f "$meta/messages.awk" "$srcdir"/src/*/*.c >"$dir/messages" || bad=1
 [ "$(wc -l <"$dir/messages")" -gt 600 ] || miss "the source shows too few messages: is messages.awk out of date?"
 # shellcheck disable=SC2016 # backticks of the page
-sed -n 's/^\* `` \(.*\) ``$/\1/p; s/^\* `\([^`]*\)`$/\1/p' "$page" >"$dir/entries"
+sed -n 's/^\* `` \(.*\) ``\(: .*\)*$/\1/p; s/^\* `\([^`]*\)`\(: .*\)*$/\1/p' "$page" >"$dir/entries"
 awk -F '\t' '
 FNR == NR {
     words = $0
     gsub(/\.\.\./, "", words)
+    # So few words would match too much: this very message then. But memory and the system are one matter each.
+    plain = words !~ /[A-Za-z]+[^A-Za-z]+[A-Za-z]+[^A-Za-z]+[A-Za-z]/
+    if ($0 ~ /(: cannot |no memory|no descriptor)\.\.\.$/)
+        plain = 0
     if (length(words) < 7) {
         print "doc/troubleshooting.md: the entry \"" $0 "\" would match nearly all"
         bad = 1
@@ -56,15 +60,16 @@ FNR == NR {
     gsub(/\.\.\./, "\001", pattern)
     gsub(/[][\\.*+?(){}|^$]/, "\\\\&", pattern)
     gsub(/\001/, ".*", pattern)
+    if (plain)
+        gsub(/\.\*/, "[.][.][.]", pattern)
     entry[$0] = "^" pattern "$"
     next
 }
 {
     found = 0
     for (one in entry)
-        if ($2 ~ entry[one]) {
+        if ($2 ~ entry[one])
             used[one] = found = 1
-        }
     if (!found) {
         print "doc/troubleshooting.md has no entry for what " $1 " says: " $2
         bad = 1
@@ -78,6 +83,13 @@ END {
         }
     exit bad
 }' "$dir/entries" "$dir/messages" || bad=1
+
+# ---- the index at the top ----
+
+sed -n 's/^## //p' "$page" | tr '[:upper:] ' '[:lower:]-' | tr -cd 'a-z0-9\n-' | sort >"$dir/sections"
+grep -o '](#[a-z0-9-]*)' "$page" | sed 's/^](#//; s/)$//' | sort -u >"$dir/links"
+[ -z "$(diff "$dir/sections" "$dir/links")" ] || miss "the index of doc/troubleshooting.md and its sections differ:
+$(diff "$dir/sections" "$dir/links")"
 
 # ---- events ----
 
