@@ -1,6 +1,8 @@
 """Orders on the control socket: what is paused waits and loses nothing, an intake that is stopped is a gap,
 a drain ends."""
 
+import os
+
 import pytest
 
 from bridge import route
@@ -68,3 +70,26 @@ def test_drain_says_how_far_it_is_and_ends(bridge, publisher, topic):
     assert lines[0].startswith(b"draining: ") and lines[-1].startswith(b"drained: nothing is left")
     assert made.ended() == 0
     made.start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else for a moment")
+def test_a_reload_says_who_may_give_orders(make_bridge, redis):
+    """Somebody who is connected all the time has the right while the config that runs names them."""
+    stranger = 65533
+    users = {"users": route("users", channels=["c"])}
+    made = make_bridge({"routes": users, "control": {"socket_mode": "0666"}}, redis=redis).start("--embedded-kafka")
+    made.short.chmod(0o711)
+    os.seteuid(stranger)
+    try:
+        other = made.control()
+    finally:
+        os.seteuid(0)
+    with other, made.control() as root:
+        for admins in ["root"], [str(stranger)], ["root"]:
+            made.rewrite({"control": {"admins": admins}})
+            root.ask("reload")
+            if admins == ["root"]:
+                with pytest.raises(ControlError, match="not_allowed log needs the admin right"):
+                    other.ask("log")
+            else:
+                assert other.ask("log") == [b"log: all info"]
