@@ -360,7 +360,7 @@ static void an_open_ping_that_is_never_answered(void **state)
     assert_int_equal(figures(test).subscribed, 1);
 }
 
-/* Time in which nothing is read does not count; what was read before it does. */
+/* Time in which nothing is read does not count; and when the change is done no time does. */
 static void rest_does_not_count(void **state)
 {
     struct test *test = *state;
@@ -375,12 +375,37 @@ static void rest_does_not_count(void **state)
     rkb_subscriber_pause(test->subscriber, false);
     fake_redis_say(test->fake, PONG);
     until(test, "changed\n", 1);
-    forget_log(test);
-    assert_true(change(test, "users"));
-    until(test, "PING\n", 2);
-    monotonic_now += 600 * MILLISECOND;
+    pass(test, 700);
+    assert_log(test, "on orders\nturned\nchanged\n");
+}
+
+/* By the clock that the test turns: what of the 200 s is left. */
+static void read_for(struct test *test, int seconds)
+{
+    monotonic_now += (int64_t)seconds * SECOND;
     rkb_subscriber_pause(test->subscriber, true);
+    monotonic_now += INT64_C(1000) * SECOND;
     rkb_subscriber_pause(test->subscriber, false);
+}
+
+static void each_answer_has_its_time(void **state)
+{
+    struct test *test = *state;
+    begun(test);
+    fake_redis_rules(test->fake)->mute_pings = true;
+    fake_redis_rules(test->fake)->unsubscribe_reply = "";
+    assert_true(change(test, "orders"));
+    until(test, "PING\n", 1);
+    read_for(test, 150);
+    fake_redis_say(test->fake, PONG);
+    until(test, "PUNSUBSCRIBE u*\n", 1);
+    read_for(test, 150);
+    fake_redis_say(test->fake, "*3\r\n$11\r\nunsubscribe\r\n$5\r\nusers\r\n:2\r\n");
+    pass(test, 20);
+    read_for(test, 150);
+    pass(test, 20);
+    assert_log(test, "on orders\nturned\n");
+    read_for(test, 50);
     until(test, "lost stream\n", 1);
 }
 
@@ -415,7 +440,7 @@ int main(void)
         TEST(leaving_is_refused), TEST(freed_at_the_turn), TEST(stopped_at_the_turn), TEST(many),
         TEST(the_answer_to_subscribe_is_swallowed), TEST(the_answer_to_ping_is_swallowed),
         TEST(the_answer_to_unsubscribe_is_swallowed), TEST(an_open_ping_that_is_never_answered),
-        TEST(rest_does_not_count),
+        TEST(rest_does_not_count), TEST(each_answer_has_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
