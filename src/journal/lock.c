@@ -10,12 +10,15 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ID_LINE "rkbridge journal "
 #define ID_AT (sizeof ID_LINE - 1)
 #define PID_AT (ID_AT + 32 + 1)
 #define FILE_SIZE 96
+#define TRIES 10                /* rkb_lock_look may have it for a moment: that is nobody who keeps it */
+#define TRY_AGAIN_NS 10000000L
 
 static void path_of(char path[PATH_MAX], const char *directory)
 {
@@ -119,6 +122,23 @@ bool rkb_lock_write_again(int fd, const char *directory, const struct rkb_sys *s
     return write_id(fd, path, sys, id, error) && write_pid(fd, path, sys, error);
 }
 
+/* text: who has it, where it is not to be had (EWOULDBLOCK). */
+static bool try_for_a_moment(int fd, const struct rkb_sys *sys, char text[FILE_SIZE])
+{
+    static const struct timespec turn = {0, TRY_AGAIN_NS};
+    for (int i = 0; i < TRIES; i++) {
+        if (i > 0)
+            nanosleep(&turn, NULL);
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        if (errno != EWOULDBLOCK)
+            return false;
+        read_text(fd, sys, text);
+    }
+    errno = EWOULDBLOCK;
+    return false;
+}
+
 int rkb_lock_take(const char *directory, const struct rkb_sys *sys, struct rkb_error *error)
 {
     char path[PATH_MAX], text[FILE_SIZE];
@@ -128,14 +148,12 @@ int rkb_lock_take(const char *directory, const struct rkb_sys *sys, struct rkb_e
         rkb_fail_errno(error, "journal: cannot open %s", path);
         return -1;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    if (try_for_a_moment(fd, sys, text))
         return fd;
-    if (errno == EWOULDBLOCK) {
-        read_text(fd, sys, text);
+    if (errno == EWOULDBLOCK)
         locked_by(directory, text, error);
-    } else {
+    else
         rkb_fail_errno(error, "journal: cannot lock %s", path);
-    }
     sys->close(fd);
     return -1;
 }

@@ -6,13 +6,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,6 +51,30 @@ static void find_place(struct looking *looking)
         slash[slash == found->where ? 1 : 0] = '\0';
 }
 
+static void find_owner(struct looking *looking)
+{
+    char buffer[1024];
+    struct stat status;
+    struct passwd entry, *user = NULL;
+    struct rkb_journal_found *found = &looking->found;
+    if (!found->is_there || stat(found->where, &status) != 0 || status.st_uid == geteuid())
+        return;
+    if (getpwuid_r(status.st_uid, &entry, buffer, sizeof buffer, &user) == 0 && user != NULL)
+        snprintf(found->owner, sizeof found->owner, "%s", user->pw_name);
+    else
+        snprintf(found->owner, sizeof found->owner, "%ld", (long)status.st_uid);
+}
+
+static enum rkb_file_system where_lies(const char *path)
+{
+    struct statfs status;
+    if (statfs(path, &status) != 0)
+        return RKB_ON_A_DISK;
+    if (status.f_type == TMPFS_MAGIC || (unsigned long)status.f_type == RAMFS_MAGIC)
+        return RKB_IN_MEMORY;
+    return status.f_type == OVERLAYFS_SUPER_MAGIC ? RKB_IN_A_LAYER : RKB_ON_A_DISK;
+}
+
 /* What lies in the directory, as far as it can be read: the journal's own part of max_size. */
 static uint64_t sum_of(const char *path)
 {
@@ -72,6 +99,8 @@ static void find_room(struct looking *looking)
         looking->sys->close(fd);
     if (found->is_there)
         found->used = sum_of(found->where);
+    found->lies = where_lies(found->where);
+    found->ring_lies = looking->ring_directory[0] != '\0' ? where_lies(looking->ring_directory) : RKB_IN_MEMORY;
     found->ring_available = UINT64_MAX;
     if (looking->ring_directory[0] != '\0' && statvfs(looking->ring_directory, &ring) == 0)
         found->ring_available = (uint64_t)ring.f_bavail * ring.f_frsize;
@@ -134,6 +163,7 @@ static void *look(void *context)
     if (looking->found.is_there && !rkb_lock_look(looking->directory, looking->sys, &looking->found.locked,
                                                   &looking->found.pid))
         looking->found.locked = false;
+    find_owner(looking);
     find_room(looking);
     try_writing(looking);
     looking->found.in_time = true;
@@ -156,6 +186,32 @@ static void judge_lock(const struct rkb_config *config, const struct rkb_journal
     else
         rkb_report_add(report, RKB_GRADE_OK, "journal.directory", "%s is not there yet; the bridge makes it, and this user "
                        "may", config->journal.directory);
+}
+
+static void judge_owner(const struct rkb_config *config, const struct rkb_journal_found *found,
+                        struct rkb_report *report)
+{
+    if (found->owner[0] == '\0')
+        return;
+    rkb_report_add(report, RKB_GRADE_WARN, "journal.directory", "%s belongs to user %s, and this check runs as "
+                   "another: what the bridge itself may do, there and with the files that the config names, was not "
+                   "seen", config->journal.directory, found->owner);
+    rkb_report_change(report, "as root: runuser -u %s -- rkbctl check ...", found->owner);
+}
+
+static void judge_place(const struct rkb_config *config, const struct rkb_journal_found *found,
+                        struct rkb_report *report)
+{
+    if (found->lies == RKB_ON_A_DISK)
+        return;
+    if (found->lies == RKB_IN_MEMORY)
+        rkb_report_add(report, RKB_GRADE_WARN, "journal.directory", "%s is in memory (tmpfs): whatever waits there for "
+                       "Kafka is lost when the machine ends", config->journal.directory);
+    else
+        rkb_report_add(report, RKB_GRADE_WARN, "journal.directory", "%s is in the container's own layer (overlayfs): "
+                       "whatever waits there for Kafka is lost when the container is replaced",
+                       config->journal.directory);
+    rkb_report_change(report, "give the journal a disk, or a volume, that stays");
 }
 
 static void judge_room(const struct rkb_config *config, const struct rkb_journal_found *found,
@@ -195,6 +251,11 @@ static void judge_ring(const struct rkb_config *config, const struct rkb_journal
         rkb_report_add(report, RKB_GRADE_OK, "journal.ring_directory", "the ring, %s, is memory of the process: what is in "
                        "it at a kill -9 is lost", size_text);
         return;
+    }
+    if (found->ring_lies != RKB_IN_MEMORY) {
+        rkb_report_add(report, RKB_GRADE_WARN, "journal.ring_directory", "%s is on a disk: each time that is busy the "
+                       "bridge would wait for it, and read nothing from Redis", config->journal.ring_directory);
+        rkb_report_change(report, "name a tmpfs there, as /dev/shm");
     }
     if (found->locked || found->ring_available >= config->journal.ring_size)
         return;
@@ -236,6 +297,8 @@ void rkb_judge_journal(const struct rkb_config *config, const struct rkb_journal
         return;
     }
     judge_lock(config, found, report);
+    judge_owner(config, found, report);
+    judge_place(config, found, report);
     judge_room(config, found, report);
     judge_ring(config, found, report);
     judge_speed(found, report);

@@ -16,11 +16,15 @@
 #include "config/config.h"
 #include "tool/check_report.h"
 
+enum rkb_file_system { RKB_ON_A_DISK, RKB_IN_MEMORY, RKB_IN_A_LAYER };     /* a layer: overlayfs, a container's own */
+
 struct rkb_journal_found {
     bool in_time;                       /* all below is known; else the disk did not answer */
     char where[PATH_MAX];               /* the directory, or its parent where it is still to be made */
     bool is_there, locked;
     long pid;                           /* of who has it, 0: unknown */
+    char owner[64];                     /* where it is there and belongs to another user than ours; else "" */
+    enum rkb_file_system lies, ring_lies;           /* ring_lies: in memory also where there is no file */
     bool has_room;                      /* the next four are known */
     uint64_t size, available, used;     /* of the file system; what may be taken; what the journal has taken already */
     uint64_t ring_available;            /* where the ring would be; UINT64_MAX: no file, or not known */

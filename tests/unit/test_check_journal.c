@@ -200,7 +200,7 @@ static void judge(struct world *world, uint64_t available, uint64_t used)
 {
     world->found = (struct rkb_journal_found){
         .in_time = true, .is_there = true, .has_room = true, .size = 1000 * MIB, .available = available, .used = used,
-        .ring_available = UINT64_MAX, .write_us = 1000, .sync_us = 1000};
+        .ring_lies = RKB_IN_MEMORY, .ring_available = UINT64_MAX, .write_us = 1000, .sync_us = 1000};
     rkb_judge_journal(world->config, &world->found, &world->report);
 }
 
@@ -235,6 +235,77 @@ static void test_room_of_the_ring(void **state)
         assert_string_not_equal(world->report.list[i].setting, "journal.ring_size");
 }
 
+static void finds_nothing_of(const struct world *world, enum rkb_grade grade)
+{
+    for (size_t i = 0; i < world->report.count; i++)
+        if (world->report.list[i].grade == grade)
+            fail_msg("%s", world->report.list[i].text);
+}
+
+/* Memory goes with the machine, a container's own layer with the container. */
+static void test_where_it_lies(void **state)
+{
+    struct world *world = *state;
+    judge(world, 500 * MIB, 0);
+    finds_nothing_of(world, RKB_GRADE_WARN);
+    world->found.lies = RKB_IN_MEMORY;
+    rkb_judge_journal(world->config, &world->found, &world->report);
+    finds(world, RKB_GRADE_WARN, "journal.directory", "/journal is in memory (tmpfs)");
+    world->found.lies = RKB_IN_A_LAYER;
+    rkb_judge_journal(world->config, &world->found, &world->report);
+    finds(world, RKB_GRADE_WARN, "journal.directory", "/journal is in the container's own layer (overlayfs)");
+}
+
+static void test_where_the_ring_lies(void **state)
+{
+    struct world *world = *state;
+    free(world->config->journal.ring_directory);
+    world->config->journal.ring_directory = strdup("/var/tmp");
+    judge(world, 500 * MIB, 0);
+    finds_nothing_of(world, RKB_GRADE_WARN);
+    world->found.ring_lies = RKB_ON_A_DISK;
+    rkb_judge_journal(world->config, &world->found, &world->report);
+    finds(world, RKB_GRADE_WARN, "journal.ring_directory", "/var/tmp is on a disk");
+}
+
+/* /dev/shm and /proc are what they are on every Linux; and nobody but root owns /proc. */
+static void test_file_systems_and_owners_are_known(void **state)
+{
+    struct world *world = *state;
+    static const struct {
+        const char *directory;
+        enum rkb_file_system lies;
+    } rows[] = {{"/dev/shm", RKB_IN_MEMORY}, {"/proc", RKB_ON_A_DISK}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        free(world->config->journal.directory);
+        free(world->config->journal.ring_directory);
+        world->config->journal.directory = strdup(rows[i].directory);
+        world->config->journal.ring_directory = strdup(rows[i].directory);
+        check(world, &rkb_sys_posix);
+        assert_int_equal(world->found.lies, rows[i].lies);
+        assert_int_equal(world->found.ring_lies, rows[i].lies);
+        assert_string_equal(world->found.owner, geteuid() == 0 ? "" : "root");
+    }
+}
+
+static void test_a_directory_of_another_user(void **state)
+{
+    struct world *world = *state;
+    if (geteuid() != 0) {
+        print_message("NOT RUN: only root gives a directory to another user\n");
+        skip();
+    }
+    assert_int_equal(mkdir(world->directory, 0700), 0);
+    check(world, &rkb_sys_posix);
+    assert_string_equal(world->found.owner, "");
+    assert_int_equal(chown(world->directory, 4294967, (gid_t)-1), 0);
+    check(world, &rkb_sys_posix);
+    finds(world, RKB_GRADE_WARN, "journal.directory", "/journal belongs to user 4294967, and this check runs as");
+    assert_int_equal(chown(world->directory, 65534, (gid_t)-1), 0);
+    check(world, &rkb_sys_posix);
+    finds(world, RKB_GRADE_WARN, "journal.directory", "/journal belongs to user nobody");
+}
+
 static void test_speed(void **state)
 {
     struct world *world = *state;
@@ -258,6 +329,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_disk_that_hangs, begin, end),
         cmocka_unit_test_setup_teardown(test_room, begin, end),
         cmocka_unit_test_setup_teardown(test_room_of_the_ring, begin, end),
+        cmocka_unit_test_setup_teardown(test_where_it_lies, begin, end),
+        cmocka_unit_test_setup_teardown(test_where_the_ring_lies, begin, end),
+        cmocka_unit_test_setup_teardown(test_file_systems_and_owners_are_known, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_directory_of_another_user, begin, end),
         cmocka_unit_test_setup_teardown(test_speed, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

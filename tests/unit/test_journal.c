@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "journal/lock.h"
 
 static void a_fresh_journal_is_empty_and_private(void **state)
 {
@@ -448,6 +451,33 @@ static void one_process_at_a_time(void **state)
     assert_int_equal(open_in_child(*state, pid), 0);
 }
 
+static int onlooker = -1;
+
+/* Whoever looked at the lock lets go of it as it is read who has it. */
+static ssize_t reads_as_the_onlooker_goes(int fd, void *data, size_t size, off_t offset)
+{
+    if (onlooker >= 0)
+        close(onlooker);
+    onlooker = -1;
+    return rkb_sys_posix.pread(fd, data, size, offset);
+}
+
+static void who_only_looks_at_the_lock_keeps_nobody_from_it(void **state)
+{
+    struct rkb_error error;
+    struct rkb_sys sys = rkb_sys_posix;
+    char *lock = join(*state, "lock");
+    sys.pread = reads_as_the_onlooker_goes;
+    rkb_journal_close(open_journal(*state, 8 * MIB, MIB, NULL));
+    onlooker = open(lock, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(onlooker, LOCK_SH | LOCK_NB), 0);
+    int fd = rkb_lock_take(*state, &sys, &error);
+    assert_true(fd >= 0);
+    assert_int_equal(onlooker, -1);
+    close(fd);
+    free(lock);
+}
+
 static void the_id_stays_and_its_loss_is_said(void **state)
 {
     uint8_t id[16];
@@ -490,6 +520,7 @@ int main(void)
         in_directory(sync_says_how_far),
         in_directory(times_and_epoch_outlive_their_segments),
         in_directory(one_process_at_a_time),
+        in_directory(who_only_looks_at_the_lock_keeps_nobody_from_it),
         in_directory(the_id_stays_and_its_loss_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,12 +37,19 @@ def bad(findings, grade="BAD"):
     return [(finding["setting"], finding["text"]) for finding in findings if finding["grade"] == grade]
 
 
+def all_fine(code, findings):
+    """Nothing is wrong, but perhaps with the disk that the tests lie on."""
+    wrong = [finding for finding in findings if finding["grade"] != "OK" and " is in " not in finding["text"]]
+    assert wrong == [] and code < 2, wrong
+
+
 def test_the_listed_rights_are_enough_and_nobody_is_disturbed(make_bridge, make_redis, kafka, topic, other_disk,
                                                               make_publisher):
+    """Enough is: in the ACL's own log stands nothing, after all that a bridge does in its life."""
     server = make_redis(settings=other_disk)
-    one = make_bridge({"redis": {"legacy": {"url": server.url("fresh"), "password": SECRET,
-                                            "max_message_size": "500KiB"}},
-                       "routes": {"all": route(topic, **NAMES)}}, kafka=kafka.bootstrap)
+    settings = {"redis": {"legacy": {"url": server.url("fresh"), "password": SECRET, "max_message_size": "500KiB", "watch": "500ms"}},
+                "routes": {"all": route(topic, **NAMES)}}
+    one, other = (make_bridge({**settings, "instance": name}, kafka=kafka.bootstrap) for name in ("test", "other"))
     code, findings = checked(one)
     assert code == 2 and "WRONGPASS" in bad(findings)[0][1]
     code, out, _ = one.rkbctl("check", "-c", one.config_path, "--json")
@@ -52,21 +59,32 @@ def test_the_listed_rights_are_enough_and_nobody_is_disturbed(make_bridge, make_
                               input=rule.replace(">PASSWORD", f">{SECRET}") + "\n", capture_output=True, timeout=20,
                               text=True)
         assert done.stdout.strip() == "OK", (rule, done.stdout)
-    code, findings = checked(one)
-    assert code == 0, [finding for finding in findings if finding["grade"] != "OK"]
+    with server.client() as client:
+        client.execute_command("ACL", "LOG", "RESET")
+    all_fine(*checked(one))
     one.start()
     publisher = make_publisher(server)
     with Load(publisher, ["users", "user.seen", "a b"], 300):
         for _ in range(3):
             code, findings = checked(one)
-            assert code == 0 and any("this instance, test, is subscribed there" in text
-                                     for _, text in bad(findings, "OK")), findings
+            all_fine(code, findings)
+            assert any("this instance, test, is subscribed there" in text for _, text in bad(findings, "OK")), findings
     one.wait_totals(received=len(publisher.sent), pending=0)
     assert one.totals()["received"] == len(publisher.sent)
     source = one.source()
     assert source["connections_total"] == 1 and source["gaps_total"] == 0
     for event in ("watch_refused", "heartbeat_refused", "subscription_refused", "another_bridge"):
         assert f"event={event}" not in one.stderr()
+    server.kill_bridge_clients()
+    wait_for("the gap and its bound", lambda: one.stats()["ready"] and one.gaps()[-1].bound is not None)
+    other.start(wait="answers")
+    wait_for("the other to wait", lambda: other.source()["held"])
+    one.rewrite({"routes": {"all": {"channels": NAMES["channels"][:2], "patterns": None}}})
+    assert one.rkbctl("reload")[0] == 0
+    assert one.terminate() == 0
+    wait_for("the other to take over", lambda: other.stats()["ready"])
+    with server.client() as client:
+        assert client.execute_command("ACL", "LOG") == []
 
 
 def test_what_is_wrong_is_found(make_bridge, make_redis, kafka, make_topic):
