@@ -27,7 +27,8 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 JVM = ["-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true",
-       "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
+       "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true",
+       "-Dorg.slf4j.simpleLogger.log.kafka.authorizer.logger=info"]      # who is denied what
 
 
 def version():

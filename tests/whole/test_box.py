@@ -20,6 +20,8 @@ DOCKERFILE = TOP / "contrib" / "Dockerfile"
 MANIFESTS = sorted((TOP / "contrib" / "kubernetes").glob("*.yaml"))
 EXPOSURE = 16               # tenths of systemd's points for what a service could do; 100 is the worst
 CLOSING = 5                 # seconds beyond linger and shutdown_timeout: the last sync, and some room
+RING = 2 * 32               # MiB: journal.ring_size by default, and as much again where a disk fails
+ITSELF = 24                 # MiB of memory besides the ring: doc/operations.md, "Memory"
 
 
 def tool(name):
@@ -44,6 +46,11 @@ def passes(*arguments, **more):
 def seconds(text):
     number, unit = re.fullmatch(r"(\d+)(ms|s|m|)", str(text)).groups()
     return int(number) * {"ms": 0.001, "s": 1, "m": 60, "": 0}[unit]
+
+
+def mebibytes(text):
+    number, unit = re.fullmatch(r"(\d+)\s*(mb|Mi|Gi|GiB)", str(text)).groups()
+    return int(number) * (1024 if unit.startswith("G") else 1)
 
 
 def time_to_end(config):
@@ -107,7 +114,15 @@ def packages(stage):
 def test_dockerfile():
     passes(tool("hadolint"), DOCKERFILE)
     text = DOCKERFILE.read_text()
-    assert re.search(r"^USER 10001:10001$", text, re.M) and "STOPSIGNAL SIGTERM" in text and "HEALTHCHECK" in text
+    last = text.split("\nFROM ")[-1]
+    assert text.count("\nFROM ") == 2 and "COPY --from=build /out/usr/bin/ /usr/bin/\n" in last
+    made = re.findall(r"install -d -o 10001 -g 10001 -m (\d+) (\S+)", last)
+    assert made == [("0700", "/var/lib/rkbridge"), ("0755", "/run/rkbridge")]
+    # As process 1, without a shell that would keep SIGTERM to itself; not as root.
+    assert re.search(r"^USER 10001:10001$", last, re.M) and re.search(r"^STOPSIGNAL SIGTERM$", last, re.M)
+    assert re.search(r'^ENTRYPOINT \["rkbridge"\]\nCMD \["-c", "/etc/rkbridge.yaml"\]$', last, re.M)
+    assert re.search(r'^HEALTHCHECK .*--start-period=10m .*CMD \["rkbctl", "version"\]$', last, re.M)
+    assert re.search(r'^VOLUME \["/var/lib/rkbridge"\]$', last, re.M)
 
 
 def test_dockerfile_builds_with_what_configure_asks_for():
@@ -164,8 +179,16 @@ def test_compose(tmp_path):
     assert all(image_is_without_a_host(one["image"]) for one in services.values())
     config = check_config(tmp_path, (COMPOSE.parent / "rkbridge.yaml").read_text())
     assert seconds(services["rkbridge"]["stop_grace_period"]) >= time_to_end(config)
-    assert "redis" in services["rkbridge"]["depends_on"]
-    build = services["rkbridge"]["build"]
+    ours = services["rkbridge"]
+    # Waits for a Redis that answers; not for Kafka, and so for no longer than it must.
+    conditions = {name: needed["condition"] for name, needed in ours["depends_on"].items()}
+    assert conditions == {"redis": "service_healthy", "kafka": "service_started"}
+    assert "ping" in services["redis"]["healthcheck"]["test"]
+    assert ours["restart"] == "always" and ours["read_only"] and ours["cap_drop"] == ["ALL"] and "user" not in ours
+    assert "journal:/var/lib/rkbridge" in ours["volumes"] and config["journal"]["directory"].startswith(f"{tmp_path}/")
+    assert ours["tmpfs"] == ["/run/rkbridge:uid=10001,gid=10001,mode=0755"] and mebibytes(ours["shm_size"]) >= RING
+    assert ours["ports"] == ["127.0.0.1:9464:9464"] and config["http"]["listen"].endswith(":9464")
+    build = ours["build"]
     assert (COMPOSE.parent / build["context"] / build["dockerfile"]).is_file()
     tool("docker-compose")          # said at the end: all but its own opinion was looked at
 
@@ -193,8 +216,28 @@ def test_manifests(path, tmp_path):
     volumes = {one["name"]: one for one in pod["volumes"]}
     mounts = {one["mountPath"]: volumes[one["name"]] for one in bridge["volumeMounts"]}
     assert "persistentVolumeClaim" in mounts["/var/lib/rkbridge"]
-    assert mounts["/dev/shm"]["emptyDir"]["medium"] == "Memory"
+    ring = mounts["/dev/shm"]["emptyDir"]
+    assert ring["medium"] == "Memory" and mebibytes(ring["sizeLimit"]) >= RING
+    assert mebibytes(bridge["resources"]["limits"]["memory"]) >= mebibytes(ring["sizeLimit"]) + ITSELF
+    claim = of_kind(path, "PersistentVolumeClaim")["spec"]["resources"]["requests"]["storage"]
+    assert mebibytes(claim) * 0.9 >= mebibytes(config["journal"].get("max_size", "4GiB")), "min_free leaves a tenth"
+    assert mounts["/run/rkbridge"]["emptyDir"]["medium"] == "Memory"
+    assert bridge["securityContext"].items() >= {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                                                 "capabilities": {"drop": ["ALL"]}}.items()
+    user = {**pod["securityContext"], **bridge["securityContext"]}
+    assert user["runAsUser"] == user["runAsGroup"] == user["fsGroup"] == 10001
+    # Every probe goes where it listens; a restart is a gap, so it takes a minute of silence.
+    port, = bridge["ports"]
+    for probe in (bridge[name] for name in ("livenessProbe", "readinessProbe", "startupProbe") if name in bridge):
+        assert probe["httpGet"]["port"] == port["name"]
+        assert config["http"]["listen"] == f"0.0.0.0:{port['containerPort']}"
+    alive = bridge["livenessProbe"]
+    assert alive["periodSeconds"] * alive["failureThreshold"] >= 60 and alive["timeoutSeconds"] >= 5
     if path.stem == "sidecar":      # not ready, it would take Redis out of service with it
         assert not {"readinessProbe", "startupProbe"} & bridge.keys() and bridge["restartPolicy"] == "Always"
+        assert alive["initialDelaySeconds"] >= 600, "the time to read a large journal"
+        assert seconds(config["linger"]) > 0 and bridge in pod["initContainers"]
     else:
         assert bridge["readinessProbe"]["httpGet"]["path"] == "/readyz"
+        first = bridge["startupProbe"]
+        assert first["httpGet"]["path"] == "/healthz" and first["periodSeconds"] * first["failureThreshold"] >= 600

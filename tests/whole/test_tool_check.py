@@ -38,8 +38,8 @@ def bad(findings, grade="BAD"):
 
 
 def all_fine(code, findings):
-    """Nothing is wrong, but perhaps with the disk that the tests lie on."""
-    wrong = [finding for finding in findings if finding["grade"] != "OK" and " is in " not in finding["text"]]
+    """Nothing is wrong, but perhaps with the disk that the tests lie on: where it is, and how busy."""
+    wrong = [finding for finding in findings if finding["grade"] != "OK" and finding["setting"] != "journal.directory"]
     assert wrong == [] and code < 2, wrong
 
 
@@ -47,8 +47,8 @@ def test_the_listed_rights_are_enough_and_nobody_is_disturbed(make_bridge, make_
                                                               make_publisher):
     """Enough is: in the ACL's own log stands nothing, after all that a bridge does in its life."""
     server = make_redis(settings=other_disk)
-    settings = {"redis": {"legacy": {"url": server.url("fresh"), "password": SECRET, "max_message_size": "500KiB", "watch": "500ms"}},
-                "routes": {"all": route(topic, **NAMES)}}
+    source = {"url": server.url("fresh"), "password": SECRET, "max_message_size": "500KiB", "watch": "500ms"}
+    settings = {"redis": {"legacy": source}, "routes": {"all": route(topic, **NAMES)}}
     one, other = (make_bridge({**settings, "instance": name}, kafka=kafka.bootstrap) for name in ("test", "other"))
     code, findings = checked(one)
     assert code == 2 and "WRONGPASS" in bad(findings)[0][1]

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shlex
 import time
 
 import pytest
@@ -206,27 +207,32 @@ def test_password_that_comes_right_later(make_bridge, redis, strict_kafka, tmp_p
 
 
 def granted(line):
-    """A line of kafka-acls.sh as what it grants: (kind, name, operations)."""
-    words = line.split()
+    """A line of kafka-acls.sh as what it grants: (kind, name, how the name is meant, operations)."""
+    words = shlex.split(line)
     kind = "cluster" if "--cluster" in words else "topic"
     name = words[words.index("--topic") + 1] if kind == "topic" else "kafka-cluster"
-    return kind, name, [words[i + 1] for i, word in enumerate(words) if word == "--operation"]
+    meant = ResourcePatternType.PREFIXED if "prefixed" in words else ResourcePatternType.LITERAL
+    return kind, name, meant, [words[i + 1] for i, word in enumerate(words) if word == "--operation"]
 
 
 def paste(kafka, line):
     """Does what the line would do."""
-    kind, name, operations = granted(line)
+    kind, name, meant, operations = granted(line)
     assert "--allow-principal User:bridge" in line and f"--bootstrap-server 127.0.0.1:{kafka.outer_port}" in line
     resource = ResourceType.TOPIC if kind == "topic" else ResourceType.BROKER
     named = {"Describe": AclOperation.DESCRIBE, "Write": AclOperation.WRITE,
              "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
              "Create": AclOperation.CREATE, "IdempotentWrite": AclOperation.IDEMPOTENT_WRITE}
-    wanted = [AclBinding(resource, name, ResourcePatternType.LITERAL, "User:bridge", "*", named[operation],
-                         AclPermissionType.ALLOW)
+    wanted = [AclBinding(resource, name, meant, "User:bridge", "*", named[operation], AclPermissionType.ALLOW)
               for operation in operations]
     admin = admin_of(kafka)
     for future in admin.create_acls(wanted).values():
         future.result(20)
+
+
+def denials(kafka):
+    """What Kafka has denied the bridge until now, in its own words."""
+    return [line for line in kafka.log_path.read_text().splitlines() if "User:bridge is Denied" in line]
 
 
 def checked(one, *arguments):
@@ -238,9 +244,9 @@ def checked(one, *arguments):
 
 
 def test_what_rkbctl_check_says_of_rights(make_bridge, make_redis, strict_kafka, tmp_path, make_publisher):
-    """Without rights, with some, and with exactly those that it lists: then a bridge works with them.
+    """Without rights, with some, and with exactly those that it lists: then neither it nor a bridge is denied anything.
     It writes nothing."""
-    wish = new_name("wish")
+    wish, stock = new_name("wish"), new_name("stock")
     topic, letters, gaps = [consumer.fresh_topic(strict_kafka.bootstrap, name)
                             for name in ("checked", "letters", "gaps")]
     password = tmp_path / "password"
@@ -249,7 +255,8 @@ def test_what_rkbctl_check_says_of_rights(make_bridge, make_redis, strict_kafka,
     one = make_bridge({"redis": {"legacy": {"gap_topic": gaps, "max_message_size": "500KiB"}},
                        "routes": {"a": route(topic, channels=["a"], dead_letter=letters),
                                   "b": route(wish, channels=["b"], partitions=3,
-                                             topic_config={"cleanup.policy": "compact"})},
+                                             topic_config={"cleanup.policy": "compact"}),
+                                  "c": route(stock + ".{{1}}", patterns=["c.*"])},
                        "kafka": {"create_topics": "yes", **as_bridge(strict_kafka, password)}}, redis=redis)
     code, found, _ = checked(one)
     assert code == 2 and all(f"Kafka does not let us see topic {name}, so neither write to it" in found["BAD"]
@@ -265,6 +272,8 @@ def test_what_rkbctl_check_says_of_rights(make_bridge, make_redis, strict_kafka,
                for text in found["BAD"])
     for line in whole["kafka_rights"]:
         paste(strict_kafka, line)
+    before = denials(strict_kafka)
+    assert any(f"Topic:LITERAL:{gaps} " in denial for denial in before), "Kafka's log does not tell what it denies"
     code, found, _ = checked(one)
     assert found["BAD"] == [] and not any("topic" in text for text in found["WARN"]), found
     assert f"topic {wish} is not there yet, and Kafka lets us make it" in found["OK"]
@@ -272,9 +281,10 @@ def test_what_rkbctl_check_says_of_rights(make_bridge, make_redis, strict_kafka,
     assert [f"Kafka lets us write to topic {name}" in found["OK"] for name in (topic, letters, gaps)] == [True] * 3
     assert [consumer.read_topic(strict_kafka.bootstrap, name) for name in (topic, letters, gaps)] == [[], [], []]
     one.start()
-    make_publisher(redis).publish("a", "b", count=10)
-    one.wait_totals(60, received=20, delivered=20, pending=0)
-    assert partitions_of(strict_kafka, wish) == 3
+    make_publisher(redis).publish("a", "b", "c.x", count=10)
+    one.wait_totals(60, received=30, delivered=30, pending=0)
+    assert partitions_of(strict_kafka, wish) == 3 and partitions_of(strict_kafka, f"{stock}.x") == 1
+    assert denials(strict_kafka) == before
     password.write_text("of-yesterday\n")
     code, found, whole = checked(one)
     assert code == 2 and any("refuses the login" in text for text in found["BAD"]), found
