@@ -6,8 +6,9 @@
  *                     +--refused--> its answer ----------------+--last one--> LINGERING --it hangs up--> gone
  *
  * Each state has a deadline for all of it, so that bytes that drip in or out gain nothing. Clients are kept by state,
- * the longest in it first: where all places are taken, the first that says nothing gives way. Answers are paced by
- * buckets of tokens, one for what costs much and one for what costs little.
+ * the longest in it first: where all places are taken, the first that says nothing gives way; where none does, who comes
+ * waits in the kernel, and each answer is the last of its connection: so who asks without end keeps nobody out. Answers
+ * are paced by buckets of tokens, one for what costs much and one for what costs little.
  *
  * Never: waits, builds a page for who has not read the last one, holds more than unread_bytes and one answer.
  */
@@ -34,6 +35,7 @@
 #define PACE_US 20000               /* how often it is looked whether what waits may go */
 #define BURST_US 2000000            /* what a bucket of tokens holds: those of so long */
 #define WRITE_MOST (64 * 1024)      /* at one go, then others have their turn */
+#define LINGER_MOST (64 * 1024)     /* of what is not wanted any more */
 #define KERNEL_MOST (128 * 1024)    /* of one answer in the kernel: else it would take megabytes for who reads nothing */
 
 const struct rkb_http_limits rkb_http_default_limits = {
@@ -51,6 +53,7 @@ struct client {
     int64_t since_us;
     const struct rkb_page *page;    /* while it waits */
     bool head, keep;
+    size_t drained;                 /* while it lingers */
     TAILQ_ENTRY(client) link;
 };
 
@@ -132,6 +135,31 @@ static int64_t limit_of(const struct rkb_http *http, enum state state)
     return http->limits.linger_us;
 }
 
+/* One that may go for another that comes: who says nothing first, who does not read last. */
+static struct client *find_idle(struct rkb_http *http)
+{
+    static const enum state order[] = {READING, IDLE, LINGERING};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+        if (!TAILQ_EMPTY(&http->clients[order[i]]))
+            return TAILQ_FIRST(&http->clients[order[i]]);
+    struct client *slow = TAILQ_FIRST(&http->clients[ANSWERING]);
+    bool yields = slow != NULL && http->options.sys->monotonic_us() - slow->since_us >= http->limits.yield_us;
+    return yields ? slow : NULL;
+}
+
+/* All places are taken, and nobody gives way. */
+static bool is_crowded(struct rkb_http *http)
+{
+    return http->count >= http->limits.connections && find_idle(http) == NULL;
+}
+
+static void stop_accepting(struct rkb_http *http)
+{
+    http->accepting = false;
+    evconnlistener_disable(http->listener);
+    look_soon(http);
+}
+
 static void enter(struct client *client, enum state state)
 {
     struct rkb_http *http = client->http;
@@ -146,18 +174,8 @@ static void enter(struct client *client, enum state state)
         bufferevent_enable(client->connection, EV_READ);
     else
         bufferevent_disable(client->connection, EV_READ);
-}
-
-/* One that may go for another that comes: who says nothing first, who does not read last. */
-static struct client *find_idle(struct rkb_http *http)
-{
-    static const enum state order[] = {READING, IDLE, LINGERING};
-    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
-        if (!TAILQ_EMPTY(&http->clients[order[i]]))
-            return TAILQ_FIRST(&http->clients[order[i]]);
-    struct client *slow = TAILQ_FIRST(&http->clients[ANSWERING]);
-    bool yields = slow != NULL && http->options.sys->monotonic_us() - slow->since_us >= http->limits.yield_us;
-    return yields ? slow : NULL;
+    if (http->accepting && is_crowded(http))
+        stop_accepting(http);
 }
 
 /* ---- answers ---- */
@@ -186,6 +204,7 @@ static void write_answer(struct client *client, int code, const char *type, stru
     struct evbuffer *output = bufferevent_get_output(client->connection);
     char date[40];
     time_t now = (time_t)(client->http->options.sys->realtime_us() / 1000000);
+    client->keep = client->keep && !is_crowded(client->http);
     struct tm parts;
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &parts));
     evbuffer_add_printf(output,
@@ -303,13 +322,23 @@ static void look_at_input(struct client *client)
     }
 }
 
+/* What comes behind the last answer: not for ever. */
+static void drain_input(struct client *client)
+{
+    struct evbuffer *input = bufferevent_get_input(client->connection);
+    client->drained += evbuffer_get_length(input);
+    evbuffer_drain(input, evbuffer_get_length(input));
+    if (client->drained > LINGER_MOST)
+        client_free(client);
+}
+
 static void on_read(struct bufferevent *connection, void *context)
 {
+    (void)connection;
     struct client *client = context;
     struct rkb_http *http = client->http;
-    struct evbuffer *input = bufferevent_get_input(connection);
     if (client->state == LINGERING)
-        evbuffer_drain(input, evbuffer_get_length(input));
+        drain_input(client);
     else if (client->state == READING || client->state == IDLE)
         look_at_input(client);
     serve_all(http);
@@ -366,13 +395,6 @@ static struct client *new_client(struct rkb_http *http, evutil_socket_t fd)
     return client;
 }
 
-static void stop_accepting(struct rkb_http *http)
-{
-    http->accepting = false;
-    evconnlistener_disable(http->listener);
-    look_soon(http);
-}
-
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int size,
                       void *context)
 {
@@ -400,7 +422,7 @@ static void on_pace(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     struct rkb_http *http = context;
-    if (!http->accepting && take_token(http, &http->accepts)) {
+    if (!http->accepting && !is_crowded(http) && take_token(http, &http->accepts)) {
         http->accepting = true;
         evconnlistener_enable(http->listener);
     } else if (!http->accepting) {

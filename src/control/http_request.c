@@ -80,12 +80,25 @@ static struct rkb_slice trim(struct rkb_slice text)
     return text;
 }
 
+/* Of "http://host:9464/metrics" the path, which is what counts (RFC 9112, 3.2.2); other targets as they are. */
+static struct rkb_slice without_authority(struct rkb_slice target)
+{
+    static const char scheme[] = "http://";
+    size_t size = sizeof scheme - 1;
+    if (target.size < size || strncasecmp((const char *)target.data, scheme, size) != 0)
+        return target;
+    const uint8_t *path = memchr(target.data + size, '/', target.size - size);
+    size_t gone = path != NULL ? (size_t)(path - target.data) : target.size;
+    bool has_host = gone > size && memchr(target.data + size, '?', gone - size) == NULL;
+    return has_host ? rkb_slice(target.data + gone, target.size - gone) : rkb_slice(target.data, 0);
+}
+
 /* "GET /metrics?x HTTP/1.1" */
 static int read_first_line(struct rkb_slice line, struct rkb_http_request *request, bool *old)
 {
     if (!is_text(line) || (line.size > 0 && memchr(line.data, '\t', line.size) != NULL))
         return BAD;
-    struct rkb_slice method = take_word(&line), target = take_word(&line);
+    struct rkb_slice method = take_word(&line), target = without_authority(take_word(&line));
     if (!is_token(method) || target.size == 0 || target.data[0] != '/')
         return BAD;
     if (line.size != 8 || memcmp(line.data, "HTTP/", 5) != 0)

@@ -35,6 +35,8 @@ static void test_good(void **state)
         {"GET / HTTP/1.0\r\n\r\n", "/", false, false},
         {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "/", false, true},
         {"GET / HTTP/1.9\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "/", false, true},
+        {"GET http://127.0.0.1:9464/metrics?x HTTP/1.1\r\nHost: a\r\n\r\n", "/metrics", false, true},
+        {"HEAD HTTP://a/ HTTP/1.0\r\n\r\n", "/", true, false},
         {"GET /%2e HTTP/1.1\r\nHost: a\r\nX: \t y \xff\r\n\r\n", "/%2e", false, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -58,7 +60,10 @@ static void test_refused(void **state)
         {"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400}, {" GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
         {"G\x01T / HTTP/1.1\r\nHost: a\r\n\r\n", 400}, {"GET /\tx HTTP/1.1\r\nHost: a\r\n\r\n", 400},
         {"GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-        {"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400}, {"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+        {"GET http://a HTTP/1.1\r\nHost: a\r\n\r\n", 400}, {"GET http:///metrics HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+        {"GET http://a?/metrics HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+        {"GET http:// HTTP/1.1\r\nHost: a\r\n\r\n", 400}, {"GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+        {"GET http://a/ HTTP/1.1\r\n\r\n", 400}, {"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400}, {"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400},
         {"GET / http/1.1\r\nHost: a\r\n\r\n", 400}, {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
         {"GET / HTTP/1.x\r\nHost: a\r\n\r\n", 505}, {"PRI * HTTP/2.0\r\n\r\n", 400},
         {"POST / HTTP/1.1\r\nHost: a\r\n\r\n", 405}, {"get / HTTP/1.1\r\nHost: a\r\n\r\n", 405},

@@ -212,6 +212,8 @@ def test_manifests(path, tmp_path):
     assert deployment["replicas"] == 1 and deployment["strategy"] == {"type": "Recreate"}
     assert pod["terminationGracePeriodSeconds"] >= time_to_end(config)
     assert pod["securityContext"]["runAsNonRoot"] and bridge["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    alive = bridge["livenessProbe"]
+    assert alive["periodSeconds"] * alive["failureThreshold"] == 30, "a loop that has not turned for so long"
     assert all(image_is_without_a_host(one["image"]) for one in pod["containers"])
     volumes = {one["name"]: one for one in pod["volumes"]}
     mounts = {one["mountPath"]: volumes[one["name"]] for one in bridge["volumeMounts"]}
