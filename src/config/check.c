@@ -297,7 +297,7 @@ bool rkb_config_make_directory(const struct rkb_config *config, struct rkb_error
     if (!parent_of(config->control.socket, parent, sizeof parent))
         return rkb_fail(error, RKB_USAGE, "control.socket: too long for a path");
     mode_t mode = (config->control.socket_mode & 0006) != 0 ? 0755 : 0750;
-    if (mkdir(parent, mode) != 0 && errno != EEXIST)
+    if (mkdir(parent, 0700) == 0 ? chmod(parent, mode) != 0 : errno != EEXIST)
         return rkb_fail_errno(error, "control.socket: %.200s cannot be made", parent);
     return true;
 }

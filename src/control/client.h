@@ -35,6 +35,7 @@ struct rkb_client {
     bool watches, json;             /* it is told of events, as JSON */
     uint64_t seen;                  /* the number of the last event that it was told of, or has missed */
     int64_t spoke_us;               /* monotonic: when it came, or last sent a line */
+    int64_t read_us;                /* monotonic: when it last read some of what it was sent, or all was read before */
     bool ended;                     /* sends nothing more */
     bool closing;                   /* is freed when all is written; nothing more is read */
     bool dropped;                   /* is freed now */
@@ -65,6 +66,11 @@ void rkb_client_send(struct rkb_client *client, struct rkb_buffer *bytes);
 void rkb_client_free_dropped(struct rkb_control *control);
 /* Nothing more is read; freed when all is written. */
 void rkb_client_close(struct rkb_client *client);
+/*
+ * A place for one more (who watches, or who comes) from one who does not need his: who has left, who has said nothing
+ * for longest, who has read nothing for longest. None where all do.
+ */
+void rkb_client_make_room(struct rkb_control *control, bool of_watchers);
 /* An error, and the end: what comes behind cannot be told from commands any more. */
 void rkb_client_refuse_rest(struct rkb_client *client, const char *code, const char *text);
 

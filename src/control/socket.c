@@ -233,36 +233,54 @@ static void on_event(struct bufferevent *connection, short what, void *context)
     }
 }
 
-/* Whoever still waits is told that nothing will come; and what can be written without waiting is. */
+/* What can be written without waiting is. */
 static void client_leave(struct rkb_client *client)
 {
     struct evbuffer *output = bufferevent_get_output(client->connection);
-    if (client->ticket != 0)
-        answer_error(client, "ending", "rkbridge ends before this is done");
     bufferevent_disable(client->connection, EV_READ | EV_WRITE);
     evbuffer_unfreeze(output, 1);
     evbuffer_write(output, bufferevent_getfd(client->connection));
     client_free(client);
 }
 
-/* Nothing of it is under way: no answer, no bytes, no watching. */
-static bool is_idle(const struct rkb_client *client)
+/* ---- places ---- */
+
+/* It has read some, or what begins now is the first that it has to read. */
+static void on_output(struct evbuffer *output, const struct evbuffer_cb_info *info, void *context)
 {
-    return client->ticket == 0 && client->control->upload.client != client && !client->closing
-        && evbuffer_get_length(bufferevent_get_output(client->connection)) == 0;
+    struct rkb_client *client = context;
+    (void)output;
+    if (info->n_deleted > 0 || info->orig_size == 0)
+        client->read_us = now_us(client->control);
 }
 
-/* All places are taken: whoever has said nothing for longest leaves, so that nobody can shut others out by silence. */
-static void make_room(struct rkb_control *control)
+/* How much longer than it may it has said nothing, or read nothing; below 0: its place is safe. */
+static int64_t overdue_us(const struct rkb_client *client, int64_t now)
+{
+    bool is_read = evbuffer_get_length(bufferevent_get_output(client->connection)) == 0;
+    if (client->ticket != 0 && has_left(bufferevent_getfd(client->connection)))
+        return INT64_MAX;
+    if (!is_read)
+        return now - client->read_us - RKB_CONTROL_DEAF_US;
+    bool is_idle = client->ticket == 0 && client->control->upload.client != client && !client->closing && !client->rests;
+    return is_idle ? now - client->spoke_us - RKB_CONTROL_IDLE_US : -1;
+}
+
+/* So that nobody can shut others out by silence, or by not reading. */
+void rkb_client_make_room(struct rkb_control *control, bool of_watchers)
 {
     struct rkb_client *client, *longest = NULL;
+    int64_t now = now_us(control), most = -1;
     TAILQ_FOREACH(client, &control->clients, link) {
-        if (is_idle(client) && (longest == NULL || client->spoke_us < longest->spoke_us))
+        int64_t over = client->watches || !of_watchers ? overdue_us(client, now) : -1;
+        if (over > most) {
             longest = client;
+            most = over;
+        }
     }
-    if (longest == NULL || now_us(control) - longest->spoke_us < RKB_CONTROL_IDLE_US)
+    if (longest == NULL)
         return;
-    answer_error(longest, "too_many_clients", "others need the place of one who says nothing; come again");
+    answer_error(longest, "too_many_clients", "others need the place of one who says or reads nothing; come again");
     client_leave(longest);
 }
 
@@ -291,7 +309,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     (void)size;
     count_client(control);
     if (control->client_count == RKB_CONTROL_CLIENTS_MAX)
-        make_room(control);
+        rkb_client_make_room(control, false);
     struct rkb_client *client = control->client_count < RKB_CONTROL_CLIENTS_MAX ? calloc(1, sizeof *client) : NULL;
     if (client == NULL) {
         refuse(fd);
@@ -308,6 +326,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     client->peer = rkb_peer_of(fd, &control->options.rights);
     TAILQ_INSERT_TAIL(&control->clients, client, link);
     control->client_count++;
+    evbuffer_add_cb(bufferevent_get_output(client->connection), on_output, client);
     bufferevent_setcb(client->connection, on_progress, on_progress, on_event, client);
     bufferevent_setwatermark(client->connection, EV_READ, 0, 2 * RKB_CONTROL_LINE_MAX);
     bufferevent_enable(client->connection, EV_READ | EV_WRITE);
@@ -343,6 +362,8 @@ static void on_accept_again(evutil_socket_t fd, short what, void *context)
     struct rkb_client *client = who_rests(control);
     bool there = true;
     while (there && client != NULL && !rkb_share_spent(&control->share, now_us(control))) {
+        TAILQ_REMOVE(&control->clients, client, link);      /* the others before it is its turn again */
+        TAILQ_INSERT_TAIL(&control->clients, client, link);
         there = take_turn(client);      /* then it does not rest any more, or not yet again */
         client = there ? who_rests(control) : NULL;
     }
@@ -444,8 +465,12 @@ void rkb_control_free(struct rkb_control *control)
         control->doomed = true;
         return;
     }
-    while (!TAILQ_EMPTY(&control->clients))
-        client_leave(TAILQ_FIRST(&control->clients));
+    while (!TAILQ_EMPTY(&control->clients)) {
+        struct rkb_client *client = TAILQ_FIRST(&control->clients);
+        if (client->ticket != 0)        /* it still waits */
+            answer_error(client, "ending", "rkbridge ends before this is done");
+        client_leave(client);
+    }
     rkb_unix_socket_remove(&control->place);
     rkb_watching_stop(control);
     if (control->listener != NULL)

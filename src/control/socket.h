@@ -2,9 +2,10 @@
  * socket -- the control socket: unix domain, one command a line, answers that end in OK or
  * are one line ERROR code text.
  *
- * It watches and never stands in the way: limits on line length (4096), clients (32, and of those who say nothing for a
- * second the one that has longest leaves its place to who comes) and unread output (4 MiB; past it
- * the client is dropped; of what is watched 64 KiB, past that lines are missed). Pipelined commands are answered in order. Loop thread. The process must ignore SIGPIPE.
+ * It watches and never stands in the way: limits on line length (4096), clients (32; of those who say nothing for a
+ * second, or read nothing for ten, the one that has longest leaves its place to who comes) and unread output (4 MiB;
+ * past it the client is dropped; of what is watched 64 KiB, past that lines are missed). Pipelined commands are answered
+ * in order. Loop thread. The process must ignore SIGPIPE.
  *
  * One command brings bytes with it, a dead letter to be sent again: of one client at a time, as many as upload_limit,
  * within 10 s. Whoever comes in between is told `busy` and closed.
@@ -29,6 +30,7 @@
 #define RKB_CONTROL_UNREAD_MAX (4 << 20)
 #define RKB_CONTROL_WATCHERS_MAX 8
 #define RKB_CONTROL_IDLE_US INT64_C(1000000)    /* so long a place is safe from who comes later */
+#define RKB_CONTROL_DEAF_US INT64_C(10000000)   /* likewise of who does not read what it was sent */
 #define RKB_CONTROL_UPLOAD_US INT64_C(10000000)
 #define RKB_CONTROL_UPLOAD_HEADERS (1u << 20)   /* beside the largest payload */
 
@@ -60,8 +62,8 @@ struct rkb_control_options {
 
 /*
  * Listens. A stale socket file (nobody answers) is replaced; one that is in use is RKB_LOCKED; a file that is no socket
- * is left alone and said. The directory must exist. The umask of the process is another one for a moment: call it
- * before threads that create files are started.
+ * is left alone and said. The directory must exist. The umask of the process is another one for a moment: threads that
+ * run by then may make files for their owner alone (unix_socket.c).
  */
 struct rkb_control *rkb_control_new(struct event_base *base, const struct rkb_control_options *options,
                                     struct rkb_error *error);

@@ -38,13 +38,18 @@ static bool remove_stale(const struct sockaddr_un *address, struct rkb_error *er
     return true;
 }
 
-/* A bound socket, its file with its final mode from the start; -1 and *error when that cannot be. */
+/*
+ * A bound socket, its file with its final mode from the start; -1 and *error when that cannot be. The mode is the
+ * descriptor's less the umask, which is without effect for a moment: but never on the owner's bits, so what other threads
+ * make meanwhile for their owner alone is as ever.
+ */
 static int bind_file(struct rkb_unix_socket *place, mode_t mode, struct rkb_error *error)
 {
     int fd = new_socket(error);
     if (fd < 0)
         return -1;
-    mode_t before = umask(~mode & 0777);
+    (void)!fchmod(fd, mode);
+    mode_t before = umask(~mode & 0077);
     int bound = bind(fd, (const struct sockaddr *)&place->address, sizeof place->address), number = errno;
     umask(before);
     struct stat made;

@@ -20,7 +20,7 @@ struct rkb_unix_socket {
 /*
  * A bound descriptor, close-on-exec and non-blocking, that nobody listens on yet. -1 and *error: RKB_USAGE for a path
  * that no socket can have and for a file that is no socket; RKB_LOCKED where somebody listens; RKB_SYSTEM. The umask of
- * the process is another one for a moment.
+ * the process is another one for a moment, for group and others.
  */
 int rkb_unix_socket_bind(struct rkb_unix_socket *place, const char *path, mode_t mode, struct rkb_error *error);
 /* Removes the file, if it is still the one that was made. */

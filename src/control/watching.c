@@ -70,6 +70,8 @@ void rkb_watching_begin(struct rkb_client *client, bool json)
 {
     struct rkb_control *control = client->control;
     struct rkb_buffer refusal = {0};
+    if (control->watchers == RKB_CONTROL_WATCHERS_MAX)
+        rkb_client_make_room(control, true);
     if (control->options.log == NULL)
         rkb_command_error(&refusal, "not_here", "there is no log to watch");
     else if (control->watchers == RKB_CONTROL_WATCHERS_MAX)

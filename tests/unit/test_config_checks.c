@@ -194,6 +194,33 @@ static void pointers_have_their_limit(void **state)
     rkb_mistakes_free(&mistakes);
 }
 
+/* Only we may write there, whatever the umask; others come in where the socket's mode lets them. What is there stays. */
+static void the_directory_of_the_socket(void **state)
+{
+    (void)state;
+    static const struct { const char *socket_mode; mode_t mode; } rows[] = {{"0660", 0750}, {"0600", 0750}, {"0666", 0755}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[400], path[240];
+        struct stat there;
+        struct rkb_error error;
+        snprintf(path, sizeof path, "%s/run-%zu", files.directory, i);
+        snprintf(text, sizeof text, "routes: {a: {source: legacy, channels: [x], topic: t}}\n"
+                 "control: {socket: @/run-%zu/control.sock, socket_mode: '%s'}\n", i, rows[i].socket_mode);
+        struct rkb_config *config = read_good(&files, text);
+        mode_t before = umask(0077);
+        assert_true(rkb_config_make_directory(config, &error));
+        umask(before);
+        assert_int_equal(stat(path, &there), 0);
+        assert_int_equal(there.st_mode & 07777, rows[i].mode);
+        assert_int_equal(chmod(path, 0711), 0);
+        assert_true(rkb_config_make_directory(config, &error));
+        assert_int_equal(stat(path, &there), 0);
+        assert_int_equal(there.st_mode & 07777, 0711);
+        assert_int_equal(rmdir(path), 0);
+        rkb_config_free(config);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +232,7 @@ int main(void)
         cmocka_unit_test(a_schema_is_read_with_the_config),
         cmocka_unit_test(a_mistake_in_a_schema_has_its_place),
         cmocka_unit_test(pointers_have_their_limit),
+        cmocka_unit_test(the_directory_of_the_socket),
     };
     return cmocka_run_group_tests(tests, make_files, drop_files);
 }
