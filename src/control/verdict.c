@@ -28,22 +28,33 @@ static void see_rise(struct rkb_rise *rise, uint64_t value, double uptime)
     rise->value = value;
 }
 
-/* How long the row has held, now included; since when comes to *since_us. */
+/* It is new: since now, or since the rule says that it began, be it before the start or as another row. */
+static void begin_row(struct rkb_verdict_memory *memory, size_t row, const struct rkb_snapshot *snapshot,
+                      int64_t began_us)
+{
+    bool earlier = began_us != 0 && began_us < snapshot->now_us;
+    memory->rows[row].since_us = earlier ? began_us : snapshot->now_us;
+    memory->rows[row].before = earlier ? (double)(snapshot->now_us - began_us) / 1e6 : 0;
+    memory->rows[row].since = snapshot->uptime_seconds;
+    memory->rows[row].ever = true;
+}
+
+/* How long the row has been seen to hold, now included; since when it does, and how long, comes to the reason. */
 static double lasted(struct rkb_verdict_memory *memory, size_t row, const struct rkb_snapshot *snapshot,
-                     int64_t *since_us)
+                     int64_t began_us, struct rkb_reason *reason)
 {
     double now = snapshot->uptime_seconds;
-    *since_us = 0;
+    reason->since_us = began_us;
+    reason->seconds = began_us != 0 ? (double)(snapshot->now_us - began_us) / 1e6 : 0;
     if (memory == NULL)
         return 0;
-    if (!memory->rows[row].ever || now - memory->rows[row].seen > BREAK_S) {
-        memory->rows[row].since_us = snapshot->now_us;
-        memory->rows[row].since = now;
-        memory->rows[row].ever = true;
-    }
+    if (!memory->rows[row].ever || now - memory->rows[row].seen > BREAK_S)
+        begin_row(memory, row, snapshot, began_us);
     memory->rows[row].seen = now;
-    *since_us = memory->rows[row].since_us;
-    return now - memory->rows[row].since;
+    double seconds = now - memory->rows[row].since;
+    reason->since_us = memory->rows[row].since_us;
+    reason->seconds = seconds + memory->rows[row].before;
+    return seconds;
 }
 
 /* Where the rule holds and is to be said, it is the next reason. */
@@ -52,16 +63,17 @@ static void try_rule(size_t row, struct rkb_look *look, struct rkb_verdict_memor
 {
     const struct rkb_rule *rule = &rkb_verdict_rules[row];
     struct rkb_reason *reason = &judgement->reasons[judgement->count];
+    int64_t began_us = 0;
     look->what = reason->what;
     look->size = sizeof reason->what;
+    look->began_us = &began_us;
     if (!rule->holds(look))
         return;
-    double seconds = lasted(memory, row, look->snapshot, &reason->since_us);
+    double seconds = lasted(memory, row, look->snapshot, began_us, reason);
     if (seconds < rule->quiet_s)
         return;
     reason->word = rule->word;
     reason->next = rule->next;
-    reason->seconds = seconds;
     reason->severity = seconds < rule->grace_s ? RKB_SEVERITY_WARN : rule->severity;
     look->found += reason->severity > RKB_SEVERITY_OK;
     judgement->count++;

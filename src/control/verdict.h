@@ -34,8 +34,8 @@ struct rkb_reason {
     const char *word, *next;
     enum rkb_severity severity;         /* OK: a note */
     char what[400];
-    int64_t since_us;                   /* realtime when it was first seen; 0: unknown */
-    double seconds;                     /* so long it has lasted, by a clock that nobody sets */
+    int64_t since_us;                   /* realtime when it began, or was first seen; 0: unknown */
+    double seconds;                     /* so long it has lasted; since it was seen by a clock that nobody sets */
 };
 
 struct rkb_judgement {
@@ -57,7 +57,8 @@ struct rkb_rise {
 struct rkb_verdict_memory {
     struct {
         int64_t since_us;
-        double since, seen;             /* uptime; seen: when it last held */
+        double since, seen;             /* uptime: when it was first seen, when it last held */
+        double before;                  /* so long it had lasted when it was first seen */
         bool ever;
     } rows[RKB_VERDICT_ROWS];
     struct rkb_rise dead_letters, log_lines;

@@ -68,6 +68,13 @@ static const char *plural(uint64_t count)
     return count == 1 ? "" : "s";
 }
 
+/* It began so long ago. */
+static void began_before(const struct rkb_look *look, double seconds)
+{
+    if (seconds > 0)
+        *look->began_us = look->snapshot->now_us - (int64_t)(seconds * 1e6);
+}
+
 /* ---- what is true of a source: the first that it is true of, and how many there are ---- */
 
 static const struct rkb_source_snapshot *first_source(const struct rkb_look *look, size_t *count,
@@ -244,8 +251,10 @@ static bool intake_stopped(const struct rkb_look *look)
 static bool paused(const struct rkb_look *look)
 {
     const struct rkb_pause_snapshot *first = look->snapshot->pauses;
-    return look->snapshot->pause_count > 0
-        && say(look, "%s %s is paused, its records wait: rkbctl resume %s %s", first->is_topic ? "topic" : "route",
+    if (look->snapshot->pause_count == 0)
+        return false;
+    *look->began_us = first->since_us;
+    return say(look, "%s %s is paused, its records wait: rkbctl resume %s %s", first->is_topic ? "topic" : "route",
                first->name, first->is_topic ? "topic" : "route", first->name)
         && and_more(look, look->snapshot->pause_count - 1, "pause");
 }
@@ -282,8 +291,10 @@ static bool is_over_budget(const struct rkb_snapshot *snapshot)
 static bool kafka_away_long(const struct rkb_look *look)
 {
     const struct rkb_snapshot *snapshot = look->snapshot;
-    return is_over_budget(snapshot)
-        && say(look, "no broker of Kafka has been connected for %s (kafka.outage_budget is %s), messages wait in the "
+    if (!is_over_budget(snapshot))
+        return false;
+    began_before(look, snapshot->kafka.away_seconds);
+    return say(look, "no broker of Kafka has been connected for %s (kafka.outage_budget is %s), messages wait in the "
                "journal",
                duration(snapshot->kafka.away_seconds).text, duration(snapshot->kafka.outage_budget_seconds).text);
 }
@@ -294,6 +305,7 @@ static bool kafka_away(const struct rkb_look *look)
     double left = snapshot->journal.seconds_to_full;
     if (snapshot->kafka.connected || is_over_budget(snapshot))
         return false;
+    began_before(look, snapshot->kafka.away_seconds);
     say(look, "Kafka is not connected, messages wait in the journal");
     size_t used = strlen(look->what);
     if (left > 0 && left < UNKNOWN_AGE && !snapshot->journal.full)
@@ -334,6 +346,7 @@ static bool backlog_old(const struct rkb_look *look)
     if (!(seconds >= LONG_PENDING_S && seconds < UNKNOWN_AGE))
         return false;
     const char *topic = look->snapshot->kafka.connected ? oldest_topic(look->snapshot) : "";
+    began_before(look, seconds);
     return say(look, "the oldest record has waited %s for Kafka%s%s", duration(seconds).text,
                topic[0] != '\0' ? ", its topic is " : "", topic);
 }
@@ -422,8 +435,10 @@ static bool gap_open(const struct rkb_look *look)
         if (count++ == 0)
             first = gap;
     }
-    return first != NULL
-        && say(look, "gap %llu of source %s is open (%s): messages may be missing until it ends",
+    if (first == NULL)
+        return false;
+    *look->began_us = first->from_us;
+    return say(look, "gap %llu of source %s is open (%s): messages may be missing until it ends",
                (unsigned long long)first->id, first->source, first->reason)
         && and_more(look, count - 1, "gap");
 }
@@ -444,7 +459,8 @@ static bool gaps_recent(const struct rkb_look *look)
         const struct rkb_gap_snapshot *gap = &look->snapshot->gaps[i];
         if (gap->to_us == 0 || gap->to_us < look->snapshot->now_us - HOUR_US || loses_nothing(gap) || is_restart(gap))
             continue;
-        count++;
+        if (count++ == 0)
+            *look->began_us = gap->from_us;
         last = gap;
         known = known && gap->bound != UINT64_MAX;
         sum += gap->bound;

@@ -13,6 +13,7 @@ struct rkb_look {
     size_t found;                               /* reasons so far that are no notes */
     char *what;
     size_t size;
+    int64_t *began_us;                          /* realtime, where the rule knows it, be it before the start; else 0 */
 };
 
 /* Said when it has held for quiet_s; WARN until it has held for grace_s. */

@@ -612,6 +612,52 @@ static void test_since_when(void **state)
     assert_int_equal(world.judgement.since_us, 0);
 }
 
+/* Since when it has been so, not since when this process has seen it: a restart, or a worse row, makes nothing new. */
+static void test_since_before_it_was_seen(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word;
+        void (*break_it)(struct world *world);
+        double seconds;                 /* since when, before it is first seen */
+    } rows_that_know[] = {
+        {"kafka_away_long", no_kafka_for_long, 601}, {"backlog_old", grow_old, 60}, {"gap_open", open_gap, 5},
+        {"gaps_recent", recent_gaps, 30}, {"gaps_recent", recent_unknown_gap, 30},
+    };
+    static struct world world;
+    for (size_t i = 0; i < sizeof rows_that_know / sizeof rows_that_know[0]; i++) {
+        well(&world);
+        int64_t began_us = world.snapshot.now_us - (int64_t)(rows_that_know[i].seconds * 1e6);
+        rows_that_know[i].break_it(&world);
+        wait(&world, 13);
+        const struct rkb_reason *reason = find(&world, rows_that_know[i].word);
+        assert_non_null(reason);
+        bool counts_on = rows_that_know[i].break_it == no_kafka_for_long || rows_that_know[i].break_it == grow_old;
+        if (counts_on)                  /* the test's figure stands still: it is of the first look, a second later */
+            began_us += 1000000;
+        assert_int_equal(reason->since_us, began_us);
+        assert_true(reason->seconds > rows_that_know[i].seconds + 11.9 && reason->seconds < rows_that_know[i].seconds + 13.1);
+        assert_int_equal(world.judgement.since_us, began_us);
+        rkb_verdict_look(&world.snapshot, NULL, &world.judgement);
+        assert_true(find(&world, rows_that_know[i].word) == NULL || find(&world, rows_that_know[i].word)->since_us != 0);
+    }
+    well(&world);
+    pause_route(&world);
+    look(&world);
+    assert_int_equal(world.judgement.since_us, 1);
+    wait(&world, 7);
+    assert_int_equal(world.judgement.since_us, 1);
+    /* What it says lies ahead of the clock is not believed. */
+    well(&world);
+    world.gaps[0] = gap(17, "connection_lost", 3600, 1, UINT64_MAX);
+    world.snapshot.gap_count = 1;
+    look(&world);
+    int64_t seen_us = world.snapshot.now_us;
+    wait(&world, 12);
+    assert_int_equal(world.judgement.since_us, seen_us);
+    assert_true(world.judgement.seconds == 12);
+}
+
 /* The log: BAD at once, what is better when it has lasted; what comes and goes is no line each time. */
 static void test_what_the_log_says(void **state)
 {
@@ -704,6 +750,7 @@ int main(void)
         cmocka_unit_test(test_the_worst_comes_first),
         cmocka_unit_test(test_no_reason_twice),
         cmocka_unit_test(test_since_when),
+        cmocka_unit_test(test_since_before_it_was_seen),
         cmocka_unit_test(test_what_the_log_says),
         cmocka_unit_test(test_links),
     };
