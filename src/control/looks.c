@@ -74,8 +74,8 @@ bool rkb_look_journal(const struct rkb_request *request, struct rkb_buffer *out)
 
 /* ---- stats ---- */
 
-/* Takes `route NAME` from the end, and leaves that route alone in *one; false: there is no such. */
-static bool take_route(struct rkb_request *request, struct rkb_snapshot *one)
+/* Takes `route NAME` from the end, and leaves that route alone, in *route, in *one; false: there is no such. */
+static bool take_route(struct rkb_request *request, struct rkb_snapshot *one, struct rkb_route_snapshot *route)
 {
     *one = *request->snapshot;
     if (request->count < 3 || !rkb_request_is(request, request->count - 2, "route"))
@@ -85,8 +85,10 @@ static bool take_route(struct rkb_request *request, struct rkb_snapshot *one)
     for (size_t i = 0; i < one->route_count; i++) {
         if (!rkb_slice_equal(name, rkb_slice_text(one->routes[i].name)))
             continue;
-        one->routes = &one->routes[i];
-        one->route_count = one->metric_routes = 1;
+        *route = one->routes[i];
+        route->among_others = false;
+        one->routes = route;
+        one->route_count = 1;
         return true;
     }
     return rkb_fail(request->unknown, RKB_USAGE, "there is no route %.*s; routes lists them", (int)name.size,
@@ -98,9 +100,10 @@ bool rkb_look_stats(const struct rkb_request *request, struct rkb_buffer *out)
 {
     struct rkb_request rest = *request;
     struct rkb_snapshot one;
+    struct rkb_route_snapshot route;
     struct rkb_output output;
     enum rkb_output_kind kind;
-    if (!take_route(&rest, &one))
+    if (!take_route(&rest, &one, &route))
         return false;
     bool alone = rest.count < request->count;
     if (rest.count == 2 && rkb_request_is(&rest, 1, "prom")) {

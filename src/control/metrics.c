@@ -241,34 +241,40 @@ static double later(double a, double b)
     return a > b ? a : b;
 }
 
-/* Of all routes from `first` on: sums of what is counted, of ages the oldest. */
-static void write_other_routes(const struct rkb_metric *metric, const struct rkb_snapshot *snapshot, size_t first,
-                               struct rkb_prometheus *writer)
+/* Of all routes among the others: sums of what is counted, of ages the oldest. False: there are none. */
+static bool sum_others(const struct rkb_metric *metric, const struct rkb_snapshot *snapshot, uint64_t *sum,
+                       double *oldest)
 {
-    const struct rkb_label label = {"route", RKB_OTHER_ROUTES};
-    uint64_t sum = 0, number;
-    double oldest = 0;
-    for (size_t i = first; i < snapshot->route_count; i++) {
+    bool found = false;
+    uint64_t number;
+    for (size_t i = 0; i < snapshot->route_count; i++) {
         const char *at = (const char *)&snapshot->routes[i];
+        if (!snapshot->routes[i].among_others)
+            continue;
+        found = true;
         if (metric->form == RKB_FORM_REAL)
-            oldest = later(oldest, *(const double *)(const void *)(at + metric->offset));
+            *oldest = later(*oldest, *(const double *)(const void *)(at + metric->offset));
         else if (read_number(metric, at, &number))
-            sum += number;
+            *sum += number;
     }
-    if (metric->form == RKB_FORM_REAL)
-        rkb_prometheus_real(writer, "", label, oldest);
-    else
-        rkb_prometheus_number(writer, "", label, sum);
+    return found;
 }
 
 static void write_routes(const struct rkb_metric *metric, const struct rkb_snapshot *snapshot,
                          struct rkb_prometheus *writer)
 {
-    size_t shown = snapshot->route_count < snapshot->metric_routes ? snapshot->route_count : snapshot->metric_routes;
-    for (size_t i = 0; i < shown; i++)
-        write_figure(metric, &snapshot->routes[i], (struct rkb_label){"route", snapshot->routes[i].name}, writer);
-    if (shown < snapshot->route_count)
-        write_other_routes(metric, snapshot, shown, writer);
+    const struct rkb_label others = {"route", RKB_OTHER_ROUTES};
+    uint64_t sum = 0;
+    double oldest = 0;
+    for (size_t i = 0; i < snapshot->route_count; i++)
+        if (!snapshot->routes[i].among_others)
+            write_figure(metric, &snapshot->routes[i], (struct rkb_label){"route", snapshot->routes[i].name}, writer);
+    if (!sum_others(metric, snapshot, &sum, &oldest))
+        return;
+    if (metric->form == RKB_FORM_REAL)
+        rkb_prometheus_real(writer, "", others, oldest);
+    else
+        rkb_prometheus_number(writer, "", others, sum);
 }
 
 static void write_brokers(const struct rkb_metric *metric, const struct rkb_snapshot *snapshot,

@@ -35,12 +35,12 @@ struct rkb_metric {
 extern const struct rkb_metric rkb_metrics[];
 extern const size_t rkb_metric_count;
 
-/* The label value of all routes beyond snapshot->metric_routes together: no route can be called so. */
+/* The label value of all routes that have no metrics of their own, together: no route can be called so. */
 #define RKB_OTHER_ROUTES "(other)"
 
 /*
- * Appends all metrics. The first metric_routes routes, in the order of the config (then those that only the journal
- * knows), have samples of their own; the others are summed, of ages the oldest.
+ * Appends all metrics. Routes that are among the others are summed, of ages the oldest; each of the rest has samples of
+ * its own.
  */
 void rkb_metrics_write(const struct rkb_snapshot *snapshot, struct rkb_buffer *out);
 /* Appends the table of doc/metrics.md. */

@@ -50,6 +50,7 @@ struct rkb_route_snapshot {
     struct rkb_books books;
     double oldest_pending_seconds;      /* of its topic's oldest record that waits; 0: none does */
     bool paused;                        /* somebody asked for it: what comes is taken and waits */
+    bool among_others;                  /* it has no metrics of its own, but those of all such together */
 };
 
 struct rkb_source_snapshot {
@@ -176,7 +177,6 @@ struct rkb_snapshot {
         double start_seconds, cpu_seconds;      /* realtime; user and system */
         uint64_t resident_bytes, virtual_bytes, open_fds, max_fds;
     } process;
-    size_t metric_routes;                       /* so many routes have metrics of their own */
     const struct rkb_judgement *verdict;        /* NULL: nobody has looked */
 };
 

@@ -16,6 +16,9 @@
 #define TEXT_SIZE 320
 #define REFUSED_SHOWN 20
 
+/* Which routes have metrics of their own. Kept for good, so that the sum of the others never goes down. */
+enum metrics_place { NO_PLACE, OWN_PLACE, OTHERS_PLACE };
+
 struct source_text {
     char url[TEXT_SIZE], error[TEXT_SIZE], master[160];
 };
@@ -24,7 +27,8 @@ struct rkb_view {
     struct rkb_view_options options;
     struct rkb_snapshot snapshot;
     struct rkb_route_snapshot *routes;
-    size_t route_room;
+    enum metrics_place *places, *places_after;  /* by the route's number; after: for the next time */
+    size_t route_room, place_room;
     struct rkb_source_snapshot *sources;
     struct source_text *source_texts;
     struct rkb_refused_text refused_texts[REFUSED_SHOWN];
@@ -60,6 +64,42 @@ static bool has_books(const struct rkb_relay *relay, uint32_t number)
         && (relay->tallies[number].recovered > 0 || relay->tallies[number].received > 0 || is_in(relay->before, number));
 }
 
+static uint32_t number_of(const struct rkb_view *view, const struct rkb_route_snapshot *route)
+{
+    return rkb_dictionary_number(view->options.relay->dictionary, RKB_NAME_ROUTE, rkb_slice_text(route->name));
+}
+
+/* It had one, and leaving it would make a sum less. */
+static bool keeps_place(const struct rkb_view *view, uint32_t number)
+{
+    const struct rkb_tally *tally = &view->options.relay->tallies[number];
+    bool had_any = tally->received > 0 || tally->recovered > 0;
+    return view->places[number] == OWN_PLACE || (view->places[number] == OTHERS_PLACE && had_any);
+}
+
+/* Who has no place yet gets one: of their own as long as there are some. Who is gone gives his back. */
+static void give_places(struct rkb_view *view)
+{
+    size_t room = (size_t)view->options.config->metrics.routes;
+    enum metrics_place *before = view->places, *after = view->places_after;
+    memset(after, 0, view->place_room * sizeof *after);
+    for (size_t i = 0; i < view->snapshot.route_count; i++) {
+        uint32_t number = number_of(view, &view->routes[i]);
+        after[number] = keeps_place(view, number) ? before[number] : NO_PLACE;
+        room -= after[number] == OWN_PLACE && room > 0;
+    }
+    for (size_t i = 0; i < view->snapshot.route_count; i++) {
+        uint32_t number = number_of(view, &view->routes[i]);
+        if (after[number] == NO_PLACE) {
+            after[number] = room > 0 ? OWN_PLACE : OTHERS_PLACE;
+            room -= room > 0;
+        }
+        view->routes[i].among_others = after[number] == OTHERS_PLACE;
+    }
+    view->places = after;
+    view->places_after = before;
+}
+
 /* Config routes first, in their order; then those that only the journal, or a config before a reload, knows. */
 static void name_routes(struct rkb_view *view)
 {
@@ -81,11 +121,28 @@ static void name_routes(struct rkb_view *view)
             view->routes[count++].name = rkb_dictionary_name(relay->dictionary, RKB_NAME_ROUTE, number);
     }
     view->snapshot.route_count = count;
+    give_places(view);
+}
+
+static bool widen_places(enum metrics_place **places, size_t before, size_t room)
+{
+    enum metrics_place *list = realloc(*places, room * sizeof *list);
+    if (list == NULL)
+        return false;
+    memset(&list[before], 0, (room - before) * sizeof *list);
+    *places = list;
+    return true;
 }
 
 bool rkb_view_widen(struct rkb_view *view, size_t routes)
 {
-    size_t room = routes + view->options.relay->tally_count;
+    size_t room = routes + view->options.relay->tally_count, places = view->options.relay->tally_count + 1u;
+    if (places > view->place_room) {
+        if (!widen_places(&view->places, view->place_room, places)
+            || !widen_places(&view->places_after, view->place_room, places))
+            return false;
+        view->place_room = places;
+    }
     if (room <= view->route_room)
         return true;
     struct rkb_route_snapshot *list = realloc(view->routes, room * sizeof *list);
@@ -129,6 +186,8 @@ void rkb_view_free(struct rkb_view *view)
     if (view == NULL)
         return;
     free(view->routes);
+    free(view->places);
+    free(view->places_after);
     free(view->sources);
     free(view->source_texts);
     free(view->gaps);
@@ -228,7 +287,7 @@ static void fill_ending(struct rkb_view *view)
 static void fill_route(struct rkb_view *view, struct rkb_route_snapshot *route, const struct rkb_shipped *shipped)
 {
     const struct rkb_relay *relay = view->options.relay;
-    uint32_t number = rkb_dictionary_number(relay->dictionary, RKB_NAME_ROUTE, rkb_slice_text(route->name));
+    uint32_t number = number_of(view, route);
     const struct rkb_tally *tally = &relay->tallies[number];
     const struct rkb_shipped_route *done = rkb_shipped_of(shipped, number);
     route->books = (struct rkb_books){
@@ -512,7 +571,6 @@ const struct rkb_snapshot *rkb_view_snapshot(void *context)
     snapshot->uptime_seconds = (double)(view->options.sys->monotonic_us() - view->started_us) / 1e6;
     snapshot->now_us = view->options.sys->realtime_us();
     fill_ending(view);
-    snapshot->metric_routes = (size_t)view->options.config->metrics.routes;
     fill_pauses(view);
     fill_routes(view, shipped);
     fill_notices(view, shipped);

@@ -112,6 +112,9 @@ static struct rkb_shipper *shipper_by_hand(struct world *world)
     assert_true(rkb_lanes_init(&shipper->lanes, world->relay.topic_limit, 1));
     shipper->figures->route_limit = world->relay.tally_count;
     shipper->figures->topic_limit = world->relay.topic_limit;
+    shipper->figures->delivery.kind = &rkb_histogram_delivery;
+    shipper->figures->produce.kind = &rkb_histogram_produce;
+    shipper->figures->sync.kind = &rkb_histogram_sync;
     assert_true(rkb_mailbox_init(&shipper->mailbox, size));
     rkb_cursor_seek(&shipper->cursor, world->store.journal, rkb_acks_low(rkb_journal_acks(world->store.journal)));
     return shipper;

@@ -9,8 +9,8 @@ static const char *const sample_patterns[] = {"user.*", NULL};
 
 static const struct rkb_route_snapshot sample_routes[] = {
     {"users", "legacy", "user_activity", sample_channels, sample_patterns,
-     {.received = 90, .recovered = 10, .delivered = 80, .dropped = 5, .pending = 15}, 12.5, false},
-    {"a\"b\\c\n\xff\xc3\xa9", NULL, NULL, NULL, NULL, {.recovered = 7, .pending = 7}, 0, false},
+     {.received = 90, .recovered = 10, .delivered = 80, .dropped = 5, .pending = 15}, 12.5, false, false},
+    {"a\"b\\c\n\xff\xc3\xa9", NULL, NULL, NULL, NULL, {.recovered = 7, .pending = 7}, 0, false, false},
 };
 
 static const struct rkb_source_snapshot sample_sources[] = {

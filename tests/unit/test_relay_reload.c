@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/metrics.h"
 #include "daemon/relay_reload.h"
 #include "fake_redis.h"
 
@@ -368,6 +369,76 @@ static void gone_and_back_again(void **state)
     assert_int_equal(snapshot->routes[0].books.received, 20);
 }
 
+static char *metrics_now(struct stage *stage)
+{
+    struct rkb_buffer out = {0};
+    rkb_metrics_write(balance(stage->world), &out);
+    rkb_buffer_add(&out, "", 1);
+    assert_false(out.failed);
+    return (char *)out.data;
+}
+
+/* Each counter is there still, and has not gone down; they are freed. */
+static void none_is_less(char *before, char *after)
+{
+    char *save;
+    for (char *line = strtok_r(before, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+        char *blank = strrchr(line, ' '), begin[256];
+        if (line[0] == '#' || strstr(line, "_total") == NULL)
+            continue;
+        snprintf(begin, sizeof begin, "\n%.*s ", (int)(blank - line), line);
+        const char *found = strstr(after, begin);
+        if (found == NULL || strtod(found + strlen(begin), NULL) < strtod(blank, NULL))
+            fail_msg("'%s' has become less in:\n%s", line, after);
+    }
+    free(before);
+    free(after);
+}
+
+/* Routes come and go, and the cap is on: no counter goes down, of the others together neither. */
+static void no_counter_goes_down(void **state)
+{
+    struct stage *stage = *state;
+    stage->world->config.metrics.routes = 1;
+    world_route(stage->world, "a", LIST("x"), NULL);
+    world_route(stage->world, "b", LIST("y"), NULL);
+    open_stage(stage);
+    two_channels(stage->fake);
+    fake_redis_publish(stage->fake, NULL, "y", "2");
+    expect_taken(stage, "a:x:1 b:y:1 b:y:2 ");
+    char *before = metrics_now(stage);
+    assert_non_null(strstr(before, "\nrkbridge_route_messages_received_total{route=\"(other)\"} 2\n"));
+    next_route(stage, "b", "b", LIST("y"), NULL);
+    next_route(stage, "c", "c", LIST("x"), NULL);
+    change_whole(stage);
+    none_is_less(before, metrics_now(stage));
+    before = metrics_now(stage);
+    assert_non_null(strstr(before, "\nrkbridge_route_messages_received_total{route=\"a\"} 1\n"));
+    stage->config.route_count = 0;
+    next_route(stage, "c", "c", LIST("x"), NULL);
+    next_route(stage, "d", "d", LIST("z"), NULL);
+    change_whole(stage);
+    none_is_less(before, metrics_now(stage));
+}
+
+/* Who never got a message goes without a trace, and another gets the place. */
+static void a_place_is_given_back(void **state)
+{
+    struct stage *stage = *state;
+    stage->world->config.metrics.routes = 1;
+    world_route(stage->world, "a", LIST("x"), NULL);
+    world_route(stage->world, "b", LIST("y"), NULL);
+    open_stage(stage);
+    next_route(stage, "c", "c", LIST("x"), NULL);
+    next_route(stage, "d", "d", LIST("y"), NULL);
+    change_whole(stage);
+    char *text = metrics_now(stage);
+    assert_non_null(strstr(text, "\nrkbridge_route_messages_received_total{route=\"c\"} 0\n"));
+    assert_null(strstr(text, "{route=\"d\"}"));
+    assert_null(strstr(text, "{route=\"a\"}"));
+    free(text);
+}
+
 /* The connection goes at the turn: the next stream has the new config, and nothing else is told of it. */
 static void lost_before_the_turn(void **state)
 {
@@ -508,7 +579,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STAGED(another_topic), STAGED(no_mark_at_the_turn), STAGED(from_a_pattern_to_a_name),
         STAGED(from_a_name_to_a_pattern), STAGED(two_routes_exchange), STAGED(patterns_in_another_order),
-        STAGED(one_comes_one_goes), STAGED(gone_and_back_again), STAGED(lost_before_the_turn),
+        STAGED(one_comes_one_goes), STAGED(gone_and_back_again), STAGED(no_counter_goes_down),
+        STAGED(a_place_is_given_back), STAGED(lost_before_the_turn),
         STAGED(no_room_for_names), STAGED(too_many_names), STAGED(a_new_one_is_refused),
         STAGED(other_times),
     };
