@@ -121,9 +121,9 @@ ring_tsan() {
     [ $code -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
     count "$good" "$bad" "programs under the thread sanitizer"
     [ "$bad" -eq 0 ] || { tail -n 80 "$logs/tsan.log"; return; }
-    # The whole of it, with a dozen reloads under load: who reads the config, the loop, the shipper's table, the topics.
+    # The whole of it, with reloads under load: who reads the config, the loop, the shipper's table, the topics.
     with_venv || return
-    step tsan-reload env RKB_RELOADS=12 RKB_RELOAD_RATE=400 contrib/tsan.sh --run "$venv/bin/python" -m pytest \
+    step tsan-reload env RKB_RELOADS=60 RKB_RELOAD_RATE=1000 contrib/tsan.sh --run "$venv/bin/python" -m pytest \
         tests/whole/test_reload.py -q -k reloads_under_load
 }
 

