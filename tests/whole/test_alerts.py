@@ -67,6 +67,16 @@ def test_each_alert_is_tested():
     assert raised == {rule["alert"] for rule in alerts()}
 
 
+def test_each_alert_waits_as_long_as_it_says():
+    """The rule tests look just before each one's time and then; of what happened once, when it is no longer told."""
+    tests = yaml.safe_load(RULE_TESTS.read_text())["tests"]
+    cases = {case["name"].split()[0]: case["promql_expr_test"] for case in tests}
+    most = {word: max(sample["value"] for question in cases[word] for sample in question["exp_samples"])
+            for word in ("each", "what")}
+    told = sum("increase(" in rule["expr"] for rule in alerts())
+    assert most == {"what": told, "each": len(alerts()) - told}, "an alert is in neither of the two cases"
+
+
 def test_alerts_name_what_there_is(metrics):
     for rule in alerts():
         check_names(rule["expr"], metrics)

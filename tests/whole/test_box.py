@@ -67,11 +67,25 @@ def unit(tmp_path):
     return path
 
 
+# What the documents say of the service, and what the threshold alone would not miss.
+PROMISED = {
+    "After": "network-online.target redis-server.service", "Wants": "network-online.target",
+    "ExecStart": "rkbridge -c /etc/rkbridge.yaml", "ExecReload": "rkbctl reload", "NotifyAccess": "main",
+    "EnvironmentFile": "-/etc/default/rkbridge", "User": "rkbridge", "Group": "rkbridge", "SuccessExitStatus": "3",
+    "TimeoutStartSec": "infinity", "KillMode": "mixed", "StateDirectory": "rkbridge", "StateDirectoryMode": "0700",
+    "RuntimeDirectory": "rkbridge", "RuntimeDirectoryMode": "0755", "UMask": "0077", "LimitNOFILE": "65536",
+    "LimitCORE": "0", "ProcSubset": "pid", "ProtectClock": "yes", "ProtectHostname": "yes", "RestrictRealtime": "yes",
+    "LockPersonality": "yes", "MemoryDenyWriteExecute": "yes", "SystemCallErrorNumber": "EPERM",
+    "WantedBy": "multi-user.target",
+}
+
+
 def test_unit(unit):
     said = passes(tool("systemd-analyze"), "verify", "--man=no", unit)
     assert said.strip() == ""
     assert run(tool("systemd-analyze"), "security", "--offline=yes", f"--threshold={EXPOSURE}", unit)[0] == 0
     settings = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(), re.M))
+    assert settings.items() >= PROMISED.items()
     assert settings["Type"] == "notify" and settings["Restart"] == "always" and settings["StartLimitIntervalSec"] == "0"
     assert settings["RestartPreventExitStatus"] == "64" and seconds(settings["RestartSec"]) <= 1
     assert int(settings["TimeoutStopSec"]) > time_to_end({}) and int(settings["WatchdogSec"]) > 0
@@ -184,8 +198,10 @@ def test_compose(tmp_path):
     conditions = {name: needed["condition"] for name, needed in ours["depends_on"].items()}
     assert conditions == {"redis": "service_healthy", "kafka": "service_started"}
     assert "ping" in services["redis"]["healthcheck"]["test"]
-    assert ours["restart"] == "always" and ours["read_only"] and ours["cap_drop"] == ["ALL"] and "user" not in ours
-    assert "journal:/var/lib/rkbridge" in ours["volumes"] and config["journal"]["directory"].startswith(f"{tmp_path}/")
+    assert ours["read_only"] and ours["cap_drop"] == ["ALL"] and "user" not in ours
+    assert ours["volumes"] == ["./rkbridge.yaml:/etc/rkbridge.yaml:ro", "journal:/var/lib/rkbridge"]
+    assert config["journal"]["directory"].startswith(f"{tmp_path}/")        # which stands for /var/lib/rkbridge
+    assert ours["ulimits"]["core"] == 0 and all(one["restart"] == "always" for one in services.values())
     assert ours["tmpfs"] == ["/run/rkbridge:uid=10001,gid=10001,mode=0755"] and mebibytes(ours["shm_size"]) >= RING
     assert ours["ports"] == ["127.0.0.1:9464:9464"] and config["http"]["listen"].endswith(":9464")
     build = ours["build"]
