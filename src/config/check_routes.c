@@ -8,9 +8,10 @@
 #include "config/route_rules.h"
 #include "config/values.h"
 #include "message/presets.h"
+#include "message/route.h"
 
-/* Control channels begin with this; they never match a route. */
-static const char control_prefix[] = "__rkbridge:";
+/* Channels of our own begin so; no route of a file may name one. */
+static const char *const control_prefixes[] = {"__rkbridge:", RKB_CANARY_PREFIX};
 
 /* A channel or pattern that a route wants from its source. */
 struct claim {
@@ -207,6 +208,15 @@ static size_t claimed_source(const struct rkb_config *config, size_t route)
     return source == NO_SOURCE ? config->source_count + route : source;
 }
 
+static void refuse_ours(struct rkb_reading *reading, const struct claim *claim, const char *path)
+{
+    for (size_t i = 0; i < sizeof control_prefixes / sizeof control_prefixes[0]; i++)
+        if (strncmp(claim->text, control_prefixes[i], strlen(control_prefixes[i])) == 0)
+            rkb_findings_add(&reading->findings, rkb_yaml_place(claim->node),
+                             "%s%s: channels that begin with %s are rkbridge's own",
+                             reading->routes[claim->route].shown, path + strlen("routes.*."), control_prefixes[i]);
+}
+
 static void add_claims(struct rkb_reading *reading, struct claims *claims, size_t route, bool is_pattern)
 {
     const struct rkb_config_route *from = &reading->config->routes[route];
@@ -216,10 +226,7 @@ static void add_claims(struct rkb_reading *reading, struct claims *claims, size_
     for (size_t i = 0; i < texts->count; i++) {
         struct claim claim = {claimed_source(reading->config, route), route, claims->count, is_pattern, texts->texts[i],
                               rkb_reading_item(reading, list, i)};
-        if (strncmp(claim.text, control_prefix, strlen(control_prefix)) == 0)
-            rkb_findings_add(&reading->findings, rkb_yaml_place(claim.node),
-                             "%s%s: channels that begin with %s are rkbridge's own", reading->routes[route].shown,
-                             path + strlen("routes.*."), control_prefix);
+        refuse_ours(reading, &claim, path);
         if (claim.text[0] != '\0')
             claims->list[claims->count++] = claim;
     }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/canary.h"
 #include "config/check.h"
 #include "config/effective.h"
 #include "config/places.h"
@@ -41,12 +42,15 @@ struct rkb_config *rkb_config_read_placed(const char *path, bool embedded, struc
     } else if (rkb_yaml_load(&reading.yaml, path, &reading.findings) && rkb_walk(&reading)) {
         rkb_check_routes(&reading);
         rkb_check_settings(&reading);
+        rkb_canary_check(&reading);
         if (reading.findings.count == 0)
             rkb_check_keys(&reading);
         if (reading.findings.count == 0)
             note_givens(&reading);
         if (places != NULL)
             rkb_places_take(places, &reading);
+        if (reading.findings.count == 0)
+            rkb_canary_add_routes(&reading);        /* last: no line of the file is theirs */
     }
     free_reading(&reading);
     mistakes->warning_count = rkb_findings_finish(&reading.warnings, path, "warning: ", &mistakes->warnings);

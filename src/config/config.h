@@ -86,6 +86,7 @@ struct rkb_config_route {
     int require;                                /* enum rkb_require */
     struct rkb_expects expect;
     struct rkb_filters filter;
+    bool canary;                                /* it is of no file: the config made it for a source's canary */
     char *schema, *schema_text;                 /* the file's name, and what it holds; NULL: none */
     size_t schema_size;
 };
@@ -101,8 +102,8 @@ struct rkb_config {
     int64_t shutdown_timeout, linger;           /* linger comes first; 0: none */
     struct rkb_config_source *sources;
     size_t source_count;
-    struct rkb_config_route *routes;
-    size_t route_count;
+    struct rkb_config_route *routes;            /* those of the file, then the canaries' (canary.h) */
+    size_t route_count, canary_count;           /* canary_count: so many of them are */
     struct {
         int delivery;                           /* 0: at-least-once, the only one so far */
         int create_topics;                      /* 0: no, 1: yes */
@@ -127,6 +128,10 @@ struct rkb_config {
         char *listen;                           /* "127.0.0.1:9464"; NULL: no HTTP */
         int expose;                             /* 1: all, off loopback too */
     } http;
+    struct {
+        char *topic;                            /* NULL: none are sent */
+        int64_t interval, late_after;
+    } canary;
     struct {
         int64_t routes;                         /* so many have metrics of their own */
     } metrics;

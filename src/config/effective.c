@@ -238,7 +238,7 @@ void rkb_effective_each(const struct rkb_config *config, bool changed,
         at = start_of(config->givens, config->sources[i].name, "redis.*.", at);
         show_section(&visitor, "redis.*.", config->sources[i].name, at);
     }
-    for (size_t i = 0; i < config->route_count; i++) {
+    for (size_t i = 0; i < config->route_count - config->canary_count; i++) {
         at = start_of(config->givens, config->routes[i].name, "routes.*.", at);
         show_section(&visitor, "routes.*.", config->routes[i].name, at);
     }

@@ -178,6 +178,16 @@ const struct rkb_setting rkb_settings[] = {
      .help = "What is served off loopback: metrics (/metrics, /healthz, /readyz), or all (/stats too, with the names of "
              "hosts and topics)."},
 
+    {.path = "canary.topic", .type = RKB_SETTING_TEXT, .offset = GLOBAL(canary.topic), .live = true,
+     .help = "Topic, of no route, for messages of our own that are published on each source and have to come the whole "
+             "way: what /readyz then goes by, too. By default there are none."},
+    {.path = "canary.interval", .type = RKB_SETTING_DURATION, .offset = GLOBAL(canary.interval), .initial = "1s",
+     .least = MS(100), .most = MINUTES(1), .live = true,
+     .help = "Time between two of them (each a PUBLISH: for Redis O(its subscribers of that channel + patterns))."},
+    {.path = "canary.late_after", .type = RKB_SETTING_DURATION, .offset = GLOBAL(canary.late_after), .initial = "10s",
+     .least = MS(200), .most = HOURS(1), .live = true,
+     .help = "How long one may be on its way before this rkbridge counts as not ready; longer than interval."},
+
     {.path = "metrics.routes", .type = RKB_SETTING_NUMBER, .offset = GLOBAL(metrics.routes), .initial = "200",
      .most = 100000, .live = true,
      .help = "How many routes have metrics of their own, in the order of this file; the rest are summed as (other)."},

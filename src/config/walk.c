@@ -31,7 +31,7 @@ static bool row_of(const struct rkb_setting *row, const char *kind)
     return *kind == '\0' ? strchr(row->path, '*') == NULL : starts_with(row->path, kind);
 }
 
-static void set_defaults(struct rkb_reading *reading, const char *kind, void *base)
+void rkb_walk_defaults(struct rkb_reading *reading, const char *kind, void *base)
 {
     struct rkb_error error;
     for (size_t i = 0; i < rkb_setting_count; i++)
@@ -320,7 +320,7 @@ static void fill_section(struct rkb_reading *reading, const struct scope *scope,
     *section = (struct rkb_section){.name = key};
     snprintf(section->shown, sizeof section->shown, "%.78s.", shown);
     check_name(reading, key, shown, name);
-    set_defaults(reading, scope->prefix, scope->base);
+    rkb_walk_defaults(reading, scope->prefix, scope->base);
     if (expect_mapping(reading, value, shown))
         read_names(reading, value, scope, section->shown, read_known);
     check_required(reading, scope->prefix, section);
@@ -411,7 +411,7 @@ bool rkb_walk(struct rkb_reading *reading)
         rkb_findings_add(&reading->findings, rkb_yaml_place(root), "the file must be a mapping of settings");
         return false;
     }
-    set_defaults(reading, "", reading->config);
+    rkb_walk_defaults(reading, "", reading->config);
     if (!nothing)
         read_names(reading, root, &top, "", read_top);
     check_required(reading, "", &reading->global);

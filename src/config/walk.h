@@ -14,5 +14,7 @@
 
 /* False where the file is no mapping of settings at all, so that there is nothing to check. */
 bool rkb_walk(struct rkb_reading *reading);
+/* The defaults of one kind ("redis.*.", "routes.*.", "" for everything else) into the struct of its rows. */
+void rkb_walk_defaults(struct rkb_reading *reading, const char *kind, void *base);
 
 #endif

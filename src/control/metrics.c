@@ -110,6 +110,16 @@ const struct rkb_metric rkb_metrics[] = {
     EACH_SOURCE("stall_budget_seconds", GAUGE, KNOWN_REAL, stall.seconds,
                 "How long Redis would bear it if we stopped reading now; no sample: for ever, or unknown."),
 
+    EACH_SOURCE("canary_sent_total", COUNTER, KNOWN, canary.sent,
+                "Canaries that were published there; no sample without canary.topic, as of all that follow."),
+    EACH_SOURCE("canary_received_total", COUNTER, KNOWN, canary.received, "Canaries that came back from this Redis."),
+    EACH_SOURCE("canary_acknowledged_total", COUNTER, KNOWN, canary.acknowledged,
+                "Canaries that came the whole way: Kafka has acknowledged them."),
+    EACH_SOURCE("canary_last_success_timestamp_seconds", GAUGE, KNOWN_REAL, canary.success_seconds,
+                "When the newest canary that came the whole way was sent, since 1970; no sample: none has."),
+    EACH_SOURCE("canary_round_trip_seconds", HISTOGRAM, HISTOGRAM, canary.round_trip,
+                "From publishing a canary to its acknowledgement by Kafka."),
+
     OWN("gaps", GAUGE, "reason", rkb_metric_gaps, "Gaps in the ledger (the latest 4,096, over restarts), by reason."),
     OWN("gaps_open", GAUGE, "", rkb_metric_gaps_open, "Gaps that have not ended."),
     OWN("gaps_bound_messages", GAUGE, "", rkb_metric_gaps_bound,
@@ -226,7 +236,7 @@ static void write_figure(const struct rkb_metric *metric, const void *of, struct
     if (metric->form == RKB_FORM_HISTOGRAM) {
         const struct rkb_histogram *const *histogram = (const void *)(at + metric->offset);
         if (*histogram != NULL)
-            rkb_prometheus_histogram(writer, *histogram);
+            rkb_prometheus_histogram(writer, label, *histogram);
     } else if (metric->form == RKB_FORM_REAL || metric->form == RKB_FORM_KNOWN_REAL) {
         double real = *(const double *)(const void *)(at + metric->offset);
         if (metric->form == RKB_FORM_REAL || real >= 0)

@@ -207,25 +207,30 @@ void rkb_prometheus_info(struct rkb_prometheus *writer, struct rkb_label first, 
     add(writer, "} 1\n");
 }
 
-static void write_bucket(struct rkb_prometheus *writer, double bound, uint64_t count)
+static void write_bucket(struct rkb_prometheus *writer, struct rkb_label label, double bound, uint64_t count)
 {
     add(writer, writer->name);
-    add(writer, "_bucket{le=\"");
+    add(writer, "_bucket{");
+    if (label.name != NULL) {
+        add_label(writer, label);
+        add(writer, ",");
+    }
+    add(writer, "le=\"");
     add_real(writer, bound);
     add(writer, "\"} ");
     add_number(writer, count);
     add(writer, "\n");
 }
 
-void rkb_prometheus_histogram(struct rkb_prometheus *writer, const struct rkb_histogram *histogram)
+void rkb_prometheus_histogram(struct rkb_prometheus *writer, struct rkb_label label,
+                              const struct rkb_histogram *histogram)
 {
-    static const struct rkb_label none = {0};
     const struct rkb_histogram_kind *kind = histogram->kind;
     uint64_t count = 0;
     for (unsigned i = 0; i <= kind->count; i++) {
         count += histogram->counts[i];
-        write_bucket(writer, i < kind->count ? (double)kind->bounds[i] * kind->unit : INFINITY, count);
+        write_bucket(writer, label, i < kind->count ? (double)kind->bounds[i] * kind->unit : INFINITY, count);
     }
-    rkb_prometheus_real(writer, "_sum", none, (double)histogram->sum * kind->unit);
-    rkb_prometheus_number(writer, "_count", none, count);
+    rkb_prometheus_real(writer, "_sum", label, (double)histogram->sum * kind->unit);
+    rkb_prometheus_number(writer, "_count", label, count);
 }

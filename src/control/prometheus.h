@@ -33,7 +33,8 @@ void rkb_prometheus_number(struct rkb_prometheus *writer, const char *suffix, st
 void rkb_prometheus_real(struct rkb_prometheus *writer, const char *suffix, struct rkb_label label, double value);
 /* With two labels and the value 1: for what only names something. */
 void rkb_prometheus_info(struct rkb_prometheus *writer, struct rkb_label first, struct rkb_label second);
-/* All of a histogram: _bucket for each bound, +Inf, _sum, _count. */
-void rkb_prometheus_histogram(struct rkb_prometheus *writer, const struct rkb_histogram *histogram);
+/* All of a histogram: _bucket for each bound, +Inf, _sum, _count; each with the label, where there is one. */
+void rkb_prometheus_histogram(struct rkb_prometheus *writer, struct rkb_label label,
+                              const struct rkb_histogram *histogram);
 
 #endif

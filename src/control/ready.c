@@ -2,6 +2,7 @@
 #include "control/ready.h"
 
 #include "base/units.h"
+#include "control/flow.h"
 
 /* One reason, if there is somebody to tell it to. */
 #define SAY(out, ...) \
@@ -18,6 +19,19 @@ static bool source_ready(const struct rkb_source_snapshot *source, struct rkb_bu
     if (source->unlinked)
         SAY(out, "source %s is a replica that has lost its master\n", source->name);
     return source->whole && !source->unlinked;
+}
+
+/* What a canary proves is flow; where other trouble is told, it has nothing to add. */
+static bool flow_ready(const struct rkb_snapshot *snapshot, const struct rkb_source_snapshot *source,
+                       struct rkb_buffer *out)
+{
+    enum rkb_flow flow = rkb_flow(snapshot, source);
+    char why[400];
+    if (flow == RKB_FLOW_OFF || flow == RKB_FLOW_UNASKED || flow == RKB_FLOW_PROVEN)
+        return true;
+    rkb_flow_say(source, flow, why, sizeof why);
+    SAY(out, "source %s: %s\n", source->name, why);
+    return false;
 }
 
 static bool journal_ready(const struct rkb_snapshot *snapshot, struct rkb_buffer *out)
@@ -48,7 +62,7 @@ bool rkb_ready(const struct rkb_snapshot *snapshot, struct rkb_buffer *out)
         return false;
     }
     for (size_t i = 0; i < snapshot->source_count; i++)
-        ready = source_ready(&snapshot->sources[i], out) && ready;
+        ready = source_ready(&snapshot->sources[i], out) && flow_ready(snapshot, &snapshot->sources[i], out) && ready;
     ready = journal_ready(snapshot, out) && ready;
     return kafka_ready(snapshot, out) && ready;
 }

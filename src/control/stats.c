@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "control/flow.h"
 #include "control/output.h"
 
 int64_t rkb_books_imbalance(const struct rkb_books *books)
@@ -80,7 +81,28 @@ static void write_stall(struct rkb_output *output, const struct rkb_stall_snapsh
         rkb_output_real(output, "stall_budget_seconds", stall->seconds);
 }
 
-static void write_source(struct rkb_output *output, const struct rkb_source_snapshot *source)
+static void write_canary(struct rkb_output *output, const struct rkb_snapshot *snapshot,
+                         const struct rkb_source_snapshot *source)
+{
+    const struct rkb_canary_snapshot *canary = &source->canary;
+    char says[400];
+    if (!canary->on) {
+        rkb_output_none(output, "canary", "off");
+        return;
+    }
+    rkb_flow_say(source, rkb_flow(snapshot, source), says, sizeof says);
+    rkb_output_text(output, "canary", says);
+    write_known(output, "canary_sent_total", canary->sent);
+    write_known(output, "canary_received_total", canary->received);
+    write_known(output, "canary_acknowledged_total", canary->acknowledged);
+    if (canary->success_seconds < 0)
+        rkb_output_none(output, "canary_last_success", "never");
+    else
+        rkb_output_time(output, "canary_last_success", (int64_t)(canary->success_seconds * 1e6));
+}
+
+static void write_source(struct rkb_output *output, const struct rkb_snapshot *snapshot,
+                         const struct rkb_source_snapshot *source)
 {
     rkb_output_object(output, source->name);
     rkb_output_truth(output, "connected", source->connected);
@@ -106,6 +128,7 @@ static void write_source(struct rkb_output *output, const struct rkb_source_snap
         rkb_output_none(output, "master_link", "unknown");
     else
         rkb_output_truth(output, "master_link", !source->unlinked);
+    write_canary(output, snapshot, source);
     rkb_output_object_end(output);
 }
 
@@ -255,7 +278,7 @@ void rkb_stats_write(const struct rkb_snapshot *snapshot, struct rkb_output *out
     rkb_stats_routes_write(snapshot, output);
     rkb_output_object(output, "sources");
     for (size_t i = 0; i < snapshot->source_count; i++)
-        write_source(output, &snapshot->sources[i]);
+        write_source(output, snapshot, &snapshot->sources[i]);
     rkb_output_object_end(output);
     write_gap_figures(output, snapshot);
     rkb_journal_write(snapshot, output);

@@ -53,6 +53,25 @@ struct rkb_route_snapshot {
     bool among_others;                  /* it has no metrics of its own, but those of all such together */
 };
 
+/* One part of the way that a canary goes: from Redis to us, or to Kafka's acknowledgement. */
+struct rkb_canary_leg_snapshot {
+    bool proven;                        /* one has walked it since the source was subscribed */
+    double age_seconds;                 /* since that one was sent, or since one is asked for */
+};
+
+/* Messages of our own that have to come the whole way. What is KNOWN is -1 without them. */
+struct rkb_canary_snapshot {
+    bool on, rests;                     /* rests: nothing is asked of it now */
+    bool unheard;                       /* Redis gave the last ones to nobody */
+    const char *refused;                /* why Redis does not take it, and what to do; NULL: it does */
+    struct rkb_canary_leg_snapshot redis, kafka;
+    double late_after_seconds;
+    const char *topic;
+    int64_t sent, received, acknowledged;
+    double success_seconds;             /* realtime at which the newest that was acknowledged was sent */
+    const struct rkb_histogram *round_trip;     /* NULL without them */
+};
+
 struct rkb_source_snapshot {
     const char *name, *url, *error;     /* url without password; error "" or why the last connection ended */
     bool connected, paused;
@@ -72,6 +91,7 @@ struct rkb_source_snapshot {
     const char *master;                 /* a replica's: "10.0.0.1:6379"; NULL: it has none, or unknown */
     bool unlinked;                      /* a replica whose link to its master is down: what is published there is missing */
     const char *rival;                  /* who it is, and what to do; "" for none */
+    struct rkb_canary_snapshot canary;
 };
 
 /* A subscription that Redis's ACL refuses. */

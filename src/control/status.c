@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "control/flow.h"
 #include "control/verdict.h"
 
 #define GAPS_SHOWN 5
@@ -287,6 +288,34 @@ static void write_redis(struct rkb_output *output, const struct rkb_snapshot *sn
     rkb_output_table_end(output);
 }
 
+/* Where there are any. */
+static void write_canaries(struct rkb_output *output, const struct rkb_snapshot *snapshot)
+{
+    bool any = false;
+    for (size_t i = 0; i < snapshot->source_count; i++)
+        any = any || snapshot->sources[i].canary.on;
+    if (!any)
+        return;
+    rkb_output_table(output, "canaries");
+    for (size_t i = 0; i < snapshot->source_count; i++) {
+        const struct rkb_source_snapshot *source = &snapshot->sources[i];
+        const struct rkb_canary_snapshot *canary = &source->canary;
+        struct words words;
+        if (!canary->on)
+            continue;
+        rkb_flow_say(source, rkb_flow(snapshot, source), words.text, sizeof words.text);
+        rkb_output_row(output);
+        write_name(output, "source", source->name, SHORT_NAME_WIDTH);
+        rkb_output_number(output, "sent", (uint64_t)canary->sent);
+        rkb_output_number(output, "received", (uint64_t)canary->received);
+        rkb_output_number(output, "acknowledged", (uint64_t)canary->acknowledged);
+        rkb_output_seconds(output, "last_seconds", canary->kafka.age_seconds);
+        rkb_output_text(output, "state", words.text);
+        rkb_output_row_end(output);
+    }
+    rkb_output_table_end(output);
+}
+
 /* Why the last connection of a source ended; JSON has it beside the source. */
 static void write_errors(struct rkb_output *output, const struct rkb_snapshot *snapshot)
 {
@@ -489,6 +518,7 @@ void rkb_status_write(const struct rkb_snapshot *snapshot, struct rkb_output *ou
     write_instance(output, snapshot);
     write_sources(output, snapshot);
     write_redis(output, snapshot);
+    write_canaries(output, snapshot);
     write_errors(output, snapshot);
     write_refused(output, snapshot);
     write_kafka(output, snapshot);

@@ -19,7 +19,7 @@
 
 enum rkb_severity { RKB_SEVERITY_OK, RKB_SEVERITY_WARN, RKB_SEVERITY_BAD };
 
-#define RKB_VERDICT_ROWS 34
+#define RKB_VERDICT_ROWS 37
 #define RKB_VERDICT_PAGE "doc/runbook.md"       /* has a section for each word */
 
 /* For tests and documents; each word has a section of that name in RKB_VERDICT_PAGE. */

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "control/flow.h"
 
 #define HOUR_US 3600000000ll
 #define AWAY_S 10               /* a reconnect, a handing over between two bridges take less */
@@ -221,6 +222,21 @@ static bool stall_budget_short(const struct rkb_look *look)
                "client-output-buffer-limit", source->name, duration(source->stall.seconds).text,
                size_of(source->stall.rate > 0 ? source->stall.rate : 0).text)
         && and_more(look, count - 1, "source");
+}
+
+static bool canary_lost(const struct rkb_look *look)
+{
+    return rkb_flow_find(look->snapshot, RKB_FLOW_NOT_BACK, RKB_FLOW_NOT_BACK, look->what, look->size);
+}
+
+static bool canary_late(const struct rkb_look *look)
+{
+    return rkb_flow_find(look->snapshot, RKB_FLOW_NOT_TAKEN, RKB_FLOW_NOT_TAKEN, look->what, look->size);
+}
+
+static bool canary_refused(const struct rkb_look *look)
+{
+    return rkb_flow_find(look->snapshot, RKB_FLOW_REFUSED, RKB_FLOW_UNHEARD, look->what, look->size);
 }
 
 static bool subscription_refused(const struct rkb_look *look)
@@ -574,11 +590,14 @@ const struct rkb_rule rkb_verdict_rules[] = {
     IN_RUNBOOK(not_durable, BAD, 0, 0),
     IN_RUNBOOK(output_buffer, BAD, 0, 10),
     IN_RUNBOOK(journal_full_soon, BAD, 10, 0),
+    IN_RUNBOOK(canary_lost, BAD, 0, AWAY_S),
     IN_RUNBOOK(not_read, BAD, 2, 30),
     IN_RUNBOOK(kafka_away_long, BAD, 0, 0),
     IN_RUNBOOK(kafka_away, WARN, 0, 0),
     IN_RUNBOOK(topic_missing, WARN, 0, 0),
     IN_RUNBOOK(record_refused, WARN, 0, 0),
+    IN_RUNBOOK(canary_late, WARN, 0, 0),
+    IN_RUNBOOK(canary_refused, WARN, 0, 0),
     IN_RUNBOOK(journal_filling, WARN, 10, 0),
     IN_RUNBOOK(backlog_old, WARN, 0, 0),
     BY_COMMAND(paused, WARN, 0, 0, "rkbctl pause"),

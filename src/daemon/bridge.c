@@ -53,6 +53,7 @@ static void leave(void *context)
 static void on_end(void *context, int64_t within_us)
 {
     struct bridge *bridge = context;
+    bridge->relay.ending = true;
     rkb_service_stopping(bridge->service, within_us);
 }
 
@@ -364,6 +365,7 @@ static bool open_pauses(struct bridge *bridge, struct rkb_error *error)
     bridge->pauses = rkb_pauses_new(bridge->config->journal.directory, &rkb_sys_posix);
     if (bridge->pauses == NULL)
         return rkb_fail(error, RKB_NO_MEMORY, "no memory for what is paused");
+    bridge->relay.pauses = bridge->pauses;
     if (!rkb_pauses_load(bridge->pauses, bridge->relay.dictionary, &forgotten, &unread))
         rkb_log(bridge->log, RKB_LOG_ERROR, "journal", "pauses_unread", "%s", unread.text);
     rkb_pauses_list(bridge->pauses, &list);
@@ -449,9 +451,10 @@ static void close_all(struct bridge *bridge)
 static int run(struct bridge *bridge)
 {
     struct rkb_error error;
+    size_t routes = bridge->config->route_count - bridge->config->canary_count;
     rkb_relay_start(&bridge->relay, bridge->shipper);
     rkb_log(bridge->log, RKB_LOG_INFO, "rkbridge", "started", "version " PACKAGE_VERSION ", instance %s, %zu route%s",
-            bridge->config->instance, bridge->config->route_count, bridge->config->route_count == 1 ? "" : "s");
+            bridge->config->instance, routes, routes == 1 ? "" : "s");
     rkb_service_watch(bridge->service, rkb_view_snapshot, bridge->view);
     rkb_turn_dispatch(&bridge->relay.turn, bridge->base);
     rkb_service_stopping(bridge->service, 0);

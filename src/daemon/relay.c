@@ -91,7 +91,8 @@ static void count_published(struct rkb_relay_source *source, struct rkb_slice ch
     source->published += !source->events || !rkb_published_is_event(channel);
 }
 
-static void receive(struct rkb_relay_source *source, const struct rkb_subscription *subscription, uint32_t copy,
+/* True where it was taken: then it is the newest record there is. */
+static bool receive(struct rkb_relay_source *source, const struct rkb_subscription *subscription, uint32_t copy,
                     struct rkb_channel *channel, struct rkb_slice payload, int64_t time_us)
 {
     const struct rkb_relay_route *route = subscription->route;
@@ -106,7 +107,7 @@ static void receive(struct rkb_relay_source *source, const struct rkb_subscripti
                      payload, arrival.uuid);
     if (source->dropping) {
         rkb_relay_drop(source, route, RKB_DROP_journal_full, time_us);
-        return;
+        return false;
     }
     arrival.epoch = source->stream.mark.epoch;
     arrival.count = source->stream.count;
@@ -114,11 +115,12 @@ static void receive(struct rkb_relay_source *source, const struct rkb_subscripti
     if (verdict.kind == RKB_FILTERED)
         tally->filtered++;
     if (verdict.kind != RKB_DROPPED)
-        return;
+        return verdict.kind == RKB_PASS;
     enum rkb_drop_reason reason = rkb_relay_drop_reason(verdict.code);
     if (reason == RKB_DROP_too_large)
         say_too_large(source, route, verdict.reason);
     rkb_relay_drop(source, route, reason, time_us);
+    return false;
 }
 
 /* The number of this copy on its subscription since the mark; cuts a mark before the numbers run out. */
@@ -210,7 +212,10 @@ static void on_message(void *context, bool is_pattern, struct rkb_slice pattern,
     if (!find_copy(source, is_pattern, pattern, channel, &copy))
         return;
     if (copy.wins && copy.channel != NULL) {
-        receive(source, copy.subscription, copy.number, copy.channel, payload, time_us);
+        bool taken = receive(source, copy.subscription, copy.number, copy.channel, payload, time_us);
+        const struct rkb_relay_route *route = copy.subscription->route;
+        if (route->canary)
+            rkb_watch_canary_came(source->watch, payload, taken ? source->relay->next_sequence - 1 : 0);
     } else if (copy.wins) {
         rkb_log(source->relay->options.log, RKB_LOG_ERROR, source->object, "no_memory",
                 "no memory for a channel's name of %zu bytes: a message is dropped", channel.size);
@@ -335,6 +340,7 @@ static void on_subscribed(void *context, int64_t time_us, size_t refused)
         rkb_relay_close_gap(source, source->away, time_us);
     source->away = NULL;
     rkb_watch_subscribed(source->watch);
+    rkb_watch_canary_subscribed(source->watch);
     rkb_refused_settled(source, time_us, refused);
     rkb_shipper_wake(relay->shipper);
 }

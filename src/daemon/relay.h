@@ -109,6 +109,8 @@ struct rkb_relay {
     bool strict;                        /* at the start all subscriptions must stand */
     size_t names_limit;                 /* bytes: no topic is named at run time beyond this */
     size_t record_limit;                /* bytes: half a ring less some room, or what a segment takes */
+    bool ending;                        /* somebody asked for the end: what still comes is taken, for a while */
+    struct rkb_pauses *pauses;          /* NULL: nothing ever rests */
     bool stopping;
     int64_t stop_us;            /* realtime: since when */
     uint64_t boot;                      /* rkb_sys_boot() */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/route_topics.h"
+#include "daemon/watch.h"
 
 /* ---- what can fail ---- */
 
@@ -185,6 +186,7 @@ static void change_source(struct rkb_relay_source *source, const struct rkb_conf
     source->changing = true;
     if (!rkb_subscriber_change(source->subscriber, &planned->wanted))
         rkb_relay_changed(source, 0);       /* it is being freed */
+    rkb_watch_canary_reload(source->watch);
 }
 
 bool rkb_relay_is_changing(const struct rkb_relay *relay)

@@ -37,6 +37,7 @@ static bool compile_route(struct rkb_relay_route *route, const struct rkb_config
     if (route->rules == NULL)
         return false;
     route->flags = flags_of(route);
+    route->canary = config->canary;
     return true;
 }
 

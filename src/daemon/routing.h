@@ -23,6 +23,7 @@ struct rkb_relay_route {
     uint32_t topic;                     /* 0: it varies, and */
     struct rkb_route_topics *topics;    /* says which it is; else NULL */
     uint32_t dead_topic;                /* where its dead letters go; 0: to the file */
+    bool canary;                        /* its messages are told to the source's watch */
     uint8_t flags;                      /* of its records: RKB_FLAG_CHANNEL, RKB_FLAG_FORM */
 };
 

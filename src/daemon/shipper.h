@@ -58,6 +58,8 @@ struct rkb_shipped_route {
     uint64_t delivered;
     uint64_t dead_lettered;             /* acknowledged by a topic for dead letters, or in the file */
     uint64_t settled;                   /* counted on its own, wherever a message leaves the line */
+    uint64_t newest;                    /* highest number of a record that Kafka acknowledged; 0: none yet */
+    int64_t newest_us;                  /* monotonic: when */
     int64_t resting_us;                 /* when its oldest record that rests was read; 0: none was passed over */
 };
 

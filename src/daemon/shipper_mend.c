@@ -36,6 +36,15 @@ static void count_error(struct rkb_shipped *figures, rd_kafka_resp_err_t error)
     figures->errors[i].count++;
 }
 
+/* By it the loop knows that a canary has arrived. */
+static void note_newest(const struct rkb_shipper *shipper, struct rkb_shipped_route *route, uint64_t sequence)
+{
+    if (sequence <= route->newest)
+        return;
+    route->newest = sequence;
+    route->newest_us = shipper->now_us;
+}
+
 static void delivered(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_flight *flight)
 {
     struct rkb_shipped_route *route = &shipper->figures->routes[flight->route];
@@ -47,6 +56,7 @@ static void delivered(struct rkb_shipper *shipper, struct rkb_lane *lane, const 
     if (!flight->dead) {
         rkb_latency_add(&shipper->figures->latency, shipper->real_us - flight->time_us);
         rkb_histogram_add_span(&shipper->figures->delivery, shipper->real_us - flight->time_us);
+        note_newest(shipper, route, flight->sequence);
     }
     rkb_shipper_taken(shipper, lane, flight);
     *(flight->alone ? &shipper->alone_wait_us : &shipper->rebuild_wait_us) = 0;

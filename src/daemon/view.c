@@ -339,7 +339,7 @@ static void fill_role(struct rkb_source_snapshot *source, const struct rkb_repli
     source->master = text->master;
 }
 
-static void fill_source(struct rkb_view *view, size_t index)
+static void fill_source(struct rkb_view *view, size_t index, const struct rkb_shipped *shipped)
 {
     const struct rkb_relay_source *source = &view->options.relay->sources[index];
     struct source_text *text = &view->source_texts[index];
@@ -371,14 +371,16 @@ static void fill_source(struct rkb_view *view, size_t index)
         .unlinked = source->unlinked,
     };
     fill_role(&view->sources[index], watch.role, text);
+    rkb_watch_canary_look(source->watch, shipped);
+    rkb_watch_canary_figures(source->watch, &view->sources[index].canary);
 }
 
-static void fill_sources(struct rkb_view *view)
+static void fill_sources(struct rkb_view *view, const struct rkb_shipped *shipped)
 {
     view->snapshot.source_count = view->options.config->source_count;
     view->snapshot.sources = view->sources;
     for (size_t i = 0; i < view->snapshot.source_count; i++)
-        fill_source(view, i);
+        fill_source(view, i, shipped);
 }
 
 static void fill_refused(struct rkb_view *view)
@@ -574,7 +576,7 @@ const struct rkb_snapshot *rkb_view_snapshot(void *context)
     fill_pauses(view);
     fill_routes(view, shipped);
     fill_notices(view, shipped);
-    fill_sources(view);
+    fill_sources(view, shipped);
     fill_refused(view);
     fill_gaps(view);
     fill_journal(view, shipped);

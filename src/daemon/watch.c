@@ -179,6 +179,7 @@ static void on_ready(void *context, uint64_t id)
     watch->ticks = watch->lines = 0;
     memset(watch->refused, 0, sizeof watch->refused);
     ask_first(watch);
+    rkb_watch_canary_ready(watch);
     if (id == 0)
         rkb_watch_decide_blindly(watch, "Redis does not tell us our client id");
 }
@@ -217,6 +218,12 @@ static void on_line(void *context, enum rkb_question question, struct rkb_slice 
         watch->cuts_coming = strtoll((const char *)line.data + field, NULL, 10);
     else if (question == RKB_ASK_ROLE)
         rkb_replication_line(&watch->role.coming, line);
+}
+
+static void on_number(void *context, enum rkb_question question, long long integer)
+{
+    if (question == RKB_ASK_PUBLISH)
+        rkb_watch_canary_number(context, integer);
 }
 
 static void note_refusal(struct rkb_watch *watch, enum rkb_question question, const struct rkb_error *refused)
@@ -265,6 +272,10 @@ static void on_answered(void *context, enum rkb_question question, const struct 
 {
     struct rkb_watch *watch = context;
     watch->lines = 0;
+    if (question == RKB_ASK_PUBLISH) {
+        rkb_watch_canary_answered(watch, refused);
+        return;
+    }
     if (refused != NULL)
         note_refusal(watch, question, refused);
     else
@@ -274,6 +285,7 @@ static void on_answered(void *context, enum rkb_question question, const struct 
     case RKB_ASK_LIMITS:
     case RKB_ASK_CHANNELS:
     case RKB_ASK_LISTENERS:
+    case RKB_ASK_PUBLISH:
     case RKB_QUESTIONS:
         break;
     case RKB_ASK_DIRECTORY:
@@ -319,6 +331,7 @@ static void on_lost(void *context, const struct rkb_error *error)
     watch->cuts_open = watch->cut_due = 0;
     rkb_watch_role_lost(watch);
     rkb_watch_published_lost(watch);
+    rkb_watch_canary_lost(watch);
     if (was_ready)
         watch->lost_us = rkb_watch_sys(watch)->monotonic_us();
     if (was_ready && both_lost(watch, watch->guessed_us)) {
@@ -398,6 +411,7 @@ void rkb_watch_streaming(struct rkb_watch *watch)
     ask(watch, RKB_ASK_NAME, 0, 0);
     rkb_watcher_hurry(watch->watcher);
     rkb_watch_role_streaming(watch);
+    rkb_watch_canary_streaming(watch);
     rkb_watch_look(watch);
 }
 
@@ -407,6 +421,7 @@ void rkb_watch_start(struct rkb_watch *watch)
     rkb_watch_arm(watch, watch->looks ? watch->source->config->connect_timeout : watch->period_us);
     if (!watch->looks)
         rkb_watch_let_go(watch, "");
+    rkb_watch_canary_reload(watch);
 }
 
 void rkb_watch_stop(struct rkb_watch *watch)
@@ -415,6 +430,7 @@ void rkb_watch_stop(struct rkb_watch *watch)
         return;
     watch->stopping = true;
     event_del(watch->timer);
+    event_del(watch->canary.timer);
 }
 
 void rkb_watch_figures(const struct rkb_watch *watch, struct rkb_watch_figures *figures)
@@ -450,7 +466,8 @@ static bool password_of(void *context, char *out, size_t size, struct rkb_error 
 static struct rkb_watcher *watcher_of(struct rkb_watch *watch)
 {
     static const struct rkb_watcher_events events = {
-        .ready = on_ready, .client = on_client, .line = on_line, .answered = on_answered, .lost = on_lost};
+        .ready = on_ready, .client = on_client, .line = on_line, .number = on_number, .answered = on_answered,
+        .lost = on_lost};
     const struct rkb_config_source *config = watch->source->config;
     const struct rkb_watcher_options options = {
         .url = &config->url,
@@ -490,7 +507,7 @@ struct rkb_watch *rkb_watch_new(struct rkb_relay_source *source, struct rkb_erro
         watch->timer = evtimer_new(source->relay->options.base, on_timer, watch);
         watch->watcher = watcher_of(watch);
     }
-    if (watch == NULL || watch->timer == NULL || watch->watcher == NULL) {
+    if (watch == NULL || watch->timer == NULL || watch->watcher == NULL || !rkb_watch_canary_init(watch)) {
         rkb_watch_free(watch);
         rkb_fail(error, RKB_NO_MEMORY, "no memory for what watches %s", source->object);
         return NULL;
@@ -505,6 +522,7 @@ void rkb_watch_free(struct rkb_watch *watch)
         return;
     rkb_watcher_free(watch->watcher);
     rkb_disk_forget(watch->disk);
+    rkb_watch_canary_free(watch);
     if (watch->timer != NULL)
         event_free(watch->timer);
     free(watch);

@@ -15,10 +15,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 
 struct rkb_relay_source;
 struct rkb_replication;
+struct rkb_shipped;
 struct rkb_watch;
 
 /* source: lent, with config, object, relay and subscriber. NULL and *error when memory ran out. */
@@ -56,6 +58,18 @@ void rkb_watch_published_ended(struct rkb_watch *watch);
  */
 bool rkb_watch_anchor(const struct rkb_watch *watch, uint8_t *out);
 bool rkb_watch_mark_anchor(const struct rkb_watch *watch, uint8_t *out);
+
+/*
+ * Canaries (canary.h). The config may be another one now; subscriptions are answered; a message of the canary's route was received, and is the
+ * record of this number (0: it was not taken); what the shipper says may be newer. watch NULL is allowed.
+ */
+void rkb_watch_canary_reload(struct rkb_watch *watch);
+void rkb_watch_canary_subscribed(struct rkb_watch *watch);
+void rkb_watch_canary_came(struct rkb_watch *watch, struct rkb_slice payload, uint64_t record);
+void rkb_watch_canary_look(struct rkb_watch *watch, const struct rkb_shipped *shipped);
+struct rkb_canary_snapshot;
+/* For people; lent until the next call. After a look. watch NULL: there is none. */
+void rkb_watch_canary_figures(const struct rkb_watch *watch, struct rkb_canary_snapshot *figures);
 
 struct rkb_watch_figures {
     int64_t buffer, hard, soft, soft_seconds;   /* -1: unknown; limits: 0 is none */

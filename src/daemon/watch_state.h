@@ -1,12 +1,14 @@
 /*
  * watch_state -- the inside of a watch, for watch.c (time, answers, output buffer), watch_rival.c (another bridge),
- * watch_role.c (master or replica) and watch_published.c (what bounds of gaps are counted from).
+ * watch_role.c (master or replica), watch_published.c (what bounds of gaps are counted from) and watch_canary.c (messages
+ * of our own).
  */
 #ifndef RKB_DAEMON_WATCH_STATE_H
 #define RKB_DAEMON_WATCH_STATE_H
 
 #include "base/same_disk.h"
 #include "redis/budget.h"
+#include "daemon/canary.h"
 #include "daemon/relay.h"
 #include "daemon/watch.h"
 #include "redis/published.h"
@@ -76,6 +78,19 @@ struct rkb_watch {
         uint64_t settle_from;
         unsigned ticks;                 /* periods since */
     } published;
+    struct rkb_watch_canary {
+        struct rkb_canary canary;
+        struct event *timer;
+        bool on;                        /* canaries are sent, but for what keeps us from it now */
+        bool began;                     /* its subscription stands, and was seen to */
+        bool trusts;                    /* it came by a reload, while all else ran */
+        bool open;                      /* a PUBLISH is not answered */
+        bool said;                      /* in the log, that it is refused */
+        unsigned unheard;               /* so many in a row were given to nobody */
+        long long receivers;            /* in the answer that is coming */
+        int64_t next_us, again_us;      /* monotonic: the next is due; after a refusal not before */
+        char refused[600];              /* Redis's words, and the rule that is missing; "": it is not */
+    } canary;
     bool disk_done;
     char directory[1024];               /* Redis's */
 };
@@ -123,6 +138,15 @@ void rkb_watch_look(struct rkb_watch *watch);
 void rkb_watch_looked(struct rkb_watch *watch, enum rkb_question question, const struct rkb_error *refused);
 /* Nobody can tell whether another is there: what could be double is better than what is missing. */
 void rkb_watch_decide_blindly(struct rkb_watch *watch, const char *why);
+/* The canary's timer: made with the watch, and free with it. False: no memory. */
+bool rkb_watch_canary_init(struct rkb_watch *watch);
+void rkb_watch_canary_free(struct rkb_watch *watch);
+/* The second connection stands; a new stream begins; the second connection is lost, tells how many got the canary; has answered. */
+void rkb_watch_canary_ready(struct rkb_watch *watch);
+void rkb_watch_canary_streaming(struct rkb_watch *watch);
+void rkb_watch_canary_lost(struct rkb_watch *watch);
+void rkb_watch_canary_number(struct rkb_watch *watch, long long receivers);
+void rkb_watch_canary_answered(struct rkb_watch *watch, const struct rkb_error *refused);
 /* The subscriber starts. why: of the end of being held. */
 void rkb_watch_let_go(struct rkb_watch *watch, const char *why);
 

@@ -184,11 +184,19 @@ void rkb_router_confirm_none(struct rkb_router *router)
         rkb_router_confirm(router, router->subscriptions[i], false);
 }
 
+static bool is_canary(struct rkb_slice channel)
+{
+    size_t size = strlen(RKB_CANARY_PREFIX);
+    return channel.size >= size && memcmp(channel.data, RKB_CANARY_PREFIX, size) == 0;
+}
+
 struct rkb_subscription *rkb_router_winner(const struct rkb_router *router, struct rkb_slice channel)
 {
     struct rkb_subscription *exact = rkb_router_find(router, false, channel);
     if (exact != NULL && exact->confirmed)
         return exact;
+    if (is_canary(channel))
+        return NULL;
     for (size_t i = 0; i < router->count; i++) {
         struct rkb_subscription *subscription = router->subscriptions[i];
         if (subscription->is_pattern && subscription->confirmed && rkb_glob_match(subscription->name.plain, channel))

@@ -31,6 +31,12 @@ struct rkb_channel {
     struct rkb_name_forms captures[];   /* what each `*` of the winner matched, as many as it wants */
 };
 
+/*
+ * Channels of canaries begin so. By a pattern nobody wins them: not ours while the canary's own subscription comes or
+ * goes, and not those of another rkbridge on the same Redis.
+ */
+#define RKB_CANARY_PREFIX "rkbridge:canary:"
+
 struct rkb_router;
 
 struct rkb_router *rkb_router_new(size_t cache_bytes);

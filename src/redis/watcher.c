@@ -31,6 +31,7 @@ struct rkb_watcher {
     enum state state;
     enum rkb_question open[MOST_OPEN];  /* a ring */
     unsigned first, count;
+    unsigned publishing;                /* of these so many are a PUBLISH */
     char name[RKB_BRIDGE_NAME];
 };
 
@@ -48,6 +49,7 @@ static const char *const texts[RKB_QUESTIONS] = {
     [RKB_ASK_COMMANDS] = "INFO commandstats",
     [RKB_ASK_CHANNELS] = "PUBSUB CHANNELS",
     [RKB_ASK_LISTENERS] = "PUBSUB NUMSUB",
+    [RKB_ASK_PUBLISH] = "PUBLISH",
     [RKB_ASK_OURS] = "CLIENT LIST ID",
     [RKB_ASK_SELF] = "CLIENT LIST ID",
     [RKB_ASK_OTHERS] = "CLIENT LIST ID",
@@ -76,6 +78,7 @@ const char *rkb_question_right(enum rkb_question question)
         [RKB_ASK_COMMANDS] = "info",
         [RKB_ASK_CHANNELS] = "pubsub|channels",
         [RKB_ASK_LISTENERS] = "pubsub|numsub",
+        [RKB_ASK_PUBLISH] = "publish",
         [RKB_ASK_OURS] = "client|list",
         [RKB_ASK_SELF] = "client|list",
         [RKB_ASK_OTHERS] = "client|list",
@@ -104,7 +107,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     struct rkb_watcher *watcher = arg;
     rkb_guard_enter(&watcher->guard);
     watcher->state = OPENING;
-    watcher->first = watcher->count = 0;
+    watcher->first = watcher->count = watcher->publishing = 0;
     rkb_answers_reset(&watcher->answers);
     rkb_connection_open(watcher->connection);
     rkb_guard_leave(&watcher->guard);
@@ -123,7 +126,7 @@ static void on_lost(void *context, const struct rkb_error *error)
     uint32_t random = UINT32_MAX / 2;
     (void)watcher->options.sys->random(&random, sizeof random);
     rkb_answers_stop(&watcher->answers);
-    watcher->count = 0;
+    watcher->count = watcher->publishing = 0;
     wait_and_open(watcher, rkb_backoff_next(&watcher->backoff, random));
     if (!watcher->guard.doomed)
         watcher->events.lost(watcher->context, error);
@@ -159,7 +162,6 @@ static void on_number(void *context, long long integer)
 
 static void on_whole(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer)
 {
-    (void)integer;
     struct rkb_watcher *watcher = context;
     struct rkb_error error = {.code = RKB_OK};
     if (watcher->count == 0) {
@@ -169,9 +171,12 @@ static void on_whole(void *context, enum rkb_reply kind, struct rkb_slice text, 
     }
     enum rkb_question question = watcher->open[watcher->first];
     watcher->first = (watcher->first + 1) % MOST_OPEN;
+    watcher->publishing -= question == RKB_ASK_PUBLISH;
     if (--watcher->count == 0)
         rkb_connection_rest(watcher->connection);
     rkb_backoff_reset(&watcher->backoff);
+    if (kind == RKB_REPLY_INTEGER && watcher->events.number != NULL)
+        watcher->events.number(watcher->context, question, integer);
     if (kind == RKB_REPLY_ERROR)
         rkb_refusal(&error, texts[question], text, "");
     watcher->events.answered(watcher->context, question, kind == RKB_REPLY_ERROR ? &error : NULL);
@@ -205,6 +210,7 @@ void rkb_watcher_ask_names(struct rkb_watcher *watcher, enum rkb_question questi
     if (watcher->count == 0)
         rkb_connection_expect(watcher->connection, "the answer to what was asked");
     watcher->open[(watcher->first + watcher->count++) % MOST_OPEN] = question;
+    watcher->publishing += question == RKB_ASK_PUBLISH;
     rkb_connection_send(watcher->connection, count, words);
 }
 
@@ -248,7 +254,7 @@ bool rkb_watcher_ready(const struct rkb_watcher *watcher)
 
 bool rkb_watcher_busy(const struct rkb_watcher *watcher)
 {
-    return watcher->count > 0;
+    return watcher->count > watcher->publishing;
 }
 
 bool rkb_watcher_beside(const struct rkb_watcher *watcher, const struct rkb_subscriber *subscriber)

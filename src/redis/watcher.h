@@ -35,6 +35,7 @@ enum rkb_question {
     RKB_ASK_COMMANDS,           /* INFO commandstats; O(commands that were ever used there) */
     RKB_ASK_CHANNELS,           /* PUBSUB CHANNELS; O(number of channels somebody is subscribed to by their names) */
     RKB_ASK_LISTENERS,          /* PUBSUB NUMSUB; O(number of channels asked for) */
+    RKB_ASK_PUBLISH,            /* PUBLISH; O(subscribers of the channel + patterns anybody is subscribed to) */
     RKB_ASK_OURS,               /* CLIENT LIST ID, of one or two; O(1) */
     RKB_ASK_SELF,               /* the same */
     RKB_ASK_OTHERS,             /* the same */
@@ -65,7 +66,7 @@ struct rkb_watcher_events {
     /* A line of a list of clients, and any other: the name or the value of a setting, a field of INFO. Lent. */
     void (*client)(void *context, enum rkb_question question, const struct rkb_client *client);
     void (*line)(void *context, enum rkb_question question, struct rkb_slice line);
-    /* An integer in a list; NULL: nothing is asked that has any. */
+    /* An integer, alone or in a list; NULL: nothing is asked that has any. */
     void (*number)(void *context, enum rkb_question question, long long integer);
     /* refused: NULL, or what Redis said instead. */
     void (*answered)(void *context, enum rkb_question question, const struct rkb_error *refused);
@@ -87,7 +88,7 @@ void rkb_watcher_ask_names(struct rkb_watcher *watcher, enum rkb_question questi
 /* Somebody else just reached that Redis: no more waiting before the next attempt. */
 void rkb_watcher_hurry(struct rkb_watcher *watcher);
 bool rkb_watcher_ready(const struct rkb_watcher *watcher);
-/* Something that was asked is not answered yet. */
+/* Something that was asked is not answered yet; a PUBLISH does not count. */
 bool rkb_watcher_busy(const struct rkb_watcher *watcher);
 /* Connected to the same address as that subscriber. */
 bool rkb_watcher_beside(const struct rkb_watcher *watcher, const struct rkb_subscriber *subscriber);

@@ -33,20 +33,22 @@ static void add_names(const struct rkb_config *config, size_t source, const char
 }
 
 /* What the daemon's second connection asks; the other questions are other tools'. */
-static bool is_asked(enum rkb_question question)
+static bool is_asked(const struct rkb_config *config, enum rkb_question question)
 {
+    if (question == RKB_ASK_PUBLISH)
+        return config->canary.topic != NULL;
     return question != RKB_ASK_CHANNELS && question != RKB_ASK_LISTENERS;
 }
 
-static void add_questions(const char *user, struct rkb_buffer *out)
+static void add_questions(const struct rkb_config *config, const char *user, struct rkb_buffer *out)
 {
     rkb_refusal_begin(out, user);
     rkb_buffer_text(out, " +client|id");
     for (int i = 0; i < RKB_QUESTIONS; i++) {
         const char *right = rkb_question_right((enum rkb_question)i);
-        bool said = !is_asked((enum rkb_question)i) || i == RKB_ASK_NAME;
+        bool said = !is_asked(config, (enum rkb_question)i) || i == RKB_ASK_NAME;
         for (int before = 0; before < i; before++)
-            said = said || (is_asked((enum rkb_question)before) &&
+            said = said || (is_asked(config, (enum rkb_question)before) &&
                             strcmp(rkb_question_right((enum rkb_question)before), right) == 0);
         if (!said)
             rkb_buffer_format(out, " +%s", right);
@@ -69,7 +71,7 @@ static void add_source(const struct rkb_config *config, size_t number, struct rk
     if (source->watch == RKB_SYNC_NONE)
         return;
     rkb_buffer_text(out, "# for the second connection, which watches Redis; without it what it would tell is unknown\n");
-    add_questions(user, out);
+    add_questions(config, user, out);
 }
 
 void rkb_rights_redis(const struct rkb_config *config, struct rkb_buffer *out)

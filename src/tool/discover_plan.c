@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "message/glob.h"
+#include "message/route.h"
 #include "message/utf8.h"
 #include "tool/discover_names.h"
 
@@ -42,7 +43,7 @@ static bool begins(struct rkb_slice text, const char *with)
 
 static enum rkb_left_out left_out(struct rkb_slice text)
 {
-    if (begins(text, "__rkbridge:"))
+    if (begins(text, "__rkbridge:") || begins(text, RKB_CANARY_PREFIX))
         return RKB_LEFT_OURS;
     if (begins(text, "__key") || begins(text, "__sentinel__:") || begins(text, "__redis__:"))
         return RKB_LEFT_REDIS;

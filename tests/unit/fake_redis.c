@@ -240,6 +240,8 @@ static void answer(struct fake_redis *fake, char **words, int count)
         fake_redis_say(fake, rules->setname_reply != NULL ? rules->setname_reply : "+OK\r\n");
     else if (strcmp(words[0], "PING") == 0)
         answer_ping(fake);
+    else if (strcmp(words[0], "PUBLISH") == 0)
+        fake_redis_say(fake, rules->publish_reply != NULL ? rules->publish_reply : ":1\r\n");
     else if (strcmp(words[0], "SUBSCRIBE") == 0)
         subscribe(fake, "subscribe", fake->channels, &fake->channel_count, words, count);
     else if (strcmp(words[0], "PSUBSCRIBE") == 0)

@@ -21,6 +21,7 @@ struct fake_rules {
     const char *user, *password;        /* AUTH wants these */
     const char *greeting;               /* sent at once to whoever connects */
     const char *auth_reply, *setname_reply, *subscribe_reply, *ping_reply, *unsubscribe_reply;
+    const char *publish_reply;          /* to PUBLISH; NULL: one got it; "": no answer */
     const char *before_unsubscribe;     /* sent when UNSUBSCRIBE comes, ahead of its confirmations */
     const struct fake_script *scripts;  /* to these commands, as they stand; ends with a command that is NULL */
     const char *refused;                /* names the ACL refuses, a blank on both sides of each; "~" before a pattern */

@@ -260,6 +260,8 @@ void acknowledge(struct world *world)
             continue;
         shipper->figures->routes[record.route].delivered++;
         shipper->figures->routes[record.route].settled++;
+        shipper->figures->routes[record.route].newest = record.sequence;
+        shipper->figures->routes[record.route].newest_us = steady_us();
     }
     assert_true(rkb_journal_sync(world->store.journal, &error));
     assert_true(rkb_journal_checkpoint(world->store.journal, UINT64_MAX, true, &error));

@@ -148,6 +148,36 @@ static void unlink_replica(struct world *world)
     world->sources[0].unlinked = true;
 }
 
+/* Canaries are on, and well; then the one on the second source is not. */
+static struct rkb_canary_snapshot *canary_of_second(struct world *world)
+{
+    for (size_t i = 0; i < 3; i++)
+        world->sources[i].canary = (struct rkb_canary_snapshot){
+            .on = true, .redis = {true, 1}, .kafka = {true, 1}, .late_after_seconds = 10};
+    return &world->sources[1].canary;
+}
+
+static void lose_canary(struct world *world)
+{
+    canary_of_second(world)->redis.age_seconds = 12;
+}
+
+static void delay_canary(struct world *world)
+{
+    canary_of_second(world)->kafka.age_seconds = 12;
+}
+
+static void refuse_canary(struct world *world)
+{
+    canary_of_second(world)->refused = "NOPERM; ACL SETUSER x";
+}
+
+static void let_nobody_hear_canary(struct world *world)
+{
+    lose_canary(world);
+    world->sources[1].canary.unheard = true;
+}
+
 static void stop_intake(struct world *world)
 {
     world->snapshot.intake_stopped = true;
@@ -390,6 +420,15 @@ static const struct row rows[] = {
      "Redis holds 9 MiB for source legacy and cuts it off when it is more than 8 MiB for 1 min"},
     {"journal_full_soon", full_soon, 10, 0, BAD,
      "at the present rate the journal is full in 9 min 59 s: Kafka takes less than comes, or raise journal.max_size"},
+    {"canary_lost", lose_canary, 0, 10, BAD,
+     "source second: no canary has come back from Redis for 12 s (canary.late_after is 10 s)"},
+    {"canary_late", delay_canary, 0, 0, WARN,
+     "source second: Kafka has acknowledged no canary for 12 s (canary.late_after is 10 s)"},
+    {"canary_refused", refuse_canary, 0, 0, WARN,
+     "source second: Redis does not take the canary: NOPERM; ACL SETUSER x"},
+    {"canary_refused", let_nobody_hear_canary, 0, 0, WARN,
+     "source second: no canary has come back from Redis for 12 s (canary.late_after is 10 s): Redis gave the last ones to "
+     "nobody, the second connection reaches another one"},
     {"not_read", not_read, 2, 30, BAD,
      "source legacy is not read until the disk takes what waits in the ring; and 2 more sources"},
     {"kafka_away", no_kafka, 0, 0, WARN, "Kafka is not connected, messages wait in the journal"},

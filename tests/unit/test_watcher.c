@@ -173,7 +173,7 @@ static void each_question_and_its_answer(void **state)
         for (enum rkb_question question = 0; question < RKB_QUESTIONS; question++) {
             const uint64_t ids[2] = {question == RKB_ASK_OURS ? 42 : 1, question == RKB_ASK_OURS ? 0 : 2};
             bool by_id = question >= RKB_ASK_OURS && question <= RKB_ASK_OTHERS;
-            if (question == RKB_ASK_LISTENERS)
+            if (question == RKB_ASK_LISTENERS || question == RKB_ASK_PUBLISH)
                 rkb_watcher_ask_names(test->watcher, question, names, 2);
             else
                 rkb_watcher_ask(test->watcher, question, by_id ? ids : NULL);
@@ -215,6 +215,8 @@ static void each_question_and_its_answer(void **state)
             "PUBSUB NUMSUB: b c\n"
             "PUBSUB NUMSUB: number 0\n"
             "PUBSUB NUMSUB answered\n"
+            "PUBLISH: number 1\n"
+            "PUBLISH answered\n"
             "CLIENT LIST ID: client 42 holds 17\n"
             "CLIENT LIST ID answered\n"
             "CLIENT LIST ID answered\n"
