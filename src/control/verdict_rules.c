@@ -26,9 +26,7 @@
 
 /* ---- words ---- */
 
-static bool say(const struct rkb_look *look, const char *format, ...) RKB_PRINTF(2, 3);
-
-static bool say(const struct rkb_look *look, const char *format, ...)
+static bool RKB_PRINTF(2, 3) say(const struct rkb_look *look, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -224,20 +222,14 @@ static bool stall_budget_short(const struct rkb_look *look)
         && and_more(look, count - 1, "source");
 }
 
-static bool canary_lost(const struct rkb_look *look)
-{
-    return rkb_flow_find(look->snapshot, RKB_FLOW_NOT_BACK, RKB_FLOW_NOT_BACK, look->what, look->size);
-}
-
-static bool canary_late(const struct rkb_look *look)
-{
-    return rkb_flow_find(look->snapshot, RKB_FLOW_NOT_TAKEN, RKB_FLOW_NOT_TAKEN, look->what, look->size);
-}
-
-static bool canary_refused(const struct rkb_look *look)
-{
-    return rkb_flow_find(look->snapshot, RKB_FLOW_REFUSED, RKB_FLOW_UNHEARD, look->what, look->size);
-}
+#define OF_CANARIES(word, one, other) \
+    static bool word(const struct rkb_look *look) \
+    { \
+        return rkb_flow_find(look->snapshot, RKB_FLOW_##one, RKB_FLOW_##other, look->what, look->size); \
+    }
+OF_CANARIES(canary_lost, NOT_BACK, NOT_BACK)
+OF_CANARIES(canary_late, NOT_TAKEN, NOT_TAKEN)
+OF_CANARIES(canary_refused, REFUSED, UNHEARD)
 
 static bool subscription_refused(const struct rkb_look *look)
 {
