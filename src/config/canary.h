@@ -1,6 +1,6 @@
 /*
- * canary -- the routes that a config makes by itself: with `canary.topic`, one for each source, by which messages of our
- * own go the whole way (daemon/canary.h).
+ * canary -- the routes that a config makes by itself: with `canary.topic`, one for each source, by which messages of
+ * our own go the whole way (daemon/canary.h).
  *
  * Each is named canary.SOURCE, subscribes to the channel RKB_CANARY_PREFIX INSTANCE:SOURCE, which is nobody else's, and
  * goes to that topic, raw, by its channel as the key. It stands behind all routes of the file.

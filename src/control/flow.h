@@ -1,8 +1,8 @@
 /*
  * flow -- what a source's canary says of the way from Redis to Kafka: for /readyz, for the verdict, for people.
  *
- *     asked for where the source is wholly subscribed; of Kafka's leg only while Kafka is there, or once it has been away
- *     for longer than late_after without a single one acknowledged since the start
+ *     asked for where the source is wholly subscribed; of Kafka's leg only while Kafka is there, or, where none was
+ *     acknowledged since the start, until it has been away for late_after
  */
 #ifndef RKB_CONTROL_FLOW_H
 #define RKB_CONTROL_FLOW_H

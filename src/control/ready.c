@@ -30,7 +30,7 @@ static bool flow_ready(const struct rkb_snapshot *snapshot, const struct rkb_sou
     if (flow == RKB_FLOW_OFF || flow == RKB_FLOW_UNASKED || flow == RKB_FLOW_PROVEN)
         return true;
     rkb_flow_say(source, flow, why, sizeof why);
-    SAY(out, "source %s: %s\n", source->name, why);
+    SAY(out, "canaries of source %s: %s\n", source->name, why);
     return false;
 }
 

@@ -1,7 +1,7 @@
 /*
  * ready -- may others rely on this rkbridge now? Each subscription is confirmed, the journal takes records and forces
- * them to its disk, and Kafka is reachable, or has not been away for longer than kafka.outage_budget. With canaries, also:
- * each source's come the whole way (flow.h).
+ * them to its disk, and Kafka is reachable, or has not been away for longer than kafka.outage_budget. With canaries,
+ * also: each source's come the whole way (flow.h).
  */
 #ifndef RKB_CONTROL_READY_H
 #define RKB_CONTROL_READY_H

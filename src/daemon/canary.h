@@ -11,8 +11,9 @@
  * long is as late as what does not come. Nothing is asked of a leg before `since_us`: the start, a new subscription, or
  * the end of what kept canaries from coming.
  *
- * Promise: a canary of another process, or of a life before, is none of ours; memory is fixed, however many are on their
- * way (of the newest RKB_CANARIES it is known when they were sent). Times are monotonic, in microseconds. Loop thread.
+ * Promise: a canary of another process, or of a life before, is none of ours; memory is fixed, however many are on
+ * their way (of the newest RKB_CANARIES it is known when they were sent). Times are monotonic, in microseconds. Loop
+ * thread.
  */
 #ifndef RKB_DAEMON_CANARY_H
 #define RKB_DAEMON_CANARY_H

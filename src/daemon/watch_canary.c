@@ -1,12 +1,12 @@
 /*
  * watch_canary -- sends the canaries of a source by its second connection, and tells what came of them; see canary.h.
  *
- *     timer, "subscribed", "ready" --> may one go now? --yes--> PUBLISH --answered--> counted; refused: said once, later
- *                                          no: looked again with the timer            again; by nobody heard: said
+ *     timer, "subscribed", "ready" --> may one go? --yes--> PUBLISH --answered--> counted; refused: said once, and
+ *                                      no: looked again with the timer            later again; heard by nobody: said
  *
  * One goes only while its own subscription is confirmed, nothing rests on purpose, and nothing else that was asked is
- * still to be answered: so it never keeps what watches Redis from being asked. It costs a message of its route a call, and
- * other messages nothing.
+ * still to be answered: so it never keeps what watches Redis from being asked. It costs a message of its route a call,
+ * and other messages nothing.
  */
 #include "daemon/watch_state.h"
 

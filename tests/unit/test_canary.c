@@ -62,7 +62,8 @@ static void one_goes_the_whole_way(void **state)
     struct rkb_slice payload = send_at(&canary, 1000, out);
     (void)state;
     assert_int_equal(payload.size, strlen(out));
-    assert_non_null(strstr(out, "\"number\":1,\"instance\":\"here\",\"source\":\"legacy\",\"sent\":\"2023-11-14T22:13:20.001Z\"}"));
+    assert_non_null(strstr(out, "\"number\":1,\"instance\":\"here\",\"source\":\"legacy\","
+                                "\"sent\":\"2023-11-14T22:13:20.001Z\"}"));
     assert_false(canary.legs[RKB_CANARY_REDIS].proven);
     assert_true(rkb_canary_came(&canary, payload, 17));
     assert_true(canary.legs[RKB_CANARY_REDIS].proven);

@@ -1,7 +1,7 @@
 /*
  * Tests of watch_canary: a relay whose second connection talks to a scripted Redis, which takes the canaries; the test
- * gives them back, and acknowledges them. When one may be sent, what keeps it from being sent, what refuses it, and what
- * /readyz makes of all that. The clock is the test's; only that timers fire is waited for.
+ * gives them back, and acknowledges them. When one may be sent, what keeps it from being sent, what refuses it, and
+ * what /readyz makes of all that. The clock is the test's; only that timers fire is waited for.
  */
 #include "relay_world.h"
 
@@ -16,7 +16,7 @@
 
 static const struct fake_script quiet[] = {SEEN, {NULL, NULL}};
 
-static struct fake_redis *fake, *silent;    /* what the second connection talks to; the first one's, which says nothing */
+static struct fake_redis *fake, *silent;    /* of the second connection; of the first, which says nothing */
 
 static void too_late(evutil_socket_t fd, short what, void *context)
 {
@@ -164,10 +164,10 @@ static void the_first_makes_ready(void **state)
     struct world *world = *state;
     start(world, quiet);
     UNTIL(world, published() == 1);
-    assert_string_equal(why(world), "not ready: source legacy: no canary has come the whole way yet\n");
+    assert_string_equal(why(world), "not ready: canaries of source legacy: no canary has come the whole way yet\n");
     give_back(world);
     assert_int_equal(figures(world)->received, 1);
-    assert_string_equal(why(world), "not ready: source legacy: no canary has come the whole way yet\n");
+    assert_string_equal(why(world), "not ready: canaries of source legacy: no canary has come the whole way yet\n");
     take(world);
     now_us += SECOND / 4;
     acknowledge(world);
@@ -224,10 +224,10 @@ static void late(void **state)
     next_after(world, 10 * SECOND);
     assert_string_equal(why(world), "");
     next_after(world, SECOND);
-    assert_string_equal(why(world), "not ready: source legacy: no canary has come back from Redis for 11 s "
+    assert_string_equal(why(world), "not ready: canaries of source legacy: no canary has come back from Redis for 11 s "
                         "(canary.late_after is 10 s)\n");
     give_back(world);
-    assert_string_equal(why(world), "not ready: source legacy: Kafka has acknowledged no canary for 11 s "
+    assert_string_equal(why(world), "not ready: canaries of source legacy: Kafka has acknowledged no canary for 11 s "
                         "(canary.late_after is 10 s)\n");
     take(world);
     acknowledge(world);
@@ -271,13 +271,13 @@ static void kafka_away_from_the_start(void **state)
     confirm_all(world);
     UNTIL(world, published() == 1);
     give_back(world);
-    assert_string_equal(why(world), "not ready: source legacy: no canary has come the whole way yet\n");
+    assert_string_equal(why(world), "not ready: canaries of source legacy: no canary has come the whole way yet\n");
     next_after(world, 11 * SECOND);
     give_back(world);
     assert_string_equal(why(world), "");
     world->shipper->figures->away_us = 0;
     take(world);
-    assert_string_equal(why(world), "not ready: source legacy: no canary has come the whole way yet\n");
+    assert_string_equal(why(world), "not ready: canaries of source legacy: no canary has come the whole way yet\n");
     acknowledge(world);
     assert_string_equal(why(world), "");
     done(world);
@@ -297,7 +297,8 @@ static void refused_and_allowed(void **state)
     next_after(world, SECOND);
     UNTIL(world, figures(world)->refused != NULL);
     assert_int_equal(figures(world)->sent, 1);
-    assert_non_null(strstr(why(world), "not ready: source legacy: Redis does not take the canary: Redis refused PUBLISH"));
+    assert_non_null(strstr(why(world), "not ready: canaries of source legacy: Redis does not take the canary: Redis "
+                                       "refused PUBLISH"));
     assert_non_null(strstr(why(world), "ACL SETUSER default +publish &" CHANNEL));
     now_us += 29 * SECOND;
     nothing_for_a_while(world);
@@ -343,8 +344,8 @@ static void heard_by_nobody(void **state)
     UNTIL(world, figures(world)->unheard);
     assert_string_equal(why(world), "");
     next_after(world, 9 * SECOND);
-    assert_non_null(strstr(why(world), "no canary has come back from Redis for 11 s (canary.late_after is 10 s): Redis gave "
-                                       "the last ones to nobody"));
+    assert_non_null(strstr(why(world), "no canary has come back from Redis for 11 s (canary.late_after is 10 s): Redis "
+                                       "gave the last ones to nobody"));
     fake_redis_rules(fake)->publish_reply = NULL;
     next_after(world, SECOND);
     UNTIL(world, !figures(world)->unheard);
@@ -372,7 +373,7 @@ static void only_while_subscribed(void **state)
     begin_stream(world);
     confirm_all(world);
     UNTIL(world, published() == 2);
-    assert_string_equal(why(world), "not ready: source legacy: no canary has come the whole way yet\n");
+    assert_string_equal(why(world), "not ready: canaries of source legacy: no canary has come the whole way yet\n");
     arrive(world);
     assert_string_equal(why(world), "");
     done(world);
