@@ -8,7 +8,7 @@
  * Each state has a deadline for all of it, so that bytes that drip in or out gain nothing. Clients are kept by state,
  * the longest in it first: where all places are taken, the first that says nothing gives way; where none does, who comes
  * waits in the kernel, and each answer is the last of its connection: so who asks without end keeps nobody out. Answers
- * are paced by buckets of tokens, one for what costs much and one for what costs little.
+ * are paced by buckets of tokens, one for what costs much and one for what costs little, and by a share of the loop's time.
  *
  * Never: waits, builds a page for who has not read the last one, holds more than unread_bytes and one answer.
  */
@@ -30,6 +30,7 @@
 
 #include "control/http_pages.h"
 #include "control/http_request.h"
+#include "control/share.h"
 
 #define BACKLOG 64
 #define PACE_US 20000               /* how often it is looked whether what waits may go */
@@ -73,6 +74,7 @@ struct rkb_http {
     TAILQ_HEAD(, client) clients[STATES];
     unsigned count;
     struct bucket small, large, accepts;
+    struct rkb_share share;         /* of the loop, for pages with figures */
 };
 
 /* ---- tokens ---- */
@@ -255,7 +257,10 @@ static void answer_page(struct client *client)
     struct rkb_buffer body = {0};
     if (page->large)
         bound_unread(http);
+    int64_t began_us = http->options.sys->monotonic_us();
     int code = page->write(page->plain ? NULL : http->options.snapshot(http->options.context), &body);
+    int64_t now_us = http->options.sys->monotonic_us();
+    rkb_share_use(&http->share, now_us, now_us - began_us);
     if (!body.failed) {
         write_answer(client, code, page->type, &body);
         return;
@@ -264,15 +269,23 @@ static void answer_page(struct client *client)
     answer_words(client, 500, "there is no memory for the answer\n");
 }
 
-/* Those that wait, in the order in which they came, as far as tokens go. */
+/* Figures cost the more the more routes there are; whether the loop turns costs nothing, and is always said. */
+static bool has_to_rest(struct rkb_http *http, const struct rkb_page *page)
+{
+    return !page->plain && rkb_share_spent(&http->share, http->options.sys->monotonic_us());
+}
+
+/* Those that wait, in the order in which they came, as far as tokens and the share of the loop go. */
 static void serve(struct rkb_http *http, enum state state, struct bucket *bucket)
 {
-    while (!TAILQ_EMPTY(&http->clients[state])) {
-        if (!take_token(http, bucket)) {
+    struct client *client = TAILQ_FIRST(&http->clients[state]), *next;
+    for (; client != NULL; client = next) {
+        next = TAILQ_NEXT(client, link);
+        bool rests = has_to_rest(http, client->page);
+        if (rests || !take_token(http, bucket))
             look_soon(http);
-            return;
-        }
-        answer_page(TAILQ_FIRST(&http->clients[state]));
+        else
+            answer_page(client);
     }
 }
 
@@ -510,6 +523,7 @@ struct rkb_http *rkb_http_new(struct event_base *base, const struct rkb_http_opt
     http->small.rate = http->limits.small_rate;
     http->large.rate = http->limits.large_rate;
     http->accepts.rate = http->limits.accept_rate;
+    http->share.most_us = RKB_SHARE_MOST_US;
     for (size_t i = 0; i < STATES; i++)
         TAILQ_INIT(&http->clients[i]);
     if (listen_on(http, error))

@@ -364,6 +364,49 @@ static void test_greedy(void **state)
     end(&world);
 }
 
+static const struct rkb_snapshot *give_slowly(void *context)
+{
+    clock_us += 60000;
+    return give_snapshot(context);
+}
+
+/* Figures that take long, as those of very many routes: they come no faster than the loop can bear; health does. */
+static void test_beyond_the_share(void **state)
+{
+    (void)state;
+    struct world world;
+    int fds[6];
+    begin(&world, NULL);
+    rkb_http_free(world.http);
+    struct rkb_http_options options = {.listen = "127.0.0.1:0", .sys = &sys, .snapshot = give_slowly, .context = &world};
+    struct rkb_error error = {0};
+    world.http = rkb_http_new(world.base, &options, &error);
+    assert_non_null(world.http);
+    for (size_t i = 0; i < 6; i++) {
+        fds[i] = dial(&world);
+        say(fds[i], i % 2 == 0 ? "GET /readyz HTTP/1.0\r\n\r\n" : "GET /metrics HTTP/1.0\r\n\r\n");
+    }
+    for (int i = 0; i < 50; i++)
+        turn(&world);
+    assert_int_equal(world.asked, 2);
+    answers(&world, "GET /healthz HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n", "the loop turns");
+    assert_int_equal(world.asked, 2);
+    for (int waited = 0; world.asked < 6; waited++) {
+        assert_in_range(waited, 0, PATIENCE_MS);
+        size_t before = world.asked;
+        clock_us += 20000;
+        turn(&world);
+        assert_true(world.asked - before <= 2);
+        rest();
+    }
+    for (size_t i = 0; i < 6; i++) {
+        free(hear_end(&world, fds[i]));
+        close(fds[i]);
+    }
+    assert_in_range(clock_us, 3 * 20 * 60000, INT64_MAX);     /* of what was over the first 100 ms, 19 of 20 parts were others' */
+    end(&world);
+}
+
 static void shy(struct rkb_http_limits *limits)
 {
     limits->accept_rate = 2;
@@ -410,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_no_descriptors_left),
         cmocka_unit_test(test_never_readers),
         cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_beyond_the_share),
         cmocka_unit_test(test_accepting_is_paced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -298,10 +298,60 @@ static void test_json(void **state)
     rkb_buffer_free(&out);
 }
 
+/* What scripts rely on: members may be added to this, none may go. A number is a place in an array. */
+static void test_json_has_what_it_had(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {
+        "verdict level", "verdict why", "verdict reason", "verdict since", "verdict seconds", "verdict next",
+        "verdict reasons 0 level", "verdict reasons 0 reason", "verdict reasons 0 why", "verdict reasons 0 since",
+        "verdict reasons 0 seconds", "verdict reasons 0 next", "instance", "version", "uptime_seconds", "ready",
+        "sources 0 name", "sources 0 state", "sources 0 connected", "sources 0 subscribed", "sources 0 wanted",
+        "sources 0 error", "sources 0 stall_budget_seconds", "sources 0 refused", "sources 0 gaps_total",
+        "sources 0 bytes_total", "sources 0 output_buffer_bytes", "sources 0 stall_budget", "redis 0 source",
+        "redis 0 url", "redis 0 role", "redis 0 cut_off_beyond", "redis 0 another_bridge", "refused 0 source",
+        "refused 0 route", "refused 0 subscription", "refused 0 missing_rule", "kafka bootstrap_servers",
+        "kafka connected", "kafka in_flight", "kafka topics_waiting", "kafka rebuilds_total", "kafka errors_total",
+        "kafka p50_seconds", "kafka p99_seconds", "kafka max_seconds", "journal bytes", "journal max_size",
+        "journal seconds_to_full", "journal oldest_pending_seconds", "journal ring_bytes", "journal ring_size",
+        "journal ring_outlives", "journal directory", "routes 0 name", "routes 0 topic", "routes 0 state",
+        "routes 0 pending", "routes 0 oldest_pending_seconds", "routes 0 delivered", "routes 0 dead_lettered",
+        "routes 0 dropped", "more_routes", "gaps 0 id", "gaps 0 source", "gaps 0 from", "gaps 0 to", "gaps 0 reason",
+        "gaps 0 bound", "earlier_gaps", "books received", "books recovered", "books delivered", "books covered",
+        "books dead_lettered", "books filtered", "books echoed", "books dropped", "books pending", "books balance"};
+    static const struct rkb_refused_snapshot refused[] = {{"legacy", "users", "channel a", "ACL SETUSER bridge &a"}};
+    static struct rkb_route_snapshot routes[MANY];
+    struct rkb_gap_snapshot gaps[8];
+    struct rkb_snapshot snapshot = sample_snapshot();
+    many_routes(routes, &snapshot);
+    for (size_t i = 0; i < 8; i++)
+        gaps[i] = sample_gaps[0];
+    snapshot.gaps = gaps;
+    snapshot.gap_count = 8;
+    snapshot.refused = refused;
+    snapshot.refused_count = 1;
+    snapshot.kafka.connected = false;
+    struct rkb_buffer out = show(RKB_OUTPUT_JSON, &snapshot);
+    json_t *root = json_loads((char *)out.data, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(root);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        char path[80], *save;
+        const json_t *at = root;
+        strcpy(path, paths[i]);
+        for (char *word = strtok_r(path, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save))
+            at = json_is_array(at) ? json_array_get(at, (size_t)strtoul(word, NULL, 10)) : json_object_get(at, word);
+        if (at == NULL)
+            fail_msg("there is no %s in %s", paths[i], (char *)out.data);
+    }
+    json_decref(root);
+    rkb_buffer_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),
+        cmocka_unit_test(test_json_has_what_it_had),
         cmocka_unit_test(test_the_first_line),
         cmocka_unit_test(test_states_of_a_source),
         cmocka_unit_test(test_many_routes),
