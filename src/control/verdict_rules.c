@@ -126,7 +126,7 @@ static bool held(const struct rkb_look *look)
 
 static bool is_shared(const struct rkb_source_snapshot *source)
 {
-    return !source->held && source->another_bridge > 0;
+    return !source->held && source->connected && source->another_bridge > 0;
 }
 
 static bool shipped_twice(const struct rkb_look *look)

@@ -450,7 +450,8 @@ void rkb_watch_figures(const struct rkb_watch *watch, struct rkb_watch_figures *
     }
     figures->rate = budget->sampled_us != 0 ? budget->rate : -1;
     figures->stall_seconds = rkb_budget_seconds(budget, rkb_watch_sys(watch)->monotonic_us());
-    figures->held = watch->standing == HELD || watch->standing == YIELDING;
+    /* While the intake is stopped it stands as if held, so that nothing subscribes: that is no other bridge's doing. */
+    figures->held = !watch->source->relay->intake_off && (watch->standing == HELD || watch->standing == YIELDING);
     figures->rival = figures->held || watch->has_rival ? 1 : watch->known ? 0 : -1;
     figures->rival_text = figures->rival == 1 ? watch->rival_text : "";
 }

@@ -553,6 +553,21 @@ static void test_what_is_well(void **state)
     assert_true(is_quiet(&world));
 }
 
+/* Who is not connected ships nothing, be another bridge there or not. */
+static void test_nothing_is_shipped_twice_without_a_connection(void **state)
+{
+    (void)state;
+    static struct world world;
+    well(&world);
+    share(&world);
+    look(&world);
+    assert_non_null(find(&world, "shipped_twice"));
+    stop_intake(&world);
+    look(&world);
+    assert_null(find(&world, "shipped_twice"));
+    assert_non_null(find(&world, "intake_stopped"));
+}
+
 /* Of a trouble that brings others along: the worst first, of one severity in the order of the rules, notes last. */
 static void test_the_worst_comes_first(void **state)
 {
@@ -786,6 +801,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_rule),
         cmocka_unit_test(test_what_is_well),
+        cmocka_unit_test(test_nothing_is_shipped_twice_without_a_connection),
         cmocka_unit_test(test_the_worst_comes_first),
         cmocka_unit_test(test_no_reason_twice),
         cmocka_unit_test(test_since_when),

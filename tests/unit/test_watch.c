@@ -68,6 +68,11 @@ static void too_late(evutil_socket_t fd, short what, void *context)
     *(bool *)context = true;
 }
 
+static void on_stopped(void *context)
+{
+    (void)context;
+}
+
 /* Turns the loop until it holds; fails after a while. */
 #define UNTIL(world, condition) \
     do { \
@@ -205,6 +210,22 @@ static void one_without_a_watcher_is_no_rival_at_once(void **state)
     done(world);
 }
 
+/* That we are not subscribed because somebody asked for it is no other bridge's doing. */
+static void a_stopped_intake_is_no_rival(void **state)
+{
+    static const struct fake_script scripts[] = {NOTHING, NOBODY, {NULL, NULL}};
+    struct world *world = *state;
+    struct rkb_relay_source *source = open_watched(world, scripts);
+    UNTIL(world, has_tried(source));
+    begin_stream(world);
+    rkb_relay_stop_intake(&world->relay, SECOND, on_stopped, NULL);
+    rkb_relay_events.stopped(source);
+    assert_false(figures_of(source).held);
+    assert_int_equal(figures_of(source).rival, 0);
+    assert_string_equal(figures_of(source).rival_text, "");
+    done(world);
+}
+
 /* Redis counts the clients that it cut off: that proves it, either way. */
 static void redis_counts_the_cuts(void **state)
 {
@@ -242,6 +263,7 @@ int main(void)
         TEST(held_until_the_other_is_gone),
         TEST(looks_again_when_it_is_subscribed),
         TEST(one_without_a_watcher_is_no_rival_at_once),
+        TEST(a_stopped_intake_is_no_rival),
         TEST(redis_counts_the_cuts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,6 +52,7 @@ def test_the_intake_stops_with_a_gap_and_starts(bridge, publisher, topic):
     publisher.publish("c", count=7)
     gap, = made.gaps()
     assert gap.reason == "intake_stopped" and gap.end is None
+    assert made.rkbctl("status")[1].startswith("verdict: WARN the intake is stopped")
     order(made, "intake", "start")
     wait_for("ready", lambda: made.stats()["ready"])
     publisher.publish("c", count=5)
