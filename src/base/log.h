@@ -51,7 +51,7 @@ void rkb_log(struct rkb_log *log, enum rkb_log_level level, const char *object, 
 /* The last lines that were logged, of any object: those with an event word; warnings and errors. Freed with the log. */
 enum rkb_log_kept { RKB_LOG_EVENTS, RKB_LOG_ERRORS };
 struct rkb_recent *rkb_log_kept(const struct rkb_log *log, enum rkb_log_kept which);
-/* From now on this eventfd (non-blocking) is written when a line with an event word came, in whatever thread; -1: none is. */
+/* From now on this eventfd (non-blocking) is written for each line with an event word, in whatever thread; -1: none. */
 void rkb_log_watch(struct rkb_log *log, int fd);
 
 #define RKB_LOG_OWN_LEVELS 16
@@ -61,7 +61,7 @@ void rkb_log_watch(struct rkb_log *log, int fd);
  * (false: there is no place); with object NULL of all, and none has a level of its own any more.
  */
 bool rkb_log_set_level(struct rkb_log *log, enum rkb_log_level level, const char *object);
-/* The level of all (i = 0, or there is no such), and of the objects that have their own (from 1 on), named in object. */
+/* The level of all (i = 0, or there is no such), and of the objects with their own (from 1 on), named in object. */
 enum rkb_log_level rkb_log_level_at(struct rkb_log *log, size_t i, char object[RKB_LOG_OBJECT_SIZE]);
 
 /* Lines lost since the start: the queue was full, or the descriptor failed. NULL log: none. */

@@ -28,14 +28,14 @@ struct rkb_sys {
     int (*random)(void *data, size_t size);                    /* getrandom: fills all or gives -1 and errno */
     int64_t (*realtime_us)(void);                              /* microseconds since 1970-01-01 UTC */
     int64_t (*monotonic_us)(void);                             /* microseconds since some start, never back */
-    /* Microseconds since the last byte came in on a TCP socket, up to a tick of the kernel's clock too many; 0: just now. */
+    /* Microseconds since a TCP socket's last byte came in, up to a tick of the kernel's clock too many; 0: just now. */
     int64_t (*quiet_us)(int fd);
 };
 
 /* The real ones. */
 extern const struct rkb_sys rkb_sys_posix;
 
-/* What tells this start of this machine from all others, below 2^63: its monotonic clock counts since then. 0: unknown. */
+/* Tells this start of the machine from all others, below 2^63: its monotonic clock counts since then. 0: unknown. */
 uint64_t rkb_sys_boot(void);
 
 /* All of the bytes, in as many calls as it takes. False: errno; some of them may be written. */

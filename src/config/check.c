@@ -270,8 +270,9 @@ static void check_control(struct rkb_reading *reading)
     else if (stat(path, &status) == 0 && !S_ISSOCK(status.st_mode))
         rkb_reading_mistake(reading, &reading->global, "control.socket", "%.200s is there and is no socket", path);
     else if (stat(parent, &status) == 0 && (status.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH)
-        rkb_reading_warning(reading, &reading->global, "control.socket", "everybody can write to %.200s, and put a socket "
-                            "of his own in the place of ours; take that right away (chmod o-w)", parent);
+        rkb_reading_warning(reading, &reading->global, "control.socket",
+                            "everybody can write to %.200s, and put a socket of his own in the place of ours; "
+                            "take that right away (chmod o-w)", parent);
 }
 
 void rkb_check_settings(struct rkb_reading *reading)

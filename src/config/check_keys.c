@@ -1,9 +1,10 @@
 /*
  * check_keys -- warns of keys that leave partitions unused; see check.h.
  *
- * How many keys a topic can have is told from the config where a key is constant, or follows from the channel and it
- * is known how many channels come to the topic: those that are listed, or, where the topic's name is made of the
- * channel's, one. Fewer keys than partitions, and a part of these is never written to, however many consumers there are.
+ * How many keys a topic can have is told from the config where a key is constant, or follows from the
+ * channel and it is known how many channels come to the topic: those that are listed, or, where the
+ * topic's name is made of the channel's, one. Fewer keys than partitions, and a part of these is never
+ * written to, however many consumers there are.
  */
 #include <string.h>
 

@@ -179,7 +179,7 @@ bool rkb_properties_read(const struct rkb_properties *from, struct rkb_propertie
 struct rkb_judge_spec rkb_config_checks(const struct rkb_config_route *route);
 /* Frees a list and overwrites its values. */
 void rkb_properties_free(struct rkb_properties *properties);
-/* Makes the control socket's directory (0750, or 0755 where the socket is for all) where it is missing. The journal makes its own. */
+/* Makes the control socket's directory, where it is missing: 0750, or 0755 where the socket is for all. */
 bool rkb_config_make_directory(const struct rkb_config *config, struct rkb_error *error) RKB_MUST_CHECK;
 
 /* Writes all settings of the table: path, what it takes, default, help. */

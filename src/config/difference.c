@@ -43,7 +43,8 @@ static bool same_literal(const struct rkb_literal *a, const struct rkb_literal *
 static bool same_expect(const struct rkb_expect_spec *a, const struct rkb_expect_spec *b)
 {
     bool same = same_text(a->at, b->at) && a->types == b->types && a->optional == b->optional
-        && same_text(a->min, b->min) && same_text(a->max, b->max) && a->min_length == b->min_length && a->max_length == b->max_length
+        && same_text(a->min, b->min) && same_text(a->max, b->max)
+        && a->min_length == b->min_length && a->max_length == b->max_length
         && a->value_count == b->value_count && same_text(a->pattern, b->pattern);
     for (size_t i = 0; same && i < a->value_count; i++)
         same = same_literal(&a->values[i], &b->values[i]);

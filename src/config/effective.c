@@ -92,7 +92,8 @@ static char *url_of(const struct rkb_config_source *source)
 }
 
 /* As it is in force; to be freed. base: the struct that the row's offset is in. */
-static char *value_of(struct rkb_reading *reading, const struct rkb_setting *row, const yaml_node_t *node, const void *base)
+static char *value_of(struct rkb_reading *reading, const struct rkb_setting *row, const yaml_node_t *node,
+                      const void *base)
 {
     const void *at = (const char *)base + row->offset;
     if (row->type == RKB_SETTING_URL)
@@ -184,7 +185,8 @@ static void show_given(const struct visitor *visitor, const char *path, const st
     char whole[700], origin[200];
     if (visitor->changed && given->row->initial != NULL && strcmp(given->value, given->row->initial) == 0)
         return;
-    snprintf(whole, sizeof whole, "%s%s%s", path, given->name != NULL ? "." : "", given->name != NULL ? given->name : "");
+    const char *name = given->name != NULL ? given->name : "";
+    snprintf(whole, sizeof whole, "%s%s%s", path, name[0] != '\0' ? "." : "", name);
     if (given->variable != NULL)
         snprintf(origin, sizeof origin, "environment %.120s, line %zu", given->variable, given->line);
     else

@@ -1,5 +1,6 @@
 /*
- * findings -- the mistakes, or the warnings, while they are being found: each with its place, sorted by place in the end.
+ * findings -- the mistakes, or the warnings, while they are being found: each
+ * with its place, sorted by place in the end.
  *
  * A finding is one line: control characters in it are shown as `?`. Memory running out is a finding too.
  */
@@ -29,7 +30,7 @@ struct rkb_findings {
 };
 
 void rkb_findings_add(struct rkb_findings *findings, struct rkb_place place, const char *format, ...) RKB_PRINTF(3, 4);
-/* Writes them to out, a line each, in the order of the file, and frees them: "FILE:LINE:COLUMN: " kind text. How many. */
+/* Writes them to out, a line each ("FILE:LINE:COLUMN: " kind text), by their place, and frees them. How many. */
 size_t rkb_findings_finish(struct rkb_findings *findings, const char *file, const char *kind, struct rkb_buffer *out);
 
 #endif

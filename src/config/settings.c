@@ -175,8 +175,8 @@ const struct rkb_setting rkb_settings[] = {
      .help = "Where HTTP is served; without it there is none."},
     {.path = "http.expose", .type = RKB_SETTING_WORD, .offset = GLOBAL(http.expose), .initial = "metrics",
      .words = expose_words,
-     .help = "What is served off loopback: metrics (/metrics, /healthz, /readyz), or all (/stats too, with the names of "
-             "hosts and topics)."},
+     .help = "What is served off loopback: metrics (/metrics, /healthz, /readyz), or all (/stats too, with the names "
+             "of hosts and topics)."},
 
     {.path = "canary.topic", .type = RKB_SETTING_TEXT, .offset = GLOBAL(canary.topic), .live = true,
      .help = "Topic, of no route, for messages of our own that are published on each source and have to come the whole "

@@ -36,8 +36,10 @@ static const struct rkb_command commands[] = {
     {"stats", "[text|json|prom] [route NAME]", LOOK, rkb_look_stats, "all figures, or those of one route"},
     {"routes", "[text|json]", LOOK, rkb_look_routes, "what goes where, and how much did"},
     {"sources", "[text|json]", LOOK, rkb_look_sources, "each Redis: the connection, subscriptions, stall budget, role"},
-    {"kafka", "[text|json]", LOOK, rkb_look_kafka, "the connection, what is on its way, errors, what a topic does not take"},
-    {"journal", "[text|json]", LOOK, rkb_look_journal, "its size, its limits, how long the room lasts, whether it is durable"},
+    {"kafka", "[text|json]", LOOK, rkb_look_kafka,
+     "the connection, what is on its way, errors, what a topic does not take"},
+    {"journal", "[text|json]", LOOK, rkb_look_journal,
+     "its size, its limits, how long the room lasts, whether it is durable"},
     {"gaps", "[SINCE] [text|json]", LOOK, rkb_look_gaps,
      "when messages may have been missed; SINCE: a time, or how long ago (2h)"},
     {"reload", "", ADMIN, DAEMON, "reads the config file anew, as SIGHUP does, and says what came of it"},
@@ -77,7 +79,7 @@ static bool run_help(const struct rkb_request *request, struct rkb_buffer *out)
     return request->count <= 2 && shown > 0;
 }
 
-/* Splits at blanks. Words beyond RKB_REQUEST_WORDS are left out: no command takes so many, so what is there is wrong already. */
+/* Splits at blanks. Words beyond RKB_REQUEST_WORDS are left out: no command takes so many, so it is refused. */
 static void split(struct rkb_slice line, struct rkb_request *request)
 {
     size_t at = 0;

@@ -1,9 +1,9 @@
 /*
  * commands -- what the control socket understands: one row a command.
  *
- * An answer is lines and then a line `OK`, or a line `ERROR code text`; no other line of an answer is `OK` or begins with
- * `ERROR `. Codes are lower-case words that never change: unknown_command, usage, not_allowed, unknown_name; and from the socket
- * too_long, too_many_clients, incomplete, ending; and those of whoever does the command.
+ * An answer is lines and then a line `OK`, or a line `ERROR code text`; no other line of an answer is `OK` or begins
+ * with `ERROR `. Codes are lower-case words that never change: unknown_command, usage, not_allowed, unknown_name; and
+ * from the socket too_long, too_many_clients, incomplete, ending; and those of whoever does the command.
  *
  * `retry HEADERS PAYLOAD` is followed by bytes: so many of a headers area (base/headers.h), so many of a payload. Its
  * codes beside: too_large, busy, timeout, and those of whoever takes it.

@@ -37,7 +37,7 @@
 #define BURST_US 2000000            /* what a bucket of tokens holds: those of so long */
 #define WRITE_MOST (64 * 1024)      /* at one go, then others have their turn */
 #define LINGER_MOST (64 * 1024)     /* of what is not wanted any more */
-#define KERNEL_MOST (128 * 1024)    /* of one answer in the kernel: else it would take megabytes for who reads nothing */
+#define KERNEL_MOST (128 * 1024)    /* of one answer in the kernel, which else takes megabytes for who reads nothing */
 
 const struct rkb_http_limits rkb_http_default_limits = {
     .connections = 64, .large_rate = 10, .small_rate = 200, .accept_rate = 200, .unread_bytes = 8 << 20,

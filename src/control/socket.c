@@ -10,8 +10,8 @@
  *                 +-- reads nothing, 4 MiB unread; connection broken --> freed at once
  *
  * A client that sends many commands at once gets a few answers, and the next when those are written; and all clients
- * together have a share of the loop's time (share.h), beyond which they rest: they stand in nobody's way. Never: blocks,
- * asks for a figure that nobody wants to see.
+ * together have a share of the loop's time (share.h), beyond which they rest: they stand in nobody's way. Never:
+ * blocks, asks for a figure that nobody wants to see.
  */
 #include "control/socket.h"
 

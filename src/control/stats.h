@@ -89,7 +89,7 @@ struct rkb_source_snapshot {
     bool held;                          /* not subscribed because of it */
     const char *role;                   /* of this Redis: "master", "replica"; NULL: unknown */
     const char *master;                 /* a replica's: "10.0.0.1:6379"; NULL: it has none, or unknown */
-    bool unlinked;                      /* a replica whose link to its master is down: what is published there is missing */
+    bool unlinked;                      /* a replica whose link to its master is down: what comes there is missing */
     const char *rival;                  /* who it is, and what to do; "" for none */
     struct rkb_canary_snapshot canary;
 };

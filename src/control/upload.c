@@ -30,8 +30,8 @@ void rkb_upload_begin(struct rkb_client *client, const struct rkb_upload *sizes)
         rkb_client_send(client, &refusal);
         rkb_client_close(client);
     } else if (client->control->options.retry == NULL || size > client->control->options.upload_limit) {
-        rkb_client_refuse_rest(client, "too_large", "a dead letter is at most as long as max_message_size, and its headers 1 MiB; "
-                    "closing");
+        rkb_client_refuse_rest(client, "too_large",
+                               "a dead letter is at most as long as max_message_size, and its headers 1 MiB; closing");
     } else if (upload->client != NULL) {
         rkb_client_refuse_rest(client, "busy", "another client hands over a dead letter; closing");
     } else if ((upload->bytes = malloc((size_t)size + 1)) == NULL) {

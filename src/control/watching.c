@@ -1,10 +1,12 @@
 /*
  * watching -- see client.h: the log's events, a line each, for clients that stay.
  *
- *     any thread: rkb_log --line--> the log's memory --eventfd--> loop: each watcher reads on from the number it has seen
+ *     any thread: rkb_log --line--> the log's memory --eventfd--> loop: each watcher reads on
+ *                                                               from the number it has seen
  *
- * A watcher is a number: it costs the log nothing, and no memory but what it has not read yet, at most WAITING_MOST. One
- * that does not read is not waited for: the log's memory goes on, and the next line it gets says how many it missed.
+ * A watcher is a number: it costs the log nothing, and no memory but what it has not read yet, at
+ * most WAITING_MOST. One that does not read is not waited for: the log's memory goes on, and the
+ * next line it gets says how many it missed.
  */
 #include <sys/eventfd.h>
 #include <unistd.h>

@@ -124,8 +124,9 @@ static enum rkb_outcome do_log(const struct rkb_call *call)
         snprintf(object, sizeof object, "%.*s", (int)name.size, (const char *)name.data);
         bool fits = name.size < sizeof object;
         if (!fits || !rkb_log_set_level(log, level, action->count > 1 ? object : NULL))
-            return rkb_call_deny(call, "too_many", "at most %d objects have a level of their own, with names of at most "
-                                 "%d bytes; log default makes all alike", RKB_LOG_OWN_LEVELS, RKB_LOG_OBJECT_SIZE - 1);
+            return rkb_call_deny(call, "too_many",
+                                 "at most %d objects have a level of their own, with names of at most %d bytes; "
+                                 "log default makes all alike", RKB_LOG_OWN_LEVELS, RKB_LOG_OBJECT_SIZE - 1);
     }
     show_levels(log, call->out);
     return RKB_DONE;

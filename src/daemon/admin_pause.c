@@ -149,8 +149,9 @@ static void on_intake_stopped(void *context)
 {
     struct rkb_admin *admin = context;
     struct rkb_buffer line = {0};
-    rkb_log(admin->log, RKB_LOG_WARN, "rkbridge", "intake_stopped", "unsubscribed because somebody asked for it: what is "
-            "published from now on is missed, until rkbctl intake start");
+    rkb_log(admin->log, RKB_LOG_WARN, "rkbridge", "intake_stopped",
+            "unsubscribed because somebody asked for it: what is published from now on is missed, "
+            "until rkbctl intake start");
     rkb_buffer_text(&line, "intake: stopped; all is unsubscribed\n");
     rkb_control_say(admin->control, admin->intake_ticket, &line);
     rkb_control_finish(admin->control, admin->intake_ticket, NULL, NULL);
@@ -161,9 +162,10 @@ static enum rkb_outcome stop_intake(const struct rkb_call *call)
 {
     struct rkb_admin *admin = call->admin;
     admin->intake_ticket = call->action->ticket;
-    rkb_buffer_text(call->out, "intake: unsubscribing. THIS LOSES MESSAGES: what is published until `intake start` (or the "
-                    "next start of rkbridge) is missed; each source has a gap with the reason intake_stopped, open "
-                    "until it is subscribed again. To hold records back without loss: pause\n");
+    rkb_buffer_text(call->out,
+                    "intake: unsubscribing. THIS LOSES MESSAGES: what is published until `intake start` (or the next "
+                    "start of rkbridge) is missed; each source has a gap with the reason intake_stopped, open until "
+                    "it is subscribed again. To hold records back without loss: pause\n");
     rkb_relay_stop_intake(admin->relay, UNSUBSCRIBE_US, on_intake_stopped, admin);
     return RKB_LATER;
 }

@@ -356,7 +356,7 @@ static bool open_reload(struct bridge *bridge, const char *file, bool embedded, 
     return bridge->reload != NULL;
 }
 
-/* What rested when the instance before us ended goes on resting. A file that does not read is said, and no reason to end. */
+/* What rested when the instance before us ended rests on. A file that does not read is said, and no reason to end. */
 static bool open_pauses(struct bridge *bridge, struct rkb_error *error)
 {
     struct rkb_error unread;
@@ -369,10 +369,12 @@ static bool open_pauses(struct bridge *bridge, struct rkb_error *error)
     if (!rkb_pauses_load(bridge->pauses, bridge->relay.dictionary, &forgotten, &unread))
         rkb_log(bridge->log, RKB_LOG_ERROR, "journal", "pauses_unread", "%s", unread.text);
     rkb_pauses_list(bridge->pauses, &list);
-    for (size_t i = 0; i < list.count; i++)
-        rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", "paused", "%s %s is still paused: what comes for it waits in the "
-                "journal, until rkbctl resume %s %s", list.list[i].is_topic ? "topic" : "route", list.list[i].name,
-                list.list[i].is_topic ? "topic" : "route", list.list[i].name);
+    for (size_t i = 0; i < list.count; i++) {
+        const char *kind = list.list[i].is_topic ? "topic" : "route", *name = list.list[i].name;
+        rkb_log(bridge->log, RKB_LOG_WARN, "rkbridge", "paused",
+                "%s %s is still paused: what comes for it waits in the journal, until rkbctl resume %s %s",
+                kind, name, kind, name);
+    }
     return true;
 }
 
@@ -405,7 +407,8 @@ static bool open_all(struct bridge *bridge, const char *file, const struct rkb_p
     if (bridge->base == NULL || bridge->loop_fd < 0)
         return rkb_fail_errno(error, "cannot make the event loop");
     bridge->service = open_service(bridge);
-    return open_ending(bridge, error) && open_store(bridge, error) && open_relay(bridge, error) && open_pauses(bridge, error)
+    return open_ending(bridge, error) && open_store(bridge, error) && open_relay(bridge, error)
+        && open_pauses(bridge, error)
         && open_topics(bridge, properties, embedded, error) && list_routes(bridge, error)
         && open_shipper(bridge, properties, error)
         && rkb_topics_start(bridge->topics, on_topic_ready, bridge, error)
@@ -417,7 +420,8 @@ static bool open_all(struct bridge *bridge, const char *file, const struct rkb_p
 
 static void free_events(struct bridge *bridge)
 {
-    struct event *all[] = {bridge->loop_event, bridge->tick, bridge->signals[0], bridge->signals[1], bridge->signals[2]};
+    struct event *all[] = {bridge->loop_event, bridge->tick,
+                           bridge->signals[0], bridge->signals[1], bridge->signals[2]};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i] != NULL)
             event_free(all[i]);

@@ -5,8 +5,9 @@
  *               linger, or until    |                                  ^
  *               asked again         +-- shutdown_timeout, or asked again
  *
- * While it lingers everything goes on as before: the app beside it, which was asked to end at the same moment, may still
- * publish. shutdown_timeout begins when the linger is over, so the whole takes at most the sum of both. Loop thread.
+ * While it lingers everything goes on as before: the app beside it, which was asked to end at the
+ * same moment, may still publish. shutdown_timeout begins when the linger is over, so the whole
+ * takes at most the sum of both. Loop thread.
  */
 #ifndef RKB_DAEMON_ENDING_H
 #define RKB_DAEMON_ENDING_H

@@ -91,8 +91,8 @@ int64_t rkb_gaps_clock_went_back(struct rkb_gaps *gaps)
 }
 
 /*
- * What begins later than now, or later than it ends, shows that the clock went back, but not by how much: by more, as long
- * as the span was. Twice as much covers all spans that are not longer than that.
+ * What begins later than now, or later than it ends, shows that the clock went back, but not by how much: by more, as
+ * long as the span was. Twice as much covers all spans that are not longer than that.
  */
 static int64_t unknown_step(int64_t shown_us)
 {

@@ -6,10 +6,11 @@
  * A gap's record goes the way of every record, through the ring; where it has no room the gap waits here and is
  * written with the next flush. Holds the latest 4,096, which is what the ledger holds. Loop thread.
  *
- * A clock that is set back makes its times mean two things. So each gap knows by how much the clock was ahead of the one
- * that only goes forward (CLOCK_MONOTONIC) when it began; where it is less at its end, the gap is made longer by the
- * difference, at both ends: then it covers the time by the clock as it was, and by the clock as it is. Where that is not
- * known (the machine was started anew, or is another) and the gap begins later than now, the difference counts twice.
+ * A clock that is set back makes its times mean two things. So each gap knows by how much the clock was ahead
+ * of the one that only goes forward (CLOCK_MONOTONIC) when it began; where it is less at its end, the gap is
+ * made longer by the difference, at both ends: then it covers the time by the clock as it was, and by the
+ * clock as it is. Where that is not known (the machine was started anew, or is another) and the gap begins
+ * later than now, the difference counts twice.
  */
 #ifndef RKB_DAEMON_GAPS_H
 #define RKB_DAEMON_GAPS_H
@@ -27,9 +28,9 @@ struct rkb_gaps *rkb_gaps_new(bool (*append)(void *context, struct rkb_gap *gap)
 void rkb_gaps_free(struct rkb_gaps *gaps);
 
 /*
- * From now on these clocks are looked at, when a gap begins or ends and when one is asked for; `boot` is the machine's,
- * and `noted_us` how far ahead the one was when the instance before had last looked, 0: not known. All gaps that are open
- * have been recalled.
+ * From now on these clocks are looked at, when a gap begins or ends and when one is asked for; `boot` is the
+ * machine's, and `noted_us` how far ahead the one was when the instance before had last looked, 0: not known.
+ * All gaps that are open have been recalled.
  */
 void rkb_gaps_use_clock(struct rkb_gaps *gaps, const struct rkb_sys *sys, uint64_t boot, int64_t noted_us);
 /*

@@ -9,11 +9,11 @@
  *                                                                            not taken now v | its time has come
  *                                                                                        waiting
  *
- * A record is in flight from its sending to its report. The records of a lane are linked in the order of sending, out
- * of one pool of fixed size, so memory does not grow with an outage; each pins its segment. A lane's bound is what
- * isolates topics: it may have as many in flight as the queue has places free, so what stands still leaves room for
- * what moves, and a lane that stands still, or has not shown yet that it moves, has only a few, or just one where little
- * room is left. Shipper thread.
+ * A record is in flight from its sending to its report. The records of a lane are linked in the order of sending,
+ * out of one pool of fixed size, so memory does not grow with an outage; each pins its segment. A lane's bound is
+ * what isolates topics: it may have as many in flight as the queue has places free, so what stands still leaves room
+ * for what moves, and a lane that stands still, or has not shown yet that it moves, has only a few, or just one
+ * where little room is left. Shipper thread.
  */
 #ifndef RKB_DAEMON_LANE_H
 #define RKB_DAEMON_LANE_H

@@ -47,10 +47,10 @@ static const char usage[] =
 
 /*
  * librdkafka makes and frees buffers of a megabyte all the time. By default glibc gives each back to the kernel and
- * takes fresh pages for the next: measured, 2 % of the time of a burst. Kept, they are a few megabytes in each arena; and
- * the threads of each new producer get arenas of their own, up to eight for each core. With one arena for all, which the
- * kernel gets back from its end: measured, 20,000 messages a second after outages of Kafka are done in 6 MiB, with two
- * arenas in 10, for the same time of the processor, and a burst for 8 % less of it.
+ * takes fresh pages for the next: measured, 2 % of the time of a burst. Kept, they are a few megabytes in each arena;
+ * and the threads of each new producer get arenas of their own, up to eight for each core. With one arena for all,
+ * which the kernel gets back from its end: measured, 20,000 messages a second after outages of Kafka are done in 6 MiB,
+ * with two arenas in 10, for the same time of the processor, and a burst for 8 % less of it.
  */
 static void keep_buffers(void)
 {
@@ -188,7 +188,8 @@ static int run_embedded(const char *file, const struct rkb_config *config, struc
 /* libevent's own way is to write to standard error on the spot, which the loop must not do. */
 static void on_libevent(int severity, const char *text)
 {
-    rkb_log(libevent_log, severity >= EVENT_LOG_WARN ? RKB_LOG_WARN : RKB_LOG_DEBUG, "libevent", "libevent", "%s", text);
+    enum rkb_log_level level = severity >= EVENT_LOG_WARN ? RKB_LOG_WARN : RKB_LOG_DEBUG;
+    rkb_log(libevent_log, level, "libevent", "libevent", "%s", text);
 }
 
 static void log_warnings(struct rkb_log *log, const struct rkb_buffer *lines)

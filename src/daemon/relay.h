@@ -114,7 +114,7 @@ struct rkb_relay {
     bool stopping;
     int64_t stop_us;            /* realtime: since when */
     uint64_t boot;                      /* rkb_sys_boot() */
-    int64_t noted_clock_us;             /* how far ahead the clock was when the instance before had last looked; 0: unknown */
+    int64_t noted_clock_us;             /* how far ahead the clock was when the last instance last looked; 0: unknown */
     char token[9];                      /* of this process, in the names of its connections; "": none yet */
     int64_t not_durable_us;             /* since when, as the gaps say it; 0: what is read is durable */
     struct rkb_turn turn;

@@ -134,8 +134,8 @@ void rkb_relay_say_clock(struct rkb_relay *relay)
         return;
     rkb_format_duration(text, sizeof text, back_us);
     rkb_log(relay->options.log, RKB_LOG_WARN, "clock", "clock_back",
-            "this machine's clock went back by %s; gaps over that are made longer by as much at both ends, so that they "
-            "cover the time by either clock", text);
+            "this machine's clock went back by %s; gaps over that are made longer by as much at both ends, so that "
+            "they cover the time by either clock", text);
 }
 
 struct rkb_gap *rkb_relay_open_gap(struct rkb_relay_source *source, const char *reason, int64_t from_us)

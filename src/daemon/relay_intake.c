@@ -3,9 +3,9 @@
  *
  *     runs --stop--> stopping: unsubscribing, what Redis still sends is taken --all sources--> stopped --start--> runs
  *
- * What is published meanwhile is missed: each source has a gap of its own reason, from the last read that took all there
- * was to all subscriptions confirmed. A lost connection's gap that is open already goes on. Over a restart: a start
- * subscribes, and the gap ends then.
+ * What is published meanwhile is missed: each source has a gap of its own reason, from the last read that took all
+ * there was to all subscriptions confirmed. A lost connection's gap that is open already goes on. Over a restart:
+ * a start subscribes, and the gap ends then.
  */
 #include "daemon/relay.h"
 

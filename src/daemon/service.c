@@ -1,8 +1,9 @@
 /*
  * service -- see service.h.
  *
- * What the manager should know is a state; what it was told is another. Where they differ, the datagram of the one that
- * should be known is sent; a socket that takes none now is no error, the next tick compares again. So nothing queues up.
+ * What the manager should know is a state; what it was told is another. Where they differ, the
+ * datagram of the one that should be known is sent; a socket that takes none now is no error, the next
+ * tick compares again. So nothing queues up.
  */
 #include "daemon/service.h"
 

@@ -7,9 +7,9 @@
  * Each is a datagram of a few bytes, sent from here and not by libsystemd: its sd_notify() waits while the manager does
  * not read, and the loop never waits. What cannot be sent now is sent at the next tick, as what is true then.
  *
- * READY comes when every subscription stands, or READY_AT_LATEST after the loop began: a Redis that is down is waited for
- * by us, not by whoever starts us. WATCHDOG comes from a timer of the loop at half the manager's period, so it says that
- * the loop turned and no more: a disk that stands still, or a long drain, is no reason for a kill.
+ * READY comes when every subscription stands, or READY_AT_LATEST after the loop began: a Redis that is down is waited
+ * for by us, not by whoever starts us. WATCHDOG comes from a timer of the loop at half the manager's period, so it says
+ * that the loop turned and no more: a disk that stands still, or a long drain, is no reason for a kill.
  *
  * NULL for a service is allowed everywhere: nobody listens. Loop thread.
  */

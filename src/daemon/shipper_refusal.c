@@ -114,8 +114,8 @@ static void learn_size(struct rkb_lane *lane, uint32_t bytes)
 }
 
 /*
- * It was refused by the time at which we read it: it goes again with the time of sending, and so does what is behind it,
- * which need not go alone for that. False where it went so already.
+ * It was refused by the time at which we read it: it goes again with the time of sending, and so does what is behind
+ * it, which need not go alone for that. False where it went so already.
  */
 static bool restamp(struct rkb_shipper *shipper, struct rkb_lane *lane, const struct rkb_record *record)
 {

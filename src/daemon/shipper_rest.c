@@ -101,8 +101,8 @@ void rkb_shipper_look_at_pauses(struct rkb_shipper *shipper)
     shipper->resting_version = rkb_pauses_list(pauses, &shipper->resting);
     forget_resumed(shipper, &before);
     if (!rkb_pauses_keep(pauses, shipper->resting_version, &shipper->resting, &error))
-        rkb_log(shipper->options.log, RKB_LOG_ERROR, "journal", "pause_not_kept", "%s; until the next start it is as was "
-                "asked", error.text);
+        rkb_log(shipper->options.log, RKB_LOG_ERROR, "journal", "pause_not_kept",
+                "%s; until the next start it is as was asked", error.text);
     shipper->changed = true;
     rkb_shipper_tell_loop(shipper);
 }

@@ -119,7 +119,8 @@ static bool same_settings(const struct rkb_properties *a, const struct rkb_prope
 static bool same_wish(const struct rkb_topic_wish *a, const struct rkb_topic_wish *b)
 {
     return strcmp(a->route, b->route) == 0 && a->letters == b->letters && a->gaps == b->gaps
-        && a->keyless == b->keyless && a->longest == b->longest && a->partitions == b->partitions && a->replication == b->replication
+        && a->keyless == b->keyless && a->longest == b->longest
+        && a->partitions == b->partitions && a->replication == b->replication
         && same_settings(&a->settings, &b->settings);
 }
 

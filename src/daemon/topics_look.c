@@ -218,6 +218,7 @@ static void describe(struct rkb_topics *topics, struct rkb_admin *admin, struct 
 
 static void tell_hidden(struct rkb_topics *topics, struct rkb_topic *topic)
 {
+    const struct rkb_topic_wish *wish = topic->wish;
     char object[280];
     if (topic->told_hidden)
         return;
@@ -226,8 +227,8 @@ static void tell_hidden(struct rkb_topics *topics, struct rkb_topic *topic)
             "we are not authorised to see it, so neither to write to it: give the user of kafka.properties the "
             "operations Describe and Write (kafka-acls.sh --add --allow-principal User:NAME --operation Describe "
             "--operation Write --topic TOPIC); %s the route %s %s",
-            topic->wish->letters ? "dead letters of" : topic->wish->gaps ? "what tells of gaps beside" : "what comes by",
-            topic->wish->route, topic->wish->letters ? "go to the file meanwhile" : "waits in the journal");
+            wish->letters ? "dead letters of" : wish->gaps ? "what tells of gaps beside" : "what comes by",
+            wish->route, wish->letters ? "go to the file meanwhile" : "waits in the journal");
 }
 
 /* It is there: how it was found. */

@@ -61,7 +61,8 @@ static bool is_in(const struct rkb_routing *routing, uint32_t number)
 static bool has_books(const struct rkb_relay *relay, uint32_t number)
 {
     return number != relay->gap_route && rkb_dictionary_name(relay->dictionary, RKB_NAME_ROUTE, number) != NULL
-        && (relay->tallies[number].recovered > 0 || relay->tallies[number].received > 0 || is_in(relay->before, number));
+        && (relay->tallies[number].recovered > 0 || relay->tallies[number].received > 0
+            || is_in(relay->before, number));
 }
 
 static uint32_t number_of(const struct rkb_view *view, const struct rkb_route_snapshot *route)
@@ -257,7 +258,9 @@ static bool is_paused(const struct rkb_view *view, const struct rkb_route_snapsh
     const struct rkb_dictionary *names = view->options.relay->dictionary;
     if (view->pauses.count == 0)
         return false;
-    uint32_t topic = route->topic == NULL ? 0 : rkb_dictionary_number(names, RKB_NAME_TOPIC, rkb_slice_text(route->topic));
+    uint32_t topic = 0;
+    if (route->topic != NULL)
+        topic = rkb_dictionary_number(names, RKB_NAME_TOPIC, rkb_slice_text(route->topic));
     return rkb_pauses_has(&view->pauses, false, number) || (topic != 0 && rkb_pauses_has(&view->pauses, true, topic));
 }
 
@@ -305,7 +308,8 @@ static void fill_route(struct rkb_view *view, struct rkb_route_snapshot *route, 
     route->oldest_pending_seconds = 0;
     route->paused = is_paused(view, route, number);
     if (route->books.pending > 0) {
-        double waiting = age_seconds(view, oldest_us(view, route, shipped)), resting = age_seconds(view, done->resting_us);
+        double waiting = age_seconds(view, oldest_us(view, route, shipped));
+        double resting = age_seconds(view, done->resting_us);
         route->oldest_pending_seconds = waiting > resting ? waiting : resting;
     }
     rkb_books_add(&view->snapshot.totals, &route->books);

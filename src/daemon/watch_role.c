@@ -9,8 +9,8 @@
  *                                   replica, not linked
  *
  * Promise: a gap begins where all was well for the last time: at the moment the last good answer was asked for, and
- * with a replica when it had last heard its master. Never: takes one answer for another stream's. What happens and is over
- * between two answers is seen where the replication history tells it (replication.h).
+ * with a replica when it had last heard its master. Never: takes one answer for another stream's. What happens and is
+ * over between two answers is seen where the replication history tells it (replication.h).
  */
 #include "daemon/watch_state.h"
 

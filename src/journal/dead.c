@@ -210,8 +210,8 @@ static bool reads_back(const struct rkb_dead *dead, const uint8_t *data, struct 
 /*
  * After a failed sync the file is not trusted: what was to be synced may count as clean by now. What still reads back
  * goes into a new one. Where not all does, nothing more is promised: the next start sets the file aside, and the
- * messages, which no checkpoint has passed, come again. A file of an older version becomes one of this version so, before
- * a letter of this version goes into it.
+ * messages, which no checkpoint has passed, come again. A file of an older version becomes one of this version so,
+ * before a letter of this version goes into it.
  */
 static bool write_anew(struct rkb_dead *dead, struct rkb_error *error)
 {

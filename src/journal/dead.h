@@ -2,9 +2,10 @@
  * dead -- the file of dead letters: messages that failed a check or that Kafka refused for good, each with the reason,
  * where there is no topic for them or it does not take them.
  *
- * A file in the journal's own format, `dead-letters` in the journal's directory: a segment header, then for each dead
- * letter a record of kind RKB_DEAD, whose value is one line of JSON, and the message's record, with the flag
- * RKB_FLAG_DEAD and the headers that its topic would get (those of version 1 had none, and were the record as it stood):
+ * A file in the journal's own format, `dead-letters` in the journal's directory: a segment header,
+ * then for each dead letter a record of kind RKB_DEAD, whose value is one line of JSON, and the
+ * message's record, with the flag RKB_FLAG_DEAD and the headers that its topic would get (those of
+ * version 1 had none, and were the record as it stood):
  *
  *     {"sequence":7,"time":"2026-01-02T03:04:05.678Z","route":"..","topic":"..","code":"..","reason":".."}
  *
@@ -40,7 +41,8 @@ bool rkb_dead_append(struct rkb_dead *dead, const struct rkb_record *record, con
                      const char *code, const char *reason, int64_t now_us, struct rkb_error *error) RKB_MUST_CHECK;
 /*
  * Forces to the disk what is not there yet. A sync that failed is not repeated: the next call, or the next append,
- * writes all into a new file; so does this call when the file was deleted under us. RKB_DAMAGED where it does not read back for that, in this call and all that follow.
+ * writes all into a new file; so does this call when the file was deleted under us. RKB_DAMAGED where it does not read
+ * back for that, in this call and all that follow.
  */
 bool rkb_dead_sync(struct rkb_dead *dead, struct rkb_error *error) RKB_MUST_CHECK;
 

@@ -4,7 +4,8 @@
  * A gap is opened when it begins (to_us 0) and closed by a second record with the same id; the ledger keeps the latest.
  * The record's value is a JSON object: {"id":..,"source":"..","from":"RFC 3339","to":"RFC 3339" or
  * null,"reason":"..","bound":n or null,"position_before":".." or null,"position_after":".." or null}, and "anchor", in
- * hexadecimal, where there is one, and "clock" (microseconds) and "boot" where that is known. An older rkbridge knew nothing behind the bound, wrote none of it and ignores it.
+ * hexadecimal, where there is one, and "clock" (microseconds) and "boot" where that is known. An older rkbridge knew
+ * nothing behind the bound, wrote none of it and ignores it.
  */
 #ifndef RKB_JOURNAL_GAP_H
 #define RKB_JOURNAL_GAP_H
@@ -27,7 +28,7 @@ struct rkb_gap {
     bool has_anchor;
     uint8_t anchor[RKB_GAP_ANCHOR];     /* what its bound is to be counted from; of no meaning here */
     uint64_t counted;                   /* likewise, of this process only: not written, and read as 0 */
-    int64_t clock_us;           /* by how much the clock of from_us is ahead of the one that never goes back; 0: unknown */
+    int64_t clock_us;           /* by how much the clock of from_us is ahead of the monotonic one; 0: unknown */
     uint64_t boot;              /* since which start of which machine that one counts: see rkb_sys_boot */
 };
 

@@ -29,8 +29,8 @@ bool rkb_journal_is_here(const struct rkb_journal *journal, struct rkb_error *er
     if (stat(journal->directory, &now) == 0 && now.st_dev == opened.st_dev && now.st_ino == opened.st_ino)
         return true;
     return rkb_fail(error, RKB_SYSTEM,
-                    "journal: the directory %s was deleted, or another is in its place: put it back; or stop rkbridge when "
-                    "Kafka has all (rkbctl status), and start it in a new one", journal->directory);
+                    "journal: the directory %s was deleted, or another is in its place: put it back; or stop rkbridge "
+                    "when Kafka has all (rkbctl status), and start it in a new one", journal->directory);
 }
 
 static bool segments_are_here(const struct rkb_journal *journal, struct rkb_error *error)

@@ -157,11 +157,11 @@ void rkb_journal_reserve(struct rkb_journal *journal, uint64_t bytes);
  */
 void rkb_journal_give_up(struct rkb_journal *journal, const struct rkb_error *why);
 /*
- * Looks whether the directory at its path is still the one that was opened, and whether what is written has a name in it:
- * descriptors go on working when files are deleted, and all of it is gone with the process. False: the directory, or a
- * segment that is being written, is gone (RKB_SYSTEM), or another rkbridge has taken the lock's place (RKB_LOCKED); while
- * the journal is degraded anyway, true. A checkpoint or a lock that is gone is made anew: true, and *error says so
- * (RKB_DAMAGED; RKB_OK where all is well). Now and then, a second apart.
+ * Looks whether the directory at its path is still the one that was opened, and whether what is written has a name in
+ * it: descriptors go on working when files are deleted, and all of it is gone with the process. False: the directory,
+ * or a segment that is being written, is gone (RKB_SYSTEM), or another rkbridge has taken the lock's place
+ * (RKB_LOCKED); while the journal is degraded anyway, true. A checkpoint or a lock that is gone is made anew: true, and
+ * *error says so (RKB_DAMAGED; RKB_OK where all is well). Now and then, a second apart.
  */
 bool rkb_journal_look(struct rkb_journal *journal, struct rkb_error *error) RKB_MUST_CHECK;
 struct rkb_degraded {

@@ -444,15 +444,15 @@ static bool read_segment(struct recovery *recovery, size_t index, struct rkb_err
         return read_older(recovery, index, error);
     segment->length = segment->synced = finding->size;
     segment->last = recovery->expected - 1;
-    /* What it begins with may have been read before it was made, and have waited in the ring; what is behind it was not. */
+    /* What it begins with may have been read before it was made, and waited in the ring; what is behind it was not. */
     if (finding->state == HEAD_GOOD && finding->head.created_us > recovery->before_us)
         recovery->before_us = finding->head.created_us;
     return true;
 }
 
 /*
- * What the ring's note, the ledger or the dead letters say was given to the journal, and is not in it: it was in memory,
- * or the disk has forgotten it, or somebody has deleted it all.
+ * What the ring's note, the ledger or the dead letters say was given to the journal, and is not in it: it was in
+ * memory, or the disk has forgotten it, or somebody has deleted it all.
  */
 static bool lose_given_out(struct recovery *recovery, struct rkb_error *error)
 {

@@ -7,8 +7,8 @@
  * published with release and read with acquire. The data is mapped twice, one copy behind the other, so
  * that every record is contiguous wherever it starts. On tmpfs it is a file that outlives kill -9:
  * head is stored after the record is whole, so what lies between tail and head is good. Before the
- * data are magic, version, size, journal id, salt, head, tail, and the notes for the next start (below), each three times.
- * Records in it are sealed with the ring's salt.
+ * data are magic, version, size, journal id, salt, head, tail, and the notes for the next start (below), each three
+ * times. Records in it are sealed with the ring's salt.
  */
 #ifndef RKB_JOURNAL_RING_H
 #define RKB_JOURNAL_RING_H

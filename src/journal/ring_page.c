@@ -74,8 +74,8 @@ static uint64_t vote(const uint8_t *at, bool *agreed)
 static void read_old(const uint8_t *page, struct rkb_ring_values *values)
 {
     *values = (struct rkb_ring_values){
-        .head = rkb_raw_u64(page + OLD_HEAD), .tail = rkb_raw_u64(page + OLD_TAIL), .read = rkb_raw_u64(page + OLD_READ),
-        .low = rkb_raw_u64(page + OLD_LOW), .next = rkb_raw_u64(page + OLD_NEXT),
+        .head = rkb_raw_u64(page + OLD_HEAD), .tail = rkb_raw_u64(page + OLD_TAIL),
+        .read = rkb_raw_u64(page + OLD_READ), .low = rkb_raw_u64(page + OLD_LOW), .next = rkb_raw_u64(page + OLD_NEXT),
         .not_durable = rkb_raw_u64(page + OLD_NOT_DURABLE)};
     for (size_t i = 0; i < RKB_RING_TOPICS; i++)
         values->topics[i] = rkb_raw_u64(page + OLD_TOPICS + 8 * i);

@@ -73,8 +73,8 @@ struct rkb_ring_values {
 };
 
 /*
- * From the bytes before the data, of head->offset. False (RKB_DAMAGED) where head or tail read in three ways; of another
- * note the lowest counts then, which promises least.
+ * From the bytes before the data, of head->offset. False (RKB_DAMAGED) where head or tail read in three ways; of
+ * another note the lowest counts then, which promises least.
  */
 bool rkb_ring_values_read(const uint8_t *page, const struct rkb_ring_head *head, const char *path,
                           struct rkb_ring_values *values, struct rkb_error *error) RKB_MUST_CHECK;

@@ -50,7 +50,7 @@ struct rkb_journal {
     char **left;                        /* paths of segments that could not be removed yet */
     size_t left_count;
     struct rkb_ring_notes notes;        /* of the ring's file, as this start found it */
-    char *left_ring;                    /* that file, where it is of a journal that is gone from here; NULL: it is ours */
+    char *left_ring;                    /* that file, where it is of a journal that is gone; NULL: it is ours */
 
     bool directory_changed;             /* a name in it is not synced */
     bool sync_failed;

@@ -48,8 +48,9 @@ struct rkb_new_topic {
 };
 
 /*
- * RKB_OK: made (or would be, where only that is asked). Else what *error says: RKB_LOCKED somebody made it before us; RKB_REFUSED we are not authorised;
- * RKB_USAGE Kafka does not take these settings; RKB_TIMEOUT no answer, or none yet: worth another try.
+ * RKB_OK: made (or would be, where only that is asked). Else what *error says: RKB_LOCKED somebody made it
+ * before us; RKB_REFUSED we are not authorised; RKB_USAGE Kafka does not take these settings; RKB_TIMEOUT
+ * no answer, or none yet: worth another try.
  */
 enum rkb_code rkb_admin_create(struct rkb_admin *admin, const struct rkb_new_topic *topic, int timeout_ms,
                                struct rkb_error *error) RKB_MUST_CHECK;

@@ -27,8 +27,8 @@
 
 /*
  * Measured in bursts, 350 B and lz4: with 8000 a record costs 1.96 us and 11 MB are taken, with 20000 2.2 us (what is
- * touched again has left the caches by then) and 16 MB, with 100000 40 % more and 45 MB. 8000 at a broker 50 ms away are
- * 160,000 records/s; farther away, or faster, it has to be raised.
+ * touched again has left the caches by then) and 16 MB, with 100000 40 % more and 45 MB. 8000 at a broker 50 ms away
+ * are 160,000 records/s; farther away, or faster, it has to be raised.
  */
 #define QUEUE_MESSAGES "8000"
 

@@ -162,9 +162,9 @@ static void *make_nicely(void *context)
 }
 
 /*
- * Threads inherit the niceness of the one that makes them, so librdkafka's are made by one that is nicer than ours. Where
- * cores are short, reading from Redis comes first: a record that is in the journal can wait for Kafka, a message that
- * is in Redis's output buffer cannot.
+ * Threads inherit the niceness of the one that makes them, so librdkafka's are made by one that is nicer than ours.
+ * Where cores are short, reading from Redis comes first: a record that is in the journal can wait for Kafka, a
+ * message that is in Redis's output buffer cannot.
  */
 static rd_kafka_t *make(rd_kafka_conf_t *conf, const struct rkb_secrets *secrets, struct rkb_error *error)
 {
@@ -175,7 +175,8 @@ static rd_kafka_t *make(rd_kafka_conf_t *conf, const struct rkb_secrets *secrets
     else
         snprintf(making.words, sizeof making.words, "no thread can be started");
     if (making.rk == NULL) {
-        rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a producer: %s", rkb_secrets_without(secrets, making.words));
+        rkb_fail(error, RKB_SYSTEM, "librdkafka can not make a producer: %s",
+                 rkb_secrets_without(secrets, making.words));
         rd_kafka_conf_destroy(conf);
     }
     return making.rk;

@@ -33,9 +33,10 @@ void rkb_schema_room_free(struct rkb_schema_room *room);
 
 /*
  * Whether json (found valid by rkb_json_valid before) is what the schema asks for. Where not, reason (NUL-terminated,
- * cut at RKB_SCHEMA_REASON or size) names place and keyword: "/items/3/price: minimum 0 (#/definitions/price/minimum)".
- * It holds no value of the payload, and of its keys only those that stand in the schema; any other reads `*`. The work
- * is bounded: a payload that is too large or too deep to check, or would take too long, fails with a reason that says so.
+ * cut at RKB_SCHEMA_REASON or size) names place and keyword: "/items/3/price: minimum 0
+ * (#/definitions/price/minimum)". It holds no value of the payload, and of its keys only those that stand in the
+ * schema; any other reads `*`. The work is bounded: a payload that is too large or too deep to check, or would take
+ * too long, fails with a reason that says so.
  */
 bool rkb_schema_check(const struct rkb_schema *schema, struct rkb_schema_room *room, struct rkb_slice json,
                       char *reason, size_t size);

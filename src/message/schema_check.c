@@ -277,7 +277,8 @@ bool rkb_schema_check(const struct rkb_schema *schema, struct rkb_schema_room *r
     case RKB_DOCUMENT_NOT_JSON:
         return rkb_reason_words(reason, size, "not JSON");
     case RKB_DOCUMENT_TOO_LARGE:
-        return rkb_reason_words(reason, size, "more values, or more keys that look alike, than a schema is checked against");
+        return rkb_reason_words(reason, size,
+                                "more values, or more keys that look alike, than a schema is checked against");
     case RKB_DOCUMENT_NO_MEMORY:
         return rkb_reason_words(reason, size, "no memory to check a schema");
     }

@@ -43,7 +43,8 @@ static bool is(struct rkb_slice text, const char *word)
 bool rkb_client_parse(struct rkb_slice line, struct rkb_client *client)
 {
     bool has_id = false;
-    *client = (struct rkb_client){.idle_seconds = -1, .output_buffer = -1, .memory = -1, .channels = -1, .patterns = -1};
+    *client = (struct rkb_client){.idle_seconds = -1, .output_buffer = -1, .memory = -1,
+                                  .channels = -1, .patterns = -1};
     while (line.size > 0) {
         struct rkb_slice value = take_until(&line, ' ');
         struct rkb_slice field = take_until(&value, '=');

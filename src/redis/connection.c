@@ -340,12 +340,13 @@ static void pong(struct rkb_connection *connection, struct rkb_slice words)
 static void on_reply(void *context, enum rkb_reply kind, struct rkb_slice text, long long integer)
 {
     struct rkb_connection *connection = context;
+    bool is_pong = kind == RKB_REPLY_STATUS && begins(text, "PONG");
     if (connection->state == GREETING) {
         answered(connection);
         greeting_answered(connection, kind, text, integer);
     } else if (is_early(connection)) {
         unasked(connection);
-    } else if (connection->ping_open && (kind == RKB_REPLY_ERROR || (kind == RKB_REPLY_STATUS && begins(text, "PONG")))) {
+    } else if (connection->ping_open && (kind == RKB_REPLY_ERROR || is_pong)) {
         pong(connection, kind == RKB_REPLY_ERROR ? text : rkb_slice(NULL, 0));
     } else {
         connection->events.reply(connection->context, kind, text, integer);

@@ -67,8 +67,8 @@ void rkb_connection_expect(struct rkb_connection *connection, const char *what);
 /* From now on PINGs instead of a deadline. The owner's commands are all answered. */
 void rkb_connection_beat(struct rkb_connection *connection);
 /*
- * A PING now, out of the order of the heartbeat's; `beat` tells of its answer. False, and nothing is sent, while another
- * is open, or there is no heartbeat.
+ * A PING now, out of the order of the heartbeat's; `beat` tells of its answer. False, and nothing is sent, while
+ * another is open, or there is no heartbeat.
  */
 bool rkb_connection_ping(struct rkb_connection *connection);
 /* A PING is not answered yet: an error reply would be its answer. */

@@ -27,7 +27,7 @@ struct rkb_published {
     uint64_t calls, microseconds;   /* of PUBLISH: cmdstat_publish */
     uint64_t commands, connections, input;      /* total_..._processed, _received, total_net_input_bytes */
     uint64_t config;                /* calls of CONFIG, where a Redis before 7 counts all of them together */
-    uint64_t resets, resets_microseconds;       /* of CONFIG RESETSTAT, in Redis 7: of the last one, which reset itself */
+    uint64_t resets, resets_microseconds;       /* of CONFIG RESETSTAT, in Redis 7: of the last, which reset itself */
     uint64_t received;              /* messages, since it was read; kept by its owner */
 };
 

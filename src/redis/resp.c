@@ -309,8 +309,8 @@ static bool give_up(const struct rkb_resp *resp, struct rkb_error *error)
 }
 
 /*
- * What the reader holds of a reply that is not whole yet must have bounds; a line the more so, since the reader looks for
- * its end from its beginning each time. A \n alone does not end it.
+ * What the reader holds of a reply that is not whole yet must have bounds; a line the more so, since the reader looks
+ * for its end from its beginning each time. A \n alone does not end it.
  */
 static bool check_rest(struct rkb_resp *resp)
 {

@@ -5,8 +5,8 @@
  *        |
  *        +--> warnings, the rights that are needed --(--connect)--> journal --> Redis of each source --> Kafka
  *
- * Promise: ends in words, however silent the servers are. Never: changes anything anywhere (check_journal's file without
- * a name is gone with it), shows a secret.
+ * Promise: ends in words, however silent the servers are. Never: changes anything anywhere (check_journal's file
+ * without a name is gone with it), shows a secret.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -36,7 +36,8 @@ static int wrong_use(FILE *err)
           "  --connect           opens both ends really: each Redis, Kafka, the journal's disk; changes nothing there\n"
           "  --json              one JSON object instead of lines\n"
           "\n"
-          "Exit: 0 all is fine; 1 there are warnings; 2 something is bad; 64 the config has mistakes, or wrong use.\n", err);
+          "Exit: 0 all is fine; 1 there are warnings; 2 something is bad; 64 the config has mistakes, or wrong use.\n",
+          err);
     return RKB_EXIT_USAGE;
 }
 

@@ -178,14 +178,14 @@ static void judge_lock(const struct rkb_config *config, const struct rkb_journal
                        struct rkb_report *report)
 {
     if (found->locked)
-        rkb_report_add(report, RKB_GRADE_OK, "journal.directory", "%s is in use by a running bridge (process %ld)",
-                       config->journal.directory, found->pid);
+        rkb_report_add(report, RKB_GRADE_OK, "journal.directory",
+                       "%s is in use by a running bridge (process %ld)", config->journal.directory, found->pid);
     else if (found->is_there)
-        rkb_report_add(report, RKB_GRADE_OK, "journal.directory", "%s is there, and no bridge has it open",
-                       config->journal.directory);
+        rkb_report_add(report, RKB_GRADE_OK, "journal.directory",
+                       "%s is there, and no bridge has it open", config->journal.directory);
     else
-        rkb_report_add(report, RKB_GRADE_OK, "journal.directory", "%s is not there yet; the bridge makes it, and this user "
-                       "may", config->journal.directory);
+        rkb_report_add(report, RKB_GRADE_OK, "journal.directory",
+                       "%s is not there yet; the bridge makes it, and this user may", config->journal.directory);
 }
 
 static void judge_owner(const struct rkb_config *config, const struct rkb_journal_found *found,
@@ -228,17 +228,19 @@ static void judge_room(const struct rkb_config *config, const struct rkb_journal
     rkb_format_size(most_text, sizeof most_text, most);
     rkb_format_size(limit_text, sizeof limit_text, config->journal.max_size);
     if (!found->locked && most < 2 * config->journal.segment_size) {
-        rkb_report_add(report, RKB_GRADE_BAD, "journal.min_free", "its disk has %s free and is to keep %s: there is no room "
-                       "for two segments", free_text, keep_text);
+        rkb_report_add(report, RKB_GRADE_BAD, "journal.min_free",
+                       "its disk has %s free and is to keep %s: there is no room for two segments",
+                       free_text, keep_text);
         rkb_report_change(report, "make room there, or lower journal.min_free");
     } else if (most < config->journal.max_size) {
-        rkb_report_add(report, RKB_GRADE_WARN, "journal.max_size", "the journal may take %s, and its disk has %s free and is "
-                       "to keep %s: it would be full at %s", limit_text, free_text, keep_text, most_text);
-        rkb_report_change(report, "make room there, or lower journal.max_size, so that an outage of Kafka lasts no "
-                                  "longer than you think");
+        rkb_report_add(report, RKB_GRADE_WARN, "journal.max_size",
+                       "the journal may take %s, and its disk has %s free and is to keep %s: it would be full at %s",
+                       limit_text, free_text, keep_text, most_text);
+        rkb_report_change(report, "make room there, or lower journal.max_size, so that an outage of Kafka "
+                                  "lasts no longer than you think");
     } else {
-        rkb_report_add(report, RKB_GRADE_OK, "journal.max_size", "its disk has %s free; it may take %s and leaves %s",
-                       free_text, limit_text, keep_text);
+        rkb_report_add(report, RKB_GRADE_OK, "journal.max_size",
+                       "its disk has %s free; it may take %s and leaves %s", free_text, limit_text, keep_text);
     }
 }
 
@@ -248,8 +250,8 @@ static void judge_ring(const struct rkb_config *config, const struct rkb_journal
     char free_text[32], size_text[32];
     rkb_format_size(size_text, sizeof size_text, config->journal.ring_size);
     if (config->journal.ring_directory == NULL) {
-        rkb_report_add(report, RKB_GRADE_OK, "journal.ring_directory", "the ring, %s, is memory of the process: what is in "
-                       "it at a kill -9 is lost", size_text);
+        rkb_report_add(report, RKB_GRADE_OK, "journal.ring_directory",
+                       "the ring, %s, is memory of the process: what is in it at a kill -9 is lost", size_text);
         return;
     }
     if (found->ring_lies != RKB_IN_MEMORY) {
@@ -260,18 +262,18 @@ static void judge_ring(const struct rkb_config *config, const struct rkb_journal
     if (found->locked || found->ring_available >= config->journal.ring_size)
         return;
     rkb_format_size(free_text, sizeof free_text, found->ring_available);
-    rkb_report_add(report, RKB_GRADE_BAD, "journal.ring_size", "the ring takes %s in %s, which has %s free", size_text,
-                   config->journal.ring_directory, free_text);
-    rkb_report_change(report, "give that file system more (a container's /dev/shm has 64 MiB as a rule), or lower "
-                              "journal.ring_size");
+    rkb_report_add(report, RKB_GRADE_BAD, "journal.ring_size",
+                   "the ring takes %s in %s, which has %s free", size_text, config->journal.ring_directory, free_text);
+    rkb_report_change(report, "give that file system more (a container's /dev/shm has 64 MiB as a "
+                              "rule), or lower journal.ring_size");
 }
 
 static void judge_speed(const struct rkb_journal_found *found, struct rkb_report *report)
 {
     char rate_text[32], write_text[32], sync_text[32];
     if (found->write.code != RKB_OK) {
-        rkb_report_add(report, RKB_GRADE_BAD, "journal.directory", "4 MiB could not be written and synced there: %s",
-                       found->write.text);
+        rkb_report_add(report, RKB_GRADE_BAD, "journal.directory",
+                       "4 MiB could not be written and synced there: %s", found->write.text);
         rkb_report_change(report, "mend the disk, make room on it, or run this check as the bridge's user");
         return;
     }
@@ -281,11 +283,11 @@ static void judge_speed(const struct rkb_journal_found *found, struct rkb_report
     rkb_format_size(rate_text, sizeof rate_text, (uint64_t)rate);
     rkb_format_duration(write_text, sizeof write_text, found->write_us);
     rkb_format_duration(sync_text, sizeof sync_text, found->sync_us);
-    rkb_report_add(report, slow ? RKB_GRADE_WARN : RKB_GRADE_OK, "journal.directory", "its disk took 4 MiB in %s and synced "
-                   "them in %s: %s a second", write_text, sync_text, rate_text);
+    rkb_report_add(report, slow ? RKB_GRADE_WARN : RKB_GRADE_OK, "journal.directory",
+                   "its disk took 4 MiB in %s and synced them in %s: %s a second", write_text, sync_text, rate_text);
     if (slow)
-        rkb_report_change(report, "give the journal a faster disk, or one that is less busy; a slow one is met by the ring "
-                                  "first (journal.ring_size)");
+        rkb_report_change(report, "give the journal a faster disk, or one that is less busy; a slow one is met by the "
+                                  "ring first (journal.ring_size)");
 }
 
 void rkb_judge_journal(const struct rkb_config *config, const struct rkb_journal_found *found,

@@ -1,6 +1,6 @@
 /*
- * check_journal -- the journal's directory as the bridge would meet it: who has it, how much room there is, how fast its
- * disk is.
+ * check_journal -- the journal's directory as the bridge would meet it: who has it,
+ * how much room there is, how fast its disk is.
  *
  *     a thread: lock, room, 4 MiB written and synced to a file without a name --> found --> judge
  *

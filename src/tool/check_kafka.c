@@ -52,7 +52,8 @@ uint64_t rkb_check_overhead(const struct rkb_config *config, size_t number)
                                                    .payload_size = strlen(payloads[i]), .time_us = 1};
         if (rkb_rendering_make(&rendering, config, route->source_index, route->name, &message, &error) &&
             rendering.route != NULL && rendering.verdict.kind == RKB_PASS)
-            bytes = rendering.key.size + rendering.value.size + rendering.headers.size + BATCH_BYTES - strlen(payloads[i]);
+            bytes = rendering.key.size + rendering.value.size + rendering.headers.size + BATCH_BYTES -
+                    strlen(payloads[i]);
         rkb_rendering_free(&rendering);
     }
     return bytes;
@@ -67,22 +68,23 @@ static bool check_login(struct checking *checking)
     struct rkb_error error;
     enum rkb_code code = rkb_kafka_try_login(properties->list, properties->count, checking->limit_ms, &error);
     if (code == RKB_OK) {
-        rkb_report_add(checking->report, RKB_GRADE_OK, "kafka.properties.bootstrap.servers", "Kafka took us in%s%s, and "
-                       "gave the producer its id", strcmp(checking->principal, "User:NAME") != 0 ? " as " : "",
+        rkb_report_add(checking->report, RKB_GRADE_OK, "kafka.properties.bootstrap.servers",
+                       "Kafka took us in%s%s, and gave the producer its id",
+                       strcmp(checking->principal, "User:NAME") != 0 ? " as " : "",
                        strcmp(checking->principal, "User:NAME") != 0 ? checking->principal : "");
     } else if (code == RKB_FULL) {
-        rkb_report_add(checking->report, RKB_GRADE_BAD, "kafka.properties", "Kafka took us in and does not let us produce: "
-                       "%s", error.text);
-        rkb_report_change(checking->report, "give %s Write on its topics, and before Kafka 2.8 IdempotentWrite on the "
-                          "cluster: the lines below", checking->principal);
+        rkb_report_add(checking->report, RKB_GRADE_BAD, "kafka.properties",
+                       "Kafka took us in and does not let us produce: %s", error.text);
+        rkb_report_change(checking->report, "give %s Write on its topics, and before Kafka 2.8 IdempotentWrite "
+                                            "on the cluster: the lines below", checking->principal);
     } else if (code == RKB_REFUSED) {
         rkb_report_add(checking->report, RKB_GRADE_BAD, "kafka.properties", "Kafka refuses the login: %s", error.text);
         rkb_report_change(checking->report, "mend sasl.username, its password, or the mechanism");
     } else {
-        rkb_report_add(checking->report, RKB_GRADE_BAD, "kafka.properties.bootstrap.servers", "no answer of use from Kafka: "
-                       "%s", error.text);
-        rkb_report_change(checking->report, "see that a broker listens there, with what security.protocol says, and that "
-                          "its advertised.listeners can be reached from here");
+        rkb_report_add(checking->report, RKB_GRADE_BAD, "kafka.properties.bootstrap.servers",
+                       "no answer of use from Kafka: %s", error.text);
+        rkb_report_change(checking->report, "see that a broker listens there, with what security.protocol says, and "
+                                            "that its advertised.listeners can be reached from here");
     }
     return code == RKB_OK || code == RKB_FULL;
 }
@@ -91,8 +93,8 @@ static bool check_login(struct checking *checking)
 
 static void name_right(struct checking *checking, const struct rkb_wanted_topic *topic, const char *operations)
 {
-    rkb_report_change(checking->report, "kafka-acls.sh --add --allow-principal %s %s --topic %s", checking->principal,
-                      operations, topic->name);
+    rkb_report_change(checking->report, "kafka-acls.sh --add --allow-principal %s %s --topic %s",
+                      checking->principal, operations, topic->name);
 }
 
 /* Once for all. */
@@ -129,22 +131,24 @@ static void judge_making(struct checking *checking, const struct rkb_wanted_topi
     switch ((int)rkb_admin_create(checking->admin, &wished, checking->limit_ms, &error)) {
     case RKB_OK:
     case RKB_LOCKED:
-        rkb_report_add(checking->report, RKB_GRADE_OK, topic->setting, "topic %s is not there yet, and Kafka lets us make it",
-                       topic->name);
+        rkb_report_add(checking->report, RKB_GRADE_OK, topic->setting,
+                       "topic %s is not there yet, and Kafka lets us make it", topic->name);
         return;
     case RKB_REFUSED:
-        rkb_report_add(checking->report, RKB_GRADE_BAD, topic->setting, "topic %s is not there, and Kafka does not let us make "
-                       "it: %s", topic->name, error.text);
+        rkb_report_add(checking->report, RKB_GRADE_BAD, topic->setting,
+                       "topic %s is not there, and Kafka does not let us make it: %s", topic->name, error.text);
         name_right(checking, topic, "--operation Create");
         return;
     case RKB_USAGE:
-        rkb_report_add(checking->report, RKB_GRADE_BAD, topic->setting, "topic %s is not there, and Kafka does not make it so: "
-                       "%s", topic->name, error.text);
-        rkb_report_change(checking->report, "mend partitions, replication or topic_config of the route, or make it by hand");
+        rkb_report_add(checking->report, RKB_GRADE_BAD, topic->setting,
+                       "topic %s is not there, and Kafka does not make it so: %s", topic->name, error.text);
+        rkb_report_change(checking->report,
+                          "mend partitions, replication or topic_config of the route, or make it by hand");
         return;
     default:
-        rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting, "topic %s is not there, and whether Kafka lets us "
-                       "make it is not known: %s", topic->name, error.text);
+        rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting,
+                       "topic %s is not there, and whether Kafka lets us make it is not known: %s",
+                       topic->name, error.text);
         rkb_report_change(checking->report, "make it by hand, or look again");
     }
 }
@@ -158,8 +162,9 @@ static void judge_missing(struct checking *checking, const struct rkb_wanted_top
     bool made = brokers_make_topics(checking);
     rkb_report_add(checking->report, made ? RKB_GRADE_WARN : RKB_GRADE_BAD, topic->setting, "Kafka has no topic %s%s",
                    topic->name, made ? "; the brokers make it for its first record, as they think fit" : "");
-    rkb_report_change(checking->report, "kafka-topics.sh --create --topic %s%s, or set kafka.create_topics: yes; till then "
-                      "%s", topic->name, topic->partitions > 0 ? " with the route's partitions" : "", what_waits(topic));
+    rkb_report_change(checking->report,
+                      "kafka-topics.sh --create --topic %s%s, or set kafka.create_topics: yes; till then %s",
+                      topic->name, topic->partitions > 0 ? " with the route's partitions" : "", what_waits(topic));
 }
 
 static void judge_partitions(struct checking *checking, const struct rkb_wanted_topic *topic, int partitions)
@@ -169,8 +174,9 @@ static void judge_partitions(struct checking *checking, const struct rkb_wanted_
                        topic->name, partitions, partitions == 1 ? "" : "s");
         return;
     }
-    rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting, "topic %s has %d partitions, and the route asks for "
-                   "%lld; the bridge leaves it as it is", topic->name, partitions, (long long)topic->partitions);
+    rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting,
+                   "topic %s has %d partitions, and the route asks for %lld; the bridge leaves it as it is",
+                   topic->name, partitions, (long long)topic->partitions);
     rkb_report_change(checking->report, "change one of the two");
 }
 
@@ -182,8 +188,8 @@ static void judge_seen(struct checking *checking, size_t i)
         judge_missing(checking, topic);
         return;
     case RKB_TOPIC_HIDDEN:
-        rkb_report_add(checking->report, RKB_GRADE_BAD, topic->setting, "Kafka does not let us see topic %s, so neither "
-                       "write to it", topic->name);
+        rkb_report_add(checking->report, RKB_GRADE_BAD, topic->setting,
+                       "Kafka does not let us see topic %s, so neither write to it", topic->name);
         name_right(checking, topic, "--operation Describe --operation Write");
         return;
     case RKB_TOPIC_THERE:
@@ -228,13 +234,14 @@ static void judge_limit(struct checking *checking, const struct rkb_wanted_topic
     rkb_format_size(takes, sizeof takes, limit);
     rkb_format_size(longest, sizeof longest, topic->longest);
     snprintf(lower, sizeof lower, "%llu", (unsigned long long)(limit > around ? limit - around : 0));
-    rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting, "topic %s takes records up to %s (max.message.bytes); "
-                   "a message may have %s (max_message_size) and %llu bytes around it: what is too long would %s",
-                   topic->name, takes, longest, (unsigned long long)around,
+    rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting,
+                   "topic %s takes records up to %s (max.message.bytes); a message may have %s (max_message_size) and "
+                   "%llu bytes around it: what is too long would %s", topic->name, takes, longest,
+                   (unsigned long long)around,
                    topic->use == RKB_TOPIC_OF_LETTERS ? "go to the file of dead letters" : "become a dead letter");
     rkb_report_change(checking->report, "kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config "
-                      "max.message.bytes=%llu, or max_message_size: %sB of its source", topic->name,
-                      (unsigned long long)(topic->longest + around), lower);
+                                        "max.message.bytes=%llu, or max_message_size: %sB of its source",
+                      topic->name, (unsigned long long)(topic->longest + around), lower);
 }
 
 static void judge_settings(struct checking *checking, size_t i)
@@ -244,9 +251,10 @@ static void judge_settings(struct checking *checking, size_t i)
     judge_limit(checking, topic, strtoull(found->settings[LONGEST].value, NULL, 10));
     if (!topic->keyless || strstr(found->settings[POLICY].value, "compact") == NULL)
         return;
-    rkb_report_add(checking->report, RKB_GRADE_BAD, topic->setting, "cleanup.policy of topic %s is %s: Kafka takes no "
-                   "record without a key there, and route %s gives none", topic->name, found->settings[POLICY].value,
-                   checking->config->routes[topic->route].name);
+    rkb_report_add(checking->report, RKB_GRADE_BAD, topic->setting,
+                   "cleanup.policy of topic %s is %s: Kafka takes no record without a key "
+                   "there, and route %s gives none",
+                   topic->name, found->settings[POLICY].value, checking->config->routes[topic->route].name);
     rkb_report_change(checking->report, "give the route a key");
 }
 
@@ -265,8 +273,9 @@ static bool describe(struct checking *checking, size_t i)
         judge_settings(checking, i);
         return true;
     }
-    rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting, "the settings of topic %s cannot be read, so neither "
-                   "its max.message.bytes: %s", topic->name, error.text);
+    rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting,
+                   "the settings of topic %s cannot be read, so neither its max.message.bytes: %s",
+                   topic->name, error.text);
     if (error.code == RKB_REFUSED)
         name_right(checking, topic, "--operation DescribeConfigs");
     else
@@ -289,14 +298,15 @@ static void judge_right(struct checking *checking, size_t i, const struct rkb_wr
         name_right(checking, topic, "--operation Write");
         return;
     case RKB_WRITE_TAKEN:
-        rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting, "the broker took a record with acks=2 for topic %s, "
-                       "which Apache Kafka refuses: one record with the header rkb-check stands there now", topic->name);
+        rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting,
+                       "the broker took a record with acks=2 for topic %s, which Apache Kafka refuses: one record with "
+                       "the header rkb-check stands there now", topic->name);
         rkb_report_change(checking->report, "nothing for the bridge; do not use --connect with this broker again");
         return;
     case RKB_WRITE_UNKNOWN:
-        rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting, "whether we may write to topic %s is not known: %s",
-                       topic->name, found->code != RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_err2str(found->code)
-                                                                             : "no answer in time");
+        rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting,
+                       "whether we may write to topic %s is not known: %s", topic->name,
+                       found->code != RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_err2str(found->code) : "no answer in time");
         rkb_report_change(checking->report, "see that all its partitions have a leader");
         return;
     }
@@ -305,8 +315,9 @@ static void judge_right(struct checking *checking, size_t i, const struct rkb_wr
 static void say_unasked(struct checking *checking, size_t i)
 {
     const struct rkb_wanted_topic *topic = &checking->wanted[i];
-    rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting, "whether we may write to topic %s is not known: it can "
-                   "be asked without writing only where the topic's settings show that this is Apache Kafka", topic->name);
+    rkb_report_add(checking->report, RKB_GRADE_WARN, topic->setting,
+                   "whether we may write to topic %s is not known: it can be asked without writing only where the "
+                   "topic's settings show that this is Apache Kafka", topic->name);
     name_right(checking, topic, "--operation DescribeConfigs");
 }
 
@@ -318,7 +329,8 @@ static bool is_apache(const struct topic_found *found)
 
 static void say_no_trial(struct checking *checking, const struct rkb_error *error)
 {
-    rkb_report_add(checking->report, RKB_GRADE_WARN, "kafka.properties", "whether we may write is not known: %s", error->text);
+    rkb_report_add(checking->report, RKB_GRADE_WARN, "kafka.properties",
+                   "whether we may write is not known: %s", error->text);
     rkb_report_change(checking->report, "mend what that says, or try it with a record of your own");
 }
 
@@ -362,7 +374,8 @@ static void say_varying(struct checking *checking)
         if (!route->topic_varies)
             continue;
         snprintf(setting, sizeof setting, "routes.%s.topic", route->name);
-        rkb_report_add(checking->report, RKB_GRADE_OK, setting, "its messages name the topics, which are not looked for here");
+        rkb_report_add(checking->report, RKB_GRADE_OK, setting,
+                       "its messages name the topics, which are not looked for here");
     }
 }
 
@@ -379,8 +392,8 @@ static bool prepare(struct checking *checking)
 
 static void say_late(struct checking *checking)
 {
-    rkb_report_add(checking->report, RKB_GRADE_WARN, "kafka.properties.bootstrap.servers", "Kafka answers too slowly: not all "
-                   "topics were asked about within a minute");
+    rkb_report_add(checking->report, RKB_GRADE_WARN, "kafka.properties.bootstrap.servers",
+                   "Kafka answers too slowly: not all topics were asked about within a minute");
     rkb_report_change(checking->report, "look at its load, or ask again");
 }
 

@@ -6,8 +6,8 @@
  *        |
  *        +--> no answer, refused: BAD, and nothing more is asked
  *
- * Never: makes a topic, writes a record. The right to write is only asked for where the topic's settings can be read and
- * are those of Apache Kafka, for the reason in kafka/trial.h; else it is said to be unknown.
+ * Never: makes a topic, writes a record. The right to write is only asked for where the topic's settings can be read
+ * and are those of Apache Kafka, for the reason in kafka/trial.h; else it is said to be unknown.
  */
 #ifndef RKB_TOOL_CHECK_KAFKA_H
 #define RKB_TOOL_CHECK_KAFKA_H
@@ -19,8 +19,8 @@
 void rkb_check_kafka(const struct rkb_config *config, int limit_ms, struct rkb_report *report);
 
 /*
- * How many bytes the record of a route has besides its payload: by what the bridge makes of a small message on the first
- * of its channels. 0: not known, such a message does not become a record.
+ * How many bytes the record of a route has besides its payload: by what the bridge makes of a small message on the
+ * first of its channels. 0: not known, such a message does not become a record.
  */
 uint64_t rkb_check_overhead(const struct rkb_config *config, size_t route);
 

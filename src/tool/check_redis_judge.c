@@ -25,8 +25,8 @@ struct judging {
 
 static const char *setting(struct judging *judging, const char *last)
 {
-    snprintf(judging->setting, sizeof judging->setting, "redis.%.64s%s%s", judging->source->name,
-             *last != '\0' ? "." : "", last);
+    snprintf(judging->setting, sizeof judging->setting, "redis.%.64s%s%s",
+             judging->source->name, *last != '\0' ? "." : "", last);
     return judging->setting;
 }
 
@@ -41,13 +41,13 @@ static void judge_login(struct judging *judging)
         rkb_report_add(judging->report, RKB_GRADE_OK, setting(judging, "url"), "logged in at %s", url);
         return;
     }
-    rkb_report_add(judging->report, RKB_GRADE_BAD, setting(judging, "url"), "no login at %s: %s", url,
-                   trial->ended.text);
+    rkb_report_add(judging->report, RKB_GRADE_BAD, setting(judging, "url"), "no login at %s: %s",
+                   url, trial->ended.text);
     if (trial->ended.code == RKB_REFUSED)
         rkb_report_change(judging->report, "give the source the user and the password that Redis has for it");
     else
-        rkb_report_change(judging->report, "see that Redis runs and listens there and that nothing between drops what is "
-                                           "sent, or mend the url");
+        rkb_report_change(judging->report, "see that Redis runs and listens there and that nothing between "
+                                           "drops what is sent, or mend the url");
 }
 
 static void judge_name(struct judging *judging, size_t i)
@@ -58,8 +58,8 @@ static void judge_name(struct judging *judging, size_t i)
         return;
     rkb_wanted_name_setting(judging->config, &judging->found->wanted[i], place);
     rkb_printable(shown, sizeof shown, name->name);
-    rkb_report_add(judging->report, RKB_GRADE_BAD, place, "Redis of %s refuses %s %s: %s", judging->source->name,
-                   name->is_pattern ? "PSUBSCRIBE" : "SUBSCRIBE", shown, name->words);
+    rkb_report_add(judging->report, RKB_GRADE_BAD, place, "Redis of %s refuses %s %s: %s",
+                   judging->source->name, name->is_pattern ? "PSUBSCRIBE" : "SUBSCRIBE", shown, name->words);
     rkb_refusal_rule(rule, judging->user, name->is_pattern, name->name, name->lack);
     if (name->lack != RKB_LACKS_NOTHING)
         rkb_report_change(judging->report, "%s", rule);
@@ -86,11 +86,11 @@ static void judge_subscriptions(struct judging *judging)
         allowed += found->names[i].tried && !found->names[i].refused;
     }
     if (allowed > 0)
-        rkb_report_add(judging->report, RKB_GRADE_OK, setting(judging, ""), "%zu of %zu subscriptions tried and left "
-                       "again: Redis takes them", allowed, found->count);
+        rkb_report_add(judging->report, RKB_GRADE_OK, setting(judging, ""),
+                       "%zu of %zu subscriptions tried and left again: Redis takes them", allowed, found->count);
     if (found->trial.ended.code != RKB_OK) {
-        rkb_report_add(judging->report, RKB_GRADE_BAD, setting(judging, "url"), "the connection ended while the "
-                       "subscriptions were tried: %s", found->trial.ended.text);
+        rkb_report_add(judging->report, RKB_GRADE_BAD, setting(judging, "url"),
+                       "the connection ended while the subscriptions were tried: %s", found->trial.ended.text);
         rkb_report_change(judging->report, "see in Redis's log, and in that of whatever stands between, who ended it");
     }
     judge_command(judging, found->trial.no_ping, "ping", "a connection that is silent cannot be told from a dead one");
@@ -172,8 +172,8 @@ static void judge_server(struct judging *judging)
     if (found->version[0] == '\0')
         return;
     if (strcmp(found->mode, "sentinel") == 0) {
-        rkb_report_add(judging->report, RKB_GRADE_BAD, setting(judging, "url"), "this is a Sentinel: nobody publishes "
-                       "there but itself");
+        rkb_report_add(judging->report, RKB_GRADE_BAD, setting(judging, "url"),
+                       "this is a Sentinel: nobody publishes there but itself");
         rkb_report_change(judging->report, "name the Redis that it watches");
         return;
     }
@@ -191,14 +191,14 @@ static void judge_role(struct judging *judging)
         return;
     rkb_replication_describe(role, text);
     if (role->role == RKB_ROLE_REPLICA && !role->linked) {
-        rkb_report_add(judging->report, RKB_GRADE_BAD, setting(judging, "url"), "%s, and its link to that is down: what "
-                       "is published there does not come", text);
-        rkb_report_change(judging->report, "mend that link (INFO replication on the replica), or take the master as the "
-                                           "source");
+        rkb_report_add(judging->report, RKB_GRADE_BAD, setting(judging, "url"),
+                       "%s, and its link to that is down: what is published there does not come", text);
+        rkb_report_change(judging->report,
+                          "mend that link (INFO replication on the replica), or take the master as the source");
         return;
     }
-    rkb_report_add(judging->report, RKB_GRADE_OK, setting(judging, "url"), "%s%s", text,
-                   role->role == RKB_ROLE_REPLICA ? ", which it hears" : "");
+    rkb_report_add(judging->report, RKB_GRADE_OK, setting(judging, "url"), "%s%s",
+                   text, role->role == RKB_ROLE_REPLICA ? ", which it hears" : "");
 }
 
 static double standstill(const struct rkb_redis_found *found, double rate)
@@ -215,14 +215,15 @@ static void judge_budget(struct judging *judging, const char *hard)
     char rate[32], measured[160] = "";
     rkb_format_size(rate, sizeof rate, found->input > 0 ? (uint64_t)found->input : 0);
     if (now >= 0)
-        snprintf(measured, sizeof measured, ", and of %.1f s at the least where all that comes in there now, %s a second, "
-                 "is published to it", now, rate);
+        snprintf(measured, sizeof measured,
+                 ", and of %.1f s at the least where all that comes in there now, %s a second, is published to it",
+                 now, rate);
     rkb_report_add(judging->report, is_short ? RKB_GRADE_WARN : RKB_GRADE_OK, setting(judging, "watch"),
-                   "Redis cuts the bridge off when it holds %s for it (client-output-buffer-limit pubsub): a standstill of "
-                   "%.1f s at 10 MB a second%s", hard, standstill(found, SUPPOSED_RATE), measured);
+                   "Redis cuts the bridge off when it holds %s for it (client-output-buffer-limit pubsub): a "
+                   "standstill of %.1f s at 10 MB a second%s", hard, standstill(found, SUPPOSED_RATE), measured);
     if (is_short)
         rkb_report_change(judging->report, "raise it in Redis, which costs nothing until it is used: CONFIG SET "
-                          "client-output-buffer-limit \"pubsub 256mb 128mb 60\"");
+                                           "client-output-buffer-limit \"pubsub 256mb 128mb 60\"");
 }
 
 static void judge_limits(struct judging *judging)
@@ -233,8 +234,8 @@ static void judge_limits(struct judging *judging)
     if (!found->has_limits)
         return;
     if (limit == 0) {
-        rkb_report_add(judging->report, RKB_GRADE_OK, setting(judging, "watch"), "Redis sets no limit to what it holds "
-                       "for the bridge");
+        rkb_report_add(judging->report, RKB_GRADE_OK, setting(judging, "watch"),
+                       "Redis sets no limit to what it holds for the bridge");
         return;
     }
     rkb_format_size(hard, sizeof hard, limit);
@@ -242,8 +243,9 @@ static void judge_limits(struct judging *judging)
     judge_budget(judging, hard);
     if (limit >= 2 * judging->source->max_message_size)
         return;
-    rkb_report_add(judging->report, RKB_GRADE_WARN, setting(judging, "max_message_size"), "two messages of %s are more "
-                   "than Redis holds for the bridge before it cuts it off, %s", longest, hard);
+    rkb_report_add(judging->report, RKB_GRADE_WARN, setting(judging, "max_message_size"),
+                   "two messages of %s are more than Redis holds for the bridge before it cuts it off, %s",
+                   longest, hard);
     rkb_report_change(judging->report, "lower max_message_size to what is really sent, or raise "
                                        "client-output-buffer-limit pubsub in Redis");
 }
@@ -253,8 +255,8 @@ static void judge_events(struct judging *judging)
     const struct rkb_redis_found *found = judging->found;
     if (!found->answered[RKB_ASK_EVENTS] || found->refused[RKB_ASK_EVENTS].code != RKB_OK || found->events[0] != '\0')
         return;
-    rkb_report_add(judging->report, RKB_GRADE_WARN, setting(judging, ""), "routes ask for keyspace events, and Redis "
-                   "sends none");
+    rkb_report_add(judging->report, RKB_GRADE_WARN, setting(judging, ""),
+                   "routes ask for keyspace events, and Redis sends none");
     rkb_report_change(judging->report, "CONFIG SET notify-keyspace-events, with the letters for what is wanted");
 }
 
@@ -275,16 +277,17 @@ static void judge_rivals(struct judging *judging)
     rkb_printable(who, sizeof who, rkb_slice_text(rival->instance));
     rkb_printable(where, sizeof where, rkb_slice_text(rival->address));
     if (own && judging->options->runs) {
-        rkb_report_add(judging->report, RKB_GRADE_OK, setting(judging, ""), "this instance, %s, is subscribed there "
-                       "from %s", who, where);
+        rkb_report_add(judging->report, RKB_GRADE_OK, setting(judging, ""),
+                       "this instance, %s, is subscribed there from %s", who, where);
     } else if (judging->source->allow_parallel == 1) {
-        rkb_report_add(judging->report, RKB_GRADE_OK, setting(judging, "allow_parallel"), "another bridge, instance %s at "
-                       "%s, is subscribed there, and allow_parallel is yes", who, where);
+        rkb_report_add(judging->report, RKB_GRADE_OK, setting(judging, "allow_parallel"),
+                       "another bridge, instance %s at %s, is subscribed there, and allow_parallel is yes", who, where);
     } else {
-        rkb_report_add(judging->report, RKB_GRADE_BAD, setting(judging, "allow_parallel"), "another bridge, instance %s "
-                       "at %s, is subscribed there: this one would wait until it is gone", who, where);
-        rkb_report_change(judging->report, "end that one, or, where the two ship different routes, set allow_parallel: "
-                                           "yes in both");
+        rkb_report_add(judging->report, RKB_GRADE_BAD, setting(judging, "allow_parallel"),
+                       "another bridge, instance %s at %s, is subscribed there: this one would wait until it is gone",
+                       who, where);
+        rkb_report_change(judging->report,
+                          "end that one, or, where the two ship different routes, set allow_parallel: yes in both");
     }
 }
 
@@ -313,20 +316,21 @@ static void judge_disk(struct judging *judging)
     rkb_printable(shown, sizeof shown, rkb_slice_text(directory));
     switch (same_disk(directory, ours)) {
     case RKB_DISK_SAME:
-        rkb_report_add(judging->report, RKB_GRADE_WARN, "journal.directory", "it is on one file system with the dir of "
-                       "Redis %s, %s: a full journal keeps Redis from saving, and a Redis that saves slows the journal",
-                       judging->source->name, shown);
+        rkb_report_add(judging->report, RKB_GRADE_WARN, "journal.directory",
+                       "it is on one file system with the dir of Redis %s, %s: a full journal keeps Redis from saving, "
+                       "and a Redis that saves slows the journal", judging->source->name, shown);
         rkb_report_change(judging->report, "give the journal a file system of its own, or bound it with "
                                            "journal.max_size and journal.min_free");
         return;
     case RKB_DISK_OTHER:
-        rkb_report_add(judging->report, RKB_GRADE_OK, "journal.directory", "the dir of Redis %s, %s, is on another file "
-                       "system", judging->source->name, shown);
+        rkb_report_add(judging->report, RKB_GRADE_OK, "journal.directory",
+                       "the dir of Redis %s, %s, is on another file system", judging->source->name, shown);
         return;
     case RKB_DISK_ASKING:
     case RKB_DISK_UNKNOWN:
-        rkb_report_add(judging->report, RKB_GRADE_OK, "journal.directory", "whether the dir of Redis %s, %s, is on its file "
-                       "system cannot be seen from here", judging->source->name, shown);
+        rkb_report_add(judging->report, RKB_GRADE_OK, "journal.directory",
+                       "whether the dir of Redis %s, %s, is on its file system cannot be seen from here",
+                       judging->source->name, shown);
         return;
     }
 }
@@ -342,13 +346,13 @@ void rkb_judge_redis(const struct rkb_check_redis_options *options, size_t sourc
         return;
     judge_subscriptions(&judging);
     if (judging.source->watch == RKB_SYNC_NONE) {
-        rkb_report_add(report, RKB_GRADE_OK, setting(&judging, "watch"), "it is none: role, limits and other bridges are "
-                       "not looked at, by the bridge as well as here");
+        rkb_report_add(report, RKB_GRADE_OK, setting(&judging, "watch"),
+                       "it is none: role, limits and other bridges are not looked at, by the bridge as well as here");
         return;
     }
     if (found->lost.code != RKB_OK) {
-        rkb_report_add(report, RKB_GRADE_WARN, setting(&judging, "watch"), "the second connection did not get all its "
-                       "answers: %s", found->lost.text);
+        rkb_report_add(report, RKB_GRADE_WARN, setting(&judging, "watch"),
+                       "the second connection did not get all its answers: %s", found->lost.text);
         rkb_report_change(report, "see in Redis's log, and in that of whatever stands between, why");
     }
     if (!found->asked)

@@ -61,16 +61,20 @@ static void add_source(const struct rkb_config *config, size_t number, struct rk
     const struct rkb_config_source *source = &config->sources[number];
     bool named = source->user != NULL && source->user[0] != '\0' && strcmp(source->user, "default") != 0;
     const char *user = named ? source->user : USER_OF_ITS_OWN;
-    rkb_buffer_format(out, named ? "# source %s; for a user that only the bridge has: its other channels are taken away\n"
-                                 : "# source %s names no user, and Redis's default user has all rights as a rule; this "
-                                   "is for one of its own\n", source->name);
+    if (named)
+        rkb_buffer_format(out, "# source %s; for a user that only the bridge has: its other channels are taken away\n",
+                          source->name);
+    else
+        rkb_buffer_format(out, "# source %s names no user, and Redis's default user has all rights as a rule; this is "
+                               "for one of its own\n", source->name);
     rkb_refusal_begin(out, user);
     rkb_buffer_text(out, " on >PASSWORD resetchannels +subscribe +psubscribe +unsubscribe +punsubscribe +ping "
                          "+client|setname\n");
     add_names(config, number, user, out);
     if (source->watch == RKB_SYNC_NONE)
         return;
-    rkb_buffer_text(out, "# for the second connection, which watches Redis; without it what it would tell is unknown\n");
+    rkb_buffer_text(out,
+                    "# for the second connection, which watches Redis; without it what it would tell is unknown\n");
     add_questions(config, user, out);
 }
 

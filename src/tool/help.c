@@ -25,7 +25,8 @@ static const struct row offline[] = {
     {"journal verify DIRECTORY", "whether it is sound, and where it is not"},
     {"journal dump [--no-values] DIRECTORY", "its records, a JSON object on each line"},
     {"dead list [--json] [--route ROUTE] [--all] -c FILE",
-     "the dead letters that wait, in the file and in the topics of a config; with --all also those that were sent again"},
+     "the dead letters that wait, in the file and in the topics of a config; with --all also those that were sent "
+     "again"},
     {"dead show [--json] -c FILE ID", "one of them: what there is to know, and its value"},
     {"dead retry [--dry-run] -c FILE --all|--route ROUTE|ID ...", "sends them again, by the running rkbridge"},
     {"render -c FILE CHANNEL", "what a message on this channel would become by a config; its payload is the input"},

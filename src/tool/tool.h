@@ -10,15 +10,16 @@
 #define RKB_EXIT_UNREACHABLE 69     /* no rkbridge answers; no Redis does */
 
 /*
- * Asks the rkbridge that listens at path: the words as one command, --json as json. The answer without its last line goes
- * to out. Returns 0 for OK and 1 for ERROR, with its text on err; for `status` 0, 1 or 2 by its verdict OK, WARN or BAD,
- * and 69 for ERROR.
+ * Asks the rkbridge that listens at path: the words as one command, --json as json. The answer without its last
+ * line goes to out. Returns 0 for OK and 1 for ERROR, with its text on err; for `status` 0, 1 or 2 by its
+ * verdict OK, WARN or BAD, and 69 for ERROR.
  */
 int rkb_tool_ask(const char *path, int argc, char **argv, FILE *out, FILE *err);
 
 /*
- * `watch [--json]`: on a terminal the status, drawn anew each second, with the last events; else a line for each event,
- * and the verdict where it is another. Until SIGINT or SIGTERM: 0. 69 where nobody answers at first; later it tries again.
+ * `watch [--json]`: on a terminal the status, drawn anew each second, with the last events; else a
+ * line for each event, and the verdict where it is another. Until SIGINT or SIGTERM: 0. 69 where
+ * nobody answers at first; later it tries again.
  */
 int rkb_tool_watch(const char *path, int argc, char **argv, FILE *out, FILE *err);
 

@@ -18,8 +18,8 @@ struct rkb_watch_events {
 void rkb_watch_events_add(struct rkb_watch_events *events, struct rkb_slice line);
 
 /*
- * A whole screen to out: from its upper left corner, nothing left of what was there. status: the lines of `rkbctl status`;
- * notice: a line above it, or NULL. The first lines, up to the first table, are wrapped, others cut.
+ * A whole screen to out: from its upper left corner, nothing left of what was there. status: the lines of `rkbctl
+ * status`; notice: a line above it, or NULL. The first lines, up to the first table, are wrapped, others cut.
  */
 void rkb_watch_draw(struct rkb_slice status, const struct rkb_watch_events *events, const char *notice, size_t rows,
                     size_t columns, struct rkb_buffer *out);

@@ -1,8 +1,8 @@
 /*
  * fuzz -- what the fuzz targets share: an input cut into parts, and a claim that ends the run where it does not hold.
  *
- * An input is some bytes of numbers, then lines, then the payload, so that seeds can be written by hand and a mutation of
- * one part leaves the others alone. What libFuzzer finds is a file in that form.
+ * An input is some bytes of numbers, then lines, then the payload, so that seeds can be written by hand and a mutation
+ * of one part leaves the others alone. What libFuzzer finds is a file in that form.
  */
 #ifndef FUZZ_H
 #define FUZZ_H

@@ -102,7 +102,8 @@ static void check_verdict(const struct rkb_verdict *verdict)
 static void judge(const struct rkb_judge_spec *checks, struct rkb_slice payload)
 {
     struct rkb_name_forms word = {rkb_slice_text("w"), rkb_slice_text("w")};
-    struct rkb_rules_spec spec = {.envelope = {.preset = "event", .scope = {.route = word, .source = word, .instance = word}},
+    const struct rkb_template_scope scope = {.route = word, .source = word, .instance = word};
+    struct rkb_rules_spec spec = {.envelope = {.preset = "event", .scope = scope},
                                   .checks = *checks, .depth = RKB_JSON_DEPTH};
     struct rkb_envelope_mistake mistake;
     struct rkb_error error = {0};
@@ -147,8 +148,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .max_length = length < 50 ? RKB_NO_LENGTH : length, .values = &literal,
         .value_count = texts[ENUM][0] != '\0', .pattern = unless_empty(texts[PATTERN])};
     struct rkb_filter_spec filter = {
-        .at = texts[FILTER_AT], .kind = (enum rkb_filter_kind)(filter_kind % 4), .equals = {texts[FILTER_VALUE], optional},
-        .glob = texts[FILTER_VALUE], .exists = filter_kind >= 4};
+        .at = texts[FILTER_AT], .kind = (enum rkb_filter_kind)(filter_kind % 4),
+        .equals = {texts[FILTER_VALUE], optional}, .glob = texts[FILTER_VALUE], .exists = filter_kind >= 4};
     struct rkb_judge_spec checks = {.require = require, .expects = &expect, .expect_count = 1, .filters = &filter,
                                     .filter_count = filter.kind != RKB_FILTER_NONE};
     judge(&checks, payload);

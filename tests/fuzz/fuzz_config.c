@@ -4,9 +4,9 @@
  *     input   a number: whether the Kafka is our own
  *             the file
  *
- * Claims, for any bytes: there is a config, or there are mistakes, each on a line of its own that names the file, and, unless it
- * is about the file as a whole, a line and column that the file has; read again it is the same; nothing is made, changed or
- * left open; what was read without a mistake can be compiled and shown.
+ * Claims, for any bytes: there is a config, or there are mistakes, each on a line of its own that names the file, and,
+ * unless it is about the file as a whole, a line and column that the file has; read again it is the same; nothing is
+ * made, changed or left open; what was read without a mistake can be compiled and shown.
  */
 #include "fuzz.h"
 
@@ -55,7 +55,7 @@ static size_t count_lines(struct rkb_slice bytes)
 {
     size_t lines = 1;
     for (size_t i = 0; i < bytes.size; i++)
-        lines += bytes.data[i] == '\n' || bytes.data[i] == '\r' || bytes.data[i] >= 0x80;   /* NEL, LS and PS end one too */
+        lines += bytes.data[i] == '\n' || bytes.data[i] == '\r' || bytes.data[i] >= 0x80;  /* NEL, LS, PS too */
     return lines;
 }
 
@@ -131,7 +131,8 @@ static void check(struct rkb_slice bytes, bool embedded)
     struct rkb_config *other = rkb_config_read(path, embedded, &again);
     CLAIM((config == NULL) == (mistakes.count > 0) && (config == NULL) == (other == NULL));
     CLAIM(mistakes.count == again.count && mistakes.warning_count == again.warning_count);
-    CLAIM(rkb_slice_equal(rkb_slice(mistakes.text.data, mistakes.text.size), rkb_slice(again.text.data, again.text.size)));
+    CLAIM(rkb_slice_equal(rkb_slice(mistakes.text.data, mistakes.text.size),
+                          rkb_slice(again.text.data, again.text.size)));
     check_lines(&mistakes.text, mistakes.count, bytes);
     check_lines(&mistakes.warnings, mistakes.warning_count, bytes);
     if (config != NULL)

@@ -67,11 +67,13 @@ static struct world *get_world(void)
     if (world.base != NULL)
         return &world;
     const char *directory = getenv("TMPDIR");
-    snprintf(world.path, sizeof world.path, "%s/control-%d.sock", directory != NULL ? directory : "/tmp", (int)getpid());
+    snprintf(world.path, sizeof world.path, "%s/control-%d.sock",
+             directory != NULL ? directory : "/tmp", (int)getpid());
     signal(SIGPIPE, SIG_IGN);
     world.base = event_base_new();
     world.snapshot = sample_snapshot();
-    struct rkb_control_options options = {.path = world.path, .mode = 0600, .rights = {.own = geteuid()}, .snapshot = give_snapshot, .context = &world,
+    struct rkb_control_options options = {.path = world.path, .mode = 0600, .rights = {.own = geteuid()},
+                                          .snapshot = give_snapshot, .context = &world,
                                           .retry = take_letter, .retry_context = &world, .upload_limit = UPLOAD_LIMIT,
                                           .share_us = INT64_MAX / 2 /* the loop does nothing else */};
     world.control = rkb_control_new(world.base, &options, &error);
@@ -165,7 +167,8 @@ static bool is_upload(struct rkb_slice line, size_t *headers, size_t *payload)
         memcpy(words[count], line.data + from, size);
         words[count++][size] = '\0';
     }
-    return count == 3 && strcmp(words[0], "retry") == 0 && read_number(words[1], headers) && read_number(words[2], payload);
+    return count == 3 && strcmp(words[0], "retry") == 0 &&
+           read_number(words[1], headers) && read_number(words[2], payload);
 }
 
 static bool take_letter_bytes(struct rkb_slice *rest, size_t headers, size_t payload, struct rkb_buffer *letters)

@@ -5,9 +5,9 @@
  *                 d and a byte: a letter, of that size class     a and a byte: one of these numbers again     s: a sync
  *             damages, of six bytes each: what, the file, the record, where in it, two arguments
  *
- * Claims, for any input: undamaged, all letters are there, byte for byte, each once. Damaged: each that is read is one that
- * was written, none twice in a row, and a file that is not taken up is set aside as it is; letters go in behind, and the next start
- * finds the same and the new ones. A record nobody wrote, checksum and all, breaks no bounds.
+ * Claims, for any input: undamaged, all letters are there, byte for byte, each once. Damaged: each that is read is one
+ * that was written, none twice in a row, and a file that is not taken up is set aside as it is; letters go in behind,
+ * and the next start finds the same and the new ones. A record nobody wrote, checksum and all, breaks no bounds.
  */
 #include "damage.h"
 
@@ -60,8 +60,9 @@ static struct rkb_record record_of(size_t index, uint8_t header[32])
     for (size_t i = 0; i < world.list[index]; i++)
         value[i] = (uint8_t)(index * 17 + i * 5 + 2);
     rkb_header_write(header, name, code);
-    return (struct rkb_record){.kind = RKB_MESSAGE, .flags = RKB_FLAG_DEAD, .header_count = 1, .sequence = number_of(index),
-                               .time_us = 9 + (int64_t)index, .epoch = 2, .count = (uint32_t)index, .route = 1, .topic = 2,
+    return (struct rkb_record){.kind = RKB_MESSAGE, .flags = RKB_FLAG_DEAD, .header_count = 1,
+                               .sequence = number_of(index), .time_us = 9 + (int64_t)index, .epoch = 2,
+                               .count = (uint32_t)index, .route = 1, .topic = 2,
                                .has_key = true, .key = rkb_slice_text("channel"),
                                .headers = rkb_slice(header, rkb_header_size(name, code)),
                                .value = rkb_slice(value, world.list[index])};

@@ -1,9 +1,9 @@
 /*
  * Fuzz target: the head of an HTTP request.
  *
- * Claims, for any bytes: a head ends in an empty line, and no shorter part of it does; what is refused has a code of its
- * own; what is taken is GET or HEAD, its path begins with a slash, lies within the head and holds nothing that ends one;
- * and what stands behind the head changes nothing.
+ * Claims, for any bytes: a head ends in an empty line, and no shorter part of it does; what is refused has a code of
+ * its own; what is taken is GET or HEAD, its path begins with a slash, lies within the head and holds nothing that ends
+ * one; and what stands behind the head changes nothing.
  */
 #include "fuzz.h"
 

@@ -3,13 +3,15 @@
  *
  *     input   lines, up to an empty one, each a life of the journal, from its opening to its closing:
  *                 m and a byte: a message, of that size class     k, g: a mark, a gap     n: a new topic
- *                 s and a byte: one number is settled     t and a byte: all of a topic below the end     c: a checkpoint
+ *                 s and a byte: one number is settled     t and a byte: all of a topic below the end
+ *                 c: a checkpoint
  *             damages, of six bytes each: what, the file, the record, where in it, two arguments
  *
- * Claims, for any input: undamaged, exactly what is not settled is shown, and nothing is lost. Damaged: each record that is
- * shown, read or inspected is the one that was written under its number, they come in order, and what is neither shown
- * nor settled is said to be lost, or is the end that no file tells of; the journal goes on behind what it showed, and the next
- * start finds the same. A damage that writes a record nobody wrote, checksum and all, breaks no bounds.
+ * Claims, for any input: undamaged, exactly what is not settled is shown, and nothing is lost. Damaged: each
+ * record that is shown, read or inspected is the one that was written under its number, they come in order,
+ * and what is neither shown nor settled is said to be lost, or is the end that no file tells of; the journal
+ * goes on behind what it showed, and the next start finds the same. A damage that writes a record nobody
+ * wrote, checksum and all, breaks no bounds.
  */
 #include "damage.h"
 
@@ -101,8 +103,8 @@ static const uint8_t *value_of(uint64_t sequence, size_t size)
 static struct rkb_record record_of(uint64_t sequence)
 {
     const struct written *written = &world.list[sequence];
-    struct rkb_record record = {.kind = written->kind, .sequence = sequence, .time_us = 1000000 + (int64_t)sequence, .epoch = 3,
-                                .count = (uint32_t)sequence, .route = 1, .topic = written->topic,
+    struct rkb_record record = {.kind = written->kind, .sequence = sequence, .time_us = 1000000 + (int64_t)sequence,
+                                .epoch = 3, .count = (uint32_t)sequence, .route = 1, .topic = written->topic,
                                 .has_key = sequence % 2 == 0,
                                 .value = {value_of(sequence, written->size), written->size}};
     if (record.has_key)
@@ -256,7 +258,8 @@ static void act(struct rkb_journal *journal, struct rkb_ledger *ledger, struct i
     switch (what) {
     case 'm': {
         size_t argument = take_number(line, 256);
-        append(journal, RKB_MESSAGE, sizes[argument % SIZE_CLASSES], world.topics > 0 ? 1 + (uint32_t)argument % world.topics : 0);
+        append(journal, RKB_MESSAGE, sizes[argument % SIZE_CLASSES],
+               world.topics > 0 ? 1 + (uint32_t)argument % world.topics : 0);
         break;
     }
     case 'k':
@@ -303,7 +306,8 @@ static void on_gap(void *context, const struct rkb_gap *gap)
     for (size_t i = 0; i < world.gap_count && !found; i++) {
         const struct rkb_gap *known = &world.gaps[i];
         found = gap->id == known->id && strcmp(gap->source, known->source) == 0 && gap->bound == known->bound
-                && strcmp(gap->reason, known->reason) == 0 && gap->from_us == known->from_us && gap->to_us == known->to_us;
+                && strcmp(gap->reason, known->reason) == 0
+                && gap->from_us == known->from_us && gap->to_us == known->to_us;
     }
     CLAIM(found || world.forged);
     CLAIM(gap->id > world.last_gap);

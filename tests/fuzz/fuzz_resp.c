@@ -6,8 +6,8 @@
  *             what Redis sends; 0x01, 0x02 and a byte n stand for n times 4096 zeros
  *
  * Claims, for any bytes: however they are cut and wherever it is paused, the same calls are made, and it ends alike;
- * these are the replies that hiredis's own reader has, with `too large` where one is; where hiredis refuses the bytes, so do
- * we; a payload that is too long takes no memory; the scanner passes all bytes but those of such payloads.
+ * these are the replies that hiredis's own reader has, with `too large` where one is; where hiredis refuses the bytes,
+ * so do we; a payload that is too long takes no memory; the scanner passes all bytes but those of such payloads.
  */
 #include "fuzz.h"
 
@@ -67,7 +67,8 @@ static void on_message(void *context, bool is_pattern, struct rkb_slice pattern,
     pause_now(context);
 }
 
-static void on_too_large(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel, uint64_t size)
+static void on_too_large(void *context, bool is_pattern, struct rkb_slice pattern, struct rkb_slice channel,
+                         uint64_t size)
 {
     struct calls *calls = context;
     say_message(calls, is_pattern ? "large pmessage" : "large message", is_pattern, pattern, channel);
@@ -96,8 +97,8 @@ static void on_confirmation(void *context, const struct rkb_confirmation *confir
 {
     static const char *const words[] = {"unsubscribe", "subscribe", "punsubscribe", "psubscribe"};
     struct calls *calls = context;
-    say_confirmation(calls, words[2 * confirmation->is_pattern + confirmation->on], confirmation->named, confirmation->name,
-                     confirmation->count);
+    say_confirmation(calls, words[2 * confirmation->is_pattern + confirmation->on], confirmation->named,
+                     confirmation->name, confirmation->count);
     if (calls->wishes != NULL && confirmation->on)
         confirm(calls->wishes, confirmation);
     pause_now(calls);

@@ -2,13 +2,15 @@
  * Fuzz target: the ring's file, as a killed process left it, and then damaged.
  *
  *     input   a number: pages of the ring
- *             a line: what was done with it: m and a byte: a message of that size class   c and a byte: so many are consumed
- *                     n and a byte: a note of that kind   r: closed and opened again
+ *             a line: what was done with it: m and a byte: a message of that size class
+ *                     c and a byte: so many are consumed      n and a byte: a note of that kind
+ *                     r: closed and opened again
  *             damages, of six bytes each: what, where (3 bytes), two arguments
  *
- * Claims, for any input: undamaged, all that was committed and not consumed is there, byte for byte, wherever it wraps. Damaged,
- * the ring is refused in words, or each record in it is the one that was committed, in order; and it can be used, and found
- * again. Head and tail may say anything; a page or a record with a good checksum that nobody wrote breaks no bounds.
+ * Claims, for any input: undamaged, all that was committed and not consumed is there, byte for byte, wherever
+ * it wraps. Damaged, the ring is refused in words, or each record in it is the one that was committed, in
+ * order; and it can be used, and found again. Head and tail may say anything; a page or a record with a good
+ * checksum that nobody wrote breaks no bounds.
  */
 #include "fuzz.h"
 
@@ -66,7 +68,8 @@ static const uint8_t *value_of(uint64_t sequence, size_t size)
 static struct rkb_record record_of(uint64_t sequence)
 {
     return (struct rkb_record){.kind = RKB_MESSAGE, .sequence = sequence, .time_us = 5 + (int64_t)sequence, .epoch = 7,
-                               .count = (uint32_t)sequence, .route = 1, .topic = 2, .has_key = true, .key = rkb_slice_text("k"),
+                               .count = (uint32_t)sequence, .route = 1, .topic = 2,
+                               .has_key = true, .key = rkb_slice_text("k"),
                                .value = {value_of(sequence, world.list[sequence]), world.list[sequence]}};
 }
 
@@ -98,7 +101,8 @@ static void on_record(void *context, const struct rkb_record *record)
 
 static bool open_ring(struct rkb_error *error)
 {
-    struct rkb_ring_options options = {.directory = world.directory, .size = world.size, .journal_id = id, .sys = &world.sys};
+    struct rkb_ring_options options = {.directory = world.directory, .size = world.size, .journal_id = id,
+                                       .sys = &world.sys};
     world.ring = rkb_ring_open(&options, error);
     return world.ring != NULL;
 }

@@ -3,9 +3,9 @@
  *
  *     input   a schema, an empty line, the payload
  *
- * Claims, for any input: what is refused has mistakes with their places; a check says the same when asked again, and of
- * the payload in other white space; what S says of it, {"allOf": [S]} says too, and {"not": S} says the contrary, unless
- * one of them gave up.
+ * Claims, for any input: what is refused has mistakes with their places; a check says the same when asked
+ * again, and of the payload in other white space; what S says of it, {"allOf": [S]} says too, and {"not": S}
+ * says the contrary, unless one of them gave up.
  */
 #include "fuzz.h"
 
@@ -32,7 +32,8 @@ enum answer { NO, YES, GAVE_UP };
 
 static enum answer ask(const struct rkb_schema *schema, struct rkb_schema_room *room, struct rkb_slice json)
 {
-    static const char *const limits[] = {"takes too long", "too deep", "more values", "too large", "out of memory", "no memory"};
+    static const char *const limits[] = {"takes too long", "too deep", "more values", "too large",
+                                         "out of memory", "no memory"};
     char reason[RKB_SCHEMA_REASON];
     if (rkb_schema_check(schema, room, json, reason, sizeof reason))
         return YES;

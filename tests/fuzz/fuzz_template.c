@@ -238,7 +238,8 @@ static void check_headers(struct rkb_slice headers, size_t count)
     CLAIM(!area.failed && seen == count);
 }
 
-static void check_inverse(enum rkb_form form, struct rkb_slice value, struct rkb_slice headers, struct rkb_slice payload)
+static void check_inverse(enum rkb_form form, struct rkb_slice value, struct rkb_slice headers,
+                          struct rkb_slice payload)
 {
     struct rkb_buffer back = {0};
     bool inverted = rkb_inverse(form, value, headers, &back);
@@ -279,7 +280,9 @@ static bool makes_json(const struct route *route)
 {
     const struct rkb_preset *preset =
         route->spec.envelope.preset != NULL ? rkb_preset_find(route->spec.envelope.preset) : NULL;
-    return preset != NULL ? preset->value != NULL : depth_of(rkb_slice_text(route->value)) < RKB_JSON_DEPTH - MOST_DEPTH;
+    if (preset != NULL)
+        return preset->value != NULL;
+    return depth_of(rkb_slice_text(route->value)) < RKB_JSON_DEPTH - MOST_DEPTH;
 }
 
 static void check_templates(const struct route *route, struct rkb_slice payload)

@@ -1,10 +1,10 @@
 /*
- * threads -- C11's threads, locks and conditions as those of POSIX. Loaded before all others (LD_PRELOAD) where the thread
- * sanitizer watches.
+ * threads -- C11's threads, locks and conditions as those of POSIX. Loaded before all others
+ * (LD_PRELOAD) where the thread sanitizer watches.
  *
- * The sanitizer knows of pthread_create and pthread_mutex_lock, not of thrd_create and mtx_lock, which librdkafka calls: a
- * thread that it does not know crashes it, and what such a lock guards looks like a race. In glibc these types are the
- * POSIX ones under another name, so that handing on is all there is to do.
+ * The sanitizer knows of pthread_create and pthread_mutex_lock, not of thrd_create and mtx_lock, which librdkafka
+ * calls: a thread that it does not know crashes it, and what such a lock guards looks like a race. In glibc these types
+ * are the POSIX ones under another name, so that handing on is all there is to do.
  */
 #define _GNU_SOURCE
 #include <errno.h>

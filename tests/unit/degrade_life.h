@@ -1,6 +1,6 @@
 /*
- * degrade_life -- a journal on a disk that can be told to fail, with a ring beside it, and its turns as the shipper takes
- * them: what the tests of journal/degrade.c share.
+ * degrade_life -- a journal on a disk that can be told to fail, with a ring beside it, and its turns as the shipper
+ * takes them: what the tests of journal/degrade.c share.
  */
 #ifndef RKB_TEST_DEGRADE_LIFE_H
 #define RKB_TEST_DEGRADE_LIFE_H

@@ -47,8 +47,8 @@ static void *end(void *consumer)
 }
 
 /*
- * librdkafka's consumer now and then waits for ever for one of its own references (its issue 3954); what was tested does
- * not hang on that.
+ * librdkafka's consumer now and then waits for ever for one of its own references (its issue
+ * 3954); what was tested does not hang on that.
  */
 void kafka_reader_free(struct kafka_reader *reader)
 {

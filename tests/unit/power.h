@@ -6,9 +6,9 @@
  *     fdatasync, fsync                                  --> durable (in memory), unless the disk lies
  *     power_lose                                        --> durable, and any part of the rest, in another directory
  *
- * Strict as POSIX allows: a file's name is durable only with a sync of its directory, its bytes and its length only with
- * a sync of the file; what was not synced may be there or not, sector by sector, change by change, in any order. Disks
- * may be nested (a recovery that loses power too): the one that was turned on last is in use. One thread.
+ * Strict as POSIX allows: a file's name is durable only with a sync of its directory, its bytes and its length only
+ * with a sync of the file; what was not synced may be there or not, sector by sector, change by change, in any order.
+ * Disks may be nested (a recovery that loses power too): the one that was turned on last is in use. One thread.
  */
 #ifndef RKB_TEST_POWER_H
 #define RKB_TEST_POWER_H
@@ -20,7 +20,7 @@
 
 struct power;
 
-/* All that is in the directory now is durable. `before`, if given, is called before each call that changes something. */
+/* All that is in the directory now is durable. `before`, if given, is called before each call that changes anything. */
 struct power *power_on(const char *directory, void (*before)(void *context), void *context);
 void power_off(struct power *power);
 /* Syncs promise, and do nothing; but for every `honest`th, where that is not 0. */

@@ -14,7 +14,8 @@ static const struct rkb_route_snapshot sample_routes[] = {
 };
 
 static const struct rkb_source_snapshot sample_sources[] = {
-    {.name = "legacy", .url = "redis://127.0.0.1:6379", .error = "", .connected = true, .whole = true, .subscribed = 3, .wanted = 3,
+    {.name = "legacy", .url = "redis://127.0.0.1:6379", .error = "", .connected = true, .whole = true,
+     .subscribed = 3, .wanted = 3,
      .connections_total = 41, .gaps_total = 42, .overlaps_total = 43, .bytes_total = 44,
      .stall = {.buffer = 45056, .hard = 33554432, .soft = 8388608, .soft_seconds = 60, .rate = 4194304,
                .seconds = 6.25}, .rival = ""},
@@ -31,7 +32,8 @@ static const struct rkb_gap_snapshot sample_gaps[] = {
 static struct rkb_snapshot sample_snapshot(void)
 {
     return (struct rkb_snapshot){
-        .version = "1.2.3", .instance = "shop-sidecar", .uptime_seconds = 7325.5, .now_us = 1795380670000000, .ready = true,
+        .version = "1.2.3", .instance = "shop-sidecar", .uptime_seconds = 7325.5, .now_us = 1795380670000000,
+        .ready = true,
         .totals = {.received = 90, .recovered = 17, .delivered = 80, .dropped = 5, .pending = 22},
         .dropped_by_reason = {[RKB_DROP_journal_full] = 3, [RKB_DROP_too_large] = 2},
         .route_count = 2, .routes = sample_routes, .source_count = 1, .sources = sample_sources,

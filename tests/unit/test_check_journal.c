@@ -1,4 +1,4 @@
-/* Tests of `rkbctl check`'s journal: what it says of a directory, a lock, a disk that is full, slow, broken or silent. */
+/* Tests of `rkbctl check`'s journal: what it says of a directory, a lock, a disk: full, slow, broken or silent. */
 #include "config_files.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /*
- * Tests of `rkbctl check`'s Kafka, with a mock cluster: logins that fail, each answer to the right to write, what is not
- * asked of a broker that is not known, and how long a record may get.
+ * Tests of `rkbctl check`'s Kafka, with a mock cluster: logins that fail, each answer to the right to write, what is
+ * not asked of a broker that is not known, and how long a record may get.
  *
  * The mock knows no DescribeConfigs, so nothing of it can be asked by the whole check; and it takes records with
  * acks=2, as some other server may.
@@ -155,7 +155,8 @@ static struct rkb_report check(const struct world *world, const char *routes, in
 {
     char text[2000];
     struct rkb_report report = {.file = "f", .places = &no_places};
-    snprintf(text, sizeof text, "kafka: {properties: {bootstrap.servers: '%s', reconnect.backoff.max.ms: 100}}\nroutes: {%s}\n",
+    snprintf(text, sizeof text,
+             "kafka: {properties: {bootstrap.servers: '%s', reconnect.backoff.max.ms: 100}}\nroutes: {%s}\n",
              rkb_mock_bootstrap(world->mock), routes);
     struct rkb_config *config = read_good(&files, text);
     rkb_check_kafka(config, limit_ms, &report);

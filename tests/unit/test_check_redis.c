@@ -152,7 +152,8 @@ static void test_all_is_well(void **state)
     finds(world, "OK redis.legacy: ", "3 of 3 subscriptions tried and left again");
     finds(world, "OK redis.legacy.url: ", "version 7.0.15");
     finds(world, "OK redis.legacy.url: ", "a master");
-    finds(world, "OK redis.legacy.watch: ", "holds 32 MiB for it (client-output-buffer-limit pubsub): a standstill of 3.4 s");
+    finds(world, "OK redis.legacy.watch: ",
+          "holds 32 MiB for it (client-output-buffer-limit pubsub): a standstill of 3.4 s");
     finds(world, "OK redis.legacy: ", "no bridge is subscribed there");
     const char *heard = fake_redis_heard(world->fake);
     assert_non_null(strstr(heard, "SUBSCRIBE a\nUNSUBSCRIBE a\nSUBSCRIBE b c\nUNSUBSCRIBE b c\nPSUBSCRIBE u.*\n"
@@ -329,9 +330,11 @@ static void test_refused_questions_name_their_rights_once(void **state)
     answers(world, "CLIENT ID", NOPERM);
     check(world);
     finds(world, "WARN redis.legacy.watch: ", "=> ACL SETUSER bridge +info");
-    finds(world, "WARN redis.legacy.watch: ", "the stall budget is unknown; whether Redis shares the journal's disk is unknown"
-                                              " => ACL SETUSER bridge +config|get");
-    finds(world, "WARN redis.legacy.watch: ", "whether another bridge is there is unknown => ACL SETUSER bridge +client|list");
+    finds(world, "WARN redis.legacy.watch: ",
+          "the stall budget is unknown; whether Redis shares the journal's disk is unknown "
+          "=> ACL SETUSER bridge +config|get");
+    finds(world, "WARN redis.legacy.watch: ",
+          "whether another bridge is there is unknown => ACL SETUSER bridge +client|list");
     finds(world, "WARN redis.legacy.user: ", "=> ACL SETUSER bridge +client|id");
     size_t warnings = 0;
     for (size_t i = 0; i < world->report.count; i++)
@@ -355,7 +358,8 @@ static void test_silence_of_the_second_connection(void **state)
     world->scripts[world->script_count++] = (struct fake_script){"CLIENT LIST TYPE pubsub", NULL};
     world->is_silent = true;
     check(world);
-    finds(world, "WARN redis.legacy.watch: ", "did not get all its answers: the answer to what was asked did not come within");
+    finds(world, "WARN redis.legacy.watch: ",
+          "did not get all its answers: the answer to what was asked did not come within");
     finds(world, "OK redis.legacy.url: ", "a master");
 }
 
@@ -378,14 +382,16 @@ static void test_odd_values(void **state)
 static void test_roles(void **state)
 {
     struct world *world = *state;
-    answers(world, "INFO replication", "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\nmaster_link_status:down\r\n");
+    answers(world, "INFO replication",
+            "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\nmaster_link_status:down\r\n");
     check(world);
     finds(world, "BAD redis.legacy.url: ", "a replica of 10.0.0.1:6379, and its link to that is down");
     end(state);
     begin(state);
     world = *state;
-    answers(world, "INFO replication", "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\nmaster_link_status:up\r\n"
-                                       "master_last_io_seconds_ago:0\r\nmaster_sync_in_progress:0\r\n");
+    answers(world, "INFO replication",
+            "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\nmaster_link_status:up\r\n"
+            "master_last_io_seconds_ago:0\r\nmaster_sync_in_progress:0\r\n");
     answers(world, "INFO server", "redis_version:7.2.4\r\nserver_name:valkey\r\nredis_mode:cluster\r\n");
     check(world);
     finds(world, "OK redis.legacy.url: ", "a replica of 10.0.0.1:6379, which it hears");
@@ -410,7 +416,8 @@ static void test_limits(void **state)
     answers(world, "CONFIG GET client-output-buffer-limit", "*2\r\n$1\r\nx\r\n$18\r\npubsub 8388608 0 0\r\n");
     answers(world, "INFO stats", "instantaneous_input_kbps:10240.00\r\ninstantaneous_input_repl_kbps:1.00\r\n");
     check(world);
-    finds(world, "WARN redis.legacy.watch: ", "and of 0.8 s at the least where all that comes in there now, 10 MiB a second");
+    finds(world, "WARN redis.legacy.watch: ",
+          "and of 0.8 s at the least where all that comes in there now, 10 MiB a second");
     finds(world, "WARN redis.legacy.max_message_size: ", "two messages of 8 MiB are more");
 }
 

@@ -99,15 +99,16 @@ static void test_the_worst_comes_first(void **state)
     assert_int_equal(rkb_report_verdict(&report), RKB_GRADE_BAD);
     rkb_buffer_text(&report.redis_rights, "# said\nACL SETUSER a\n");
     char *text = shown(&report, rkb_report_text);
-    assert_string_equal(text, "BAD  f.yaml:15:12: routes.users.topic: three\n"
-                              "BAD  f.yaml:15:12: routes.users.topic: four\n"
-                              "WARN f.yaml:4:10: redis.legacy.url: two\\nlines\\x1b[31m; to change: ACL SETUSER a &b\\*\n"
-                              "OK   f.yaml: one\n"
-                              "\n"
-                              "# The rights that Redis has to give, for redis-cli:\n"
-                              "# said\nACL SETUSER a\n"
-                              "\n"
-                              "f.yaml: BAD: 2 BAD, 1 WARN, 1 OK\n");
+    assert_string_equal(text,
+                        "BAD  f.yaml:15:12: routes.users.topic: three\n"
+                        "BAD  f.yaml:15:12: routes.users.topic: four\n"
+                        "WARN f.yaml:4:10: redis.legacy.url: two\\nlines\\x1b[31m; to change: ACL SETUSER a &b\\*\n"
+                        "OK   f.yaml: one\n"
+                        "\n"
+                        "# The rights that Redis has to give, for redis-cli:\n"
+                        "# said\nACL SETUSER a\n"
+                        "\n"
+                        "f.yaml: BAD: 2 BAD, 1 WARN, 1 OK\n");
     free(text);
     text = shown(&report, rkb_report_json);
     json_t *whole = json_loads(text, 0, NULL);
@@ -172,7 +173,8 @@ static void test_exit_codes(void **state)
     runs("-c FILE more", 64, "", "usage:");
     runs("-c FILE --nonsense", 64, "", "usage:");
     runs("-c /nowhere.yaml", 64, "BAD  /nowhere.yaml: ", "");
-    write_completed(&files, "routes: {all: {source: legacy, patterns: ['*'], topic: all, key: '{{route}}', partitions: 4}}\n");
+    write_completed(&files,
+                    "routes: {all: {source: legacy, patterns: ['*'], topic: all, key: '{{route}}', partitions: 4}}\n");
     runs("-c FILE", 1, "WARN ", "");
     write_completed(&files, "instance: shop\nnonsense: 1\njournal: {directory: @/j, max_size: 1}\n");
     runs("-c FILE", 64, ":2:1: ", "");
@@ -193,7 +195,8 @@ static char *rights(const char *text, void (*list)(const struct rkb_config *conf
     return (char *)out.data;
 }
 
-static void lists(const char *text, void (*list)(const struct rkb_config *config, struct rkb_buffer *out), const char *line)
+static void lists(const char *text, void (*list)(const struct rkb_config *config, struct rkb_buffer *out),
+                  const char *line)
 {
     char *all = rights(text, list);
     const char *found = strstr(all, line);
@@ -247,7 +250,8 @@ static void test_many_channels_are_several_lines(void **state)
     rkb_buffer_free(&text);
 }
 
-#define LOGIN "security.protocol: SASL_SSL, sasl.mechanism: SCRAM-SHA-256, sasl.username: shop, sasl.password: s3cret-and-long"
+#define LOGIN "security.protocol: SASL_SSL, sasl.mechanism: SCRAM-SHA-256, sasl.username: shop, " \
+              "sasl.password: s3cret-and-long"
 #define LINE "kafka-acls.sh --bootstrap-server h:1 --add --allow-principal "
 
 static void test_rights_of_kafka(void **state)
@@ -274,8 +278,9 @@ static void test_rights_of_kafka(void **state)
     lists_not(routes, rkb_rights_kafka, "s3cret");
     lists_not(routes, rkb_rights_kafka, "Create");
     static const char makes[] = "kafka: {create_topics: yes, properties: {bootstrap.servers: 'h:1'}}\n";
-    lists(makes, rkb_rights_kafka, LINE "User:ANONYMOUS --operation Describe --operation Write --operation DescribeConfigs "
-                                        "--operation Create --topic all\n");
+    lists(makes, rkb_rights_kafka,
+          LINE "User:ANONYMOUS --operation Describe --operation Write --operation DescribeConfigs "
+          "--operation Create --topic all\n");
 }
 
 static void is_principal(const char *properties, const char *principal)
@@ -294,7 +299,8 @@ static void test_principals(void **state)
     is_principal("", "User:ANONYMOUS");
     is_principal(", security.protocol: plaintext", "User:ANONYMOUS");
     is_principal(", security.protocol: ssl", "User:NAME");
-    is_principal(", security.protocol: SASL_PLAINTEXT, sasl.mechanisms: PLAIN, sasl.username: a, sasl.password: b", "User:a");
+    is_principal(", security.protocol: SASL_PLAINTEXT, sasl.mechanisms: PLAIN, sasl.username: a, sasl.password: b",
+                 "User:a");
     is_principal(", security.protocol: sasl_plaintext, sasl.mechanism: OAUTHBEARER, sasl.username: a", "User:NAME");
     lists("kafka: {properties: {bootstrap.servers: 'h:1', security.protocol: SASL_PLAINTEXT, sasl.mechanism: PLAIN, "
           "sasl.username: \"o'neil\", sasl.password: b}}\n", rkb_rights_kafka, LINE "'User:o'\\''neil' --operation");

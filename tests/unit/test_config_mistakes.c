@@ -19,7 +19,7 @@ static int tear_down(void **state)
     return drop_files(state);
 }
 
-/* The mistakes in files.config, and where there are none the warnings, without its name and with `@/` for the directory; to be freed. */
+/* The mistakes in files.config, else the warnings, without its name and with `@/` for the directory; to be freed. */
 static char *mistakes_found(void)
 {
     struct rkb_mistakes mistakes;
@@ -197,7 +197,8 @@ static void aliases_that_grow(void **state)
                            "routes:\n",
                            "  r%zu: {source: a, topic: t, channels: *list}\n", 5000, "",
                            "more than 100000 names and list items, aliases followed\n");
-    assert_mistake_of_many("x: &list [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a]\n"
+    assert_mistake_of_many("x: &list [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,"
+                           "a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a]\n"
                            "routes:\n",
                            "  r%zu: {source: a, topic: t, filter: *list, expect: {at: /a, enum: *list}}\n", 1300, "",
                            "more than 100000 names and list items, aliases followed\n");

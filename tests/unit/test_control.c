@@ -31,7 +31,8 @@ static void test_answers(void **state)
     int fd = dial(fixture);
     check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
     check_answer(fixture, fd, "  version\t \r\n", "rkbridge 1.2.3\nOK\n");
-    check_answer(fixture, fd, "help version\n", "version                                  look   the version of the running rkbridge\nOK\n");
+    check_answer(fixture, fd, "help version\n",
+                 "version                                  look   the version of the running rkbridge\nOK\n");
     say(fixture, fd, "help\n");
     char *help = hear_answer(fixture, fd);
     size_t rows;
@@ -326,7 +327,7 @@ static void open_by_hand(struct fixture *fixture, struct rkb_sys *sys)
     assert_non_null(fixture->control);
 }
 
-/* Silence keeps nobody out: 500 who say nothing, and one who asks is answered; one who has just asked keeps its place. */
+/* Silence keeps nobody out: 500 say nothing, and one who asks is answered; one who has just asked keeps its place. */
 static void test_500_who_say_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -342,7 +343,8 @@ static void test_500_who_say_nothing(void **state)
         silent[i] = dial(fixture);
         turn(fixture);
         if (i % 4 == 0)
-            check_answer(fixture, early, "nonsense\n", "ERROR unknown_command there is no command \"nonsense\"; try help\n");
+            check_answer(fixture, early, "nonsense\n",
+                         "ERROR unknown_command there is no command \"nonsense\"; try help\n");
     }
     assert_int_equal(fixture->asked, asked);    /* they cost nothing */
     hand_us += RKB_CONTROL_IDLE_US;

@@ -112,7 +112,8 @@ static void write_config(struct desk *desk)
 static void listen_at_desk(struct desk *desk)
 {
     struct rkb_error error;
-    struct rkb_control_options options = {.path = desk->fixture->path, .mode = 0660, .rights = {.own = geteuid()}, .snapshot = give_snapshot,
+    struct rkb_control_options options = {.path = desk->fixture->path, .mode = 0660,
+                                          .rights = {.own = geteuid()}, .snapshot = give_snapshot,
                                           .context = desk->fixture, .retry = take_letter, .retry_context = desk,
                                           .upload_limit = 10000};
     rkb_control_free(desk->fixture->control);

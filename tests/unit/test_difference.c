@@ -1,6 +1,6 @@
 /*
- * Two configs compared: each setting of the table is noticed, and by its row taken or refused by its name; what comes, goes
- * and changes places.
+ * Two configs compared: each setting of the table is noticed, and by its row taken or refused by its
+ * name; what comes, goes and changes places.
  */
 #include "config_files.h"
 
@@ -12,8 +12,8 @@
 
 #define HEAD "kafka: {properties: {bootstrap.servers: '127.0.0.1:9', linger.ms: 5}}\n" \
              "journal: {directory: /tmp/journal}\nredis:\n  one: {url: 'redis://one'}\n  two: {url: 'redis://two'}\n"
-#define A "  a: {source: one, channels: [x], patterns: ['p*'], topic: t, topic_config: {retention.ms: 1}, headers: {h: v}, " \
-          "expect: {at: /a, type: string}, filter: {at: /b, exists: yes}}\n"
+#define A "  a: {source: one, channels: [x], patterns: ['p*'], topic: t, topic_config: {retention.ms: 1}, " \
+          "headers: {h: v}, expect: {at: /a, type: string}, filter: {at: /b, exists: yes}}\n"
 #define B "  b: {source: two, channels: y, topic: u}\n"
 #define C "  c: {source: one, channels: z, topic: v}\n"
 

@@ -263,7 +263,8 @@ static void keys(void **state)
         const char *key, *pattern, *expected;
         bool position;
     } cases[] = {
-        {NULL, "", NULL, false}, {"", "", NULL, false}, {"none", "u*", NULL, false}, {"x{{pattern}}", "", NULL, false}, {"{{pattern}}", "", NULL, false},
+        {NULL, "", NULL, false}, {"", "", NULL, false}, {"none", "u*", NULL, false},
+        {"x{{pattern}}", "", NULL, false}, {"{{pattern}}", "", NULL, false},
         {"{{pattern}}", "u*", "u*", false}, {"fixed", "", "fixed", false},
         {"{{channel}}-{{encoding}}", "", "user_created-json", false},
         {"{{position}}", "", "00112233445566778899aabbccddeeff:42", true},

@@ -18,9 +18,10 @@
 
 static struct rkb_record sample(void)
 {
-    return (struct rkb_record){.kind = RKB_MESSAGE, .flags = RKB_FLAG_CHANNEL | 2, .header_count = 1, .sequence = 42, .time_us = 1234567890123456,
-                               .epoch = 7, .count = 99, .route = 3, .topic = 5, .has_key = true,
-                               .key = rkb_slice_text("the key"), .headers = rkb_slice("\1\0\2\0\0\0nvv", 9),
+    return (struct rkb_record){.kind = RKB_MESSAGE, .flags = RKB_FLAG_CHANNEL | 2, .header_count = 1, .sequence = 42,
+                               .time_us = 1234567890123456, .epoch = 7, .count = 99, .route = 3, .topic = 5,
+                               .has_key = true, .key = rkb_slice_text("the key"),
+                               .headers = rkb_slice("\1\0\2\0\0\0nvv", 9),
                                .value = rkb_slice_text("{\"a\": 1}")};
 }
 

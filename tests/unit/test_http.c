@@ -152,7 +152,8 @@ static void test_exposed(void **state)
         answers(&world, "GET /metrics HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n", "");
         answers(&world, "GET /healthz HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n", "");
         answers(&world, "GET /readyz HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n", "");
-        answers(&world, "GET /stats HTTP/1.0\r\n\r\n", all == 1 ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 403 Forbidden\r\n", "");
+        answers(&world, "GET /stats HTTP/1.0\r\n\r\n",
+                all == 1 ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 403 Forbidden\r\n", "");
         end(&world);
     }
 }
@@ -160,8 +161,8 @@ static void test_exposed(void **state)
 static void test_where_it_listens(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "a.b:80", "[::1:9464",
-                                        "256.0.0.1:1"};
+    static const char *const wrong[] = {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "a.b:80",
+                                        "[::1:9464", "256.0.0.1:1"};
     struct rkb_http_options options = {.sys = &sys, .snapshot = give_snapshot};
     struct rkb_error error = {0};
     struct event_base *base = event_base_new();

@@ -285,8 +285,8 @@ static void test_reals(void **state)
     (void)state;
     static const struct { double value; const char *text; } rows[] = {
         {0, "0"}, {0.0000004, "0"}, {0.0000005, "0.000001"}, {1.5, "1.5"}, {-2.25, "-2.25"}, {0.999999, "0.999999"},
-        {0.9999999, "1"}, {123456789.000001, "123456789.000001"}, {1795380670.25, "1795380670.25"}, {1e13, "10000000000000"},
-        {1e300, "1.0000000000000001e+300"}, {-0.0000001, "0"}};
+        {0.9999999, "1"}, {123456789.000001, "123456789.000001"}, {1795380670.25, "1795380670.25"},
+        {1e13, "10000000000000"}, {1e300, "1.0000000000000001e+300"}, {-0.0000001, "0"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct rkb_buffer out = {0};
         struct rkb_prometheus writer = {.out = &out, .name = "x", .name_size = 1};
@@ -316,7 +316,8 @@ static void test_table(void **state)
     struct rkb_buffer out = {0};
     rkb_metrics_table(&out);
     rkb_buffer_add(&out, "", 1);
-    has((char *)out.data, "| `rkbridge_source_connected` | gauge | source | 1 while the connection to this Redis stands. |");
+    has((char *)out.data,
+        "| `rkbridge_source_connected` | gauge | source | 1 while the connection to this Redis stands. |");
     assert_int_equal(count_lines((char *)out.data, "| `"), rkb_metric_count);
     rkb_buffer_free(&out);
 }

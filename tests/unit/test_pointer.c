@@ -49,8 +49,8 @@ static void expect(const char *json, const char *pointer, const char *wanted)
 /* The document of RFC 6901, section 5. */
 static void test_the_standards_examples(void **state)
 {
-    static const char document[] = "{\"foo\": [\"bar\", \"baz\"], \"\": 0, \"a/b\": 1, \"c%d\": 2, \"e^f\": 3, \"g|h\": 4, "
-                                   "\"i\\\\j\": 5, \"k\\\"l\": 6, \" \": 7, \"m~n\": 8}";
+    static const char document[] = "{\"foo\": [\"bar\", \"baz\"], \"\": 0, \"a/b\": 1, \"c%d\": 2, \"e^f\": 3, "
+                                   "\"g|h\": 4, \"i\\\\j\": 5, \"k\\\"l\": 6, \" \": 7, \"m~n\": 8}";
     (void)state;
     expect(document, "", document);
     expect(document, "/foo", "[\"bar\", \"baz\"]");
@@ -144,7 +144,8 @@ static void test_many_in_one_pass(void **state)
 /* Cut anywhere, and with any byte changed: JSON by this scan just when it is by the other. */
 static void test_every_cut_and_change(void **state)
 {
-    static const char json[] = "{\"a\": [{\"b\": [1, -2.5e3, true]}, \"\\u0061x\"], \"c\": {\"d\": null, \"e\": [[], {}]}} ";
+    static const char json[] = "{\"a\": [{\"b\": [1, -2.5e3, true]}, \"\\u0061x\"], "
+                               "\"c\": {\"d\": null, \"e\": [[], {}]}} ";
     static const char *const texts[] = {"/a/0/b/1", "/c/e/0", "/c/d", "/a/1", "/c/e/1/x"};
     struct rkb_slice found[RKB_POINTERS_LIMIT];
     struct rkb_error error;

@@ -271,8 +271,8 @@ static struct rkb_journal *start(struct found *found, const char *directory, con
 /* ---- what it must find ---- */
 
 /*
- * Told as damage, by number and time, or in the gap of the restart. Where a lying disk has lost the checkpoint, what was
- * before the oldest segment left is not known; that all is sent again from there is told.
+ * Told as damage, by number and time, or in the gap of the restart. Where a lying disk has lost the checkpoint, what
+ * was before the oldest segment left is not known; that all is sent again from there is told.
  */
 static bool told_lost(const struct found *found, uint64_t sequence)
 {
@@ -302,8 +302,8 @@ static void compare(struct found *found)
         bool elsewhere = life->dead_letter[n] && !life->lies;
         bool kept = found->shown[n] || (life->settled[n] && !elsewhere) || found->letter[n];
         if (!kept && (n < promised || !told_lost(found, n)))
-            fail_msg("call %d: %llu is missing (synced %llu, next %llu); told: %llu to %llu, times %lld to %lld, from %lld "
-                     "on; %s", life->calls, (unsigned long long)n, (unsigned long long)promised,
+            fail_msg("call %d: %llu is missing (synced %llu, next %llu); told: %llu to %llu, times "
+                     "%lld to %lld, from %lld on; %s", life->calls, (unsigned long long)n, (unsigned long long)promised,
                      (unsigned long long)recovery->next_sequence, (unsigned long long)recovery->lost_first,
                      (unsigned long long)recovery->lost_last, (long long)(recovery->lost_from_us - BASE_US),
                      (long long)(recovery->lost_to_us - BASE_US), (long long)(recovery->last_time_us - BASE_US),

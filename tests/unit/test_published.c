@@ -248,8 +248,9 @@ static void names_of_events(void **state)
 {
     (void)state;
     static const struct { bool is_pattern, may; const char *name; } rows[] = {
-        {false, true, "__keyspace@0__:a"}, {false, true, "__keyevent@0__:expired"}, {false, true, "__redis__:invalidate"},
-        {false, false, "__keyspace"}, {false, false, "user_created"}, {false, false, "*"}, {false, false, ""},
+        {false, true, "__keyspace@0__:a"}, {false, true, "__keyevent@0__:expired"},
+        {false, true, "__redis__:invalidate"}, {false, false, "__keyspace"}, {false, false, "user_created"},
+        {false, false, "*"}, {false, false, ""},
         {true, true, "*"}, {true, true, "__key*"}, {true, true, "__keyevent@*__:expired"}, {true, true, "?_key*"},
         {true, true, "[_u]*"}, {true, true, "\\__keyspace@0__:*"}, {true, true, "__redis__*"},
         {true, false, "user.*"}, {true, false, "?ser.*"}, {true, false, "__key"}, {true, false, "??"},

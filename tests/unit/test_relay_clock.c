@@ -1,6 +1,6 @@
 /*
- * The clock is set back by an hour: while nobody runs, while a gap is open, before one opens. Whoever published by the clock
- * as it was, or as it is, finds what was missed inside the gap.
+ * The clock is set back by an hour: while nobody runs, while a gap is open, before one opens. Whoever published by the
+ * clock as it was, or as it is, finds what was missed inside the gap.
  */
 #include "relay_world.h"
 

@@ -1,4 +1,4 @@
-/* Tests of `rkbctl render`: each thing that may become of a message, how it is shown, and what is asked of the words. */
+/* Tests of `rkbctl render`: each thing that may become of a message, how it is shown, what is asked of the words. */
 #include "config_files.h"
 
 #include <fcntl.h>
@@ -192,7 +192,8 @@ static void test_a_record_too_large(void **state)
     static char payload[80001];
     memset(payload, '\xFF', sizeof payload - 1);
     write_completed(&files, "journal: {directory: @/journal, ring_size: 256KiB}\n");
-    expect_within("any", payload, 6, "nothing: dropped (too_large): a record of 104.3 KiB is over what journal.ring_size");
+    expect_within("any", payload, 6,
+                  "nothing: dropped (too_large): a record of 104.3 KiB is over what journal.ring_size");
 }
 
 static void test_several_sources(void **state)
@@ -226,7 +227,8 @@ static void test_bytes(void **state)
     drop(&result);
     expect("--source legacy --payload 7 --value --uuid " UUID " user_created", "not this", 0,
            "{\"name\":\"user_created\",\"data\":{\"id\":\"" UUID "\",\"user\":7}}", "");
-    expect("--value stock.a", "{\"count\": -1}", 4, "", "rkbctl: it becomes a dead letter (expect): /count: below min 0");
+    expect("--value stock.a", "{\"count\": -1}", 4, "",
+           "rkbctl: it becomes a dead letter (expect): /count: below min 0");
 }
 
 static void test_no_route(void **state)
@@ -236,7 +238,8 @@ static void test_no_route(void **state)
     expect("user_craeted", "x", 3, "", "no route takes the channel \"user_craeted\": rkbridge would not see such");
     expect("user_craeted", "x", 3, "", "Did you mean user_created?\nThe nearest: channel user_created of route users");
     expect("stock", "x", 3, "", "The nearest: pattern stock.*.* of route stock\n             pattern st?ck.* of");
-    expect("--route stock needy", "x", 3, "", "note: with all routes of the config it is needy that takes this channel");
+    expect("--route stock needy", "x", 3, "",
+           "note: with all routes of the config it is needy that takes this channel");
     expect_within("--route stock --json stock.a", "{\"count\":1}", 0, "\"becomes\":\"record\"");
 }
 

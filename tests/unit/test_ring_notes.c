@@ -128,8 +128,8 @@ static bool is_note(size_t at)
 }
 
 /*
- * One bit: in the fixed part the ring is refused, in words; anywhere else not even that: all that was committed is there,
- * and each note says what it said. And it is well again: the same bit of the next copy does no more.
+ * One bit: in the fixed part the ring is refused, in words; anywhere else not even that: all that was committed is
+ * there, and each note says what it said. And it is well again: the same bit of the next copy does no more.
  */
 static void a_flipped_bit_changes_nothing(void **state)
 {

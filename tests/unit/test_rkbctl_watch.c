@@ -1,4 +1,4 @@
-/* Tests of `rkbctl watch` where it is no terminal: lines, a bridge that goes away and comes back, an end that is clean. */
+/* Tests of `rkbctl watch` where it is no terminal: lines, a bridge that goes away and comes back, a clean end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

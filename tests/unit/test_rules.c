@@ -39,8 +39,10 @@ static void test_what_a_payload_is(void **state)
         struct rkb_slice payload;
         int of[4];
     } cases[] = {
-        {{(const uint8_t *)"{\"a\":1}", 7}, {RKB_ENCODING_JSON, RKB_ENCODING_JSON, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64}},
-        {{(const uint8_t *)" 1e400 ", 7}, {RKB_ENCODING_JSON, RKB_ENCODING_JSON, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64}},
+        {{(const uint8_t *)"{\"a\":1}", 7},
+         {RKB_ENCODING_JSON, RKB_ENCODING_JSON, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64}},
+        {{(const uint8_t *)" 1e400 ", 7},
+         {RKB_ENCODING_JSON, RKB_ENCODING_JSON, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64}},
         {{(const uint8_t *)"hello", 5}, {RKB_ENCODING_TEXT, NO, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64}},
         {{(const uint8_t *)"", 0}, {RKB_ENCODING_TEXT, NO, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64}},
         {{NULL, 0}, {RKB_ENCODING_TEXT, NO, RKB_ENCODING_TEXT, RKB_ENCODING_BASE64}},

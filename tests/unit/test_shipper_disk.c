@@ -404,7 +404,7 @@ static bool others_settled(struct world *world, uint64_t wanted)
            + rkb_shipper_figures(world->shipper)->routes[2].delivered == wanted;
 }
 
-/* The ledger cannot take a gap: what lies behind is delivered, and no checkpoint passes the one place that knows of it. */
+/* The ledger cannot take a gap: what lies behind is delivered, and no checkpoint passes the one place that knows it. */
 static void test_a_gap_waits_for_the_ledger(void **state)
 {
     static struct rkb_sys sys;      /* the ledger is closed after the test has returned */

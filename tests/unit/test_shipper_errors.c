@@ -101,7 +101,8 @@ static void expect_whole(struct world *world)
     struct arrived *arrived = malloc(sizeof *arrived);
     world_read_back(world, arrived);
     assert_int_equal(dead(world), count);
-    assert_int_equal(figures(world)->routes[1].delivered + figures(world)->routes[2].delivered, world->next - 1 - count);
+    assert_int_equal(figures(world)->routes[1].delivered + figures(world)->routes[2].delivered,
+                     world->next - 1 - count);
     for (size_t i = 0; i < count; i++) {
         if (arrived->times[letters[i]] != 0)
             fail_msg("%llu is set aside, and in Kafka", (unsigned long long)letters[i]);

@@ -1,6 +1,6 @@
 /*
- * Routes and topics that rest: what is theirs waits, what is not goes on, and all arrives once and in order when they go
- * on; over restarts too. Against librdkafka's mock cluster.
+ * Routes and topics that rest: what is theirs waits, what is not goes on, and all arrives once and in order when they
+ * go on; over restarts too. Against librdkafka's mock cluster.
  */
 #include "shipper_world.h"
 

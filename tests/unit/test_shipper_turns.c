@@ -452,8 +452,8 @@ static void test_again_later_and_later(void **state)
 /* What it had in flight is open, and was not refused by that. */
 static void end_alone(struct world *world)
 {
-    rd_kafka_test_fatal_error(rkb_producer_handle(world->shipper->alone), RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
-                              "as told");
+    rd_kafka_test_fatal_error(rkb_producer_handle(world->shipper->alone),
+                              RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "as told");
     world_turn(world);
     assert_null(world->shipper->alone);
     assert_int_equal(world->shipper->lanes.in_flight, 0);

@@ -101,7 +101,8 @@ static void test_the_first_line(void **state)
     rkb_verdict_look(&snapshot, &memory, &judgement);
     snapshot.verdict = &judgement;
     struct rkb_buffer out = show(RKB_OUTPUT_TEXT, &snapshot);
-    begins(&out, "verdict: OK all is well; since 2026-11-22T20:51:10Z (0 s)\nnote: source legacy believes whoever answers");
+    begins(&out,
+           "verdict: OK all is well; since 2026-11-22T20:51:10Z (0 s)\nnote: source legacy believes whoever answers");
     rkb_buffer_free(&out);
     snapshot.kafka.connected = false;
     rkb_verdict_look(&snapshot, &memory, &judgement);
@@ -113,7 +114,8 @@ static void test_the_first_line(void **state)
         rkb_verdict_look(&snapshot, &memory, &judgement);
     }
     out = show(RKB_OUTPUT_TEXT, &snapshot);
-    begins(&out, "verdict: BAD the journal is full (no room), messages are being dropped; since 2026-11-22T20:52:13Z (0 s); "
+    begins(&out,
+           "verdict: BAD the journal is full (no room), messages are being dropped; since 2026-11-22T20:52:13Z (0 s); "
            "next: doc/runbook.md#journal_full\nalso: WARN Kafka is not connected, messages wait in the journal; since "
            "2026-11-22T20:51:10Z (1 min 3 s); next: doc/runbook.md#kafka_away\nnote: source legacy believes whoever");
     has(&out, "  1.5 KiB     4 KiB  full now   1.3 s  11 B  1 MiB  yes       /var/lib/rkbridge");

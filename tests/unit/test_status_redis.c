@@ -113,7 +113,8 @@ static void another_bridge(void **state)
     has(written(rkb_status_write, RKB_OUTPUT_TEXT, &source), "verdict: WARN source legacy is shipped twice: stop it; ");
     source.held = true;
     source.connected = false;
-    has(written(rkb_status_write, RKB_OUTPUT_TEXT, &source), "verdict: WARN source legacy is not subscribed: stop it; ");
+    has(written(rkb_status_write, RKB_OUTPUT_TEXT, &source),
+        "verdict: WARN source legacy is not subscribed: stop it; ");
 }
 
 int main(void)

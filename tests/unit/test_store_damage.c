@@ -1,6 +1,6 @@
 /*
- * What a start makes of damage that is not in a segment: bits flipped in the ring, a number in the ledger that nobody can
- * have given, a journal whose directory is gone.
+ * What a start makes of damage that is not in a segment: bits flipped in the ring, a number in the ledger that nobody
+ * can have given, a journal whose directory is gone.
  */
 #include "store_support.h"
 
@@ -66,8 +66,8 @@ static void test_bits_of_the_ring_flip(void **state)
 static void test_a_number_nobody_can_have_given(void **state)
 {
     struct test *test = *state;
-    const struct rkb_gap forged = {.id = FAR, .source = "legacy", .reason = "restart", .from_us = 1000, .to_us = 2000,
-                                   .bound = RKB_BOUND_UNKNOWN};
+    const struct rkb_gap forged = {.id = FAR, .source = "legacy", .reason = "restart",
+                                   .from_us = 1000, .to_us = 2000, .bound = RKB_BOUND_UNKNOWN};
     open_store(test);
     put_names(test);
     put_messages(test, 1, 20);
@@ -108,8 +108,8 @@ static void test_a_number_nobody_can_have_given(void **state)
 static void test_the_last_number_there_is(void **state)
 {
     struct test *test = *state;
-    const struct rkb_gap forged = {.id = INT64_MAX, .source = "legacy", .reason = "restart", .from_us = 1000, .to_us = 2000,
-                                   .bound = RKB_BOUND_UNKNOWN};
+    const struct rkb_gap forged = {.id = INT64_MAX, .source = "legacy", .reason = "restart",
+                                   .from_us = 1000, .to_us = 2000, .bound = RKB_BOUND_UNKNOWN};
     open_store(test);
     put_names(test);
     put_messages(test, 1, 20);
@@ -202,8 +202,8 @@ static void test_the_journal_is_gone_after_a_clean_end(void **state)
 }
 
 /*
- * The checkpoint's last time is by a clock that was an hour ahead. What was lost behind it ends before it begins, and says
- * so: the gap is made of both (test_relay_clock).
+ * The checkpoint's last time is by a clock that was an hour ahead. What was lost behind it ends before it begins, and
+ * says so: the gap is made of both (test_relay_clock).
  */
 static void test_a_checkpoint_of_before_the_clock_went_back(void **state)
 {
@@ -213,8 +213,8 @@ static void test_a_checkpoint_of_before_the_clock_went_back(void **state)
     open_store(test);
     put_names(test);
     put_messages(test, 1, 5);
-    const struct rkb_record mark = {.kind = RKB_MARK, .sequence = test->next++, .time_us = ahead_us, .epoch = 9, .route = 1,
-                                    .value = {value, sizeof value}};
+    const struct rkb_record mark = {.kind = RKB_MARK, .sequence = test->next++, .time_us = ahead_us, .epoch = 9,
+                                    .route = 1, .value = {value, sizeof value}};
     assert_true(put(test, &mark));
     assert_true(take(test));
     settle(test->store.journal, 1, 6);

@@ -210,7 +210,8 @@ static void mistakes_are_told_with_their_place(void **state)
         {RKB_TEMPLATE_PLAIN, "{{{uuid}}}", 0, "{{{uuid}}"},
         {RKB_TEMPLATE_PLAIN, "{{payload:a}}", 0, "begins with /"}, {RKB_TEMPLATE_PLAIN, "{{payload:/~2}}", 0, "~0"},
         {RKB_TEMPLATE_PLAIN, "x{{3}}", 1, "user.*.* has 2"}, {RKB_TEMPLATE_PLAIN, "{{0}}", 0, "begin with {{1}}"},
-        {RKB_TEMPLATE_PLAIN, "{{17}}", 0, "{{1}} to {{16}}"}, {RKB_TEMPLATE_PLAIN, "{{99999999999999999999}}", 0, "{{16}}"},
+        {RKB_TEMPLATE_PLAIN, "{{17}}", 0, "{{1}} to {{16}}"},
+        {RKB_TEMPLATE_PLAIN, "{{99999999999999999999}}", 0, "{{16}}"},
         {RKB_TEMPLATE_PLAIN, "{{1a}}", 0, "no slot {{1a}}"}, {RKB_TEMPLATE_PLAIN, "{{bad\nname}}", 0, "{{bad?name}}"},
         {RKB_TEMPLATE_PLAIN, "{{uuid}", 0, "without }}"},
         {RKB_TEMPLATE_JSON, "", 0, "not JSON"}, {RKB_TEMPLATE_JSON, "{\"a\": {{payload}}}", 7, "not JSON"},
@@ -245,13 +246,14 @@ static void pointers_and_captures_in_every_context(void **state)
         const char *slot, *plain, *value, *inside;
     } rows[] = {
         {"payload:/s", "a\"b\xC3\xA9\n", "\"a\\\"b\\u00e9\\n\"", "a\\\"b\\u00e9\\n"},
-        {"payload:/n", "1e400", "1e400", "1e400"}, {"payload:/o", "{\"x\": \"y\"}", "{\"x\": \"y\"}", "{\\\"x\\\": \\\"y\\\"}"},
+        {"payload:/n", "1e400", "1e400", "1e400"},
+        {"payload:/o", "{\"x\": \"y\"}", "{\"x\": \"y\"}", "{\\\"x\\\": \\\"y\\\"}"},
         {"payload:/t", "true", "true", "true"}, {"payload:/e", "", "\"\"", ""}, {"payload:/z", NULL, "null", ""},
         {"payload:/none", NULL, "null", ""}, {"payload:/q\\\"q", "7", "7", "7"},
         {"1", "a\"", "\"a\\\"\"", "a\\\""}, {"2", "b", "\"b\"", "b"}, {" 1 ", "a\"", "\"a\\\"\"", "a\\\""},
     };
-    static const char payload[] = "{\"s\": \"a\\\"b\\u00e9\\n\", \"n\": 1e400, \"o\": {\"x\": \"y\"}, \"t\": true, \"e\": \"\", "
-                                  "\"z\": null, \"q\\\"q\": 7}";
+    static const char payload[] = "{\"s\": \"a\\\"b\\u00e9\\n\", \"n\": 1e400, \"o\": {\"x\": \"y\"}, \"t\": true, "
+                                  "\"e\": \"\", \"z\": null, \"q\\\"q\": 7}";
     const struct rkb_name_forms captures[] = {forms("a\"", "a\\\""), forms("b", "b")};
     struct rkb_template_scope scope = test_scope();
     (void)state;
@@ -265,8 +267,10 @@ static void pointers_and_captures_in_every_context(void **state)
         facts.found = found;
         scope.pointers = rkb_pointers_new();
         /* In a plain template the pointer stands as it is meant, in JSON as strings are written. */
-        snprintf(text, sizeof text, "<{{%s}}>", strcmp(rows[i].slot, "payload:/q\\\"q") == 0 ? "payload:/q\"q" : rows[i].slot);
-        struct rkb_template *plain = rkb_template_compile(RKB_TEMPLATE_PLAIN, rkb_slice_text(text), &scope, NULL, &error);
+        snprintf(text, sizeof text, "<{{%s}}>",
+                 strcmp(rows[i].slot, "payload:/q\\\"q") == 0 ? "payload:/q\"q" : rows[i].slot);
+        struct rkb_template *plain = rkb_template_compile(RKB_TEMPLATE_PLAIN, rkb_slice_text(text), &scope, NULL,
+                                                          &error);
         snprintf(text, sizeof text, "[\"{{%s}}\",\"<{{%s}}>\"]", rows[i].slot, rows[i].slot);
         struct rkb_template *json = rkb_template_compile(RKB_TEMPLATE_JSON, rkb_slice_text(text), &scope, NULL, &error);
         assert_true(rkb_pointers_find(scope.pointers, facts.payload, RKB_JSON_DEPTH, found));

@@ -84,7 +84,8 @@ static void check(struct world *world, const char *word, enum rkb_severity sever
     const struct rkb_reason *reason = find(world, word);
     if (reason == NULL || reason->severity != severity || strcmp(reason->what, what) != 0)
         fail_msg("%s: not %s '%s' but %s '%s'", word, rkb_severity_word(severity), what,
-                 reason == NULL ? "no reason" : rkb_severity_word(reason->severity), reason == NULL ? "" : reason->what);
+                 reason == NULL ? "no reason" : rkb_severity_word(reason->severity),
+                 reason == NULL ? "" : reason->what);
     assert_int_equal(world->judgement.severity, severity);
     assert_int_equal(world->judgement.count, 1);
 }
@@ -309,7 +310,8 @@ static struct rkb_gap_snapshot gap(uint64_t id, const char *reason, int64_t from
 {
     int64_t now_us = 1795380670000000;
     return (struct rkb_gap_snapshot){.id = id, .source = "legacy", .reason = reason, .bound = bound,
-                                     .from_us = now_us + from_s * 1000000, .to_us = to_s > 0 ? 0 : now_us + to_s * 1000000};
+                                     .from_us = now_us + from_s * 1000000,
+                                     .to_us = to_s > 0 ? 0 : now_us + to_s * 1000000};
 }
 
 static void open_gap(struct world *world)
@@ -413,7 +415,8 @@ static const struct row rows[] = {
     {"books_unbalanced", unbalance, 0, 0, BAD,
      "the books do not balance (off by -1): a defect of rkbridge, report it with what rkbctl stats says"},
     {"books_unbalanced", unbalance_route, 0, 0, BAD,
-     "the books of route orders do not balance (off by 1): a defect of rkbridge, report it with what rkbctl stats says"},
+     "the books of route orders do not balance (off by 1): a defect of rkbridge, report it with what rkbctl stats "
+     "says"},
     {"not_durable", fail_disk, 0, 0, BAD, "the disk fails, what is read now is not durable: Input/output error"},
     {"output_buffer", fill_buffer, 0, 10, BAD, "Redis holds 20 MiB for source legacy and cuts it off beyond 32 MiB"},
     {"output_buffer", fill_buffer_softly, 0, 10, BAD,
@@ -435,7 +438,8 @@ static const struct row rows[] = {
     {"kafka_away", no_kafka_and_filling, 0, 0, WARN,
      "Kafka is not connected, messages wait in the journal, which has room for 2 h"},
     {"kafka_away_long", no_kafka_for_long, 0, 0, BAD,
-     "no broker of Kafka has been connected for 10 min 1 s (kafka.outage_budget is 10 min), messages wait in the journal"},
+     "no broker of Kafka has been connected for 10 min 1 s (kafka.outage_budget is 10 min), messages wait in "
+     "the journal"},
     {"topic_missing", lack_topics, 0, 0, WARN, "Kafka lacks the topics a, b"},
     {"record_refused", refuse_record, 0, 0, WARN, "a record of route users for topic t is refused: too large"},
     {"journal_filling", filling, 10, 0, WARN,
@@ -461,7 +465,8 @@ static const struct row rows[] = {
     {"gaps_recent", recent_gaps, 0, 0, WARN,
      "2 gaps within the last hour (the last: source legacy, redis_restart): at most 7 messages are missing"},
     {"gaps_recent", recent_unknown_gap, 0, 0, WARN,
-     "1 gap within the last hour (the last: source legacy, connection_lost): how many messages are missing is not known"},
+     "1 gap within the last hour (the last: source legacy, connection_lost): how many messages are missing is not "
+     "known"},
     {"ring_lost", lose_ring, 0, 0, WARN,
      "the ring is not in journal.ring_directory, where it was to be: a kill -9 loses what is in it"},
     {"log_lines_lost", lose_lines, 0, 0, WARN,
@@ -476,8 +481,8 @@ static const struct row rows[] = {
     {"ring_anonymous", want_no_ring, 0, 0, OK,
      "a kill -9 loses what is in the ring: journal.ring_directory may name a tmpfs"},
     {"tls_unverified", believe_all, 0, 0, OK,
-     "source legacy believes whoever answers (tls_verify: no): set it to yes, and tls_ca_file where this system does not "
-     "know its CA"},
+     "source legacy believes whoever answers (tls_verify: no): set it to yes, and tls_ca_file where this system does "
+     "not know its CA"},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 
@@ -572,7 +577,8 @@ static void test_nothing_is_shipped_twice_without_a_connection(void **state)
 static void test_the_worst_comes_first(void **state)
 {
     (void)state;
-    static const char *const expected[] = {"journal_full", "not_durable", "kafka_away", "backlog_old", "tls_unverified"};
+    static const char *const expected[] = {"journal_full", "not_durable", "kafka_away", "backlog_old",
+                                           "tls_unverified"};
     static struct world world;
     well(&world);
     believe_all(&world);
@@ -719,7 +725,8 @@ static void test_what_the_log_says(void **state)
     static struct world world;
     enum rkb_severity before;
     well(&world);
-#define CHANGED() (look(&world), rkb_verdict_changed(&world.memory, &world.judgement, world.snapshot.uptime_seconds, &before))
+#define CHANGED() (look(&world), rkb_verdict_changed(&world.memory, &world.judgement, \
+                                                     world.snapshot.uptime_seconds, &before))
     assert_false(CHANGED());
     no_kafka(&world);
     assert_false(CHANGED());

@@ -1,4 +1,4 @@
-/* Tests of the view: the verdict is looked at each second, whether somebody asks or not, and its changes are in the log. */
+/* Tests of the view: the verdict is looked at each second, asked for or not, and its changes are in the log. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,8 @@ static bool last_said(struct world *world, struct rkb_recent_line *said)
 {
     struct rkb_recent_line line;
     bool found = false;
-    for (uint64_t seen = 0; rkb_recent_next(rkb_log_kept(world->log, RKB_LOG_EVENTS), seen, &line); seen = line.number) {
+    struct rkb_recent *events = rkb_log_kept(world->log, RKB_LOG_EVENTS);
+    for (uint64_t seen = 0; rkb_recent_next(events, seen, &line); seen = line.number) {
         if (strncmp(line.event, "verdict_", 8) == 0) {
             *said = line;
             found = true;
@@ -49,7 +50,8 @@ static void test_changes_are_said(void **state)
     assert_string_equal(said.event, "verdict_bad");
     assert_int_equal(said.level, RKB_LOG_ERROR);
     assert_string_equal(said.object, "verdict");
-    assert_string_equal(said.text, "BAD, it was OK: source legacy is not connected; next: doc/runbook.md#not_subscribed");
+    assert_string_equal(said.text,
+                        "BAD, it was OK: source legacy is not connected; next: doc/runbook.md#not_subscribed");
     const struct rkb_judgement *verdict = rkb_view_snapshot(world->view)->verdict;
     assert_int_equal(verdict->since_us, began_us);
     assert_true(verdict->seconds == 10);

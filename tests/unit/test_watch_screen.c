@@ -10,7 +10,8 @@
 
 #include "tool/watch_screen.h"
 
-static const char status[] = "verdict: WARN Kafka is not connected, messages wait in the journal; next: doc/runbook.md#kafka_away\n"
+static const char status[] = "verdict: WARN Kafka is not connected, messages wait in the journal; "
+                             "next: doc/runbook.md#kafka_away\n"
                              "instance: try\n"
                              "sources:\n"
                              "  name    state           refused  gaps  read  held_by_redis  stall_budget\n"
@@ -97,7 +98,8 @@ static void test_any_size(void **state)
     (void)state;
     static struct rkb_watch_events events;
     add(&events, 100);
-    rkb_watch_events_add(&events, rkb_slice_text("\xc3\xa9\xc3\xa9\xc3\xa9 a line of many characters that take two bytes each \xc3\xa9"));
+    rkb_watch_events_add(&events, rkb_slice_text("\xc3\xa9\xc3\xa9\xc3\xa9 a line of many characters that take two "
+                                                 "bytes each \xc3\xa9"));
     for (size_t rows = 1; rows < 70; rows++) {
         for (size_t columns = 1; columns < 200; columns += 7) {
             const char *text = drawn(&events, rows % 2 == 0 ? "notice" : NULL, rows, columns);
