@@ -1,6 +1,6 @@
 /*
  * Tests of the verdict: each rule by a snapshot that is well but for it: severity, words, where to go; what has to last
- * before it is said, what gets worse by lasting; which comes first; and that each place that a rule sends to is there.
+ * before it is said, what gets worse by lasting; and that each place that a rule sends to is there.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,70 +13,7 @@
 #include <string.h>
 
 #include "control/commands.h"
-#include "control/verdict.h"
-#include "sample_snapshot.h"
-
-/* A world that is well, and what is remembered of it. */
-struct world {
-    struct rkb_snapshot snapshot;
-    struct rkb_source_snapshot sources[3];
-    struct rkb_route_snapshot routes[3];
-    struct rkb_gap_snapshot gaps[8];
-    struct rkb_verdict_memory memory;
-    struct rkb_judgement judgement;
-};
-
-static void well(struct world *world)
-{
-    *world = (struct world){.snapshot = sample_snapshot()};
-    for (size_t i = 0; i < 3; i++) {
-        world->sources[i] = sample_sources[0];
-        world->routes[i] = sample_routes[0];
-        world->routes[i].oldest_pending_seconds = 0;
-    }
-    world->sources[1].name = "second";
-    world->sources[2].name = "third";
-    world->routes[1].name = "orders";
-    world->routes[2].name = "views";
-    world->snapshot.sources = world->sources;
-    world->snapshot.routes = world->routes;
-    world->snapshot.gaps = world->gaps;
-    world->snapshot.route_count = 3;
-    world->snapshot.source_count = 3;
-    world->snapshot.gap_count = 0;
-    world->snapshot.uptime_seconds = 1000;
-    world->snapshot.log_lines_lost_total = 0;
-    world->snapshot.kafka.outage_budget_seconds = 600;
-    world->snapshot.journal.ring_wanted = true;
-}
-
-static void look(struct world *world)
-{
-    rkb_verdict_look(&world->snapshot, &world->memory, &world->judgement);
-}
-
-/* Time goes by; somebody looks each second, as the daemon does. */
-static void wait(struct world *world, int seconds)
-{
-    for (int i = 0; i < seconds; i++) {
-        world->snapshot.uptime_seconds += 1;
-        world->snapshot.now_us += 1000000;
-        look(world);
-    }
-}
-
-static const struct rkb_reason *find(const struct world *world, const char *word)
-{
-    for (size_t i = 0; i < world->judgement.count; i++)
-        if (strcmp(world->judgement.reasons[i].word, word) == 0)
-            return &world->judgement.reasons[i];
-    return NULL;
-}
-
-static bool is_quiet(const struct world *world)
-{
-    return world->judgement.severity == RKB_SEVERITY_OK && world->judgement.count == 0;
-}
+#include "verdict_world.h"
 
 /* The rule is the one that holds. */
 static void check(struct world *world, const char *word, enum rkb_severity severity, const char *what)
@@ -99,24 +36,10 @@ struct row {
     const char *what;
 };
 
-static void away(struct world *world)
-{
-    world->sources[0].connected = false;
-    world->sources[0].error = "Connection refused";
-}
-
 static void in_part(struct world *world)
 {
     world->sources[1].subscribed = 2;
     world->sources[2].connected = false;
-}
-
-static void hold(struct world *world)
-{
-    world->sources[0].held = true;
-    world->sources[0].connected = false;
-    world->sources[0].another_bridge = 1;
-    world->sources[0].rival = "stop it";
 }
 
 static void share(struct world *world)
@@ -195,18 +118,6 @@ static void unbalance_route(struct world *world)
     world->routes[1].books.received++;
 }
 
-static void fill(struct world *world)
-{
-    world->snapshot.journal.full = true;
-    world->snapshot.journal.limit = "journal.min_free";
-    world->snapshot.journal.seconds_to_full = 0;
-}
-
-static void fail_disk(struct world *world)
-{
-    world->snapshot.journal.disk_error = "Input/output error";
-}
-
 static void fill_buffer(struct world *world)
 {
     world->sources[0].stall = (struct rkb_stall_snapshot){20 << 20, 32 << 20, 8 << 20, 60, 4194304, 5};
@@ -222,26 +133,10 @@ static void full_soon(struct world *world)
     world->snapshot.journal.seconds_to_full = 599;
 }
 
-static void filling(struct world *world)
-{
-    world->snapshot.journal.seconds_to_full = 600;
-}
-
 static void not_read(struct world *world)
 {
     for (size_t i = 0; i < 3; i++)
         world->sources[i].paused = true;
-}
-
-static void no_kafka(struct world *world)
-{
-    world->snapshot.kafka.connected = false;
-}
-
-static void no_kafka_for_long(struct world *world)
-{
-    world->snapshot.kafka.connected = false;
-    world->snapshot.kafka.away_seconds = 601;
 }
 
 static void no_kafka_and_filling(struct world *world)
@@ -259,22 +154,6 @@ static void lack_topics(struct world *world)
 static void refuse_record(struct world *world)
 {
     world->snapshot.kafka.refused = "a record of route users for topic t is refused: too large";
-}
-
-static void grow_old(struct world *world)
-{
-    world->snapshot.journal.oldest_pending_seconds = 60;
-    world->routes[0].oldest_pending_seconds = 1;
-    world->routes[1].oldest_pending_seconds = 60;
-    world->routes[1].topic = "the_one_that_waits";
-}
-
-static void pause_route(struct world *world)
-{
-    static const struct rkb_pause_snapshot pauses[] = {{false, "orders", 1}, {true, "views", 2}};
-    world->snapshot.pauses = pauses;
-    world->snapshot.pause_count = 2;
-    world->snapshot.journal.oldest_pending_seconds = 7200;     /* what rests does not count as late */
 }
 
 static void pause_topic(struct world *world)
@@ -306,33 +185,6 @@ static void shorten_stall(struct world *world)
     world->sources[0].stall = (struct rkb_stall_snapshot){0, 32 << 20, 8 << 20, 60, 64 << 20, 0.5};
 }
 
-static struct rkb_gap_snapshot gap(uint64_t id, const char *reason, int64_t from_s, int64_t to_s, uint64_t bound)
-{
-    int64_t now_us = 1795380670000000;
-    return (struct rkb_gap_snapshot){.id = id, .source = "legacy", .reason = reason, .bound = bound,
-                                     .from_us = now_us + from_s * 1000000,
-                                     .to_us = to_s > 0 ? 0 : now_us + to_s * 1000000};
-}
-
-static void open_gap(struct world *world)
-{
-    world->gaps[0] = gap(17, "connection_lost", -5, 1, UINT64_MAX);
-    world->snapshot.gap_count = 1;
-}
-
-static void recent_gaps(struct world *world)
-{
-    world->gaps[0] = gap(17, "connection_lost", -30, -20, 4);
-    world->gaps[1] = gap(18, "redis_restart", -10, -5, 3);
-    world->snapshot.gap_count = 2;
-}
-
-static void recent_unknown_gap(struct world *world)
-{
-    world->gaps[0] = gap(17, "connection_lost", -30, -20, UINT64_MAX);
-    world->snapshot.gap_count = 1;
-}
-
 static void start_often(struct world *world)
 {
     for (size_t i = 0; i < 6; i++) {
@@ -358,11 +210,6 @@ static void want_no_ring(struct world *world)
     world->snapshot.journal.ring_outlives = world->snapshot.journal.ring_wanted = false;
 }
 
-static void believe_all(struct world *world)
-{
-    world->sources[0].unverified = true;
-}
-
 static void linger(struct world *world)
 {
     world->snapshot.lingering = true;
@@ -377,11 +224,6 @@ static void leave(struct world *world)
     world->sources[0].connected = false;
 }
 
-static void not_ready(struct world *world)
-{
-    world->snapshot.ready = false;
-}
-
 static void die(struct world *world)
 {
     world->snapshot.totals.received += 2;
@@ -392,10 +234,6 @@ static void lose_lines(struct world *world)
 {
     world->snapshot.log_lines_lost_total += 3;
 }
-
-#define OK RKB_SEVERITY_OK
-#define WARN RKB_SEVERITY_WARN
-#define BAD RKB_SEVERITY_BAD
 
 static const struct row rows[] = {
     {"journal_full", fill, 0, 0, BAD, "the journal is full (journal.min_free), messages are being dropped"},
@@ -573,188 +411,6 @@ static void test_nothing_is_shipped_twice_without_a_connection(void **state)
     assert_non_null(find(&world, "intake_stopped"));
 }
 
-/* Of a trouble that brings others along: the worst first, of one severity in the order of the rules, notes last. */
-static void test_the_worst_comes_first(void **state)
-{
-    (void)state;
-    static const char *const expected[] = {"journal_full", "not_durable", "kafka_away", "backlog_old",
-                                           "tls_unverified"};
-    static struct world world;
-    well(&world);
-    believe_all(&world);
-    grow_old(&world);
-    no_kafka(&world);
-    fail_disk(&world);
-    fill(&world);
-    look(&world);
-    assert_int_equal(world.judgement.count, 5);
-    for (size_t i = 0; i < 5; i++)
-        assert_string_equal(world.judgement.reasons[i].word, expected[i]);
-    assert_int_equal(world.judgement.severity, BAD);
-    assert_string_equal(rkb_verdict_why(&world.judgement),
-                        "the journal is full (journal.min_free), messages are being dropped");
-    /* not_subscribed is listed behind what is only WARN as long as it is WARN itself, and before it when it is BAD */
-    well(&world);
-    no_kafka(&world);
-    away(&world);
-    look(&world);
-    assert_string_equal(world.judgement.reasons[0].word, "not_subscribed");
-    assert_int_equal(world.judgement.severity, WARN);
-    fail_disk(&world);
-    look(&world);
-    assert_string_equal(world.judgement.reasons[0].word, "not_durable");
-    wait(&world, 10);
-    assert_string_equal(world.judgement.reasons[0].word, "not_subscribed");
-}
-
-/* What would only repeat another reason is not said. */
-static void test_no_reason_twice(void **state)
-{
-    (void)state;
-    static struct world world;
-    well(&world);
-    away(&world);
-    not_ready(&world);
-    look(&world);
-    assert_null(find(&world, "not_ready"));
-    hold(&world);
-    look(&world);
-    assert_null(find(&world, "not_subscribed"));
-    assert_null(find(&world, "shipped_twice"));
-    well(&world);
-    fill(&world);
-    no_kafka(&world);
-    look(&world);
-    assert_null(find(&world, "journal_full_soon"));
-    assert_string_equal(find(&world, "kafka_away")->what, "Kafka is not connected, messages wait in the journal");
-    well(&world);
-    no_kafka(&world);
-    filling(&world);
-    look(&world);
-    wait(&world, 10);
-    assert_string_equal(find(&world, "journal_filling")->what, "at the present rate the journal is full in 10 min: "
-                        "bring Kafka back, or raise journal.max_size");
-}
-
-/* Since when: kept from look to look, over breaks shorter than ten seconds, and by a clock that nobody sets. */
-static void test_since_when(void **state)
-{
-    (void)state;
-    static struct world world;
-    well(&world);
-    look(&world);
-    int64_t began_us = world.snapshot.now_us;
-    assert_int_equal(world.judgement.since_us, began_us);
-    wait(&world, 5);
-    assert_int_equal(world.judgement.since_us, began_us);
-    assert_true(world.judgement.seconds == 5);
-    no_kafka(&world);
-    wait(&world, 3);
-    assert_int_equal(world.judgement.since_us, began_us + 6000000);
-    assert_true(world.judgement.seconds == 2);
-    world.snapshot.kafka.connected = true;
-    wait(&world, 9);
-    assert_int_equal(world.judgement.severity, OK);
-    assert_int_equal(world.judgement.since_us, began_us + 9000000);
-    no_kafka(&world);
-    world.snapshot.now_us -= 7200000000ll;      /* the clock is set back */
-    wait(&world, 1);
-    assert_int_equal(world.judgement.since_us, began_us + 6000000);
-    assert_true(world.judgement.seconds == 12);
-    world.snapshot.kafka.connected = true;
-    wait(&world, 11);
-    no_kafka(&world);
-    wait(&world, 1);
-    assert_int_equal(world.judgement.since_us, world.snapshot.now_us);
-    assert_true(world.judgement.seconds == 0);
-    rkb_verdict_look(&world.snapshot, NULL, &world.judgement);
-    assert_int_equal(world.judgement.severity, WARN);
-    assert_int_equal(world.judgement.since_us, 0);
-}
-
-/* Since when it has been so, not since when this process has seen it: a restart, or a worse row, makes nothing new. */
-static void test_since_before_it_was_seen(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *word;
-        void (*break_it)(struct world *world);
-        double seconds;                 /* since when, before it is first seen */
-    } rows_that_know[] = {
-        {"kafka_away_long", no_kafka_for_long, 601}, {"backlog_old", grow_old, 60}, {"gap_open", open_gap, 5},
-        {"gaps_recent", recent_gaps, 30}, {"gaps_recent", recent_unknown_gap, 30},
-    };
-    static struct world world;
-    for (size_t i = 0; i < sizeof rows_that_know / sizeof rows_that_know[0]; i++) {
-        well(&world);
-        int64_t began_us = world.snapshot.now_us - (int64_t)(rows_that_know[i].seconds * 1e6);
-        rows_that_know[i].break_it(&world);
-        wait(&world, 13);
-        const struct rkb_reason *reason = find(&world, rows_that_know[i].word);
-        assert_non_null(reason);
-        bool counts_on = rows_that_know[i].break_it == no_kafka_for_long || rows_that_know[i].break_it == grow_old;
-        if (counts_on)                  /* the test's figure stands still: it is of the first look, a second later */
-            began_us += 1000000;
-        assert_int_equal(reason->since_us, began_us);
-        assert_true(reason->seconds > rows_that_know[i].seconds + 11.9 && reason->seconds < rows_that_know[i].seconds + 13.1);
-        assert_int_equal(world.judgement.since_us, began_us);
-        rkb_verdict_look(&world.snapshot, NULL, &world.judgement);
-        assert_true(find(&world, rows_that_know[i].word) == NULL || find(&world, rows_that_know[i].word)->since_us != 0);
-    }
-    well(&world);
-    pause_route(&world);
-    look(&world);
-    assert_int_equal(world.judgement.since_us, 1);
-    wait(&world, 7);
-    assert_int_equal(world.judgement.since_us, 1);
-    /* What it says lies ahead of the clock is not believed. */
-    well(&world);
-    world.gaps[0] = gap(17, "connection_lost", 3600, 1, UINT64_MAX);
-    world.snapshot.gap_count = 1;
-    look(&world);
-    int64_t seen_us = world.snapshot.now_us;
-    wait(&world, 12);
-    assert_int_equal(world.judgement.since_us, seen_us);
-    assert_true(world.judgement.seconds == 12);
-}
-
-/* The log: BAD at once, what is better when it has lasted; what comes and goes is no line each time. */
-static void test_what_the_log_says(void **state)
-{
-    (void)state;
-    static struct world world;
-    enum rkb_severity before;
-    well(&world);
-#define CHANGED() (look(&world), rkb_verdict_changed(&world.memory, &world.judgement, \
-                                                     world.snapshot.uptime_seconds, &before))
-    assert_false(CHANGED());
-    no_kafka(&world);
-    assert_false(CHANGED());
-    world.snapshot.uptime_seconds += 9;
-    assert_false(CHANGED());
-    world.snapshot.uptime_seconds += 1;
-    assert_true(CHANGED());
-    assert_int_equal(before, OK);
-    assert_false(CHANGED());
-    fill(&world);
-    assert_true(CHANGED());
-    assert_int_equal(before, WARN);
-    for (int i = 0; i < 20; i++) {
-        world.snapshot.journal.full = i % 2 == 0;
-        world.snapshot.uptime_seconds += 6;
-        assert_false(CHANGED());
-    }
-    world.snapshot.journal.full = false;
-    world.snapshot.kafka.connected = true;
-    world.snapshot.journal.seconds_to_full = -1;
-    assert_false(CHANGED());
-    world.snapshot.uptime_seconds += 10;
-    assert_true(CHANGED());
-    assert_int_equal(before, BAD);
-    assert_int_equal(world.memory.said, OK);
-#undef CHANGED
-}
-
 static char *read_page(void)
 {
     const char *srcdir = getenv("srcdir");
@@ -809,11 +465,6 @@ int main(void)
         cmocka_unit_test(test_each_rule),
         cmocka_unit_test(test_what_is_well),
         cmocka_unit_test(test_nothing_is_shipped_twice_without_a_connection),
-        cmocka_unit_test(test_the_worst_comes_first),
-        cmocka_unit_test(test_no_reason_twice),
-        cmocka_unit_test(test_since_when),
-        cmocka_unit_test(test_since_before_it_was_seen),
-        cmocka_unit_test(test_what_the_log_says),
         cmocka_unit_test(test_links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
