@@ -30,12 +30,27 @@ static const struct rkb_snapshot *give_snapshot(void *context)
     return &fixture->snapshot;
 }
 
+static struct rkb_control_options options_of(struct fixture *fixture)
+{
+    return (struct rkb_control_options){.share_us = INT64_MAX, .path = fixture->path, .mode = 0660,
+                                        .snapshot = give_snapshot, .context = fixture, .rights = {.own = geteuid()}};
+}
+
 static struct rkb_control *new_control(struct fixture *fixture, const char *path, mode_t mode, struct rkb_error *error)
 {
-    struct rkb_control_options options = {.share_us = INT64_MAX, .path = path, .mode = mode,
-                                          .snapshot = give_snapshot, .context = fixture,
-                                          .rights = {.own = geteuid()}};
+    struct rkb_control_options options = options_of(fixture);
+    options.path = path;
+    options.mode = mode;
     return rkb_control_new(fixture->base, &options, error);
+}
+
+/* The control socket anew, with these options; 0, or -1 as a test's setup has it. */
+static inline int reopen(struct fixture *fixture, const struct rkb_control_options *options)
+{
+    struct rkb_error error;
+    rkb_control_free(fixture->control);
+    fixture->control = rkb_control_new(fixture->base, options, &error);
+    return fixture->control == NULL ? -1 : 0;
 }
 
 static int start(void **state)

@@ -89,12 +89,62 @@ static inline char *hear_end(const struct fixture *fixture, int fd)
     return as_text(&heard);
 }
 
-static inline void check_answer(const struct fixture *fixture, int fd, const char *command, const char *answer)
+static inline void expect_answer(const struct fixture *fixture, int fd, const char *answer)
 {
-    say(fixture, fd, command);
     char *heard = hear_answer(fixture, fd);
     assert_string_equal(heard, answer);
     free(heard);
+}
+
+/* These are its last words. */
+static inline void expect_end(const struct fixture *fixture, int fd, const char *words)
+{
+    char *heard = hear_end(fixture, fd);
+    assert_string_equal(heard, words);
+    free(heard);
+}
+
+/* So much comes for now, be it an answer's end or not. */
+static inline void expect(const struct fixture *fixture, int fd, const char *text)
+{
+    struct rkb_buffer heard = {0};
+    for (int i = 0; heard.size < strlen(text); i++) {
+        assert_true(i < 10000);
+        turn(fixture);
+        hear_some(fd, &heard);
+    }
+    assert_string_equal(as_text(&heard), text);
+    rkb_buffer_free(&heard);
+}
+
+/* Where the loop does not turn any more: what the kernel holds, up to the end. */
+static inline void expect_left(int fd, const char *text)
+{
+    struct rkb_buffer heard = {0};
+    while (hear_some(fd, &heard) > 0)
+        continue;
+    assert_string_equal(as_text(&heard), text);
+    rkb_buffer_free(&heard);
+}
+
+static inline void check_answer(const struct fixture *fixture, int fd, const char *command, const char *answer)
+{
+    say(fixture, fd, command);
+    expect_answer(fixture, fd, answer);
+}
+
+/* It is served like anybody. */
+static inline void check_version(const struct fixture *fixture, int fd)
+{
+    check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
+}
+
+/* Whoever comes now is served: what came before has taken no place for good. */
+static inline void check_served(const struct fixture *fixture)
+{
+    int fd = dial(fixture);
+    check_version(fixture, fd);
+    close(fd);
 }
 
 #endif

@@ -37,18 +37,14 @@ static enum rkb_outcome act(void *context, const struct rkb_action *action, stru
 
 static int open_desk(void **state)
 {
-    int failed = start(state);
+    if (start(state) != 0)
+        return -1;
     struct fixture *fixture = *state;
-    struct rkb_error error;
-    if (failed != 0)
-        return failed;
-    rkb_control_free(fixture->control);
+    struct rkb_control_options options = options_of(fixture);
     desk = (struct desk){.outcome = RKB_LATER};
-    struct rkb_control_options options = {.path = fixture->path, .mode = 0660, .snapshot = give_snapshot,
-                                          .context = fixture, .rights = {.own = geteuid()}, .act = act,
-                                          .act_context = fixture};
-    fixture->control = rkb_control_new(fixture->base, &options, &error);
-    return fixture->control == NULL ? -1 : 0;
+    options.act = act;
+    options.act_context = fixture;
+    return reopen(fixture, &options);
 }
 
 static void tell(const struct fixture *fixture, uint64_t ticket, const char *text)
@@ -57,18 +53,6 @@ static void tell(const struct fixture *fixture, uint64_t ticket, const char *tex
     rkb_buffer_text(&lines, text);
     rkb_control_say(fixture->control, ticket, &lines);
     assert_null(lines.data);
-}
-
-static void expect(const struct fixture *fixture, int fd, const char *text)
-{
-    struct rkb_buffer heard = {0};
-    for (int i = 0; heard.size < strlen(text); i++) {
-        assert_true(i < 10000);
-        turn(fixture);
-        hear_some(fd, &heard);
-    }
-    assert_string_equal(as_text(&heard), text);
-    rkb_buffer_free(&heard);
 }
 
 /* Nothing more has come. */
@@ -105,7 +89,7 @@ static void test_what_is_pipelined_waits(void **state)
     size_t asked = fixture->asked;
     expect_silence(fixture, fd);
     assert_int_equal(fixture->asked, asked);
-    check_answer(fixture, other, "version\n", "rkbridge 1.2.3\nOK\n");      /* nobody else waits */
+    check_version(fixture, other);      /* nobody else waits */
     say(fixture, fd, "version\n");
     expect_silence(fixture, fd);
     tell(fixture, desk.ticket, "half\n");
@@ -137,9 +121,7 @@ static void test_one_after_another(void **state)
     rkb_control_finish(fixture->control, first, NULL, NULL);                /* the first one's: nobody waits for it */
     expect_silence(fixture, fd);
     rkb_control_finish(fixture->control, desk.ticket, NULL, NULL);
-    char *heard = hear_end(fixture, fd);
-    assert_string_equal(heard, "OK\nrkbridge 1.2.3\nOK\n");
-    free(heard);
+    expect_end(fixture, fd, "OK\nrkbridge 1.2.3\nOK\n");
     close(fd);
 }
 
@@ -160,9 +142,7 @@ static void test_who_leaves_meanwhile(void **state)
         turn(fixture);
         turn(fixture);
     }
-    int fd = dial(fixture);     /* nobody of them takes a place any more */
-    check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
-    close(fd);
+    check_served(fixture);    /* nobody of them takes a place any more */
 }
 
 static void test_who_never_reads_is_dropped(void **state)
@@ -183,7 +163,7 @@ static void test_who_never_reads_is_dropped(void **state)
     assert_true(strlen(heard) < 2 * sizeof much);
     assert_int_equal(count(heard, "OK\n"), 0);
     free(heard);
-    check_answer(fixture, other, "version\n", "rkbridge 1.2.3\nOK\n");
+    check_version(fixture, other);
     close(deaf);
     close(other);
 }
@@ -204,15 +184,8 @@ static void test_abandoned_at_the_end(void **state)
     rkb_control_finish(fixture->control, desk.ticket, NULL, NULL);
     rkb_control_free(fixture->control);         /* the loop does not turn any more */
     fixture->control = NULL;
-    struct rkb_buffer heard = {0};
-    while (hear_some(waiting, &heard) > 0)
-        continue;
-    assert_string_equal(as_text(&heard), "ERROR ending rkbridge ends before this is done\n");
-    heard.size = 0;
-    while (hear_some(told, &heard) > 0)
-        continue;
-    assert_string_equal(as_text(&heard), "done\nOK\n");
-    rkb_buffer_free(&heard);
+    expect_left(waiting, "ERROR ending rkbridge ends before this is done\n");
+    expect_left(told, "done\nOK\n");
     close(waiting);
     close(told);
 }
@@ -224,9 +197,7 @@ static void test_the_end_inside_a_command(void **state)
     desk.frees = true;
     say(fixture, fd, "drain\nversion\n");
     fixture->control = NULL;
-    char *heard = hear_end(fixture, fd);
-    assert_string_equal(heard, "begun\nERROR ending rkbridge ends before this is done\n");
-    free(heard);
+    expect_end(fixture, fd, "begun\nERROR ending rkbridge ends before this is done\n");
     close(fd);
 }
 

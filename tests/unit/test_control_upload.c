@@ -49,20 +49,17 @@ static void note_order(void *context, const char *word, const struct rkb_peer *p
 
 static int open_desk(void **state)
 {
-    int failed = start(state);
+    if (start(state) != 0)
+        return -1;
     struct fixture *fixture = *state;
-    struct rkb_error error;
-    if (failed != 0)
-        return failed;
-    rkb_control_free(fixture->control);
+    struct rkb_control_options options = options_of(fixture);
     desk = (struct desk){.says = "taken\n"};
-    struct rkb_control_options options = {.path = fixture->path, .mode = 0660, .snapshot = give_snapshot,
-                                          .context = fixture, .rights = {.own = geteuid()}, .asked = note_order,
-                                          .act_context = &desk,
-                                          .retry = take_letter, .retry_context = &desk,
-                                          .upload_limit = LIMIT};
-    fixture->control = rkb_control_new(fixture->base, &options, &error);
-    return fixture->control == NULL ? -1 : 0;
+    options.asked = note_order;
+    options.act_context = &desk;
+    options.retry = take_letter;
+    options.retry_context = &desk;
+    options.upload_limit = LIMIT;
+    return reopen(fixture, &options);
 }
 
 static int close_desk(void **state)
@@ -89,14 +86,12 @@ static void test_taken(void **state)
         say(fixture, fd, line);
         for (size_t at = 0; at < sizeof bytes - 1; at += step)
             say_bytes(fixture, fd, bytes + at, at + step < sizeof bytes - 1 ? step : sizeof bytes - 1 - at);
-        char *heard = hear_answer(fixture, fd);
-        assert_string_equal(heard, "taken\nOK\n");
-        free(heard);
+        expect_answer(fixture, fd, "taken\nOK\n");
         expect_taken(step, bytes, 5, bytes + 5, 9);
     }
     check_answer(fixture, fd, "retry 0 0\n", "taken\nOK\n");
     expect_taken(5, "", 0, "", 0);
-    check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
+    check_version(fixture, fd);
     check_answer(fixture, fd, "retry\n", "ERROR usage usage: retry SIZE SIZE\n");
     check_answer(fixture, fd, "retry 1\n", "ERROR usage usage: retry SIZE SIZE\n");
     check_answer(fixture, fd, "retry -1 1\n", "ERROR usage usage: retry SIZE SIZE\n");
@@ -156,9 +151,7 @@ static void test_the_largest(void **state)
         bytes[i] = (char)(i * 7);
     say(fixture, fd, "retry 1000 99000\n");
     say_bytes(fixture, fd, bytes, sizeof bytes);
-    char *heard = hear_answer(fixture, fd);
-    assert_string_equal(heard, "taken\nOK\n");
-    free(heard);
+    expect_answer(fixture, fd, "taken\nOK\n");
     expect_taken(1, bytes, 1000, bytes + 1000, 99000);
     static const char *const over[] = {"retry 1000 99001\n", "retry 999999999999999 999999999999999\n"};
     for (size_t i = 0; i < 2; i++) {
@@ -181,7 +174,7 @@ static void test_refused(void **state)
     desk.code = "busy";
     desk.says = "no room\nOK";
     check_answer(fixture, fd, "retry 1 1\nab", "ERROR busy no room\\nOK\n");
-    check_answer(fixture, fd, "version\n", "rkbridge 1.2.3\nOK\n");
+    check_version(fixture, fd);
     close(fd);
 }
 
@@ -203,7 +196,7 @@ static void test_one_at_a_time(void **state)
     say(fixture, second, "retry 2 2\n");
     turn(fixture);
     expect_closed(fixture, second, "ERROR busy ");
-    check_answer(fixture, third, "version\n", "rkbridge 1.2.3\nOK\n");
+    check_version(fixture, third);
     check_answer(fixture, first, "bcd", "taken\nOK\n");
     check_answer(fixture, third, "retry 1 1\nab", "taken\nOK\n");
     assert_int_equal(desk.count, 2);
@@ -272,15 +265,19 @@ static void test_no_desk(void **state)
     expect_closed(fixture, fd, "ERROR too_large ");
 }
 
-#define at_desk(test) cmocka_unit_test_setup_teardown(test, open_desk, close_desk)
-
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
+#define EACH(test) cmocka_unit_test_setup_teardown(test, open_desk, close_desk)
     const struct CMUnitTest tests[] = {
-        at_desk(test_taken),   at_desk(test_in_a_row),      at_desk(test_the_largest), at_desk(test_refused),
-        at_desk(test_who_asked),
-        at_desk(test_no_end),  at_desk(test_one_at_a_time), at_desk(test_too_late),
+        EACH(test_taken),
+        EACH(test_in_a_row),
+        EACH(test_the_largest),
+        EACH(test_refused),
+        EACH(test_who_asked),
+        EACH(test_no_end),
+        EACH(test_one_at_a_time),
+        EACH(test_too_late),
         cmocka_unit_test_setup_teardown(test_no_desk, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

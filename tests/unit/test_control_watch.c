@@ -23,20 +23,17 @@ static int64_t now(void)
 static int open_log(void **state)
 {
     static struct rkb_sys sys;
-    int failed = start(state);
+    if (start(state) != 0)
+        return -1;
     struct fixture *fixture = *state;
     struct rkb_error error;
-    if (failed != 0)
-        return failed;
+    struct rkb_control_options options = options_of(fixture);
     sys = rkb_sys_posix;
     sys.realtime_us = sys.monotonic_us = now;
     clock_us = INT64_C(1764000000000000);
-    rkb_control_free(fixture->control);
     log_here = rkb_log_new_with(open("/dev/null", O_WRONLY | O_CLOEXEC), RKB_LOG_INFO, RKB_LOG_TEXT, &sys, &error);
-    struct rkb_control_options options = {.path = fixture->path, .mode = 0660, .snapshot = give_snapshot,
-                                          .context = fixture, .rights = {.own = geteuid()}, .log = log_here};
-    fixture->control = rkb_control_new(fixture->base, &options, &error);
-    return fixture->control == NULL ? -1 : 0;
+    options.log = log_here;
+    return reopen(fixture, &options);
 }
 
 static int close_log(void **state)
@@ -53,18 +50,6 @@ static void tell(size_t i)
 {
     clock_us += 60000000;
     rkb_log(log_here, RKB_LOG_INFO, "source[legacy]", "tried", "line %zu\n\x1b", i);
-}
-
-static void expect(const struct fixture *fixture, int fd, const char *text)
-{
-    struct rkb_buffer heard = {0};
-    for (int i = 0; heard.size < strlen(text); i++) {
-        assert_true(i < 10000);
-        turn(fixture);
-        hear_some(fd, &heard);
-    }
-    assert_string_equal(as_text(&heard), text);
-    rkb_buffer_free(&heard);
 }
 
 static void begin(const struct fixture *fixture, int fd, const char *line)
@@ -88,7 +73,7 @@ static void test_events_as_they_come(void **state)
     expect(fixture, text, "2025-11-24T16:02:00.000Z info source[legacy]: line 2\\n\\x1b event=tried\n");
     expect(fixture, json, "{\"time\":\"2025-11-24T16:02:00.000Z\",\"level\":\"info\",\"object\":\"source[legacy]\","
            "\"event\":\"tried\",\"text\":\"line 2\\n\\u001b\"}\n");
-    check_answer(fixture, other, "version\n", "rkbridge 1.2.3\nOK\n");
+    check_version(fixture, other);
     check_answer(fixture, other, "watch me\n", "ERROR usage usage: watch [text|json]\n");
     close(text);
     close(json);
@@ -152,7 +137,7 @@ static void test_who_leaves_is_forgotten(void **state)
     }
     fds[RKB_CONTROL_WATCHERS_MAX] = dial(fixture);
     check_answer(fixture, fds[RKB_CONTROL_WATCHERS_MAX], "watch\n", "ERROR busy at most 8 clients watch at a time\n");
-    check_answer(fixture, fds[RKB_CONTROL_WATCHERS_MAX], "version\n", "rkbridge 1.2.3\nOK\n");
+    check_version(fixture, fds[RKB_CONTROL_WATCHERS_MAX]);
     for (size_t i = 0; i <= RKB_CONTROL_WATCHERS_MAX; i++)
         close(fds[i]);
 }
@@ -171,11 +156,7 @@ static void test_until_the_end(void **state)
     rkb_control_free(fixture->control);
     fixture->control = NULL;
     tell(4);                                    /* nobody watches any more */
-    struct rkb_buffer heard = {0};
-    while (hear_some(fd, &heard) > 0)
-        continue;
-    assert_string_equal(as_text(&heard), "ERROR ending rkbridge ends before this is done\n");
-    rkb_buffer_free(&heard);
+    expect_left(fd, "ERROR ending rkbridge ends before this is done\n");
     close(fd);
 }
 

@@ -111,14 +111,11 @@ static void write_config(struct desk *desk)
 
 static void listen_at_desk(struct desk *desk)
 {
-    struct rkb_error error;
-    struct rkb_control_options options = {.path = desk->fixture->path, .mode = 0660,
-                                          .rights = {.own = geteuid()}, .snapshot = give_snapshot,
-                                          .context = desk->fixture, .retry = take_letter, .retry_context = desk,
-                                          .upload_limit = 10000};
-    rkb_control_free(desk->fixture->control);
-    desk->fixture->control = rkb_control_new(desk->fixture->base, &options, &error);
-    assert_non_null(desk->fixture->control);
+    struct rkb_control_options options = options_of(desk->fixture);
+    options.retry = take_letter;
+    options.retry_context = desk;
+    options.upload_limit = 10000;
+    assert_int_equal(reopen(desk->fixture, &options), 0);
 }
 
 static int open_desk(void **state)

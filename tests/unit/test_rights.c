@@ -108,13 +108,12 @@ static enum rkb_outcome act(void *context, const struct rkb_action *action, stru
 /* The fixture's control in another's name: we are admin only where we are root. */
 static int dial_as_stranger(struct fixture *fixture)
 {
-    struct rkb_error error;
-    rkb_control_free(fixture->control);
-    struct rkb_control_options options = {.path = fixture->path, .mode = 0666, .snapshot = give_snapshot,
-                                          .context = fixture, .act = act, .rights = {.own = STRANGER + 1},
-                                          .upload_limit = 100};
-    fixture->control = rkb_control_new(fixture->base, &options, &error);
-    assert_non_null(fixture->control);
+    struct rkb_control_options options = options_of(fixture);
+    options.mode = 0666;
+    options.act = act;
+    options.rights = (struct rkb_rights){.own = STRANGER + 1};
+    options.upload_limit = 100;
+    assert_int_equal(reopen(fixture, &options), 0);
     assert_int_equal(chmod(fixture->directory, 0755), 0);
     become(STRANGER);
     int fd = dial(fixture);
