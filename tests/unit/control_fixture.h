@@ -11,6 +11,7 @@
 
 #include "control/socket.h"
 #include "sample_snapshot.h"
+#include "times_in.h"
 
 struct fixture {
     char directory[64], path[96];
@@ -94,14 +95,6 @@ static inline void show_gaps(struct fixture *fixture, size_t lines)
 static void turn(const struct fixture *fixture)
 {
     event_base_loop(fixture->base, EVLOOP_NONBLOCK);
-}
-
-static inline size_t count(const char *text, const char *what)
-{
-    size_t found = 0;
-    for (const char *at = strstr(text, what); at != NULL; at = strstr(at + 1, what))
-        found++;
-    return found;
 }
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "control/http.h"
 #include "sample_snapshot.h"
+#include "times_in.h"
 
 #define PATIENCE_MS 10000
 
@@ -116,7 +117,7 @@ static inline void rest(void)
 }
 
 /* Until `what` was heard so many times, or it hung up; NUL-terminated, the caller's. */
-static inline char *hear(struct world *world, int fd, const char *what, size_t times)
+static inline char *hear(struct world *world, int fd, const char *what, int times)
 {
     struct rkb_buffer heard = {0};
     for (int waited = 0; waited < PATIENCE_MS;) {
@@ -124,10 +125,7 @@ static inline char *hear(struct world *world, int fd, const char *what, size_t t
         ssize_t got = hear_some(fd, &heard);
         rkb_buffer_add(&heard, "", 1);
         heard.size--;
-        size_t found = 0;
-        for (const char *at = (char *)heard.data; what != NULL && (at = strstr(at, what)) != NULL; at++)
-            found++;
-        if (got == 0 || (what != NULL && found >= times))
+        if (got == 0 || (what != NULL && times_in((char *)heard.data, what) >= times))
             return (char *)heard.data;
         if (got < 0) {
             rest();

@@ -1,5 +1,6 @@
 /* subscriber_support -- see subscriber_support.h. */
 #include "subscriber_support.h"
+#include "times_in.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -295,11 +296,7 @@ void until(struct test *test, const char *text, int times)
     event_add(timer, &limit);
     for (int seen = 0; seen < times && !late;) {
         event_base_loop(test->base, EVLOOP_ONCE);
-        seen = 0;
-        for (const char *at = log_text(test); (at = strstr(at, text)) != NULL; at++)
-            seen++;
-        for (const char *at = fake_redis_heard(test->fake); (at = strstr(at, text)) != NULL; at++)
-            seen++;
+        seen = times_in(log_text(test), text) + times_in(fake_redis_heard(test->fake), text);
     }
     event_free(timer);
     if (late)

@@ -25,7 +25,7 @@ static void test_answers(void **state)
     const struct rkb_command *commands = rkb_commands(&rows);
     for (size_t i = 0; i < rows; i++)
         assert_non_null(strstr(help, commands[i].help));
-    assert_int_equal(count(help, "\n"), rows + 1);
+    assert_int_equal(times_in(help, "\n"), rows + 1);
     free(help);
     say(fixture, fd, "stats json\n");
     char *stats = hear_answer(fixture, fd);
@@ -37,7 +37,7 @@ static void test_answers(void **state)
     say(fixture, fd, "status\n");
     char *status = hear_answer(fixture, fd);
     assert_int_equal(strncmp(status, "verdict: OK all is well\n", 24), 0);
-    assert_int_equal(count(status, "\nOK\n"), 1);
+    assert_int_equal(times_in(status, "\nOK\n"), 1);
     free(status);
     close(fd);
 }
@@ -80,7 +80,7 @@ static void test_parts(void **state)
     assert_null(strstr(heard, "(other)"));
     free(heard);
     heard = ask(fixture, fd, "stats prom\n");
-    assert_int_equal(count(heard, "\nOK\n"), 1);
+    assert_int_equal(times_in(heard, "\nOK\n"), 1);
     free(heard);
     check_answer(fixture, fd, "stats route no-such\n",
                  "ERROR unknown_name there is no route no-such; routes lists them\n");

@@ -135,7 +135,7 @@ static void test_in_a_row(void **state)
     rkb_buffer_free(&all);
     shutdown(fd, SHUT_WR);
     char *heard = hear_end(fixture, fd);
-    assert_int_equal(count(heard, "taken\nOK\n"), 100);
+    assert_int_equal(times_in(heard, "taken\nOK\n"), 100);
     assert_string_equal(strstr(heard, "rkbridge"), "rkbridge 1.2.3\nOK\n");
     free(heard);
     expect_taken(100, "HH", 2, "PPP", 3);

@@ -176,7 +176,7 @@ static void test_errors(void **state)
                  "2025-11-25T00:20:00.000Z error kafka: no 499\nOK\n");
     say(fixture, fd, "errors\n");
     char *heard = hear_answer(fixture, fd);
-    assert_int_equal(count(heard, "\n"), 20 + 1);
+    assert_int_equal(times_in(heard, "\n"), 20 + 1);
     free(heard);
     say(fixture, fd, "errors 1000 json\n");
     heard = hear_answer(fixture, fd);

@@ -19,6 +19,7 @@
 #include "base/escape.h"
 #include "base/log.h"
 #include "base/repeat.h"
+#include "times_in.h"
 
 static _Atomic int64_t clock_us;    /* turned by hand */
 
@@ -177,14 +178,6 @@ static void test_long_lines_are_cut(void **state)
     check_long_line(RKB_LOG_JSON, '\xff');
 }
 
-static size_t count(const char *text, const char *what)
-{
-    size_t found = 0;
-    for (const char *at = strstr(text, what); at != NULL; at = strstr(at + 1, what))
-        found++;
-    return found;
-}
-
 static void test_repeats_are_limited(void **state)
 {
     (void)state;
@@ -201,12 +194,12 @@ static void test_repeats_are_limited(void **state)
     rkb_log(fixture.log, RKB_LOG_WARN, "source[a]", "lost", "after it");
     rkb_log(fixture.log, RKB_LOG_WARN, "source[a]", "lost", "and on");
     const char *output = finish(&fixture);
-    assert_int_equal(count(output, "source[a]: number"), 10);
-    assert_int_equal(count(output, "source[b]: another object event=lost\n"), 1);
-    assert_int_equal(count(output, "source[a]: another event event=found\n"), 1);
-    assert_int_equal(count(output, "still in the window"), 0);
-    assert_int_equal(count(output, "source[a]: after it (13 like this suppressed) event=lost\n"), 1);
-    assert_int_equal(count(output, "source[a]: and on event=lost\n"), 1);
+    assert_int_equal(times_in(output, "source[a]: number"), 10);
+    assert_int_equal(times_in(output, "source[b]: another object event=lost\n"), 1);
+    assert_int_equal(times_in(output, "source[a]: another event event=found\n"), 1);
+    assert_int_equal(times_in(output, "still in the window"), 0);
+    assert_int_equal(times_in(output, "source[a]: after it (13 like this suppressed) event=lost\n"), 1);
+    assert_int_equal(times_in(output, "source[a]: and on event=lost\n"), 1);
 }
 
 static void test_repeats_in_json_and_without_event(void **state)
@@ -220,9 +213,9 @@ static void test_repeats_in_json_and_without_event(void **state)
     clock_us = 10000000;
     rkb_log(fixture.log, RKB_LOG_INFO, "main", NULL, "same format %d", 12);
     const char *output = finish(&fixture);
-    assert_int_equal(count(output, "\"same format "), 11);
-    assert_int_equal(count(output, "another format\"}"), 1);
-    assert_int_equal(count(output, "\"text\":\"same format 12\",\"suppressed\":2}\n"), 1);
+    assert_int_equal(times_in(output, "\"same format "), 11);
+    assert_int_equal(times_in(output, "another format\"}"), 1);
+    assert_int_equal(times_in(output, "\"text\":\"same format 12\",\"suppressed\":2}\n"), 1);
 }
 
 static void test_repeat_with_more_kinds_than_it_knows(void **state)
@@ -291,7 +284,7 @@ static void test_a_reader_that_does_not_read(void **state)
     void *output;
     pthread_join(reader, &output);
     close(fixture.pipe[0]);
-    assert_int_equal(count(output, "info flood: line number"), LINES - lost);
+    assert_int_equal(times_in(output, "info flood: line number"), LINES - lost);
     uint64_t said = 0;
     for (const char *at = strstr(output, "warn log: "); at != NULL; at = strstr(at + 1, "warn log: "))
         said += strtoull(at + strlen("warn log: "), NULL, 10);
@@ -376,7 +369,7 @@ static void test_a_nonblocking_descriptor_loses_nothing(void **state)
     void *output;
     pthread_join(reader, &output);
     close(fixture.pipe[0]);
-    assert_int_equal(count(output, "info many: line number"), LINES);
+    assert_int_equal(times_in(output, "info many: line number"), LINES);
     free(output);
 }
 
@@ -407,8 +400,8 @@ static void test_lines_of_threads_do_not_mix(void **state)
     void *output;
     pthread_join(reader, &output);
     close(fixture.pipe[0]);
-    assert_int_equal(count(output, "\n"), 1200);
-    assert_int_equal(count(output, "Z info thread: a line of its own event=e"), 1200);
+    assert_int_equal(times_in(output, "\n"), 1200);
+    assert_int_equal(times_in(output, "Z info thread: a line of its own event=e"), 1200);
     free(output);
 }
 

@@ -12,6 +12,7 @@
 #include "control/metrics.h"
 #include "control/verdict.h"
 #include "sample_snapshot.h"
+#include "times_in.h"
 
 static char *text_of(const struct rkb_snapshot *snapshot)
 {
@@ -36,14 +37,11 @@ static void has_not(const char *text, const char *part)
         fail_msg("there is %s in:\n%s", part, text);
 }
 
-static size_t count_lines(const char *text, const char *begin)
+static int count_lines(const char *text, const char *begin)
 {
     char first[256];
-    size_t found = 0;
     snprintf(first, sizeof first, "\n%s", begin);
-    for (const char *at = strstr(text, first); at != NULL; at = strstr(at + 1, first))
-        found++;
-    return found;
+    return times_in(text, first);
 }
 
 static void test_verdict(void **state)

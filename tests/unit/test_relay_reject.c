@@ -3,6 +3,7 @@
  * of it when there is no room. The books have to balance at every step.
  */
 #include "relay_world.h"
+#include "times_in.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,14 +176,6 @@ static void test_too_large(void **state)
     assert_string_equal(gap_at(world, 0)->reason, "too_large");
 }
 
-static int times(const char *lines, const char *words)
-{
-    int count = 0;
-    for (const char *at = lines; (at = strstr(at, words)) != NULL; at += strlen(words))
-        count++;
-    return count;
-}
-
 /* A flood is one line a second, and the next one says how many were not told. */
 static void test_a_flood(void **state)
 {
@@ -202,10 +195,10 @@ static void test_a_flood(void **state)
     rewind(file);
     assert_true(fread(lines, 1, sizeof lines - 1, file) > 0);
     fclose(file);
-    assert_int_equal(times(lines, "event=message_rejected"), 3);
-    assert_int_equal(times(lines, "route all is a dead letter (" CODE "): " REASON), 3);
-    assert_int_equal(times(lines, "; so are 99 before it"), 2);
-    assert_int_equal(times(lines, "secret"), 0);
+    assert_int_equal(times_in(lines, "event=message_rejected"), 3);
+    assert_int_equal(times_in(lines, "route all is a dead letter (" CODE "): " REASON), 3);
+    assert_int_equal(times_in(lines, "; so are 99 before it"), 2);
+    assert_int_equal(times_in(lines, "secret"), 0);
 }
 
 #define in_world(test) cmocka_unit_test_setup_teardown(test, world_set_up, world_tear_down)

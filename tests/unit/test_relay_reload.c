@@ -14,6 +14,7 @@
 #include "control/metrics.h"
 #include "daemon/relay_reload.h"
 #include "fake_redis.h"
+#include "times_in.h"
 
 #define PONG "*2\r\n$4\r\npong\r\n$0\r\n\r\n"
 
@@ -58,9 +59,7 @@ static void until_heard(struct stage *stage, const char *what, int times)
     for (int turns = 0, seen = 0; seen < times; turns++) {
         assert_true(turns < 10000);
         event_base_loop(stage->world->base, EVLOOP_ONCE);
-        seen = 0;
-        for (const char *at = fake_redis_heard(stage->fake); (at = strstr(at, what)) != NULL; at++)
-            seen++;
+        seen = times_in(fake_redis_heard(stage->fake), what);
     }
 }
 

@@ -2,6 +2,7 @@
  * Names: the hosts file, DNS by a scripted name server, search domains, names that fail and come back, servers that are
  * silent, broken or strange; and through the transport, addresses that are tried in turn.
  */
+#include "times_in.h"
 #include "transport_support.h"
 
 #include <arpa/inet.h>
@@ -89,14 +90,6 @@ static void assert_says(const struct asking *asking, const char *words)
 {
     if (strstr(asking->answer, words) == NULL)
         fail_msg("not said: \"%s\", but: %s", words, asking->answer);
-}
-
-static int count_of(const char *text, const char *word)
-{
-    int count = 0;
-    for (; (text = strstr(text, word)) != NULL; text++)
-        count++;
-    return count;
 }
 
 static void the_hosts_file_comes_first(void **state)
@@ -312,7 +305,7 @@ static void one_family_is_silent(void **state)
     begin(line, &asking, rules, NULL);
     ask(line, &asking, "r.test");
     assert_string_equal(asking.answer, "10.0.0.1");
-    assert_true(count_of(fake_dns_asked(asking.dns[0]), "AAAA ") <= 2);
+    assert_true(times_in(fake_dns_asked(asking.dns[0]), "AAAA ") <= 2);
     end(&asking);
 }
 

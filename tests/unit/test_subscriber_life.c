@@ -3,6 +3,7 @@
  * attempts, addresses. Its end is in test_subscriber_stop.c.
  */
 #include "subscriber_support.h"
+#include "times_in.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,9 +108,7 @@ static void a_pause_holds_all(void **state)
     assert_log(test, SUBSCRIBED);
     rkb_subscriber_pause(test->subscriber, false);
     until(test, "message users held\n", 1);
-    int pings = 0;
-    for (const char *at = fake_redis_heard(test->fake); (at = strstr(at, "PING\n")) != NULL; at++)
-        pings++;
+    int pings = times_in(fake_redis_heard(test->fake), "PING\n");
     until(test, "PING\n", pings + 2);
     assert_log(test, SUBSCRIBED "message users held\nbatch\n");
 }
@@ -164,10 +163,7 @@ static void flood(struct test *test)
 
 static int messages_in(const char *log)
 {
-    int count = begins(log, "message");
-    for (const char *at = log; (at = strstr(at, "\nmessage")) != NULL; at++)
-        count++;
-    return count;
+    return begins(log, "message") + times_in(log, "\nmessage");
 }
 
 /* Each message of the flood, once. */
@@ -338,9 +334,7 @@ static void caught_up_is_less_what_is_under_way(void **state)
     assert_int_equal(figures(test).caught_up_us, realtime());
     fake_redis_rules(test->fake)->mute_pings = true;
     forget_log(test);
-    int pings = 0;
-    for (const char *at = fake_redis_heard(test->fake); (at = strstr(at, "PING\n")) != NULL; at++)
-        pings++;
+    int pings = times_in(fake_redis_heard(test->fake), "PING\n");
     until(test, "PING\n", pings + 1);
     monotonic_now += 30 * MILLISECOND;
     fake_redis_say(test->fake, "*2\r\n$4\r\npong\r\n$0\r\n\r\n");

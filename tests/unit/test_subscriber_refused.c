@@ -3,16 +3,14 @@
  * stand, and what is allowed later comes in.
  */
 #include "subscriber_support.h"
+#include "times_in.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static int commands(struct test *test)
 {
-    int count = 0;
-    for (const char *at = fake_redis_heard(test->fake); (at = strstr(at, "SUBSCRIBE ")) != NULL; at++)
-        count++;
-    return count;
+    return times_in(fake_redis_heard(test->fake), "SUBSCRIBE ");
 }
 
 static void the_others_stand(void **state)

@@ -6,6 +6,7 @@
  * Nothing is measured by time; a wait that lasts PATIENCE_S has failed.
  */
 #include "config_files.h"
+#include "times_in.h"
 
 #include <dirent.h>
 #include <stdatomic.h>
@@ -90,18 +91,10 @@ static char *world_end(struct world *world)
     return lines;
 }
 
-static int times(const char *lines, const char *words)
-{
-    int count = 0;
-    for (const char *at = lines; (at = strstr(at, words)) != NULL; at += strlen(words))
-        count++;
-    return count;
-}
-
 /* So many lines, one of them with these words too. */
 static void expect_told(const char *lines, const char *event, int count, const char *words)
 {
-    if (times(lines, event) != count || strstr(lines, words) == NULL)
+    if (times_in(lines, event) != count || strstr(lines, words) == NULL)
         fail_msg("not %d of \"%s\" with \"%s\":\n%s", count, event, words, lines);
 }
 
@@ -237,7 +230,7 @@ static void there_is_ready_at_once_and_told_nothing(void **state)
     wait_told(world, "its settings are not known, and not needed");
     assert_int_equal(atomic_load(&world->changes), 1);
     char *lines = world_end(world);
-    assert_int_equal(times(lines, "event="), 0);
+    assert_int_equal(times_in(lines, "event="), 0);
     free(lines);
 }
 
@@ -277,7 +270,7 @@ static void hidden(void **state)
     wait_told(world, "event=topic_found");
     char *lines = world_end(world);
     expect_told(lines, "event=topic_hidden", 1, "the route a waits in the journal");
-    assert_int_equal(times(lines, "event=topic_not_created"), 0);
+    assert_int_equal(times_in(lines, "event=topic_not_created"), 0);
     free(lines);
 }
 
@@ -391,7 +384,7 @@ static void named_later_is_created(void **state)
     wait_ready(world, "n.b");
     wait_missing(world, 2);
     char *lines = world_end(world);
-    assert_int_equal(times(lines, "topic[two]"), 1);
+    assert_int_equal(times_in(lines, "topic[two]"), 1);
     expect_told(lines, "event=topic_not_created", 2, "topic[n.b]: it is missing, and Kafka does not create it for");
     free(lines);
 }
@@ -471,7 +464,7 @@ static void reloaded(void **state)
     reload(world, "", A ", " B);
     wait_missing(world, 1);
     char *lines = world_end(world);
-    assert_int_equal(times(lines, "topic[one]"), 1);
+    assert_int_equal(times_in(lines, "topic[one]"), 1);
     expect_told(lines, "topic[two]", 1, "event=topic_missing");
     free(lines);
 }
@@ -491,7 +484,7 @@ static void reloaded_with_another_wish(void **state)
     reload(world, CREATE, A ", d: {source: legacy, channels: d, topic: two, partitions: 5}");
     wait_told(world, "topic[two]: it is missing, and Kafka does not create it for the route d");
     char *lines = world_end(world);
-    assert_int_equal(times(lines, "topic[two]"), 2);
+    assert_int_equal(times_in(lines, "topic[two]"), 2);
     free(lines);
 }
 
@@ -520,7 +513,7 @@ static void ends_while_it_waits(void **state)
     start(world);
     rkb_topics_quit(world->topics);
     char *lines = world_end(world);
-    assert_int_equal(times(lines, "event="), 0);
+    assert_int_equal(times_in(lines, "event="), 0);
     free(lines);
     world = world_new(CREATE, A);
     make_missing(world, "one");

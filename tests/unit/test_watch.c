@@ -6,6 +6,7 @@
 
 #include "daemon/watch.h"
 #include "fake_redis.h"
+#include "times_in.h"
 
 #define NOTHING {"CONFIG GET client-output-buffer-limit", "-NOPERM\r\n"}, {"CONFIG GET dir", "-NOPERM\r\n"}
 #define NOBODY {"CLIENT LIST TYPE pubsub", "$0\r\n\r\n"}
@@ -87,14 +88,6 @@ static void on_stopped(void *context)
             fail_msg("in vain: %s; heard:\n%s", #condition, fake_redis_heard(fake)); \
     } while (0)
 
-static int times(const char *text, const char *what)
-{
-    int count = 0;
-    for (; (text = strstr(text, what)) != NULL; text++)
-        count++;
-    return count;
-}
-
 static void nobody_is_there(void **state)
 {
     static const struct fake_script scripts[] = {NOTHING, NOBODY, {NULL, NULL}};
@@ -135,7 +128,7 @@ static void nobody_answers_in_time(void **state)
     struct rkb_relay_source *source = open_patient(world, scripts, 1000 * SECOND);
     UNTIL(world, has_tried(source));
     assert_int_equal(figures_of(source).rival, -1);
-    assert_int_equal(times(fake_redis_heard(fake), "TYPE pubsub"), 1);
+    assert_int_equal(times_in(fake_redis_heard(fake), "TYPE pubsub"), 1);
     done(world);
 }
 
@@ -183,7 +176,7 @@ static void looks_again_when_it_is_subscribed(void **state)
     UNTIL(world, has_tried(source));
     size_t heard = strlen(fake_redis_heard(fake));
     begin_stream(world);
-    UNTIL(world, times(fake_redis_heard(fake) + heard, "TYPE pubsub") >= 3);
+    UNTIL(world, times_in(fake_redis_heard(fake) + heard, "TYPE pubsub") >= 3);
     done(world);
 }
 
@@ -201,7 +194,7 @@ static void one_without_a_watcher_is_no_rival_at_once(void **state)
     UNTIL(world, has_tried(source));
     begin_stream(world);
     fake_redis_rules(fake)->scripts = there;
-    UNTIL(world, times(fake_redis_heard(fake), "TYPE normal") >= 4);
+    UNTIL(world, times_in(fake_redis_heard(fake), "TYPE normal") >= 4);
     assert_int_equal(figures_of(source).rival, 1);
     assert_null(source->away);
     now_us += SECOND;
@@ -242,7 +235,7 @@ static void redis_counts_the_cuts(void **state)
         fake_redis_rules(fake)->scripts = cut ? after : before;
         lose(world, true, now_us);
         size_t heard = strlen(fake_redis_heard(fake));
-        UNTIL(world, times(fake_redis_heard(fake) + heard, "INFO stats") >= 3);     /* the first of them is answered */
+        UNTIL(world, times_in(fake_redis_heard(fake) + heard, "INFO stats") >= 3);  /* the first is answered */
         expect_gap(world, (size_t)cut, cut ? "output_buffer" : "connection_lost", now_us, 0);
         now_us += SECOND;
     }

@@ -2,7 +2,7 @@
  * Tests of watch_published: a relay whose two connections go to two scripted Redis that have one address, as if they
  * were one. What the first sends and what the second counts, who it is and in which role, is the test's.
  */
-#include "relay_world.h"
+#include "watch_support.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "daemon/watch.h"
-#include "fake_redis.h"
 #include "redis/published.h"
 
 #define OURS "id=7 addr=unix name=rkbridge:here omem=0 tot-mem=0\n"
@@ -71,32 +70,12 @@ static void publish(struct published_test *test, unsigned count)
 
 static struct rkb_relay_source *source(const struct published_test *test)
 {
-    return &test->world->relay.sources[0];
+    return source_of(test->world);
 }
-
-static void turn(struct published_test *test)
-{
-    const struct timeval moment = {0, 1000};
-    event_base_loopexit(test->world->base, &moment);
-    event_base_dispatch(test->world->base);
-}
-
-/* Turns the loop until it holds; fails after some ten seconds. */
-#define UNTIL(test, condition) \
-    do { \
-        for (int turns = 0; !(condition); turns++) { \
-            if (turns > 10000) \
-                fail_msg("in vain: %s; heard:\n%s", #condition, fake_redis_heard((test)->watched)); \
-            turn(test); \
-        } \
-    } while (0)
 
 static int readings(const struct published_test *test)
 {
-    int count = 0;
-    for (const char *at = fake_redis_heard(test->watched); (at = strstr(at, "INFO commandstats")) != NULL; at++)
-        count++;
-    return count;
+    return times_in(fake_redis_heard(test->watched), "INFO commandstats");
 }
 
 /* Two more readings: the first of them is answered. */

@@ -2,12 +2,10 @@
  * Tests of watch_role: a relay whose subscriber talks to one scripted Redis, and whose second connection to another,
  * which says what it is: master, or replica with its link up or down.
  */
-#include "relay_world.h"
+#include "watch_support.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "fake_redis.h"
 
 #define A "1111111111111111111111111111111111111111"
 #define B "2222222222222222222222222222222222222222"
@@ -37,32 +35,12 @@ static void say(struct role_test *test, const char *answer)
 
 static struct rkb_relay_source *source(const struct role_test *test)
 {
-    return &test->world->relay.sources[0];
+    return source_of(test->world);
 }
-
-static void turn(struct role_test *test)
-{
-    const struct timeval moment = {0, 1000};
-    event_base_loopexit(test->world->base, &moment);
-    event_base_dispatch(test->world->base);
-}
-
-/* Turns the loop until it holds; fails after some ten seconds. */
-#define UNTIL(test, condition) \
-    do { \
-        for (int turns = 0; !(condition); turns++) { \
-            if (turns > 10000) \
-                fail_msg("in vain: %s; heard:\n%s", #condition, fake_redis_heard((test)->watched)); \
-            turn(test); \
-        } \
-    } while (0)
 
 static int looks(const struct role_test *test)
 {
-    int count = 0;
-    for (const char *at = fake_redis_heard(test->watched); (at = strstr(at, "INFO replication")) != NULL; at++)
-        count++;
-    return count;
+    return times_in(fake_redis_heard(test->watched), "INFO replication");
 }
 
 /* Two more looks: the first of them is answered. */
