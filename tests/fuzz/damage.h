@@ -34,6 +34,26 @@ struct file {
     bool gone;
 };
 
+static int no_sync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+/* With the files in it, where it is there. */
+static void remove_directory(const char *path)
+{
+    DIR *directory = opendir(path);
+    char file[500];
+    for (const struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
+        snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        unlink(file);
+    }
+    if (directory != NULL)
+        closedir(directory);
+    rmdir(path);
+}
+
 static bool is_file(const char *name)
 {
     return name[0] != '.' && strcmp(name, "lock") != 0;

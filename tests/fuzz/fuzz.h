@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 
@@ -66,6 +67,13 @@ static inline char *take_text(struct input *input)
         memcpy(text, line.data, line.size);
     text[line.size] = '\0';
     return text;
+}
+
+/* A name that no other process has. */
+static inline void temporary_path(char *out, size_t size, const char *what)
+{
+    const char *under = getenv("TMPDIR");
+    snprintf(out, size, "%s/%s-%d", under != NULL ? under : "/tmp", what, (int)getpid());
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -147,8 +147,7 @@ static void check(struct rkb_slice bytes, bool embedded)
 
 static void begin(void)
 {
-    const char *under = getenv("TMPDIR");
-    snprintf(directory, sizeof directory, "%s/config-%d", under != NULL ? under : "/tmp", (int)getpid());
+    temporary_path(directory, sizeof directory, "config");
     snprintf(path, sizeof path, "%s/rkbridge.yaml", directory);
     CLAIM(mkdir(directory, 0700) == 0);
     clearenv();

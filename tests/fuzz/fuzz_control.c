@@ -66,9 +66,7 @@ static struct world *get_world(void)
     struct rkb_error error = {0};
     if (world.base != NULL)
         return &world;
-    const char *directory = getenv("TMPDIR");
-    snprintf(world.path, sizeof world.path, "%s/control-%d.sock",
-             directory != NULL ? directory : "/tmp", (int)getpid());
+    temporary_path(world.path, sizeof world.path, "control");
     signal(SIGPIPE, SIG_IGN);
     world.base = event_base_new();
     world.snapshot = sample_snapshot();

@@ -41,12 +41,6 @@ static int fixed_random(void *data, size_t size)
     return 0;
 }
 
-static int no_sync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
 static uint64_t number_of(size_t index)
 {
     return 3 * (uint64_t)index + 1;
@@ -194,29 +188,15 @@ static void recover(void)
     CLAIM(walk() == RKB_PARSE_BLANK && world.found == kept);
 }
 
-static void clear_directory(void)
-{
-    const char *under = getenv("TMPDIR");
-    snprintf(world.directory, sizeof world.directory, "%s/dead-%d", under != NULL ? under : "/tmp", (int)getpid());
-    snprintf(world.path, sizeof world.path, "%s/dead-letters", world.directory);
-    DIR *directory = opendir(world.directory);
-    char path[500];
-    for (const struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
-        snprintf(path, sizeof path, "%s/%s", world.directory, entry->d_name);
-        unlink(path);
-    }
-    if (directory != NULL)
-        closedir(directory);
-    rmdir(world.directory);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = {rkb_slice(data, size)}, line;
     world = (struct world){.sys = rkb_sys_posix};
     world.sys.random = fixed_random;
     world.sys.fsync = world.sys.fdatasync = no_sync;
-    clear_directory();
+    temporary_path(world.directory, sizeof world.directory, "dead");
+    snprintf(world.path, sizeof world.path, "%s/dead-letters", world.directory);
+    remove_directory(world.directory);
     CLAIM(mkdir(world.directory, 0700) == 0);
     for (size_t lives = 0; lives < MOST_LIVES; lives++) {
         line.rest = take_line(&input);
@@ -232,6 +212,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         recover();
     else
         live(&line);
-    clear_directory();
+    remove_directory(world.directory);
     return 0;
 }

@@ -78,12 +78,6 @@ static int64_t fixed_time(void)
     return world.now_us += 1000;
 }
 
-static int no_sync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
 /* ---- what is written ---- */
 
 static uint8_t byte_of(uint64_t sequence, size_t i)
@@ -462,21 +456,6 @@ static void recover(void)
     go_on(journal, &recovery);
 }
 
-static void clear_directory(void)
-{
-    const char *under = getenv("TMPDIR");
-    snprintf(world.directory, sizeof world.directory, "%s/journal-%d", under != NULL ? under : "/tmp", (int)getpid());
-    DIR *directory = opendir(world.directory);
-    char path[500];
-    for (const struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
-        snprintf(path, sizeof path, "%s/%s", world.directory, entry->d_name);
-        unlink(path);
-    }
-    if (directory != NULL)
-        closedir(directory);
-    rmdir(world.directory);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = {rkb_slice(data, size)}, line;
@@ -485,7 +464,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world.sys.realtime_us = world.sys.monotonic_us = fixed_time;
     world.sys.fsync = world.sys.fdatasync = no_sync;
     world.dictionary = rkb_dictionary_new();
-    clear_directory();
+    temporary_path(world.directory, sizeof world.directory, "journal");
+    remove_directory(world.directory);
     for (size_t lives = 0; lives < MOST_LIVES; lives++) {
         line.rest = take_line(&input);
         if (line.rest.size == 0)
@@ -502,6 +482,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     rkb_dictionary_free(world.dictionary);
-    clear_directory();
+    remove_directory(world.directory);
     return 0;
 }

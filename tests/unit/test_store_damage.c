@@ -12,6 +12,32 @@
 #include <unistd.h>
 
 #define FAR (UINT64_C(1) << 60)
+#define READ_US INT64_C(1700000000000000)
+
+/* A journal with its names and so many messages of route 1. */
+static void open_with(struct test *test, size_t count)
+{
+    open_store(test);
+    put_names(test);
+    put_messages(test, 1, count);
+    assert_true(take(test));
+}
+
+/* The ring's notes: the next number, the lowest that Kafka has not, and until when all was read. */
+static void note(struct test *test, uint64_t next, uint64_t low, int64_t read_us)
+{
+    rkb_ring_note_next(test->store.ring, next);
+    rkb_ring_note_low(test->store.ring, low);
+    rkb_ring_note_read(test->store.ring, read_us);
+}
+
+/* A gap whose number nobody gave. */
+static void forge_gap(struct test *test, uint64_t id)
+{
+    const struct rkb_gap forged = {.id = id, .source = "legacy", .reason = "restart",
+                                   .from_us = 1000, .to_us = 2000, .bound = RKB_BOUND_UNKNOWN};
+    assert_true(rkb_ledger_append(test->store.ledger, &forged, NULL));
+}
 
 static char *ring_path(const struct test *test)
 {
@@ -66,16 +92,11 @@ static void test_bits_of_the_ring_flip(void **state)
 static void test_a_number_nobody_can_have_given(void **state)
 {
     struct test *test = *state;
-    const struct rkb_gap forged = {.id = FAR, .source = "legacy", .reason = "restart",
-                                   .from_us = 1000, .to_us = 2000, .bound = RKB_BOUND_UNKNOWN};
-    open_store(test);
-    put_names(test);
-    put_messages(test, 1, 20);
-    assert_true(take(test));
+    open_with(test, 20);
     settle(test->store.journal, 1, 5);
     settle(test->store.journal, 8, 9);
     assert_true(rkb_journal_checkpoint(test->store.journal, UINT64_MAX, true, NULL));
-    assert_true(rkb_ledger_append(test->store.ledger, &forged, NULL));
+    forge_gap(test, FAR);
     reopen_store(test);
     const struct rkb_recovery *recovery = &test->store.recovery;
     assert_int_equal(waiting(test, 1), 13);
@@ -108,13 +129,8 @@ static void test_a_number_nobody_can_have_given(void **state)
 static void test_the_last_number_there_is(void **state)
 {
     struct test *test = *state;
-    const struct rkb_gap forged = {.id = INT64_MAX, .source = "legacy", .reason = "restart",
-                                   .from_us = 1000, .to_us = 2000, .bound = RKB_BOUND_UNKNOWN};
-    open_store(test);
-    put_names(test);
-    put_messages(test, 1, 20);
-    assert_true(take(test));
-    assert_true(rkb_ledger_append(test->store.ledger, &forged, NULL));
+    open_with(test, 20);
+    forge_gap(test, INT64_MAX);
     reopen_store(test);
     assert_int_equal(test->store.next_sequence, 21);
     assert_int_equal(waiting(test, 1), 20);
@@ -130,13 +146,8 @@ static void delete_journal(struct test *test)
 static void test_the_journal_is_gone(void **state)
 {
     struct test *test = *state;
-    open_store(test);
-    put_names(test);
-    put_messages(test, 1, 20);
-    assert_true(take(test));
-    rkb_ring_note_next(test->store.ring, 21);
-    rkb_ring_note_low(test->store.ring, 16);
-    rkb_ring_note_read(test->store.ring, 1700000000000000);
+    open_with(test, 20);
+    note(test, 21, 16, READ_US);
     put_messages(test, 2, 2);
     size_t bytes = ring_bytes(test);
     delete_journal(test);
@@ -146,8 +157,8 @@ static void test_the_journal_is_gone(void **state)
     assert_int_equal(recovery->damaged, 2);         /* that it is gone, and that records are */
     assert_int_equal(recovery->lost_first, 16);
     assert_int_equal(recovery->lost_last, 20 + bytes / 64);     /* at most */
-    assert_int_equal(recovery->lost_to_us, 1700000000000000);
-    assert_int_equal(recovery->last_time_us, 1700000000000000);
+    assert_int_equal(recovery->lost_to_us, READ_US);
+    assert_int_equal(recovery->last_time_us, READ_US);
     assert_true(test->store.next_sequence > 22);
     assert_int_equal(waiting(test, 1), 0);          /* their topics' names are gone: nothing wrong is delivered */
     assert_int_equal(waiting(test, 2), 0);
@@ -161,19 +172,14 @@ static void test_the_journal_is_gone(void **state)
 static void test_the_journal_is_gone_and_all_was_shipped(void **state)
 {
     struct test *test = *state;
-    open_store(test);
-    put_names(test);
-    put_messages(test, 1, 20);
-    assert_true(take(test));
-    rkb_ring_note_next(test->store.ring, 21);
-    rkb_ring_note_low(test->store.ring, 21);
-    rkb_ring_note_read(test->store.ring, 1700000000000000);
+    open_with(test, 20);
+    note(test, 21, 21, READ_US);
     delete_journal(test);
     open_store(test);
     assert_false(test->store.recovery.fresh);
     assert_int_equal(test->store.recovery.damaged, 1);
     assert_int_equal(test->store.recovery.lost_last, 0);
-    assert_int_equal(test->store.recovery.last_time_us, 1700000000000000);
+    assert_int_equal(test->store.recovery.last_time_us, READ_US);
     assert_int_equal(test->store.next_sequence, 21);
     /* It is told once: the new journal stands for itself. */
     put_names(test);
@@ -189,10 +195,7 @@ static void test_the_journal_is_gone_and_all_was_shipped(void **state)
 static void test_the_journal_is_gone_after_a_clean_end(void **state)
 {
     struct test *test = *state;
-    open_store(test);
-    put_names(test);
-    put_messages(test, 1, 20);
-    assert_true(take(test));
+    open_with(test, 20);
     rkb_store_close(&test->store, true);
     test->store = (struct rkb_store){0};
     delete_journal(test);
