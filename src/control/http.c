@@ -226,15 +226,23 @@ static void answer_words(struct client *client, int code, const char *words)
     write_answer(client, code, "text/plain; charset=utf-8", &body);
 }
 
+static const char *why_refused(int code)
+{
+    switch (code) {
+    case 405: return "only GET and HEAD\n";
+    case 413: return "no request here has a body\n";
+    case 431: return "a request's head is at most 8192 bytes long\n";
+    case 505: return "only HTTP/1.0 and HTTP/1.1\n";
+    }
+    return "this is no HTTP request\n";
+}
+
 /* What comes behind is not read: nobody knows where the next request begins. */
 static void refuse(struct client *client, int code)
 {
     client->keep = false;
     client->head = false;
-    answer_words(client, code, code == 431 ? "a request's head is at most 8192 bytes long\n"
-                               : code == 413 ? "no request here has a body\n"
-                               : code == 405 ? "only GET and HEAD\n"
-                               : code == 505 ? "only HTTP/1.0 and HTTP/1.1\n" : "this is no HTTP request\n");
+    answer_words(client, code, why_refused(code));
 }
 
 /* Answers that nobody reads make room for this one: the oldest goes first. */

@@ -65,13 +65,13 @@ uint64_t rkb_check_overhead(const struct rkb_config *config, size_t number)
 static bool check_login(struct checking *checking)
 {
     const struct rkb_properties *properties = &checking->config->kafka.properties;
+    bool named = strcmp(checking->principal, "User:NAME") != 0;
     struct rkb_error error;
     enum rkb_code code = rkb_kafka_try_login(properties->list, properties->count, checking->limit_ms, &error);
     if (code == RKB_OK) {
         rkb_report_add(checking->report, RKB_GRADE_OK, "kafka.properties.bootstrap.servers",
                        "Kafka took us in%s%s, and gave the producer its id",
-                       strcmp(checking->principal, "User:NAME") != 0 ? " as " : "",
-                       strcmp(checking->principal, "User:NAME") != 0 ? checking->principal : "");
+                       named ? " as " : "", named ? checking->principal : "");
     } else if (code == RKB_FULL) {
         rkb_report_add(checking->report, RKB_GRADE_BAD, "kafka.properties",
                        "Kafka took us in and does not let us produce: %s", error.text);

@@ -104,18 +104,28 @@ static void add_mistake(struct rkb_report *report, enum rkb_grade grade, const c
     add(report, grade, NULL, place, text);
 }
 
+/* The line that begins at *at, without its end; *at moves behind it. False: there is none. */
+static bool next_line(const struct rkb_buffer *lines, size_t *at, struct rkb_slice *line)
+{
+    if (*at >= lines->size)
+        return false;
+    *line = rkb_slice(lines->data + *at, lines->size - *at);
+    const uint8_t *end = memchr(line->data, '\n', line->size);
+    if (end != NULL)
+        line->size = (size_t)(end - line->data);
+    *at += line->size + 1;
+    return true;
+}
+
 void rkb_report_mistakes(struct rkb_report *report, enum rkb_grade grade, const struct rkb_buffer *lines)
 {
-    for (size_t at = 0; at < lines->size;) {
-        const char *line = (const char *)lines->data + at;
-        const char *end = memchr(line, '\n', lines->size - at);
-        size_t size = end != NULL ? (size_t)(end - line) : lines->size - at;
-        char *text = strndup(line, size);
+    struct rkb_slice line;
+    for (size_t at = 0; next_line(lines, &at, &line);) {
+        char *text = strndup((const char *)line.data, line.size);
         if (text != NULL)
             add_mistake(report, grade, text);
         report->failed = report->failed || text == NULL;
         free(text);
-        at += size + 1;
     }
 }
 
@@ -185,14 +195,10 @@ static json_t *json_line(const char *file, const struct rkb_report_line *line)
 static json_t *json_rights(const struct rkb_buffer *lines)
 {
     json_t *list = json_array();
-    for (size_t at = 0; at < lines->size;) {
-        const char *line = (const char *)lines->data + at;
-        const char *end = memchr(line, '\n', lines->size - at);
-        size_t size = end != NULL ? (size_t)(end - line) : lines->size - at;
-        if (size > 0 && line[0] != '#')
-            json_array_append_new(list, json_stringn(line, size));
-        at += size + 1;
-    }
+    struct rkb_slice line;
+    for (size_t at = 0; next_line(lines, &at, &line);)
+        if (line.size > 0 && line.data[0] != '#')
+            json_array_append_new(list, json_stringn((const char *)line.data, line.size));
     return list;
 }
 

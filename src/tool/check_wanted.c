@@ -89,23 +89,27 @@ static void take_letters(const struct rkb_config *config, size_t number, struct 
     raise(&topic->longest, config->sources[route->source_index].max_message_size);
 }
 
+static void take_gaps(const struct rkb_config_source *source, struct rkb_wanted_topic *list, size_t *count)
+{
+    struct rkb_wanted_topic *topic = find(list, count, source->gap_topic, RKB_TOPIC_OF_GAPS);
+    if (topic->setting[0] == '\0')
+        snprintf(topic->setting, sizeof topic->setting, "redis.%s.gap_topic", source->name);
+}
+
 bool rkb_wanted_topics(const struct rkb_config *config, struct rkb_wanted_topic **list, size_t *count)
 {
     *count = 0;
     *list = calloc(2 * config->route_count + config->source_count + 1, sizeof **list);
-    for (size_t i = 0; *list != NULL && i < config->route_count; i++)
+    if (*list == NULL)
+        return false;
+    for (size_t i = 0; i < config->route_count; i++)
         if (!config->routes[i].topic_varies)
             take_route(config, i, *list, count);
-    for (size_t i = 0; *list != NULL && i < config->route_count; i++)
+    for (size_t i = 0; i < config->route_count; i++)
         if (config->routes[i].dead_letter != NULL)
             take_letters(config, i, *list, count);
-    for (size_t i = 0; *list != NULL && i < config->source_count; i++) {
-        const struct rkb_config_source *source = &config->sources[i];
-        if (source->gap_topic == NULL)
-            continue;
-        struct rkb_wanted_topic *topic = find(*list, count, source->gap_topic, RKB_TOPIC_OF_GAPS);
-        if (topic->setting[0] == '\0')
-            snprintf(topic->setting, sizeof topic->setting, "redis.%s.gap_topic", source->name);
-    }
-    return *list != NULL;
+    for (size_t i = 0; i < config->source_count; i++)
+        if (config->sources[i].gap_topic != NULL)
+            take_gaps(&config->sources[i], *list, count);
+    return true;
 }
