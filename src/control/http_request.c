@@ -22,26 +22,28 @@ size_t rkb_http_head_size(struct rkb_slice input)
     return 0;
 }
 
+/* What comes before the next such byte, or all; the byte goes with it. */
+static struct rkb_slice take_until(struct rkb_slice *rest, char byte)
+{
+    const uint8_t *end = rest->size > 0 ? memchr(rest->data, byte, rest->size) : NULL;
+    struct rkb_slice part = {rest->data, end != NULL ? (size_t)(end - rest->data) : rest->size};
+    size_t taken = part.size + (end != NULL);
+    *rest = rkb_slice(rest->data + taken, rest->size - taken);
+    return part;
+}
+
 /* The next line, without its end; of an empty rest an empty one. */
 static struct rkb_slice take_line(struct rkb_slice *rest)
 {
-    const uint8_t *end = rest->size > 0 ? memchr(rest->data, '\n', rest->size) : NULL;
-    size_t size = end != NULL ? (size_t)(end - rest->data) : rest->size, taken = end != NULL ? size + 1 : size;
-    struct rkb_slice line = {rest->data, size};
-    if (size > 0 && line.data[size - 1] == '\r')
+    struct rkb_slice line = take_until(rest, '\n');
+    if (line.size > 0 && line.data[line.size - 1] == '\r')
         line.size--;
-    *rest = rkb_slice(rest->data + taken, rest->size - taken);
     return line;
 }
 
-/* The next word up to a space, which goes with it. */
 static struct rkb_slice take_word(struct rkb_slice *line)
 {
-    const uint8_t *space = line->size > 0 ? memchr(line->data, ' ', line->size) : NULL;
-    size_t size = space != NULL ? (size_t)(space - line->data) : line->size, taken = space != NULL ? size + 1 : size;
-    struct rkb_slice word = {line->data, size};
-    *line = rkb_slice(line->data + taken, line->size - taken);
-    return word;
+    return take_until(line, ' ');
 }
 
 /* RFC 9110, 5.6.2. */

@@ -124,8 +124,7 @@ static bool reads_nothing(const struct rkb_client *client)
     return evbuffer_get_length(bufferevent_get_output(client->connection)) > RKB_CONTROL_UNREAD_MAX;
 }
 
-/* Answers the next line if a whole one is there. An answer may be of any length; but who
- * wants another must have read. */
+/* Answers the next line if all of it is there. An answer may be of any length; but who wants another must have read. */
 static bool answer_next(struct rkb_client *client)
 {
     struct evbuffer *input = bufferevent_get_input(client->connection);

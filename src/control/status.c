@@ -129,12 +129,8 @@ static void write_verdict_object(struct rkb_output *output, const struct rkb_jud
 
 static void write_verdict(struct rkb_output *output, const struct rkb_snapshot *snapshot)
 {
-    struct rkb_judgement now;
-    const struct rkb_judgement *judgement = snapshot->verdict;
-    if (judgement == NULL) {
-        rkb_verdict_look(snapshot, NULL, &now);
-        judgement = &now;
-    }
+    struct rkb_judgement room;
+    const struct rkb_judgement *judgement = rkb_verdict_of(snapshot, &room);
     if (rkb_output_is_text(output))
         write_verdict_lines(output, judgement);
     else

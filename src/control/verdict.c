@@ -130,6 +130,14 @@ void rkb_verdict_look(const struct rkb_snapshot *snapshot, struct rkb_verdict_me
         see_well(snapshot, memory, judgement);
 }
 
+const struct rkb_judgement *rkb_verdict_of(const struct rkb_snapshot *snapshot, struct rkb_judgement *room)
+{
+    if (snapshot->verdict != NULL)
+        return snapshot->verdict;
+    rkb_verdict_look(snapshot, NULL, room);
+    return room;
+}
+
 bool rkb_verdict_changed(struct rkb_verdict_memory *memory, const struct rkb_judgement *judgement,
                          double uptime_seconds, enum rkb_severity *before)
 {

@@ -75,6 +75,8 @@ struct rkb_verdict_memory {
  */
 void rkb_verdict_look(const struct rkb_snapshot *snapshot, struct rkb_verdict_memory *memory,
                       struct rkb_judgement *judgement);
+/* The snapshot's verdict; where it has none, what is judged of it now, without memory, in *room. */
+const struct rkb_judgement *rkb_verdict_of(const struct rkb_snapshot *snapshot, struct rkb_judgement *room);
 /*
  * True when the log should say this verdict, because it says another: BAD at once, others when they have lasted for
  * ten seconds. *before: what it said until now.

@@ -105,13 +105,9 @@ static void become(struct rkb_service *service, enum state state)
 /* One line of valid UTF-8, or the manager does not take it: other bytes than ASCII's printable ones become `?`. */
 static void tell_status(struct rkb_service *service, const struct rkb_snapshot *snapshot)
 {
-    const struct rkb_judgement *verdict = snapshot->verdict;
-    struct rkb_judgement now;
+    struct rkb_judgement room;
+    const struct rkb_judgement *verdict = rkb_verdict_of(snapshot, &room);
     char text[STATUS_SIZE];
-    if (verdict == NULL) {
-        rkb_verdict_look(snapshot, NULL, &now);
-        verdict = &now;
-    }
     snprintf(text, sizeof text, "STATUS=%s: %s", rkb_severity_word(verdict->severity), rkb_verdict_why(verdict));
     for (char *at = text; *at != '\0'; at++)
         if (*at < ' ' || *at > '~')

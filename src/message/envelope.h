@@ -69,8 +69,10 @@ bool rkb_envelope_uses_position(const struct rkb_envelope *envelope);
 /* How many captures of a pattern its templates use. */
 size_t rkb_envelope_captures(const struct rkb_envelope *envelope);
 
-/* Sizes of the parts of one record; has_key false where the key is absent or would be empty. Kept headers are in
-   headers, and not in header_count. */
+/*
+ * Sizes of the parts of one record; has_key false where the key is absent or would be empty. Kept headers are in
+ * headers, and not in header_count.
+ */
 struct rkb_envelope_sizes {
     bool has_key;
     uint16_t header_count;
