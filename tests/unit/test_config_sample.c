@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 
+#include "config/difference.h"
 #include "config/settings.h"
 #include "config/values.h"
 
@@ -67,40 +68,16 @@ static void sample_passes(void **state)
     free(text);
 }
 
-static bool same_text(const char *const *a, const char *const *b)
+/* The sample shows these by an example, not by their default. */
+static bool is_example(const struct rkb_setting *row)
 {
-    return *a == NULL || *b == NULL ? *a == *b : strcmp(*a, *b) == 0;
+    return row->type == RKB_SETTING_LIST || row->type == RKB_SETTING_MAP || row->type == RKB_SETTING_EXPECT
+           || row->type == RKB_SETTING_FILTER || row->type == RKB_SETTING_PROPERTIES;
 }
 
 static bool same_value(const struct rkb_setting *row, const void *a, const void *b)
 {
-    const void *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
-    switch (row->type) {
-    case RKB_SETTING_TEXT:
-    case RKB_SETTING_TEMPLATE:
-    case RKB_SETTING_PATH:
-    case RKB_SETTING_FILE:
-    case RKB_SETTING_URL:
-    case RKB_SETTING_LISTEN:
-        return same_text(x, y);
-    case RKB_SETTING_SIZE:
-    case RKB_SETTING_DURATION:
-    case RKB_SETTING_SYNC:
-    case RKB_SETTING_NUMBER:
-        return memcmp(x, y, 8) == 0;
-    case RKB_SETTING_SHARE:
-        return memcmp(x, y, sizeof(struct rkb_share)) == 0;
-    case RKB_SETTING_MODE:
-    case RKB_SETTING_WORD:
-        return memcmp(x, y, sizeof(int)) == 0;
-    case RKB_SETTING_LIST:
-    case RKB_SETTING_MAP:
-    case RKB_SETTING_EXPECT:
-    case RKB_SETTING_FILTER:
-    case RKB_SETTING_PROPERTIES:
-        return true;
-    }
-    return true;
+    return is_example(row) || rkb_setting_equal(row, a, b);
 }
 
 /* What is commented out is written as the default it has. */

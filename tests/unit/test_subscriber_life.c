@@ -324,6 +324,18 @@ static void a_message_that_is_too_large(void **state)
     free(large);
 }
 
+/* So long before a message was read all had been; that is known then, and when the connection is lost. */
+static void expect_behind(struct test *test, int64_t us)
+{
+    fake_redis_publish(test->fake, NULL, "users", "1");
+    until(test, "message users 1\n", 1);
+    pass(test, 5);
+    assert_int_equal(figures(test).caught_up_us, realtime() - us);
+    fake_redis_cut(test->fake);
+    until(test, "lost stream\n", 1);
+    assert_int_equal(test->caught_up_us, realtime() - us);
+}
+
 /* What was under way to us had been published before we read: as long before as a PING and its answer take. */
 static void caught_up_is_less_what_is_under_way(void **state)
 {
@@ -339,13 +351,7 @@ static void caught_up_is_less_what_is_under_way(void **state)
     monotonic_now += 30 * MILLISECOND;
     fake_redis_say(test->fake, "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
     realtime_moved += SECOND;
-    fake_redis_publish(test->fake, NULL, "users", "1");
-    until(test, "message users 1\n", 1);
-    pass(test, 5);
-    assert_int_equal(figures(test).caught_up_us, realtime() - 30 * MILLISECOND);
-    fake_redis_cut(test->fake);
-    until(test, "lost stream\n", 1);
-    assert_int_equal(test->caught_up_us, realtime() - 30 * MILLISECOND);
+    expect_behind(test, 30 * MILLISECOND);
 }
 
 /* Read late: what would have come meanwhile, had the network not gone, is not known to have been read. */
@@ -355,13 +361,7 @@ static void caught_up_is_less_what_lay_there(void **state)
     begin_subscribed(test);
     realtime_moved += 4 * SECOND;
     quiet_now = 3 * SECOND;
-    fake_redis_publish(test->fake, NULL, "users", "1");
-    until(test, "message users 1\n", 1);
-    pass(test, 5);
-    assert_int_equal(figures(test).caught_up_us, realtime() - 3 * SECOND);
-    fake_redis_cut(test->fake);
-    until(test, "lost stream\n", 1);
-    assert_int_equal(test->caught_up_us, realtime() - 3 * SECOND);
+    expect_behind(test, 3 * SECOND);
 }
 
 /* What still waits in the socket was sent before we had read all there was: a gap must not begin behind it. */
