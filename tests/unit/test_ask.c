@@ -51,7 +51,7 @@ static void check_ask(const struct fixture *fixture, const char *command, int co
     if (strncmp(out_text, out, strlen(out)) != 0 || strstr(err_text, err) == NULL
         || (err[0] == '\0') != (err_size == 0))
         fail_msg("%s: '%s' and '%s'", command, out_text, err_text);
-    assert_int_equal(count(out_text, "OK\n"), 0);
+    assert_int_equal(times_in(out_text, "OK\n"), 0);
     free(out_text);
     free(err_text);
 }

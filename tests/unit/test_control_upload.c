@@ -157,7 +157,7 @@ static void test_the_largest(void **state)
     for (size_t i = 0; i < 2; i++) {
         int other = dial(fixture);
         say(fixture, other, over[i]);
-        heard = hear_end(fixture, other);
+        char *heard = hear_end(fixture, other);
         assert_int_equal(strncmp(heard, "ERROR too_large ", 16), 0);
         free(heard);
         close(other);

@@ -209,9 +209,9 @@ static void expect(struct desk *desk, const char *line, int code, const char *la
         fail_msg("%s: %d, and\n%s\n%s", line, got, desk->out.data, desk->err.data);
 }
 
-static void expect_list(struct desk *desk, const char *line, size_t lines)
+static void expect_list(struct desk *desk, const char *line, int lines)
 {
-    if (run(desk, line) != 0 || count((const char *)desk->out.data, "\n") != lines)
+    if (run(desk, line) != 0 || times_in((const char *)desk->out.data, "\n") != lines)
         fail_msg("%s:\n%s\n%s", line, desk->out.data, desk->err.data);
 }
 
@@ -235,10 +235,10 @@ static void test_all(void **state)
     assert_int_equal(desk->count, 3);
     expect_list(desk, "list --json", 2);
     expect_list(desk, "list --json --all", 6);
-    assert_int_equal(count((char *)desk->out.data, "\"retried\":\"20"), 4);
+    assert_int_equal(times_in((char *)desk->out.data, "\"retried\":\"20"), 4);
     expect_list(desk, "list --all", 7);
-    assert_int_equal(count((char *)desk->out.data, "  retried 20"), 4);
-    assert_int_equal(count((char *)desk->out.data, "  waiting"), 2);
+    assert_int_equal(times_in((char *)desk->out.data, "  retried 20"), 4);
+    assert_int_equal(times_in((char *)desk->out.data, "  waiting"), 2);
 }
 
 static void test_chosen(void **state)
@@ -265,7 +265,7 @@ static void test_dry_run(void **state)
     char *path = join(desk->directory, "dead-letters.retried");
     struct stat status;
     expect(desk, "retry --dry-run --route a", 0, "would send 2");
-    assert_int_equal(count((char *)desk->out.data, ": would go to route a\n"), 2);
+    assert_int_equal(times_in((char *)desk->out.data, ": would go to route a\n"), 2);
     assert_int_equal(desk->count, 0);
     assert_int_equal(stat(path, &status), -1);
     free(path);
@@ -310,7 +310,7 @@ static void test_refused(void **state)
     struct desk *desk = *state;
     desk->code = "unknown_route";
     expect(desk, "retry --route a", 1, "sent 0; 2 cannot be sent");
-    assert_int_equal(count((char *)desk->out.data, ": unknown_route not so\n"), 2);
+    assert_int_equal(times_in((char *)desk->out.data, ": unknown_route not so\n"), 2);
     desk->code = NULL;
     expect(desk, "retry --route a", 0, "sent 2");
 }

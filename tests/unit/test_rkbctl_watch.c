@@ -40,7 +40,7 @@ static void begin(struct watcher *watcher, const char *path)
 }
 
 /* Turns the loop until the stream has the text so many times; 20 s at most. */
-static void until(const struct fixture *fixture, struct watcher *watcher, bool errors, const char *text, size_t times)
+static void until(const struct fixture *fixture, struct watcher *watcher, bool errors, const char *text, int times)
 {
     for (int i = 0; i < 20000; i++) {
         FILE *file = errors ? watcher->err : watcher->out;
@@ -48,13 +48,13 @@ static void until(const struct fixture *fixture, struct watcher *watcher, bool e
         flockfile(file);
         fflush(file);
         const char *so_far = errors ? watcher->err_text : watcher->out_text;
-        bool found = so_far != NULL && count(so_far, text) == times;
+        bool found = so_far != NULL && times_in(so_far, text) == times;
         funlockfile(file);
         if (found)
             return;
         usleep(1000);
     }
-    fail_msg("no '%s' %zu times in '%s' and '%s'", text, times, watcher->out_text, watcher->err_text);
+    fail_msg("no '%s' %d times in '%s' and '%s'", text, times, watcher->out_text, watcher->err_text);
 }
 
 /* Until it has asked once more. */
