@@ -226,23 +226,18 @@ static void answer_words(struct client *client, int code, const char *words)
     write_answer(client, code, "text/plain; charset=utf-8", &body);
 }
 
-static const char *why_refused(int code)
-{
-    switch (code) {
-    case 405: return "only GET and HEAD\n";
-    case 413: return "no request here has a body\n";
-    case 431: return "a request's head is at most 8192 bytes long\n";
-    case 505: return "only HTTP/1.0 and HTTP/1.1\n";
-    }
-    return "this is no HTTP request\n";
-}
-
 /* What comes behind is not read: nobody knows where the next request begins. */
 static void refuse(struct client *client, int code)
 {
     client->keep = false;
     client->head = false;
-    answer_words(client, code, why_refused(code));
+    switch (code) {
+    case 405: answer_words(client, code, "only GET and HEAD\n"); return;
+    case 413: answer_words(client, code, "no request here has a body\n"); return;
+    case 431: answer_words(client, code, "a request's head is at most 8192 bytes long\n"); return;
+    case 505: answer_words(client, code, "only HTTP/1.0 and HTTP/1.1\n"); return;
+    }
+    answer_words(client, code, "this is no HTTP request\n");
 }
 
 /* Answers that nobody reads make room for this one: the oldest goes first. */

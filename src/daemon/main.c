@@ -188,8 +188,8 @@ static int run_embedded(const char *file, const struct rkb_config *config, struc
 /* libevent's own way is to write to standard error on the spot, which the loop must not do. */
 static void on_libevent(int severity, const char *text)
 {
-    enum rkb_log_level level = severity >= EVENT_LOG_WARN ? RKB_LOG_WARN : RKB_LOG_DEBUG;
-    rkb_log(libevent_log, level, "libevent", "libevent", "%s", text);
+    rkb_log(libevent_log, severity >= EVENT_LOG_WARN ? RKB_LOG_WARN : RKB_LOG_DEBUG,
+            "libevent", "libevent", "%s", text);
 }
 
 static void log_warnings(struct rkb_log *log, const struct rkb_buffer *lines)
