@@ -68,7 +68,8 @@ def test_asked_again_it_does_not_linger(make_one, publisher, arrived):
     publisher.publish(*CHANNELS, count=15)
     one.wait_totals(received=50, pending=0)
     code, out, _ = one.rkbctl("status")
-    assert code == 1 and re.match(r"verdict: WARN asked to end: it takes messages for .* min.* more \(linger\)", out), out
+    assert code == 1, out
+    assert re.match(r"verdict: WARN asked to end: it takes messages for .* min.* more \(linger\)", out), out
     assert one.stats()["lingering"] and 500 < one.stats()["ending_seconds"] < 600
     assert one.terminate(timeout=15) == 0 and "left_at_once" not in one.stderr()      # shutdown_timeout is 20 s
     assert_delivered(publisher.sent, arrived(), once=True)
