@@ -13,19 +13,38 @@
 #include "control/commands.h"
 #include "control_talk.h"
 
+static int64_t hand_us;
+
+static int64_t by_hand(void)
+{
+    return hand_us;
+}
+
+static void open_by_hand(struct fixture *fixture, struct rkb_sys *sys)
+{
+    struct rkb_control_options options = options_of(fixture);
+    *sys = rkb_sys_posix;
+    sys->monotonic_us = by_hand;
+    options.sys = sys;
+    assert_int_equal(reopen(fixture, &options), 0);
+}
+
 /* All clients together have had their share: they are answered when it is made up for, and newcomers are taken then. */
 static void test_beyond_the_share(void **state)
 {
     struct fixture *fixture = *state;
+    struct rkb_sys sys;
+    open_by_hand(fixture, &sys);
     int fd = dial(fixture), other;
     turn(fixture);
-    fixture->control->share = (struct rkb_share){1000, 3000, rkb_sys_posix.monotonic_us()};
+    fixture->control->share = (struct rkb_share){1000, 3000, hand_us};
     say(fixture, fd, "version\n");
     other = dial(fixture);
     for (int i = 0; i < 20; i++)
         turn(fixture);
     assert_int_equal(fixture->asked, 0);
     assert_int_equal(fixture->control->client_count, 2);
+    hand_us += 2000 * RKB_SHARE_PARTS;
     expect_answer(fixture, fd, "rkbridge 1.2.3\nOK\n");
     check_version(fixture, other);
     close(fd);
@@ -58,7 +77,9 @@ static void test_many_commands_let_others_in_between(void **state)
 static void test_client_limit(void **state)
 {
     struct fixture *fixture = *state;
+    struct rkb_sys sys;
     int fds[RKB_CONTROL_CLIENTS_MAX];
+    open_by_hand(fixture, &sys);
     for (size_t i = 0; i < RKB_CONTROL_CLIENTS_MAX; i++) {
         fds[i] = dial(fixture);
         turn(fixture);
@@ -75,22 +96,6 @@ static void test_client_limit(void **state)
     close(late);
     for (size_t i = 1; i < RKB_CONTROL_CLIENTS_MAX; i++)
         close(fds[i]);
-}
-
-static int64_t hand_us;
-
-static int64_t by_hand(void)
-{
-    return hand_us;
-}
-
-static void open_by_hand(struct fixture *fixture, struct rkb_sys *sys)
-{
-    struct rkb_control_options options = options_of(fixture);
-    *sys = rkb_sys_posix;
-    sys->monotonic_us = by_hand;
-    options.sys = sys;
-    assert_int_equal(reopen(fixture, &options), 0);
 }
 
 /* Silence keeps nobody out: 500 say nothing, and one who asks is answered; one who has just asked keeps its place. */

@@ -179,8 +179,9 @@ static void test_who_watches_gives_way(void **state)
     int fds[RKB_CONTROL_WATCHERS_MAX];
     fill(fixture, fds, RKB_CONTROL_WATCHERS_MAX, "watch\n");
     int other = dial(fixture), ninth = dial(fixture);
-    clock_us += 1000 * RKB_CONTROL_DEAF_US;     /* that nothing happens is not their fault */
+    clock_us += 1000 * RKB_CONTROL_DEAF_US;     /* that nothing happens is not their fault, nor a silent one's */
     check_answer(fixture, other, "watch\n", "ERROR busy at most 8 clients watch at a time\n");
+    check_answer(fixture, ninth, "version\n", "rkbridge 1.2.3\nOK\n");
     shutdown(fds[3], SHUT_WR);
     turns(fixture);
     close(fds[3]);
