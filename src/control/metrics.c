@@ -169,10 +169,9 @@ const struct rkb_metric rkb_metrics[] = {
     ONE("kafka_brokers_connected", GAUGE, U64, kafka.brokers_connected,
         "librdkafka's own: connections to brokers that stand."),
     OWN("kafka_broker_round_trip_seconds", SUMMARY, "broker", rkb_metric_round_trips,
-        "librdkafka's own: from a request's sending to its answer; of all requests, since the producer was made."),
+        "librdkafka's own: from a request's sending to its answer; of all requests."),
     EACH_BROKER("throttle_seconds_total", COUNTER, REAL, throttle_seconds,
-                "librdkafka's own: sum of the times this broker told us to wait for its quotas, since the producer was "
-                "made."),
+                "librdkafka's own: sum of the times this broker told us to wait for its quotas."),
     ONE("dead_letter_file_bytes", GAUGE, U64, kafka.dead_letter_bytes, "What the file of dead letters holds."),
     ONE("dead_letter_file_limit_bytes", GAUGE, U64, kafka.dead_letter_limit,
         "What it may hold: journal.dead_letter_size."),

@@ -187,7 +187,10 @@ static void fill_kafka(struct rkb_shipper *shipper)
     figures->in_flight = shipper->lanes.in_flight;
     figures->queue_length = producer != NULL ? rkb_producer_queue_length(producer) : 0;
     figures->brokers_up = producer != NULL ? rkb_producer_brokers_up(producer) : 0;
-    figures->broker_count = producer != NULL ? rkb_producer_broker_times(producer, figures->brokers) : 0;
+    struct rkb_broker_times times[RKB_BROKERS_TIMED];
+    size_t count = producer != NULL ? rkb_producer_broker_times(producer, times) : 0;
+    memcpy(figures->brokers, shipper->brokers, shipper->broker_count * sizeof times[0]);
+    figures->broker_count = rkb_broker_times_add(figures->brokers, shipper->broker_count, times, count);
 }
 
 static void look_at_process(struct rkb_shipper *shipper)

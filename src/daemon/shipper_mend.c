@@ -262,12 +262,21 @@ static void make_again(struct rkb_shipper *shipper)
     say_not_made(shipper, &error, shipper->rebuild_wait_us);
 }
 
+/* What is counted of brokers goes on counting with the next producer. */
+static void note_brokers(struct rkb_shipper *shipper, struct rkb_producer *old)
+{
+    struct rkb_broker_times times[RKB_BROKERS_TIMED];
+    size_t count = rkb_producer_broker_times(old, times);
+    shipper->broker_count = rkb_broker_times_add(shipper->brokers, shipper->broker_count, times, count);
+}
+
 static void rebuild(struct rkb_shipper *shipper)
 {
     struct rkb_producer *old = shipper->producer;
     shipper->figures->rebuilds_total++;
     shipper->changed = true;
     shipper->producer = NULL;
+    note_brokers(shipper, old);
     rkb_producer_free(old);
     give_up_flights(shipper, false);
     make_again(shipper);

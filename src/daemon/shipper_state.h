@@ -55,6 +55,8 @@ struct rkb_shipper {
     struct rkb_shipper_table *table;    /* what it goes by; NULL: what it was started with */
     struct rkb_producer *producer;      /* NULL while none can be made */
     struct rkb_producer *alone;         /* for records that go alone; NULL until one has to */
+    struct rkb_broker_times brokers[RKB_BROKERS_TIMED];     /* of the producers before */
+    size_t broker_count;
     struct rkb_syncer *syncer;
     struct rkb_lanes lanes;
     struct rkb_cursor cursor;           /* of the line */

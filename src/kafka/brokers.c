@@ -137,3 +137,30 @@ size_t rkb_brokers_times(struct rkb_brokers *brokers, struct rkb_broker_times ou
     pthread_mutex_unlock(&brokers->lock);
     return count;
 }
+
+/* The last place is left to -1. */
+static struct rkb_broker_times *place_in(struct rkb_broker_times sum[RKB_BROKERS_TIMED], size_t *count, int32_t id)
+{
+    bool has_rest = false;
+    for (size_t i = 0; i < *count; i++) {
+        if (sum[i].id == id)
+            return &sum[i];
+        has_rest = has_rest || sum[i].id == -1;
+    }
+    if (id >= 0 && *count + !has_rest >= RKB_BROKERS_TIMED)
+        return place_in(sum, count, -1);
+    sum[*count] = (struct rkb_broker_times){.id = id};
+    return &sum[(*count)++];
+}
+
+size_t rkb_broker_times_add(struct rkb_broker_times sum[RKB_BROKERS_TIMED], size_t count,
+                            const struct rkb_broker_times *more, size_t more_count)
+{
+    for (size_t i = 0; i < more_count; i++) {
+        struct rkb_broker_times *place = place_in(sum, &count, more[i].id);
+        place->answers += more[i].answers;
+        place->answers_us += more[i].answers_us;
+        place->throttled_us += more[i].throttled_us;
+    }
+    return count;
+}

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "control/ready.h"
 #include "http_world.h"
 
 static void test_pages(void **state)
@@ -49,6 +50,8 @@ static void test_head(void **state)
 
 static void not_ready_because(struct world *world, const char *reason)
 {
+    bool begins = strstr(reason, "just beginning") != NULL;
+    assert_int_equal(rkb_ready(&world->snapshot, NULL), begins);
     world->snapshot.ready = false;
     answers(world, "GET /readyz HTTP/1.0\r\n\r\n", "HTTP/1.1 503 Service Unavailable\r\n", reason);
     world->snapshot = sample_snapshot();

@@ -258,6 +258,30 @@ static void test_brokers_throttle(void **state)
     assert_int_equal(times[0].throttled_us, others);
 }
 
+/* Sums over several producers: each broker's own, as far as there is room, and nothing is left out. */
+static void test_brokers_add(void **state)
+{
+    (void)state;
+    struct rkb_broker_times sum[RKB_BROKERS_TIMED];
+    static const struct rkb_broker_times first[] = {{7, 1, 10, 100}, {8, 2, 20, 200}}, second[] = {{8, 3, 30, 300}, {-1, 4, 40, 400}};
+    size_t count = rkb_broker_times_add(sum, 0, first, 2);
+    assert_int_equal(count, 2);
+    count = rkb_broker_times_add(sum, count, second, 2);
+    assert_int_equal(count, 3);
+    assert_memory_equal(&sum[0], &first[0], sizeof sum[0]);
+    assert_true(sum[1].id == 8 && sum[1].answers == 5 && sum[1].answers_us == 50 && sum[1].throttled_us == 500);
+    for (int32_t id = 100; id < 100 + 2 * RKB_BROKERS_TIMED; id++)
+        count = rkb_broker_times_add(sum, count, &(struct rkb_broker_times){id, 1, 1, 1}, 1);
+    assert_int_equal(count, RKB_BROKERS_TIMED);
+    assert_int_equal(sum[2].id, -1);
+    assert_int_equal(sum[2].answers, 4 + 2 * RKB_BROKERS_TIMED - (RKB_BROKERS_TIMED - 3));
+    count = 0;
+    for (int32_t id = 0; id < 2 * RKB_BROKERS_TIMED; id++)
+        count = rkb_broker_times_add(sum, count, &(struct rkb_broker_times){id, 1, 1, 1}, 1);
+    assert_int_equal(count, RKB_BROKERS_TIMED);
+    assert_true(sum[count - 1].id == -1 && sum[count - 1].answers == RKB_BROKERS_TIMED + 1);
+}
+
 static void test_topics(void **state)
 {
     static const char *const bad[] = {"", ".", "..", "a b", "a/b", "caf\xc3\xa9", "a\n"};
@@ -314,7 +338,7 @@ int main(void)
         cmocka_unit_test(test_full_is_a_state),
         cmocka_unit_test(test_not_taken),
         cmocka_unit_test(test_wake_up),
-        cmocka_unit_test(test_brokers_times), cmocka_unit_test(test_brokers_throttle),
+        cmocka_unit_test(test_brokers_times), cmocka_unit_test(test_brokers_throttle), cmocka_unit_test(test_brokers_add),
         cmocka_unit_test(test_topics),
         cmocka_unit_test(test_no_producer),
         cmocka_unit_test(test_mock_topics),

@@ -33,6 +33,16 @@ static void one_at_a_time(struct world *world)
     memcpy(world->properties, properties, sizeof properties);
 }
 
+/* Of all brokers, by all producers. */
+static uint64_t answers(struct world *world)
+{
+    const struct rkb_shipped *figures = rkb_shipper_figures(world->shipper);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < figures->broker_count; i++)
+        sum += figures->brokers[i].answers;
+    return sum;
+}
+
 static bool was_rebuilt(struct world *world, uint64_t wanted)
 {
     return rkb_shipper_figures(world->shipper)->rebuilds_total == wanted;
@@ -166,8 +176,11 @@ static void test_a_fatal_error(void **state)
     world_put(world, 300);
     world_wait(world, all_in_flight, 300, "records in flight");
     assert_int_not_equal(rkb_shipper_figures(world->shipper)->oldest_us, 0);
+    uint64_t answered = answers(world);
+    assert_true(answered > 2);
     world_fatal_error(world);
     world_wait(world, was_rebuilt, 1, "a new producer");
+    assert_true(answers(world) >= answered);
     assert_int_equal(delivered(world), 300);
     rd_kafka_mock_broker_set_rtt(cluster(world), 1, 0);
     world_put(world, 300);
