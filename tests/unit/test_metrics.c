@@ -164,6 +164,25 @@ static void test_odd_names(void **state)
     free(text);
 }
 
+/* Each of what cannot stand for itself, alone. */
+static void test_label_values(void **state)
+{
+    (void)state;
+    static const struct { const char *value, *text; } rows[] = {
+        {"", ""}, {"plain", "plain"}, {"a\"b", "a\\\"b"}, {"a\\b", "a\\\\b"}, {"a\nb", "a\\\\nb"}, {"\x7f", "\\\\x7f"},
+        {"\xc3\xa9", "\xc3\xa9"}, {"\xff", "\\\\xff"}, {"{}=,", "{}=,"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct rkb_buffer out = {0};
+        struct rkb_prometheus writer = {.out = &out, .name = "x", .name_size = 1};
+        rkb_prometheus_number(&writer, "", (struct rkb_label){"l", rows[i].value}, 1);
+        rkb_buffer_add(&out, "", 1);
+        char line[64];
+        snprintf(line, sizeof line, "x{l=\"%s\"} 1\n", rows[i].text);
+        assert_string_equal((char *)out.data, line);
+        rkb_buffer_free(&out);
+    }
+}
+
 #define ROUTES 50
 
 static struct rkb_route_snapshot many[ROUTES];
@@ -175,7 +194,7 @@ static struct rkb_snapshot many_routes(void)
     for (size_t i = 0; i < ROUTES; i++) {
         snprintf(names[i], sizeof names[i], "r%zu", i);
         many[i] = (struct rkb_route_snapshot){.name = names[i], .books = {.received = i + 1, .pending = 2},
-                                              .oldest_pending_seconds = (double)i};
+                                              .oldest_pending_seconds = i == 20 ? 99 : (double)i};
     }
     snapshot.routes = many;
     snapshot.route_count = ROUTES;
@@ -199,7 +218,7 @@ static void test_cap(void **state)
     has(text, "rkbridge_route_messages_received_total{route=\"r2\"} 3");
     has(text, "rkbridge_route_messages_received_total{route=\"(other)\"} 1269");     /* 4 + 5 + ... + 50 */
     has(text, "rkbridge_route_messages_pending{route=\"(other)\"} 94");
-    has(text, "rkbridge_route_pending_age_seconds{route=\"(other)\"} 49");
+    has(text, "rkbridge_route_pending_age_seconds{route=\"(other)\"} 99");
     free(text);
     first_own(ROUTES);
     text = text_of(&snapshot);
@@ -326,7 +345,7 @@ int main(void)
         cmocka_unit_test(test_figures),
         cmocka_unit_test(test_what_is_not_as_asked),
         cmocka_unit_test(test_verdict), cmocka_unit_test(test_unknown), cmocka_unit_test(test_each_family_once),
-        cmocka_unit_test(test_odd_names), cmocka_unit_test(test_cap), cmocka_unit_test(test_brokers),
+        cmocka_unit_test(test_odd_names), cmocka_unit_test(test_label_values), cmocka_unit_test(test_cap), cmocka_unit_test(test_brokers),
         cmocka_unit_test(test_histograms), cmocka_unit_test(test_kinds), cmocka_unit_test(test_reals),
         cmocka_unit_test(test_help_is_escaped), cmocka_unit_test(test_table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
