@@ -74,9 +74,9 @@ static void test_parts(void **state)
     assert_non_null(json_object_get(json_object_get(routes, "users"), "received"));
     json_decref(root);
     free(heard);
-    struct rkb_route_snapshot routes[] = {sample_routes[0], sample_routes[1]};
-    routes[0].among_others = true;      /* who asks for it by its name gets it by its name */
-    fixture->snapshot.routes = routes;
+    struct rkb_route_snapshot both[] = {sample_routes[0], sample_routes[1]};
+    both[0].among_others = true;        /* who asks for it by its name gets it by its name */
+    fixture->snapshot.routes = both;
     heard = ask(fixture, fd, "stats prom route users\n");
     assert_non_null(strstr(heard, "{route=\"users\"}"));
     assert_null(strstr(heard, "{route=\"a"));
