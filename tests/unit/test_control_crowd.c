@@ -44,7 +44,7 @@ static void test_beyond_the_share(void **state)
         turn(fixture);
     assert_int_equal(fixture->asked, 0);
     assert_int_equal(fixture->control->client_count, 2);
-    hand_us += 2000 * RKB_SHARE_PARTS;
+    hand_us += 4000 * RKB_SHARE_PARTS;
     expect_answer(fixture, fd, "rkbridge 1.2.3\nOK\n");
     check_version(fixture, other);
     close(fd);
