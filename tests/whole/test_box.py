@@ -219,6 +219,34 @@ def of_kind(path, kind):
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_manifests_fit_together(path):
+    """What one part calls by name another has by that name: configuration, secrets, claim, labels, ports."""
+    of_config, secret, claim = (of_kind(path, kind) for kind in ("ConfigMap", "Secret", "PersistentVolumeClaim"))
+    spec = of_kind(path, "Deployment")["spec"]
+    metadata, pod = spec["template"]["metadata"], spec["template"]["spec"]
+    bridge, = [one for one in pod.get("initContainers", []) + pod["containers"] if one["name"] == "rkbridge"]
+    assert metadata["labels"].items() >= spec["selector"]["matchLabels"].items() > set()
+    for service in (one["spec"] for one in documents(path) if one["kind"] == "Service"):
+        assert metadata["labels"].items() >= service["selector"].items() > set()
+        assert {one["port"] for one in service["ports"]} <= {
+            port["containerPort"] for container in pod["containers"] for port in container["ports"]}
+    volumes = {one["name"]: one for one in pod["volumes"]}
+    assert volumes["config"]["configMap"]["name"] == of_config["metadata"]["name"]
+    assert volumes["secrets"]["secret"] == {"secretName": secret["metadata"]["name"], "defaultMode": 0o440}
+    assert volumes["journal"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+    places = {one["name"]: one["mountPath"] for one in bridge["volumeMounts"] if one.get("readOnly")}
+    assert places.keys() == {"config", "secrets"} and bridge["args"] == ["-c", f"{places['config']}/rkbridge.yaml"]
+    text = of_config["data"]["rkbridge.yaml"]
+    files = re.findall(r"password_file: (\S+)", text)
+    assert len(files) == 2 and {f"{places['secrets']}/{name}" for name in secret["stringData"]} == set(files)
+    assert "\n  directory: /var/lib/rkbridge/journal\n" in text and "change-me" not in text
+    assert metadata["annotations"]["prometheus.io/port"] == str(bridge["ports"][0]["containerPort"])
+    assert pod["automountServiceAccountToken"] is pod["enableServiceLinks"] is False
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
 def test_manifests(path, tmp_path):
     passes(tool("kubernetes-validate"), "--strict", "--quiet", path)
     config = check_config(tmp_path, of_kind(path, "ConfigMap")["data"]["rkbridge.yaml"])
@@ -244,13 +272,13 @@ def test_manifests(path, tmp_path):
                                                  "capabilities": {"drop": ["ALL"]}}.items()
     user = {**pod["securityContext"], **bridge["securityContext"]}
     assert user["runAsUser"] == user["runAsGroup"] == user["fsGroup"] == 10001
-    # Every probe goes where it listens; a restart is a gap, so it takes a minute of silence.
+    # Every probe goes where it listens; a restart is a gap, so it takes half a minute of silence.
     port, = bridge["ports"]
     for probe in (bridge[name] for name in ("livenessProbe", "readinessProbe", "startupProbe") if name in bridge):
         assert probe["httpGet"]["port"] == port["name"]
         assert config["http"]["listen"] == f"0.0.0.0:{port['containerPort']}"
     alive = bridge["livenessProbe"]
-    assert alive["periodSeconds"] * alive["failureThreshold"] >= 60 and alive["timeoutSeconds"] >= 5
+    assert alive["periodSeconds"] * alive["failureThreshold"] >= 30 and alive["timeoutSeconds"] >= 5
     if path.stem == "sidecar":      # not ready, it would take Redis out of service with it
         assert not {"readinessProbe", "startupProbe"} & bridge.keys() and bridge["restartPolicy"] == "Always"
         assert alive["initialDelaySeconds"] >= 600, "the time to read a large journal"
