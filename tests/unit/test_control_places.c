@@ -179,6 +179,7 @@ static void test_who_watches_gives_way(void **state)
     int fds[RKB_CONTROL_WATCHERS_MAX];
     fill(fixture, fds, RKB_CONTROL_WATCHERS_MAX, "watch\n");
     int other = dial(fixture), ninth = dial(fixture);
+    turns(fixture);
     clock_us += 1000 * RKB_CONTROL_DEAF_US;     /* that nothing happens is not their fault, nor a silent one's */
     check_answer(fixture, other, "watch\n", "ERROR busy at most 8 clients watch at a time\n");
     check_answer(fixture, ninth, "version\n", "rkbridge 1.2.3\nOK\n");
@@ -210,6 +211,11 @@ static void test_who_watches_gives_way(void **state)
     assert_true(recv(ninth, &clock_us, 1, MSG_DONTWAIT) < 0);       /* not told that it may not */
     close_all(fds, RKB_CONTROL_WATCHERS_MAX);
     close(ninth);
+    turns(fixture);
+    assert_int_equal(watchers(fixture), 0);
+    rkb_log(log_here, RKB_LOG_ERROR, "journal", "tried", "nobody hears of it");
+    uint64_t woken;
+    assert_true(read(fixture->control->watch_fd, &woken, sizeof woken) < 0);
 }
 
 static const struct rkb_snapshot *give_slowly(void *context)
@@ -250,6 +256,27 @@ static void test_turns_beyond_the_share(void **state)
     close(other);
 }
 
+/* Who has asked, and waits for his turn, is not silent. */
+static void test_who_waits_for_his_turn_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    int fds[MOST];
+    open_with(fixture, 100000);
+    fill(fixture, fds, MOST, "");
+    fixture->control->share.owed_us = 1000000000;
+    fixture->control->share.looked_us = clock_us;
+    for (size_t i = 0; i < MOST; i++)
+        say(fixture, fds[i], "version\n");
+    turns(fixture);
+    clock_us += 2 * RKB_CONTROL_IDLE_US;
+    int fd = dial(fixture);
+    char *heard = hear_end(fixture, fd);
+    assert_string_equal(heard, "ERROR too_many_clients at most 32 clients at a time\n");
+    free(heard);
+    close(fd);
+    close_all(fds, MOST);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -259,6 +286,7 @@ int main(void)
         EACH(test_who_has_left_gives_way),
         EACH(test_who_watches_gives_way),
         EACH(test_turns_beyond_the_share),
+        EACH(test_who_waits_for_his_turn_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
