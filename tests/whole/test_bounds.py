@@ -61,7 +61,8 @@ def test_bounds_over_ends_of_the_bridge(one, publisher, redis):
     one.start("--embedded-kafka")
     stopped = wait_gaps(one, 2)[-1]
     assert stopped.reason == "restart" and stopped.bound == 4
-    assert stopped.begin <= stopped.end and killed.end <= stopped.begin
+    # It begins a round trip before the end: on a busy machine that is before the other gap was over.
+    assert killed.begin < stopped.begin <= stopped.end and killed.end < stopped.end
     client.close()
 
 
