@@ -169,7 +169,7 @@ static bool add_wish(struct rkb_topic_wish *wish, const struct rkb_config_route 
 
 static uint64_t longest_of(const struct rkb_config *config, const struct rkb_config_route *route)
 {
-    return config->sources[route->source_index].max_message_size;
+    return route->canary ? 0 : config->sources[route->source_index].max_message_size;
 }
 
 static bool add_route(struct rkb_topics *topics, const struct rkb_config *config, const struct rkb_config_route *route)

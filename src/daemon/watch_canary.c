@@ -263,21 +263,29 @@ void rkb_watch_canary_figures(const struct rkb_watch *watch, struct rkb_canary_s
 
 /* ---- making it ---- */
 
+/* What is sent less often may be late by new rules before the next one comes: so it has its time from now on. */
 void rkb_watch_canary_reload(struct rkb_watch *watch)
 {
     if (watch == NULL)
         return;
     struct rkb_watch_canary *own = &watch->canary;
-    bool on = config_of(watch)->canary.topic != NULL, new = on && !own->on;
-    own->on = on;
-    if (!on) {
+    const struct rkb_config *config = config_of(watch);
+    bool was_on = own->on;
+    own->on = config->canary.topic != NULL;
+    if (!own->on) {
         event_del(own->timer);
         return;
     }
-    if (new && watch->source->streaming) {
+    if (!was_on && watch->source->streaming) {
         rkb_canary_trust(&own->canary, now_us(watch));
         own->trusts = true;
+    } else if (config->canary.interval != own->interval || config->canary.late_after != own->late_after) {
+        rkb_canary_excuse(&own->canary, RKB_CANARY_REDIS, now_us(watch));
+        rkb_canary_excuse(&own->canary, RKB_CANARY_KAFKA, now_us(watch));
+        own->next_us = 0;
     }
+    own->interval = config->canary.interval;
+    own->late_after = config->canary.late_after;
     turn(watch);
 }
 

@@ -88,6 +88,7 @@ struct rkb_watch {
         bool said;                      /* in the log, that it is refused */
         unsigned unheard;               /* so many in a row were given to nobody */
         long long receivers;            /* in the answer that is coming */
+        int64_t interval, late_after;   /* as the config had them last */
         int64_t next_us, again_us;      /* monotonic: the next is due; after a refusal not before */
         char refused[600];              /* Redis's words, and the rule that is missing; "": it is not */
     } canary;

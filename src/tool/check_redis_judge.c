@@ -164,6 +164,15 @@ static void judge_questions(struct judging *judging)
     judge_command(judging, found->id == 0, "client|id", "another bridge cannot be looked for");
 }
 
+/* To try it would be to do it. */
+static void judge_canary(struct judging *judging)
+{
+    if (judging->config->canary.topic != NULL)
+        rkb_report_add(judging->report, RKB_GRADE_OK, "canary.topic", "whether Redis %s lets the bridge publish its "
+                       "canaries is not tried, since that would publish one; the right stands with the others below",
+                       judging->source->name);
+}
+
 /* ---- role, version, limits ---- */
 
 static void judge_server(struct judging *judging)
@@ -360,6 +369,7 @@ void rkb_judge_redis(const struct rkb_check_redis_options *options, size_t sourc
     judge_server(&judging);
     judge_role(&judging);
     judge_questions(&judging);
+    judge_canary(&judging);
     judge_limits(&judging);
     judge_events(&judging);
     judge_rivals(&judging);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define CANARY "canary.topic"       /* what makes the routes that no line of the file has */
+
 /* ---- subscriptions ---- */
 
 static size_t take_names(const struct rkb_config *config, size_t source, struct rkb_wanted_name *list)
@@ -37,7 +39,10 @@ bool rkb_wanted_names(const struct rkb_config *config, size_t source, struct rkb
 void rkb_wanted_name_setting(const struct rkb_config *config, const struct rkb_wanted_name *name,
                              char out[RKB_SETTING_SHOWN])
 {
-    snprintf(out, RKB_SETTING_SHOWN, "routes.%s.%s[%zu]", config->routes[name->route].name,
+    if (config->routes[name->route].canary)
+        snprintf(out, RKB_SETTING_SHOWN, CANARY);
+    else
+        snprintf(out, RKB_SETTING_SHOWN, "routes.%s.%s[%zu]", config->routes[name->route].name,
              name->is_pattern ? "patterns" : "channels", name->item);
 }
 
@@ -66,7 +71,10 @@ static void take_route(const struct rkb_config *config, size_t number, struct rk
     struct rkb_wanted_topic *topic = find(list, count, route->topic, RKB_TOPIC_OF_ROUTE);
     if (topic->setting[0] == '\0') {
         topic->route = number;
-        snprintf(topic->setting, sizeof topic->setting, "routes.%s.topic", route->name);
+        if (route->canary)
+            snprintf(topic->setting, sizeof topic->setting, CANARY);
+        else
+            snprintf(topic->setting, sizeof topic->setting, "routes.%s.topic", route->name);
     }
     if (route->partitions > 0)
         topic->partitions = route->partitions;
@@ -75,7 +83,8 @@ static void take_route(const struct rkb_config *config, size_t number, struct rk
     if (route->topic_config.count > 0)
         topic->settings = &route->topic_config;
     topic->keyless = topic->keyless || route->key[0] == '\0';
-    raise(&topic->longest, config->sources[route->source_index].max_message_size);
+    if (!route->canary)
+        raise(&topic->longest, config->sources[route->source_index].max_message_size);
 }
 
 static void take_letters(const struct rkb_config *config, size_t number, struct rkb_wanted_topic *list, size_t *count)

@@ -131,7 +131,10 @@ static void each_subscription_anew(void **state)
     struct rkb_canary canary = canary_of_a_process();
     (void)state;
     round_trip(&canary, 1000, 1);
-    rkb_canary_shipped(&canary, 1, 1500, 0);
+    rkb_canary_begin(&canary, 4000);
+    rkb_canary_shipped(&canary, 1, 4100, 0);
+    assert_true(canary.legs[RKB_CANARY_KAFKA].proven);
+    assert_int_equal(rkb_canary_age_us(&canary, RKB_CANARY_KAFKA, 4500), 500);
     rkb_canary_begin(&canary, 5000);
     for (int leg = 0; leg < RKB_CANARY_LEGS; leg++) {
         assert_false(canary.legs[leg].proven);

@@ -226,6 +226,10 @@ static void test_rights_of_redis(void **state)
     lists("redis: {legacy: {url: 'redis://h'}}\n", rkb_rights_redis, "ACL SETUSER rkbridge on >PASSWORD");
     lists_not("redis: {legacy: {url: 'redis://h'}}\n", rkb_rights_redis, "SETUSER default");
     lists_not("redis: {legacy: {url: 'redis://default@h'}}\n", rkb_rights_redis, "SETUSER default");
+    lists_not(config, rkb_rights_redis, "+publish");
+    lists("instance: here\ncanary: {topic: flows}\n", rkb_rights_redis, " +publish ");
+    lists("instance: here\ncanary: {topic: flows}\n", rkb_rights_redis, " &rkbridge:canary:here:legacy\n");
+    lists("instance: here\ncanary: {topic: flows}\n", rkb_rights_kafka, " --topic flows\n");
 }
 
 static void test_many_channels_are_several_lines(void **state)

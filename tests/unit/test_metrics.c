@@ -279,6 +279,35 @@ static void test_histograms(void **state)
 }
 
 /* Each kind's bounds ascend, so that a bucket holds what its name says. */
+/* Of the sources that have them; the histogram has its source beside the bounds. */
+static void test_canaries(void **state)
+{
+    (void)state;
+    struct rkb_snapshot snapshot = sample_snapshot();
+    struct rkb_source_snapshot sources[2] = {sample_sources[0], sample_sources[0]};
+    struct rkb_histogram spans = {.kind = &rkb_histogram_delivery};
+    rkb_histogram_add_span(&spans, 1500);
+    sources[0].canary = (struct rkb_canary_snapshot){.sent = -1, .received = -1, .acknowledged = -1,
+                                                     .success_seconds = -1};
+    sources[1].name = "second";
+    sources[1].canary = (struct rkb_canary_snapshot){.on = true, .sent = 7, .received = 6, .acknowledged = 5,
+                                                     .success_seconds = 1700000000.25, .round_trip = &spans};
+    snapshot.sources = sources;
+    snapshot.source_count = 2;
+    char *text = text_of(&snapshot);
+    has(text, "rkbridge_source_canary_sent_total{source=\"second\"} 7");
+    has(text, "rkbridge_source_canary_received_total{source=\"second\"} 6");
+    has(text, "rkbridge_source_canary_acknowledged_total{source=\"second\"} 5");
+    has(text, "rkbridge_source_canary_last_success_timestamp_seconds{source=\"second\"} 1700000000.25");
+    has(text, "rkbridge_source_canary_round_trip_seconds_bucket{source=\"second\",le=\"0.001\"} 0");
+    has(text, "rkbridge_source_canary_round_trip_seconds_bucket{source=\"second\",le=\"+Inf\"} 1");
+    has(text, "rkbridge_source_canary_round_trip_seconds_sum{source=\"second\"} 0.0015");
+    has(text, "rkbridge_source_canary_round_trip_seconds_count{source=\"second\"} 1");
+    has_not(text, "canary_sent_total{source=\"legacy\"}");
+    has_not(text, "canary_last_success_timestamp_seconds{source=\"legacy\"}");
+    free(text);
+}
+
 static void test_kinds(void **state)
 {
     (void)state;
@@ -345,8 +374,9 @@ int main(void)
         cmocka_unit_test(test_figures),
         cmocka_unit_test(test_what_is_not_as_asked),
         cmocka_unit_test(test_verdict), cmocka_unit_test(test_unknown), cmocka_unit_test(test_each_family_once),
-        cmocka_unit_test(test_odd_names), cmocka_unit_test(test_label_values), cmocka_unit_test(test_cap), cmocka_unit_test(test_brokers),
-        cmocka_unit_test(test_histograms), cmocka_unit_test(test_kinds), cmocka_unit_test(test_reals),
+        cmocka_unit_test(test_odd_names), cmocka_unit_test(test_label_values), cmocka_unit_test(test_cap),
+        cmocka_unit_test(test_brokers), cmocka_unit_test(test_histograms), cmocka_unit_test(test_canaries),
+        cmocka_unit_test(test_kinds), cmocka_unit_test(test_reals),
         cmocka_unit_test(test_help_is_escaped), cmocka_unit_test(test_table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

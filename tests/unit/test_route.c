@@ -75,6 +75,25 @@ static void only_what_is_confirmed_wins(void **state)
     rkb_router_free(router);
 }
 
+/* A canary's channel is nobody's but its own subscription's: no pattern wins it, also while that does not stand. */
+static void no_pattern_wins_a_canary(void **state)
+{
+    (void)state;
+    struct rkb_router *router = rkb_router_new(1 << 20);
+    struct rkb_subscription *exact = add(router, false, "rkbridge:canary:here:a"), *all = add(router, true, "*");
+    struct rkb_subscription *ours = add(router, true, "rkbridge:canary:*");
+    rkb_router_confirm(router, all, true);
+    rkb_router_confirm(router, ours, true);
+    assert_null(winner(router, "rkbridge:canary:here:a"));
+    assert_null(winner(router, "rkbridge:canary:"));
+    assert_ptr_equal(winner(router, "rkbridge:canary"), all);
+    assert_ptr_equal(winner(router, "x:rkbridge:canary:a"), all);
+    rkb_router_confirm(router, exact, true);
+    assert_ptr_equal(winner(router, "rkbridge:canary:here:a"), exact);
+    assert_null(winner(router, "rkbridge:canary:there:a"));
+    rkb_router_free(router);
+}
+
 static void subscriptions_are_found_by_kind_and_name(void **state)
 {
     (void)state;
@@ -202,6 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_comes_before_patterns_and_these_by_the_config),
         cmocka_unit_test(only_what_is_confirmed_wins),
+        cmocka_unit_test(no_pattern_wins_a_canary),
         cmocka_unit_test(subscriptions_are_found_by_kind_and_name),
         cmocka_unit_test(names_have_their_json_form),
         cmocka_unit_test(a_channel_stays_in_the_cache_until_a_confirmation_changes),

@@ -84,6 +84,9 @@ static void test_all_arrive(void **state)
     assert_int_equal(shipped->oldest_us, 0);
     assert_int_equal(shipped->routes[2].delivered, 666);        /* of 1..1000 and 1004..2003 what 3 divides */
     assert_int_equal(shipped->routes[1].delivered, 2000 - 666);
+    assert_int_equal(shipped->routes[2].newest, 2001);
+    assert_int_equal(shipped->routes[1].newest, 2003);
+    assert_true(shipped->routes[1].newest_us > 0);
     assert_int_equal(shipped->latency.count, 2000);
     assert_int_equal(delivered(world), 2000);
     assert_false(rkb_shipper_failed(world->shipper, &error));

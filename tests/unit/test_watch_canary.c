@@ -423,6 +423,7 @@ static void off_and_on(void **state)
     char *topic = world->config.canary.topic;
     world->config.canary.topic = NULL;
     rkb_watch_canary_reload(source_of(world)->watch);
+    confirm(world, false, CHANNEL, false);
     now_us += 30 * SECOND;
     nothing_for_a_while(world);
     assert_int_equal(published(), 1);
@@ -431,8 +432,12 @@ static void off_and_on(void **state)
     assert_string_equal(why(world), "");
     world->config.canary.topic = topic;
     rkb_watch_canary_reload(source_of(world)->watch);
+    nothing_for_a_while(world);
+    assert_int_equal(published(), 1);
     assert_string_equal(why(world), "");
+    confirm(world, false, CHANNEL, true);
     UNTIL(world, published() == 2);
+    assert_string_equal(why(world), "");
     now_us += 11 * SECOND;
     assert_non_null(strstr(why(world), "no canary has come back from Redis for 11 s"));
     arrive(world);
@@ -440,6 +445,34 @@ static void off_and_on(void **state)
     begin_stream(world);
     confirm_all(world);
     assert_non_null(strstr(why(world), "no canary has come the whole way yet"));
+    done(world);
+}
+
+/* Another pace by a reload: what comes is judged by it, what came is not. */
+static void another_pace(void **state)
+{
+    struct world *world = *state;
+    start(world, quiet);
+    UNTIL(world, published() == 1);
+    arrive(world);
+    world->config.canary.interval = 60 * SECOND;
+    world->config.canary.late_after = 120 * SECOND;
+    rkb_watch_canary_reload(source_of(world)->watch);
+    UNTIL(world, published() == 2);
+    arrive(world);
+    now_us += 59 * SECOND;
+    nothing_for_a_while(world);
+    assert_int_equal(published(), 2);
+    assert_string_equal(why(world), "");
+    world->config.canary.interval = 100000;
+    world->config.canary.late_after = SECOND;
+    rkb_watch_canary_reload(source_of(world)->watch);
+    assert_string_equal(why(world), "");
+    UNTIL(world, published() == 3);
+    now_us += SECOND / 2;
+    rkb_watch_canary_reload(source_of(world)->watch);
+    now_us += SECOND;
+    assert_non_null(strstr(why(world), "no canary has come back from Redis for 1 s"));
     done(world);
 }
 
@@ -513,6 +546,7 @@ int main(void)
         TEST(only_while_subscribed),
         TEST(not_while_it_rests),
         TEST(off_and_on),
+        TEST(another_pace),
         TEST(one_at_a_time),
         TEST(others_do_not_count),
         TEST(dropped),
