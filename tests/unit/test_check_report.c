@@ -214,6 +214,8 @@ static void lists_not(const char *text, void (*list)(const struct rkb_config *co
     free(all);
 }
 
+#define CANARY "instance: here\ncanary: {topic: flows}\n"
+
 static void test_rights_of_redis(void **state)
 {
     (void)state;
@@ -227,9 +229,11 @@ static void test_rights_of_redis(void **state)
     lists_not("redis: {legacy: {url: 'redis://h'}}\n", rkb_rights_redis, "SETUSER default");
     lists_not("redis: {legacy: {url: 'redis://default@h'}}\n", rkb_rights_redis, "SETUSER default");
     lists_not(config, rkb_rights_redis, "+publish");
-    lists("instance: here\ncanary: {topic: flows}\n", rkb_rights_redis, " +publish ");
-    lists("instance: here\ncanary: {topic: flows}\n", rkb_rights_redis, " &rkbridge:canary:here:legacy\n");
-    lists("instance: here\ncanary: {topic: flows}\n", rkb_rights_kafka, " --topic flows\n");
+    lists(CANARY, rkb_rights_redis, "ACL SETUSER rkbridge &* &rkbridge:canary:here:legacy\n");
+    lists(CANARY, rkb_rights_redis, "ACL SETUSER rkbridge +client|id +config|get +info +publish +client|list\n");
+    lists(CANARY, rkb_rights_kafka, "kafka-acls.sh --bootstrap-server 127.0.0.1:9092 --add --allow-principal "
+                                    "User:ANONYMOUS --operation Describe --operation Write --operation DescribeConfigs "
+                                    "--topic flows\n");
 }
 
 static void test_many_channels_are_several_lines(void **state)

@@ -29,7 +29,7 @@ static void too_late(evutil_socket_t fd, short what, void *context)
 #define UNTIL(world, condition) \
     do { \
         bool late = false; \
-        const struct timeval limit = {3, 0}; \
+        const struct timeval limit = {15, 0}; \
         struct event *timer = evtimer_new((world)->base, too_late, &late); \
         event_add(timer, &limit); \
         while (!late && !(condition)) \
@@ -264,7 +264,7 @@ static void kafka_away_from_the_start(void **state)
 {
     struct world *world = *state;
     open_with(world, quiet);
-    world->shipper->figures->away_us = now_us - 1600000000 * SECOND;
+    world->shipper->figures->away_us = now_us - 1600000000 * SECOND - SECOND;
     take(world);
     UNTIL(world, strstr(fake_redis_heard(fake), "TYPE pubsub") != NULL);
     begin_stream(world);

@@ -158,6 +158,20 @@ static const struct fake_script scripts[] = {
     {NULL, NULL},
 };
 
+/* A PUBLISH that is open keeps nobody from asking. */
+static void a_publish_keeps_nothing_busy(void **state)
+{
+    struct test *test = *state;
+    const struct rkb_slice names[] = {rkb_slice_text("a"), rkb_slice_text("b c")};
+    fake_redis_rules(test->fake)->publish_reply = "";
+    begin(test);
+    until(test, "ready");
+    rkb_watcher_ask_names(test->watcher, RKB_ASK_PUBLISH, names, 2);
+    assert_false(rkb_watcher_busy(test->watcher));
+    rkb_watcher_ask(test->watcher, RKB_ASK_LIMITS, NULL);
+    assert_true(rkb_watcher_busy(test->watcher));
+}
+
 static void each_question_and_its_answer(void **state)
 {
     struct test *test = *state;
@@ -360,6 +374,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_question_and_its_answer),
+        TEST(a_publish_keeps_nothing_busy),
         TEST(without_a_number),
         TEST(a_huge_list),
         TEST(lost_and_back),
