@@ -195,7 +195,7 @@ def test_all_or_nothing(make_bridge, redis, publisher):
             wait_for("its line in the log", lambda: f"was not taken: {len(words)} " in one.stderr())
             assert "event=reloaded" not in one.stderr()
         code, out, _ = one.rkbctl("status")
-        assert code == 1 and "WARN what runs is not what the config file says, its last reload was refused: journal" in out
+        assert code == 1 and "is not what the config file says, its last reload was refused: journal.sync: " in out
         assert one.stats()["config"]["why"] == "journal.sync: needs a restart"
         one.config = good
         one.rewrite({"log": {"level": "debug"}, "control": {"admins": ["daemon"]}, "kafka": {"watchdog": "5m"}})
