@@ -122,6 +122,11 @@ static void test_the_worst_comes_first(void **state)
     assert_int_equal(json_array_size(json_object_get(whole, "redis_rights")), 1);
     assert_string_equal(json_string_value(json_array_get(json_object_get(whole, "redis_rights"), 0)), "ACL SETUSER a");
     json_decref(whole);
+    struct rkb_report broken = {.file = "f.yaml", .places = &places, .failed = true};
+    assert_int_equal(rkb_report_verdict(&broken), RKB_GRADE_BAD);
+    free(text);
+    text = shown(&broken, rkb_report_text);
+    assert_string_equal(text, "memory ran out: what stands above is not all\nf.yaml: BAD: 0 BAD, 0 WARN, 0 OK\n");
     free(text);
     report.file = "\xff.yaml";
     text = shown(&report, rkb_report_json);
@@ -176,6 +181,9 @@ static void test_exit_codes(void **state)
     write_completed(&files,
                     "routes: {all: {source: legacy, patterns: ['*'], topic: all, key: '{{route}}', partitions: 4}}\n");
     runs("-c FILE", 1, "WARN ", "");
+    write_completed(&files, "redis: {legacy: {url: 'redis://127.0.0.1:1'}}\n"
+                            "kafka: {properties: {bootstrap.servers: '127.0.0.1:1'}}\n");
+    runs("-c FILE --connect", 2, ": BAD: ", "");
     write_completed(&files, "instance: shop\nnonsense: 1\njournal: {directory: @/j, max_size: 1}\n");
     runs("-c FILE", 64, ":2:1: ", "");
     runs("-c FILE", 64, "\nBAD  ", "");

@@ -243,6 +243,30 @@ static void pings_from_the_loop_only(void **state)
     }
 }
 
+static int note_when(const struct event_base *base, const struct event *event, void *context)
+{
+    (void)base;
+    return event_pending(event, EV_TIMEOUT, context) ? 0 : -1;
+}
+
+static double seconds_of(struct timeval time)
+{
+    return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+}
+
+/* At half the manager's period, so that one late ping is none too late. */
+static void pings_at_half_the_period(void **state)
+{
+    struct world *world = *state;
+    struct timeval before, after, when;
+    evutil_gettimeofday(&before, NULL);
+    begin(world, world->path, 30 * SECOND);
+    evutil_gettimeofday(&after, NULL);
+    assert_int_equal(event_base_foreach_event(world->base, note_when, &when), 0);
+    assert_true(seconds_of(when) - seconds_of(before) > 14.5);
+    assert_true(seconds_of(when) - seconds_of(after) < 15.5);
+}
+
 static void pings_nobody_who_does_not_ask(void **state)
 {
     struct world *world = *state;
@@ -321,6 +345,7 @@ int main(void)
         WITH_A_MANAGER(tells_later_what_is_not_taken_now),
         WITH_A_MANAGER(finds_a_manager_that_was_made_anew),
         WITH_A_MANAGER(pings_from_the_loop_only),
+        WITH_A_MANAGER(pings_at_half_the_period),
         WITH_A_MANAGER(pings_nobody_who_does_not_ask),
         WITH_A_MANAGER(takes_an_abstract_address),
         WITH_A_MANAGER(runs_without_a_manager),
