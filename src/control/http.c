@@ -41,7 +41,8 @@
 
 const struct rkb_http_limits rkb_http_default_limits = {
     .connections = 64, .large_rate = 10, .small_rate = 200, .accept_rate = 200, .unread_bytes = 8 << 20,
-    .request_us = 10000000, .idle_us = 120000000, .answer_us = 20000000, .linger_us = 2000000, .yield_us = 3000000};
+    .request_us = 10000000, .idle_us = 120000000, .answer_us = 20000000, .linger_us = 2000000, .silent_us = 100000,
+    .yield_us = 3000000};
 
 enum state { READING, IDLE, WAITING_SMALL, WAITING_LARGE, ANSWERING, LINGERING };
 #define STATES (LINGERING + 1)
@@ -71,7 +72,7 @@ struct rkb_http {
     struct evconnlistener *listener;
     struct event *pace;
     bool accepting, everything;     /* everything: /stats too */
-    TAILQ_HEAD(, client) clients[STATES];
+    TAILQ_HEAD(client_list, client) clients[STATES];
     unsigned count;
     struct bucket small, large, accepts;
     struct rkb_share share;         /* of the loop, for pages with figures */
@@ -137,16 +138,28 @@ static int64_t limit_of(const struct rkb_http *http, enum state state)
     return http->limits.linger_us;
 }
 
-/* One that may go for another that comes: who says nothing first, who does not read last. */
+/* Who has been longest in this state, if for so long. */
+static struct client *longest_in(const struct rkb_http *http, enum state state, int64_t least_us)
+{
+    struct client *client = TAILQ_FIRST(&http->clients[state]);
+    bool is_so_long = client != NULL && http->options.sys->monotonic_us() - client->since_us >= least_us;
+    return is_so_long ? client : NULL;
+}
+
+/*
+ * One that may go for another that comes: who says nothing first, then who does not read, and of those who wait for much
+ * the last that came, who would wait longest. Who waits for little, as for health, never.
+ */
 static struct client *find_idle(struct rkb_http *http)
 {
-    static const enum state order[] = {READING, IDLE, LINGERING};
-    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
-        if (!TAILQ_EMPTY(&http->clients[order[i]]))
-            return TAILQ_FIRST(&http->clients[order[i]]);
-    struct client *slow = TAILQ_FIRST(&http->clients[ANSWERING]);
-    bool yields = slow != NULL && http->options.sys->monotonic_us() - slow->since_us >= http->limits.yield_us;
-    return yields ? slow : NULL;
+    const struct { enum state state; int64_t least_us; } order[] = {
+        {READING, http->limits.silent_us}, {IDLE, 0}, {LINGERING, 0}, {ANSWERING, http->limits.yield_us}};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        struct client *client = longest_in(http, order[i].state, order[i].least_us);
+        if (client != NULL)
+            return client;
+    }
+    return TAILQ_LAST(&http->clients[WAITING_LARGE], client_list);
 }
 
 /* All places are taken, and nobody gives way. */

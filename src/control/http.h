@@ -26,6 +26,7 @@ struct rkb_http_limits {
     int64_t idle_us;                    /* from an answer to the next request */
     int64_t answer_us;                  /* to read an answer, or to wait for one */
     int64_t linger_us;                  /* from a last answer until the client hangs up */
+    int64_t silent_us;                  /* so long one that has not asked yet is safe from who comes */
     int64_t yield_us;                   /* an answer as old as this gives way to who comes, where no place is left */
 };
 

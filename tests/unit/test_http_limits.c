@@ -159,6 +159,7 @@ static void test_who_gives_way(void **state)
     int fourth = dial(&world);
     turn(&world);
     assert_false(hung_up(mute));
+    clock_us += 100000;
     int fifth = dial(&world);
     turn(&world);
     assert_true(hung_up(mute));         /* the oldest that has not asked */
@@ -199,6 +200,7 @@ static void check_crowd(const char *request, size_t times)
 {
     struct world world;
     struct rkb_http_limits limits = rkb_http_default_limits;
+    limits.small_rate = 50;             /* none of them comes to his end */
     int greedy[64];
     size_t asked = 0;
     begin(&world, &limits);
@@ -214,7 +216,7 @@ static void check_crowd(const char *request, size_t times)
     struct rkb_buffer heard = {0}, ignored = {0};
     for (int waited = 0; heard.size == 0; waited++) {
         assert_in_range(waited, 0, PATIENCE_MS);
-        clock_us += 1000;
+        clock_us += 3000;
         turn(&world);
         for (size_t i = 0; i < limits.connections; i++)
             asked += hear_some(greedy[i], &ignored) > 0;
@@ -237,7 +239,42 @@ static void test_a_crowd_keeps_nobody_out(void **state)
 {
     (void)state;
     check_crowd("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", 50);
-    check_crowd("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 50);
+    check_crowd("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 110);
+}
+
+static void stingy(struct rkb_http_limits *limits)
+{
+    limits->large_rate = 0;
+}
+
+/* Nobody gets figures just now, and many more come who want some: whoever asks for health among them is answered. */
+static void test_health_among_many_who_come(void **state)
+{
+    (void)state;
+    struct world world;
+    struct rkb_http_limits limits = limits_with(stingy);
+    int waiting[64], coming[20];
+    begin(&world, &limits);
+    for (size_t i = 0; i < 64; i++) {
+        waiting[i] = dial(&world);
+        say(waiting[i], "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+        clock_us += 5000;
+        turn(&world);
+        turn(&world);
+    }
+    for (size_t i = 0; i < 20; i++) {
+        coming[i] = dial(&world);
+        say(coming[i], i == 3 ? "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" : "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    free(hear(&world, coming[3], "the loop turns", 1));
+    assert_int_equal(world.asked, 0);
+    for (size_t i = 0; i < 64; i++) {
+        assert_int_equal(hung_up(waiting[i]), i >= 44);     /* the last that came */
+        close(waiting[i]);
+    }
+    for (size_t i = 0; i < 20; i++)
+        close(coming[i]);
+    end(&world);
 }
 
 /* Who goes on sending when all is said is not listened to for ever. */
@@ -449,6 +486,7 @@ int main(void)
         cmocka_unit_test(test_silent_connections),
         cmocka_unit_test(test_who_gives_way),
         cmocka_unit_test(test_a_crowd_keeps_nobody_out),
+        cmocka_unit_test(test_health_among_many_who_come),
         cmocka_unit_test(test_endless_sender),
         cmocka_unit_test(test_no_descriptors_left),
         cmocka_unit_test(test_never_readers),
