@@ -200,7 +200,7 @@ static void check_crowd(const char *request, size_t times)
 {
     struct world world;
     struct rkb_http_limits limits = rkb_http_default_limits;
-    limits.small_rate = 50;             /* none of them comes to his end */
+    limits.small_rate = 20;             /* none of them comes to his end */
     int greedy[64];
     size_t asked = 0;
     begin(&world, &limits);
