@@ -26,7 +26,7 @@ enum rkb_flow rkb_flow(const struct rkb_snapshot *snapshot, const struct rkb_sou
     if (canary->refused != NULL)
         return RKB_FLOW_REFUSED;
     if (is_late(canary, &canary->redis))
-        return canary->unheard ? RKB_FLOW_UNHEARD : RKB_FLOW_NOT_BACK;
+        return canary->unheard || canary->unsent ? RKB_FLOW_UNHEARD : RKB_FLOW_NOT_BACK;
     if (!canary->redis.proven)
         return RKB_FLOW_BEGINS;
     if (!asks_kafka(snapshot, canary))
@@ -66,7 +66,9 @@ void rkb_flow_say(const struct rkb_source_snapshot *source, enum rkb_flow flow, 
         break;
     case RKB_FLOW_UNHEARD:
         say_late(canary, &canary->redis, "no canary has come back from Redis",
-                 ": Redis gave the last ones to nobody, the second connection reaches another one", out, size);
+                 canary->unsent ? ": none is sent, the second connection does not stand"
+                                : ": Redis gave the last ones to nobody, the second connection reaches another one",
+                 out, size);
         break;
     case RKB_FLOW_NOT_BACK:
         say_late(canary, &canary->redis, "no canary has come back from Redis", "", out, size);

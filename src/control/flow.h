@@ -15,7 +15,7 @@ enum rkb_flow {
     RKB_FLOW_PROVEN,
     RKB_FLOW_BEGINS,            /* none came the whole way yet, and it is not late */
     RKB_FLOW_REFUSED,           /* Redis does not take it */
-    RKB_FLOW_UNHEARD,           /* late, and Redis gave the last ones to nobody */
+    RKB_FLOW_UNHEARD,           /* late, and Redis gave the last ones to nobody, or none can be sent now */
     RKB_FLOW_NOT_BACK,          /* late: it does not come back from Redis */
     RKB_FLOW_NOT_TAKEN          /* late: Kafka does not acknowledge it */
 };

@@ -63,6 +63,7 @@ struct rkb_canary_leg_snapshot {
 struct rkb_canary_snapshot {
     bool on, rests;                     /* rests: nothing is asked of it now */
     bool unheard;                       /* Redis gave the last ones to nobody */
+    bool unsent;                        /* the second connection, which sends it, does not stand */
     const char *refused;                /* why Redis does not take it, and what to do; NULL: it does */
     struct rkb_canary_leg_snapshot redis, kafka;
     double late_after_seconds;

@@ -249,6 +249,7 @@ void rkb_watch_canary_figures(const struct rkb_watch *watch, struct rkb_canary_s
         .rests = rests(watch, route_of(watch)),
         .refused = own->refused[0] != '\0' ? own->refused : NULL,
         .unheard = own->unheard >= UNHEARD,
+        .unsent = !watch->connected,
         .redis = leg_of(watch, RKB_CANARY_REDIS),
         .kafka = leg_of(watch, RKB_CANARY_KAFKA),
         .late_after_seconds = (double)config_of(watch)->canary.late_after / 1e6,

@@ -352,6 +352,27 @@ static void heard_by_nobody(void **state)
     done(world);
 }
 
+/* None can be sent while the second connection does not stand: no word of what is published. */
+static void no_second_connection(void **state)
+{
+    struct world *world = *state;
+    start(world, quiet);
+    UNTIL(world, published() == 1);
+    arrive(world);
+    fake_redis_rules(fake)->cut_at = "CONNECT";
+    fake_redis_rules(fake)->cuts = 1000000;
+    fake_redis_cut(fake);
+    UNTIL(world, figures(world)->unsent);
+    now_us += 11 * SECOND;
+    assert_non_null(strstr(why(world), "no canary has come back from Redis for 11 s (canary.late_after is 10 s): none is "
+                                       "sent, the second connection does not stand"));
+    fake_redis_rules(fake)->cuts = 0;
+    UNTIL(world, published() == 2);
+    arrive(world);
+    assert_string_equal(why(world), "");
+    done(world);
+}
+
 /* Not before its own subscription stands, nor once it is gone; what came before proves nothing of the next. */
 static void only_while_subscribed(void **state)
 {
@@ -543,6 +564,7 @@ int main(void)
         TEST(refused_and_allowed),
         TEST(refused_for_a_moment),
         TEST(heard_by_nobody),
+        TEST(no_second_connection),
         TEST(only_while_subscribed),
         TEST(not_while_it_rests),
         TEST(off_and_on),
