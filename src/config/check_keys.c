@@ -48,7 +48,7 @@ static int64_t channels_of_topic(const struct rkb_config_route *route)
 /* How many keys the route has in one topic at most. What has no key goes to all partitions. */
 static int64_t keys_of_route(const struct rkb_config_route *route)
 {
-    if (route->key == NULL || route->key[0] == '\0' || strcmp(route->key, "none") == 0)
+    if (rkb_config_keyless(route))
         return MANY;
     struct rkb_template *key = compile(route->key);
     int64_t count = MANY;

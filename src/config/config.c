@@ -110,6 +110,11 @@ void rkb_mistakes_free(struct rkb_mistakes *mistakes)
     mistakes->count = mistakes->warning_count = 0;
 }
 
+bool rkb_config_keyless(const struct rkb_config_route *route)
+{
+    return route->key == NULL || route->key[0] == '\0' || strcmp(route->key, "none") == 0;
+}
+
 bool rkb_config_password(const struct rkb_config_source *source, char *out, size_t size, struct rkb_error *error)
 {
     if (source->password_file != NULL)

@@ -161,6 +161,9 @@ struct rkb_config *rkb_config_read_placed(const char *path, bool embedded, struc
 void rkb_config_free(struct rkb_config *config);
 void rkb_mistakes_free(struct rkb_mistakes *mistakes);
 
+/* Whether its records have no key: `key` is none, or empty. */
+bool rkb_config_keyless(const struct rkb_config_route *route);
+
 /* The password of a source: from its file (read anew, one trailing newline dropped) or its setting; "" for none. */
 bool rkb_config_password(const struct rkb_config_source *source, char *out, size_t size,
                          struct rkb_error *error) RKB_MUST_CHECK;

@@ -163,7 +163,7 @@ static bool add_wish(struct rkb_topic_wish *wish, const struct rkb_config_route 
         wish->replication = (int)route->replication;
     if (longest > wish->longest)
         wish->longest = longest;
-    wish->keyless = wish->keyless || route->key[0] == '\0';
+    wish->keyless = wish->keyless || rkb_config_keyless(route);
     return route->topic_config.count == 0 || copy_settings(&wish->settings, &route->topic_config);
 }
 

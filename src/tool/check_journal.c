@@ -24,7 +24,6 @@
 
 #define TRIED_BYTES (UINT64_C(4) << 20)
 #define SLOW_RATE 20e6                  /* bytes a second: less, and a busy Redis is faster than the disk */
-#define SLOW_SYNC_US 500000
 #define TURN_MS 10
 
 struct looking {
@@ -279,7 +278,7 @@ static void judge_speed(const struct rkb_journal_found *found, struct rkb_report
     }
     int64_t all_us = found->write_us + found->sync_us;
     double rate = (double)TRIED_BYTES * 1e6 / (double)(all_us > 0 ? all_us : 1);
-    bool slow = rate < SLOW_RATE || found->sync_us > SLOW_SYNC_US;
+    bool slow = rate < SLOW_RATE;
     rkb_format_size(rate_text, sizeof rate_text, (uint64_t)rate);
     rkb_format_duration(write_text, sizeof write_text, found->write_us);
     rkb_format_duration(sync_text, sizeof sync_text, found->sync_us);

@@ -82,7 +82,7 @@ static void take_route(const struct rkb_config *config, size_t number, struct rk
         topic->replication = route->replication;
     if (route->topic_config.count > 0)
         topic->settings = &route->topic_config;
-    topic->keyless = topic->keyless || route->key[0] == '\0';
+    topic->keyless = topic->keyless || rkb_config_keyless(route);
     if (!route->canary)
         raise(&topic->longest, config->sources[route->source_index].max_message_size);
 }

@@ -233,6 +233,17 @@ static void test_a_command_that_is_refused(void **state)
     finds(world, "OK redis.legacy: ", "2 of 3 subscriptions");
 }
 
+/* No right is missing where there is no such command. */
+static void test_a_command_that_is_not_known(void **state)
+{
+    struct world *world = *state;
+    fake_redis_rules(world->fake)->subscribe_reply = "-ERR unknown command 'SUBSCRIBE'\r\n";
+    check_names(world, "", "channels: a");
+    finds(world, "BAD routes.users.channels", "ERR unknown command");
+    finds(world, "BAD routes.users.channels", "=> look at what stands between");
+    finds_no(world, "+subscribe");
+}
+
 static void test_no_ping_and_no_way_out(void **state)
 {
     struct world *world = *state;
@@ -503,6 +514,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_redis_at_all, begin, end),
         cmocka_unit_test_setup_teardown(test_each_refused_name_has_its_rule, begin, end),
         cmocka_unit_test_setup_teardown(test_a_command_that_is_refused, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_command_that_is_not_known, begin, end),
         cmocka_unit_test_setup_teardown(test_no_ping_and_no_way_out, begin, end),
         cmocka_unit_test_setup_teardown(test_messages_that_come_meanwhile, begin, end),
         cmocka_unit_test_setup_teardown(test_nonsense_in_the_place_of_an_answer, begin, end),

@@ -297,6 +297,7 @@ static void test_rights_of_kafka(void **state)
     lists(makes, rkb_rights_kafka,
           LINE "User:ANONYMOUS --operation Describe --operation Write --operation DescribeConfigs "
           "--operation Create --topic all\n");
+    lists_not(makes, rkb_rights_kafka, "--operation DescribeConfigs --cluster");
 }
 
 static void is_principal(const char *properties, const char *principal)

@@ -4,6 +4,7 @@ them.)"""
 
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -107,6 +108,21 @@ def test_what_is_wrong_is_found(make_bridge, make_redis, kafka, make_topic):
     where = {finding["setting"]: lines[finding["line"] - 1] for finding in findings if finding["line"]}
     assert "not.there" in where["routes.a.topic"] and small in where["routes.b.topic"]
     assert other.source()["connections_total"] == 1
+    advised = re.search(r"max_message_size: (\d+B) of", next(one["change"] for one in findings if one["text"] ==
+                                                             warned["routes.b.topic"])).group(1)
+    for size, fits in ((f"{int(advised[:-1]) + 1}B", False), (advised, True)):
+        one.rewrite({"redis": {"legacy": {"max_message_size": size}}})
+        assert ("routes.b.topic" not in dict(bad(checked(one)[1], "WARN"))) is fits, size
+
+
+def test_a_compacted_topic_wants_keys(make_bridge, redis, kafka, make_topic):
+    compacted = make_topic(config={"cleanup.policy": "compact"})
+    one = make_bridge({"routes": {"a": route(compacted, channels=["a"], key="none")}},
+                      redis=redis, kafka=kafka.bootstrap)
+    code, findings = checked(one)
+    assert code == 2 and "Kafka takes no record without a key there" in dict(bad(findings))["routes.a.topic"]
+    one.start()
+    wait_for("the bridge to say so", lambda: "event=topic_compacted" in one.stderr())
 
 
 def test_silent_servers_end_in_words(make_bridge, redis, kafka_proxy, make_proxy, kafka):

@@ -158,6 +158,9 @@ def test_missing_where_brokers_create_topics(make_bridge, redis, strict_kafka):
     told = wait_for("the missing topic to be told", lambda: line(one, "topic_missing", topic))
     assert "num.partitions is 1" in told
     assert partitions_of(strict_kafka, topic) == 0, "looking for it makes it"
+    code, found, _ = checked(one)
+    assert code < 2 and any(f"Kafka has no topic {topic}; the brokers make it" in text for text in found["WARN"]), found
+    assert partitions_of(strict_kafka, topic) == 0, "rkbctl check makes it"
 
 
 def test_not_authorised(make_bridge, redis, strict_kafka, tmp_path):
