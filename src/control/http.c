@@ -5,10 +5,11 @@
  *                     |                                        |
  *                     +--refused--> its answer ----------------+--last one--> LINGERING --it hangs up--> gone
  *
- * Each state has a deadline for all of it, so that bytes that drip in or out gain nothing. Clients are kept by state,
- * the longest in it first: where all places are taken, the first that says nothing gives way; where none does, who comes
- * waits in the kernel, and each answer is the last of its connection: so who asks without end keeps nobody out. Answers
- * are paced by buckets of tokens, one for what costs much and one for what costs little, and by a share of the loop's time.
+ * Each state has a deadline for all of it, so that bytes that drip in or out gain nothing. Clients are kept by
+ * state, the longest in it first: where all places are taken, the first that says nothing gives way; where none
+ * does, who comes waits in the kernel, and each answer is the last of its connection: so who asks without end
+ * keeps nobody out. Answers are paced by buckets of tokens, one for what costs much and one for what costs
+ * little, and by a share of the loop's time.
  *
  * Never: waits, builds a page for who has not read the last one, holds more than unread_bytes and one answer.
  */

@@ -261,7 +261,8 @@ static int64_t overdue_us(const struct rkb_client *client, int64_t now)
         return INT64_MAX;
     if (!is_read)
         return now - client->read_us - RKB_CONTROL_DEAF_US;
-    bool is_idle = client->ticket == 0 && client->control->upload.client != client && !client->closing && !client->rests;
+    bool uploads = client->control->upload.client == client;
+    bool is_idle = client->ticket == 0 && !uploads && !client->closing && !client->rests;
     return is_idle ? now - client->spoke_us - RKB_CONTROL_IDLE_US : -1;
 }
 

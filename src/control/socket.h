@@ -4,8 +4,8 @@
  *
  * It watches and never stands in the way: limits on line length (4096), clients (32; of those who say nothing for a
  * second, or read nothing for ten, the one that has longest leaves its place to who comes) and unread output (4 MiB;
- * past it the client is dropped; of what is watched 64 KiB, past that lines are missed). Pipelined commands are answered
- * in order. Loop thread. The process must ignore SIGPIPE.
+ * past it the client is dropped; of what is watched 64 KiB, past that lines are missed). Pipelined commands are
+ * answered in order. Loop thread. The process must ignore SIGPIPE.
  *
  * One command brings bytes with it, a dead letter to be sent again: of one client at a time, as many as upload_limit,
  * within 10 s. Whoever comes in between is told `busy` and closed.

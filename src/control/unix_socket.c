@@ -40,8 +40,8 @@ static bool remove_stale(const struct sockaddr_un *address, struct rkb_error *er
 
 /*
  * A bound socket, its file with its final mode from the start; -1 and *error when that cannot be. The mode is the
- * descriptor's less the umask, which is without effect for a moment: but never on the owner's bits, so what other threads
- * make meanwhile for their owner alone is as ever.
+ * descriptor's less the umask, which is without effect for a moment: but never on the owner's bits, so what other
+ * threads make meanwhile for their owner alone is as ever.
  */
 static int bind_file(struct rkb_unix_socket *place, mode_t mode, struct rkb_error *error)
 {

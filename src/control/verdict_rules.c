@@ -6,13 +6,10 @@
  */
 #include "control/verdict_rules.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/error.h"
-#include "base/units.h"
 #include "control/flow.h"
+#include "control/verdict_words.h"
 
 #define HOUR_US 3600000000ll
 #define AWAY_S 10               /* a reconnect, a handing over between two bridges take less */
@@ -23,56 +20,6 @@
 #define SHORT_STALL_S 1.0
 #define MANY_STARTS 3
 #define UNKNOWN_AGE 1e12        /* no clock's */
-
-/* ---- words ---- */
-
-static bool RKB_PRINTF(2, 3) say(const struct rkb_look *look, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(look->what, look->size, format, arguments);
-    va_end(arguments);
-    return true;
-}
-
-/* "; and 3 more routes", where it still has room. true */
-static bool and_more(const struct rkb_look *look, size_t count, const char *noun)
-{
-    size_t used = strlen(look->what);
-    if (count > 0)
-        snprintf(look->what + used, look->size - used, "; and %zu more %s%s", count, noun, count == 1 ? "" : "s");
-    return true;
-}
-
-struct words {
-    char text[40];
-};
-
-static struct words duration(double seconds)
-{
-    struct words words;
-    rkb_format_duration(words.text, sizeof words.text, (int64_t)(seconds * 1e6));
-    return words;
-}
-
-static struct words size_of(double bytes)
-{
-    struct words words;
-    rkb_format_size(words.text, sizeof words.text, (uint64_t)bytes);
-    return words;
-}
-
-static const char *plural(uint64_t count)
-{
-    return count == 1 ? "" : "s";
-}
-
-/* It began so long ago. */
-static void began_before(const struct rkb_look *look, double seconds)
-{
-    if (seconds > 0)
-        *look->began_us = look->snapshot->now_us - (int64_t)(seconds * 1e6);
-}
 
 /* ---- what is true of a source: the first that it is true of, and how many there are ---- */
 
@@ -315,9 +262,8 @@ static bool kafka_away(const struct rkb_look *look)
         return false;
     began_before(look, snapshot->kafka.away_seconds);
     say(look, "Kafka is not connected, messages wait in the journal");
-    size_t used = strlen(look->what);
     if (left > 0 && left < UNKNOWN_AGE && !snapshot->journal.full)
-        snprintf(look->what + used, look->size - used, ", which has room for %s", duration(left).text);
+        say_behind(look, ", which has room for %s", duration(left).text);
     return true;
 }
 
@@ -477,13 +423,9 @@ static bool gaps_recent(const struct rkb_look *look)
         return false;
     say(look, "%zu gap%s within the last hour (the last: source %s, %s): ", count, plural(count), last->source,
         last->reason);
-    size_t used = strlen(look->what);
     if (known)
-        snprintf(look->what + used, look->size - used, "at most %llu message%s missing", (unsigned long long)sum,
-                 sum == 1 ? " is" : "s are");
-    else
-        snprintf(look->what + used, look->size - used, "how many messages are missing is not known");
-    return true;
+        return say_behind(look, "at most %llu message%s missing", (unsigned long long)sum, sum == 1 ? " is" : "s are");
+    return say_behind(look, "how many messages are missing is not known");
 }
 
 /* Each source has a gap of its own: those of the newest one's are counted. */

@@ -60,8 +60,9 @@ bool rkb_watch_anchor(const struct rkb_watch *watch, uint8_t *out);
 bool rkb_watch_mark_anchor(const struct rkb_watch *watch, uint8_t *out);
 
 /*
- * Canaries (canary.h). The config may be another one now; subscriptions are answered; a message of the canary's route was received, and is the
- * record of this number (0: it was not taken); what the shipper says may be newer. watch NULL is allowed.
+ * Canaries (canary.h). The config may be another one now; subscriptions are answered; a message of the
+ * canary's route was received, and is the record of this number (0: it was not taken); what the
+ * shipper says may be newer. watch NULL is allowed.
  */
 void rkb_watch_canary_reload(struct rkb_watch *watch);
 void rkb_watch_canary_subscribed(struct rkb_watch *watch);

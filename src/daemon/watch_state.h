@@ -1,7 +1,7 @@
 /*
- * watch_state -- the inside of a watch, for watch.c (time, answers, output buffer), watch_rival.c (another bridge),
- * watch_role.c (master or replica), watch_published.c (what bounds of gaps are counted from) and watch_canary.c (messages
- * of our own).
+ * watch_state -- the inside of a watch, for watch.c (time, answers, output buffer), watch_rival.c
+ * (another bridge), watch_role.c (master or replica), watch_published.c (what bounds of gaps are counted
+ * from) and watch_canary.c (messages of our own).
  */
 #ifndef RKB_DAEMON_WATCH_STATE_H
 #define RKB_DAEMON_WATCH_STATE_H
@@ -142,7 +142,7 @@ void rkb_watch_decide_blindly(struct rkb_watch *watch, const char *why);
 /* The canary's timer: made with the watch, and free with it. False: no memory. */
 bool rkb_watch_canary_init(struct rkb_watch *watch);
 void rkb_watch_canary_free(struct rkb_watch *watch);
-/* The second connection stands; a new stream begins; the second connection is lost, tells how many got the canary; has answered. */
+/* The second connection stands; a new stream begins; the second one is lost; tells who got the canary; has answered. */
 void rkb_watch_canary_ready(struct rkb_watch *watch);
 void rkb_watch_canary_streaming(struct rkb_watch *watch);
 void rkb_watch_canary_lost(struct rkb_watch *watch);

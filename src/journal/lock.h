@@ -11,8 +11,8 @@
 #include "base/sys.h"
 
 /*
- * Takes the lock; who only looks at it (rkb_lock_look) may have it for a moment, so it tries for a tenth of a second. The
- * descriptor that holds it, or -1: RKB_LOCKED (with the pid), RKB_SYSTEM, RKB_FULL.
+ * Takes the lock; who only looks at it (rkb_lock_look) may have it for a moment, so it tries for a tenth of a second.
+ * The descriptor that holds it, or -1: RKB_LOCKED (with the pid), RKB_SYSTEM, RKB_FULL.
  */
 int rkb_lock_take(const char *directory, const struct rkb_sys *sys, struct rkb_error *error);
 

@@ -14,9 +14,9 @@
  * An answer may stand behind megabytes of messages, so what is read begins the connection's deadline anew. But not for
  * ever: where messages come and an answer does not, for ten times that deadline, the connection is given up.
  *
- * Promise: what stays is neither subscribed to again nor unsubscribed from. A connection that is lost, or stops, ends
- * the change at once: the next one subscribes to what is wanted. So each change ends, while anything is read. Never: two
- * changes at a time.
+ * Promise: what stays is neither subscribed to again nor unsubscribed from. A connection that is lost, or
+ * stops, ends the change at once: the next one subscribes to what is wanted. So each change ends, while
+ * anything is read. Never: two changes at a time.
  */
 #include "redis/subscriber_state.h"
 

@@ -194,11 +194,12 @@ static void pointers_have_their_limit(void **state)
     rkb_mistakes_free(&mistakes);
 }
 
-/* Only we may write there, whatever the umask; others come in where the socket's mode lets them. What is there stays. */
+/* Only we may write there, whatever the umask; others come in as the socket's mode lets them. What is there stays. */
 static void the_directory_of_the_socket(void **state)
 {
     (void)state;
-    static const struct { const char *socket_mode; mode_t mode; } rows[] = {{"0660", 0750}, {"0600", 0750}, {"0666", 0755}};
+    static const struct { const char *socket_mode; mode_t mode; } rows[] = {
+        {"0660", 0750}, {"0600", 0750}, {"0666", 0755}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[400], path[240];
         struct stat there;

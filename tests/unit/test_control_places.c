@@ -1,6 +1,6 @@
 /*
- * Places on the control socket: who has left, who reads nothing for long, and who has had his turn make room for others;
- * nobody shuts the others out.
+ * Places on the control socket: who has left, who reads nothing for long, and who has had his turn make
+ * room for others; nobody shuts the others out.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,21 +43,19 @@ static enum rkb_outcome act(void *context, const struct rkb_action *action, stru
 
 static void open_with(struct fixture *fixture, int64_t share_us)
 {
-    struct rkb_error error;
-    rkb_control_free(fixture->control);
-    struct rkb_control_options options = {.share_us = share_us, .path = fixture->path, .mode = 0660,
-                                          .snapshot = give_snapshot, .context = fixture,
-                                          .rights = {.own = geteuid()}, .sys = &sys, .log = log_here, .act = act};
-    fixture->control = rkb_control_new(fixture->base, &options, &error);
-    assert_non_null(fixture->control);
+    struct rkb_control_options options = options_of(fixture);
+    options.share_us = share_us;
+    options.sys = &sys;
+    options.log = log_here;
+    options.act = act;
+    assert_int_equal(reopen(fixture, &options), 0);
 }
 
 static int open_places(void **state)
 {
     struct rkb_error error;
-    int failed = start(state);
-    if (failed != 0)
-        return failed;
+    if (start(state) != 0)
+        return -1;
     clock_us = 1;
     sys = rkb_sys_posix;
     sys.monotonic_us = by_hand;
@@ -106,9 +104,8 @@ static void check_newcomer(const struct fixture *fixture, bool taken)
     int fd = dial(fixture);
     turns(fixture);
     (void)!send(fd, "version\n", 8, MSG_NOSIGNAL);
-    char *heard = hear_answer(fixture, fd);
-    assert_string_equal(heard, taken ? "rkbridge 1.2.3\nOK\n" : "ERROR too_many_clients at most 32 clients at a time\n");
-    free(heard);
+    expect_answer(fixture, fd, taken ? "rkbridge 1.2.3\nOK\n"
+                                     : "ERROR too_many_clients at most 32 clients at a time\n");
     close(fd);
     turns(fixture);
 }

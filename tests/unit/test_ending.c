@@ -83,8 +83,8 @@ static int teardown(void **state)
 static void make(struct world *world, int64_t linger_us, int64_t timeout_us)
 {
     struct rkb_ending_options options = {
-        .sys = &world->sys, .linger_us = linger_us, .timeout_us = timeout_us, .begun = on_begun, .unsubscribe = on_unsubscribe,
-        .drain = on_drain, .leave = on_leave, .context = world};
+        .sys = &world->sys, .linger_us = linger_us, .timeout_us = timeout_us,
+        .begun = on_begun, .unsubscribe = on_unsubscribe, .drain = on_drain, .leave = on_leave, .context = world};
     world->ending = rkb_ending_new(world->base, &options);
     assert_non_null(world->ending);
 }

@@ -415,7 +415,8 @@ static void test_beyond_the_share(void **state)
     int fds[6];
     begin(&world, NULL);
     rkb_http_free(world.http);
-    struct rkb_http_options options = {.listen = "127.0.0.1:0", .sys = &sys, .snapshot = give_slowly, .context = &world};
+    struct rkb_http_options options = {.listen = "127.0.0.1:0", .sys = &sys,
+                                       .snapshot = give_slowly, .context = &world};
     struct rkb_error error = {0};
     world.http = rkb_http_new(world.base, &options, &error);
     assert_non_null(world.http);
@@ -440,7 +441,8 @@ static void test_beyond_the_share(void **state)
         free(hear_end(&world, fds[i]));
         close(fds[i]);
     }
-    assert_in_range(clock_us, 3 * 20 * 60000, INT64_MAX);     /* of what was over the first 100 ms, 19 of 20 parts were others' */
+    /* Of what was over the first 100 ms, 19 of 20 parts were others'. */
+    assert_in_range(clock_us, 3 * 20 * 60000, INT64_MAX);
     end(&world);
 }
 

@@ -155,7 +155,8 @@ static void test_rights_that_change(void **state)
 {
     static const uid_t strangers[] = {STRANGER};
     struct fixture *fixture = *state;
-    struct rkb_rights with = {.own = STRANGER + 1, .users = strangers, .user_count = 1}, without = {.own = STRANGER + 1};
+    struct rkb_rights with = {.own = STRANGER + 1, .users = strangers, .user_count = 1};
+    struct rkb_rights without = {.own = STRANGER + 1};
     int fd = dial_as_stranger(fixture);
     bool root = getuid() == 0;      /* else the stranger is who runs this, with another number */
     uid_t own[] = {geteuid()};

@@ -268,8 +268,8 @@ static const struct row rows[] = {
     {"canary_refused", refuse_canary, 0, 0, WARN,
      "source second: Redis does not take the canary: NOPERM; ACL SETUSER x"},
     {"canary_refused", let_nobody_hear_canary, 0, 0, WARN,
-     "source second: no canary has come back from Redis for 12 s (canary.late_after is 10 s): Redis gave the last ones to "
-     "nobody, the second connection reaches another one"},
+     "source second: no canary has come back from Redis for 12 s (canary.late_after is 10 s): Redis gave the last ones "
+     "to nobody, the second connection reaches another one"},
     {"not_read", not_read, 2, 30, BAD,
      "source legacy is not read until the disk takes what waits in the ring; and 2 more sources"},
     {"kafka_away", no_kafka, 0, 0, WARN, "Kafka is not connected, messages wait in the journal"},
