@@ -47,8 +47,8 @@ void rkb_brokers_throttled(struct rkb_brokers *brokers, int32_t id, int millisec
 /* Likewise: copies what is known of each that ever answered; returns how many. */
 size_t rkb_brokers_times(struct rkb_brokers *brokers, struct rkb_broker_times out[RKB_BROKERS_TIMED]);
 /*
- * Adds what one client's brokers took to `sum`, which has `count`; returns how many it has then. Brokers for which there
- * is no room count as -1.
+ * Adds what one client's brokers took to `sum`, which has `count`; returns how many it has then.
+ * Brokers for which there is no room count as -1.
  */
 size_t rkb_broker_times_add(struct rkb_broker_times sum[RKB_BROKERS_TIMED], size_t count,
                             const struct rkb_broker_times *more, size_t more_count);

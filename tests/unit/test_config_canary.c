@@ -1,6 +1,6 @@
 /*
- * Tests of the canary's settings: the routes that the config makes by itself, behind those of the file, and that they are
- * nobody's settings. What is wrong with such settings is in tests/unit/data/config/mistakes.txt.
+ * Tests of the canary's settings: the routes that the config makes by itself, behind those of the file, and that they
+ * are nobody's settings. What is wrong with such settings is in tests/unit/data/config/mistakes.txt.
  */
 #include "config_files.h"
 

@@ -263,7 +263,8 @@ static void test_brokers_add(void **state)
 {
     (void)state;
     struct rkb_broker_times sum[RKB_BROKERS_TIMED];
-    static const struct rkb_broker_times first[] = {{7, 1, 10, 100}, {8, 2, 20, 200}}, second[] = {{8, 3, 30, 300}, {-1, 4, 40, 400}};
+    static const struct rkb_broker_times first[] = {{7, 1, 10, 100}, {8, 2, 20, 200}};
+    static const struct rkb_broker_times second[] = {{8, 3, 30, 300}, {-1, 4, 40, 400}};
     size_t count = rkb_broker_times_add(sum, 0, first, 2);
     assert_int_equal(count, 2);
     count = rkb_broker_times_add(sum, count, second, 2);
@@ -338,7 +339,8 @@ int main(void)
         cmocka_unit_test(test_full_is_a_state),
         cmocka_unit_test(test_not_taken),
         cmocka_unit_test(test_wake_up),
-        cmocka_unit_test(test_brokers_times), cmocka_unit_test(test_brokers_throttle), cmocka_unit_test(test_brokers_add),
+        cmocka_unit_test(test_brokers_times), cmocka_unit_test(test_brokers_throttle),
+        cmocka_unit_test(test_brokers_add),
         cmocka_unit_test(test_topics),
         cmocka_unit_test(test_no_producer),
         cmocka_unit_test(test_mock_topics),

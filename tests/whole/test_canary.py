@@ -1,4 +1,4 @@
-"""Canaries: a message of our own goes the whole way, and /readyz says so; what stops it says no; nobody else meets it."""
+"""Canaries: a message of our own goes the whole way, and /readyz says so; what stops it says no; nobody else has it."""
 
 import json
 import re
