@@ -148,8 +148,8 @@ static struct client *longest_in(const struct rkb_http *http, enum state state, 
 }
 
 /*
- * One that may go for another that comes: who says nothing first, then who does not read, and of those who wait for much
- * the last that came, who would wait longest. Who waits for little, as for health, never.
+ * One that may go for another that comes: who says nothing first, then who does not read, and of those who wait for
+ * much the last that came, who would wait longest. Who waits for little, as for health, never.
  */
 static struct client *find_idle(struct rkb_http *http)
 {

@@ -264,7 +264,8 @@ static void test_health_among_many_who_come(void **state)
     }
     for (size_t i = 0; i < 20; i++) {
         coming[i] = dial(&world);
-        say(coming[i], i == 3 ? "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" : "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+        say(coming[i], i == 3 ? "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+                              : "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
     }
     free(hear(&world, coming[3], "the loop turns", 1));
     assert_int_equal(world.asked, 0);
