@@ -364,8 +364,8 @@ static void no_second_connection(void **state)
     fake_redis_cut(fake);
     UNTIL(world, figures(world)->unsent);
     now_us += 11 * SECOND;
-    assert_non_null(strstr(why(world), "no canary has come back from Redis for 11 s (canary.late_after is 10 s): none is "
-                                       "sent, the second connection does not stand"));
+    assert_non_null(strstr(why(world), "no canary has come back from Redis for 11 s (canary.late_after is 10 s): "
+                                       "none is sent, the second connection does not stand"));
     fake_redis_rules(fake)->cuts = 0;
     UNTIL(world, published() == 2);
     arrive(world);
