@@ -193,6 +193,10 @@ static bool add_events(struct bridge *bridge)
         if (all[i] == NULL || event_add(all[i], NULL) < 0)
             return false;
     }
+    sigset_t hangup;                    /* main.c has held it back */
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    sigprocmask(SIG_UNBLOCK, &hangup, NULL);
     return bridge->tick != NULL && event_add(bridge->tick, &second) == 0;
 }
 

@@ -249,9 +249,14 @@ static void on_unreadable_page(int number)
     _exit(RKB_EXIT_BROKEN);
 }
 
+/* A hangup, which asks for a reload, waits until there is who takes it: bridge.c lets it through. */
 static void set_signals(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN}, unreadable = {.sa_handler = on_unreadable_page};
+    sigset_t hangup;
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    sigprocmask(SIG_BLOCK, &hangup, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
     sigaction(SIGXFSZ, &ignore, NULL);      /* a limit on file sizes is met as EFBIG */
     sigaction(SIGBUS, &unreadable, NULL);

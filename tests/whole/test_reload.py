@@ -9,6 +9,7 @@ import dataclasses
 import os
 import pathlib
 import random
+import re
 import signal
 import threading
 import time
@@ -205,3 +206,28 @@ def test_all_or_nothing(make_bridge, redis, publisher):
     stats = one.drained()
     assert [decode_raw(record).n for record in read_topic(stats["kafka"]["bootstrap_servers"], "users")] == [0, 1, 2]
     one.process.send_signal(signal.SIGHUP)          # and ends while it reads
+
+
+def test_a_hangup_while_it_starts(make_bridge, redis):
+    """It waits until there is who takes it. The config is a FIFO, so that rkbridge stands where it reads it."""
+    one = make_bridge({"routes": {"users": raw("users", channels=["users"])}}, redis=redis)
+    text, aside = one.config_path.read_text(), one.config_path.with_suffix(".aside")
+    one.config_path.rename(aside)
+    os.mkfifo(one.config_path)
+    one.start("--embedded-kafka", wait=None)
+    status = pathlib.Path(f"/proc/{one.process.pid}/status")
+    wait_for("hangups held back", lambda: int(re.search(r"SigBlk:\s*(\w+)", status.read_text())[1], 16) & 1)
+    one.process.send_signal(signal.SIGHUP)
+
+    def write():
+        try:
+            fifo = os.open(one.config_path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:                                 # nobody reads it
+            return False
+        with open(fifo, "w", encoding="utf-8") as file:
+            file.write(text)
+        return True
+    wait_for("rkbridge to read its config", write)
+    aside.rename(one.config_path)
+    wait_for("the reload", lambda: "event=reloaded" in one.stderr())
+    one.drained()
