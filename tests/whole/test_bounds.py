@@ -66,6 +66,20 @@ def test_bounds_over_ends_of_the_bridge(one, publisher, redis):
     client.close()
 
 
+def test_bounds_among_canaries(make_bridge, proxy, publisher):
+    """Canaries are published, counted and received like any message, so what is missing is told as before: but for one
+    or two of them that were on their way."""
+    one = make_bridge({"redis": {"legacy": {"url": f"redis://{proxy.address}", "watch": "1s"}},
+                       "routes": {"all": route("t", channels=CHANNELS, envelope="raw", key="legacy")},
+                       "canary": {"topic": "canaries", "interval": "100ms"}}).start("--embedded-kafka")
+    for count in (6, 300):
+        before = one.source()["canary_acknowledged_total"]
+        wait_for("canaries", lambda: one.source()["canary_acknowledged_total"] >= before + 3)
+        lost = away(one, proxy, lambda: publisher.publish("a", count=count))
+        assert lost.reason == "connection_lost" and count <= lost.bound < count + 4, lost
+    one.drained()
+
+
 def test_bounds_of_lost_connections(one, proxy, publisher, redis, make_redis):
     other = make_redis()
     client = redis.client()
