@@ -2,11 +2,9 @@
  * Tests of watch: a relay whose second connection talks to a scripted Redis. The first one finds nobody, so what it
  * would tell is told by the test.
  */
-#include "relay_world.h"
+#include "watch_support.h"
 
 #include "daemon/watch.h"
-#include "fake_redis.h"
-#include "times_in.h"
 
 #define NOTHING {"CONFIG GET client-output-buffer-limit", "-NOPERM\r\n"}, {"CONFIG GET dir", "-NOPERM\r\n"}
 #define NOBODY {"CLIENT LIST TYPE pubsub", "$0\r\n\r\n"}
@@ -62,31 +60,10 @@ static struct rkb_watch_figures figures_of(struct rkb_relay_source *source)
     return figures;
 }
 
-static void too_late(evutil_socket_t fd, short what, void *context)
-{
-    (void)fd;
-    (void)what;
-    *(bool *)context = true;
-}
-
 static void on_stopped(void *context)
 {
     (void)context;
 }
-
-/* Turns the loop until it holds; fails after a while. */
-#define UNTIL(world, condition) \
-    do { \
-        bool late = false; \
-        const struct timeval limit = {15, 0}; \
-        struct event *timer = evtimer_new((world)->base, too_late, &late); \
-        event_add(timer, &limit); \
-        while (!late && !(condition)) \
-            event_base_loop((world)->base, EVLOOP_ONCE); \
-        event_free(timer); \
-        if (late) \
-            fail_msg("in vain: %s; heard:\n%s", #condition, fake_redis_heard(fake)); \
-    } while (0)
 
 static void nobody_is_there(void **state)
 {
@@ -94,7 +71,7 @@ static void nobody_is_there(void **state)
     struct world *world = *state;
     struct rkb_relay_source *source = open_watched(world, scripts);
     assert_false(has_tried(source));
-    UNTIL(world, has_tried(source));
+    UNTIL_HEARD(world, fake, has_tried(source));
     assert_int_equal(figures_of(source).rival, 0);
     assert_int_equal(rkb_gaps_count(world->store.gaps), 0);
     done(world);
@@ -111,7 +88,7 @@ static void nobody_can_look(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct world *world = world_new();
         struct rkb_relay_source *source = open_watched(world, rows[i]);
-        UNTIL(world, has_tried(source));
+        UNTIL_HEARD(world, fake, has_tried(source));
         assert_int_equal(figures_of(source).rival, -1);
         assert_false(figures_of(source).held);
         done(world);
@@ -126,7 +103,7 @@ static void nobody_answers_in_time(void **state)
     static const struct fake_script scripts[] = {NOTHING, {"CLIENT LIST TYPE pubsub", NULL}, {NULL, NULL}};
     struct world *world = *state;
     struct rkb_relay_source *source = open_patient(world, scripts, 1000 * SECOND);
-    UNTIL(world, has_tried(source));
+    UNTIL_HEARD(world, fake, has_tried(source));
     assert_int_equal(figures_of(source).rival, -1);
     assert_int_equal(times_in(fake_redis_heard(fake), "TYPE pubsub"), 1);
     done(world);
@@ -144,21 +121,21 @@ static void held_until_the_other_is_gone(void **state)
     static const struct fake_script gone[] = {NOTHING, NOBODY, {"CLIENT LIST ID 30 31", "$0\r\n\r\n"}, {NULL, NULL}};
     struct world *world = *state;
     struct rkb_relay_source *source = open_watched(world, there);
-    UNTIL(world, figures_of(source).held);
+    UNTIL_HEARD(world, fake, figures_of(source).held);
     assert_non_null(strstr(figures_of(source).rival_text, "instance b at 10.0.0.1:47 (clients 30 and 31)"));
     const struct rkb_snapshot *snapshot = rkb_view_snapshot(world->view);
     assert_false(snapshot->ready);
     assert_true(snapshot->sources[0].held);
     for (int i = 0; i < 3; i++) {
         size_t heard = strlen(fake_redis_heard(fake));
-        UNTIL(world, strlen(fake_redis_heard(fake)) > heard
+        UNTIL_HEARD(world, fake, strlen(fake_redis_heard(fake)) > heard
               && strstr(fake_redis_heard(fake) + heard, "LIST ID 30 31") != NULL);
     }
     assert_false(has_tried(source));
     assert_null(strstr(strstr(fake_redis_heard(fake), "TYPE normal"), "TYPE pubsub"));
     expect_gap(world, 0, "another_bridge", now_us, 0);
     fake_redis_rules(fake)->scripts = gone;
-    UNTIL(world, has_tried(source));
+    UNTIL_HEARD(world, fake, has_tried(source));
     assert_false(figures_of(source).held);
     now_us += SECOND;
     begin_stream(world);
@@ -173,10 +150,10 @@ static void looks_again_when_it_is_subscribed(void **state)
     static const struct fake_script scripts[] = {NOTHING, NOBODY, {NULL, NULL}};
     struct world *world = *state;
     struct rkb_relay_source *source = open_watched(world, scripts);
-    UNTIL(world, has_tried(source));
+    UNTIL_HEARD(world, fake, has_tried(source));
     size_t heard = strlen(fake_redis_heard(fake));
     begin_stream(world);
-    UNTIL(world, times_in(fake_redis_heard(fake) + heard, "TYPE pubsub") >= 3);
+    UNTIL_HEARD(world, fake, times_in(fake_redis_heard(fake) + heard, "TYPE pubsub") >= 3);
     done(world);
 }
 
@@ -191,14 +168,14 @@ static void one_without_a_watcher_is_no_rival_at_once(void **state)
         {NULL, NULL}};
     struct world *world = *state;
     struct rkb_relay_source *source = open_watched(world, nobody);
-    UNTIL(world, has_tried(source));
+    UNTIL_HEARD(world, fake, has_tried(source));
     begin_stream(world);
     fake_redis_rules(fake)->scripts = there;
-    UNTIL(world, times_in(fake_redis_heard(fake), "TYPE normal") >= 4);
+    UNTIL_HEARD(world, fake, times_in(fake_redis_heard(fake), "TYPE normal") >= 4);
     assert_int_equal(figures_of(source).rival, 1);
     assert_null(source->away);
     now_us += SECOND;
-    UNTIL(world, source->away != NULL);
+    UNTIL_HEARD(world, fake, source->away != NULL);
     assert_string_equal(source->away->reason, "another_bridge");
     done(world);
 }
@@ -209,7 +186,7 @@ static void a_stopped_intake_is_no_rival(void **state)
     static const struct fake_script scripts[] = {NOTHING, NOBODY, {NULL, NULL}};
     struct world *world = *state;
     struct rkb_relay_source *source = open_watched(world, scripts);
-    UNTIL(world, has_tried(source));
+    UNTIL_HEARD(world, fake, has_tried(source));
     begin_stream(world);
     rkb_relay_stop_intake(&world->relay, SECOND, on_stopped, NULL);
     rkb_relay_events.stopped(source);
@@ -228,14 +205,15 @@ static void redis_counts_the_cuts(void **state)
         NOTHING, NOBODY, {"INFO stats", "$44\r\nclient_output_buffer_limit_disconnections:4\n\r\n"}, {NULL, NULL}};
     struct world *world = *state;
     struct rkb_relay_source *source = open_watched(world, before);
-    UNTIL(world, has_tried(source));
+    UNTIL_HEARD(world, fake, has_tried(source));
     for (int cut = 0; cut < 2; cut++) {
         begin_stream(world);
         confirm_all(world);
         fake_redis_rules(fake)->scripts = cut ? after : before;
         lose(world, true, now_us);
         size_t heard = strlen(fake_redis_heard(fake));
-        UNTIL(world, times_in(fake_redis_heard(fake) + heard, "INFO stats") >= 3);  /* the first is answered */
+        /* The first is answered then. */
+        UNTIL_HEARD(world, fake, times_in(fake_redis_heard(fake) + heard, "INFO stats") >= 3);
         expect_gap(world, (size_t)cut, cut ? "output_buffer" : "connection_lost", now_us, 0);
         now_us += SECOND;
     }

@@ -3,12 +3,11 @@
  * gives them back, and acknowledges them. When one may be sent, what keeps it from being sent, what refuses it, and
  * what /readyz makes of all that. The clock is the test's; only that timers fire is waited for.
  */
-#include "relay_world.h"
+#include "watch_support.h"
 
 #include "control/ready.h"
 #include "daemon/canary.h"
 #include "daemon/watch.h"
-#include "fake_redis.h"
 
 #define CHANNEL "rkbridge:canary:here:legacy"
 #define SEEN {"CONFIG GET client-output-buffer-limit", "-NOPERM\r\n"}, {"CONFIG GET dir", "-NOPERM\r\n"}, \
@@ -18,37 +17,11 @@ static const struct fake_script quiet[] = {SEEN, {NULL, NULL}};
 
 static struct fake_redis *fake, *silent;    /* of the second connection; of the first, which says nothing */
 
-static void too_late(evutil_socket_t fd, short what, void *context)
-{
-    (void)fd;
-    (void)what;
-    *(bool *)context = true;
-}
-
-/* Turns the loop until it holds; fails after a while. */
-#define UNTIL(world, condition) \
-    do { \
-        bool late = false; \
-        const struct timeval limit = {15, 0}; \
-        struct event *timer = evtimer_new((world)->base, too_late, &late); \
-        event_add(timer, &limit); \
-        while (!late && !(condition)) \
-            event_base_loop((world)->base, EVLOOP_ONCE); \
-        event_free(timer); \
-        if (late) \
-            fail_msg("in vain: %s; heard:\n%s", #condition, fake_redis_heard(fake)); \
-    } while (0)
-
 /* Lets events come for a while, none of which may do anything. */
 static void nothing_for_a_while(struct world *world)
 {
-    bool over = false;
-    const struct timeval time = {0, 350000};
-    struct event *timer = evtimer_new(world->base, too_late, &over);
-    event_add(timer, &time);
-    while (!over)
-        event_base_loop(world->base, EVLOOP_ONCE);
-    event_free(timer);
+    for (int turns = 0; turns < 350; turns++)
+        turn(world);
 }
 
 static int published(void)
@@ -98,7 +71,7 @@ static struct rkb_relay_source *open_with(struct world *world, const struct fake
 static void start(struct world *world, const struct fake_script *scripts)
 {
     open_with(world, scripts);
-    UNTIL(world, strstr(fake_redis_heard(fake), "TYPE pubsub") != NULL);
+    UNTIL_HEARD(world, fake, strstr(fake_redis_heard(fake), "TYPE pubsub") != NULL);
     begin_stream(world);
     confirm_all(world);
 }
@@ -124,7 +97,7 @@ static void next_after(struct world *world, int64_t us)
 {
     int before = published();
     now_us += us;
-    UNTIL(world, published() > before);
+    UNTIL_HEARD(world, fake, published() > before);
 }
 
 static const char *why(struct world *world)
@@ -163,7 +136,7 @@ static void the_first_makes_ready(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     assert_string_equal(why(world), "not ready: canaries of source legacy: no canary has come the whole way yet\n");
     give_back(world);
     assert_int_equal(figures(world)->received, 1);
@@ -183,7 +156,7 @@ static void never_in_another_topic(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     arrive(world);
     copy_of(world, "*", "rkbridge:canary:there:legacy", "{}");
     confirm(world, false, CHANNEL, false);
@@ -201,7 +174,7 @@ static void one_each_interval(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     nothing_for_a_while(world);
     assert_int_equal(published(), 1);
     for (int i = 2; i < 5; i++) {
@@ -219,7 +192,7 @@ static void late(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     arrive(world);
     next_after(world, 10 * SECOND);
     assert_string_equal(why(world), "");
@@ -240,7 +213,7 @@ static void kafka_away(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     arrive(world);
     world->shipper->figures->away_us = now_us - 1600000000 * SECOND;
     take(world);
@@ -266,10 +239,10 @@ static void kafka_away_from_the_start(void **state)
     open_with(world, quiet);
     world->shipper->figures->away_us = now_us - 1600000000 * SECOND - SECOND;
     take(world);
-    UNTIL(world, strstr(fake_redis_heard(fake), "TYPE pubsub") != NULL);
+    UNTIL_HEARD(world, fake, strstr(fake_redis_heard(fake), "TYPE pubsub") != NULL);
     begin_stream(world);
     confirm_all(world);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     give_back(world);
     assert_string_equal(why(world), "not ready: canaries of source legacy: no canary has come the whole way yet\n");
     next_after(world, 11 * SECOND);
@@ -290,12 +263,12 @@ static void refused_and_allowed(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     arrive(world);
     assert_string_equal(why(world), "");
     fake_redis_rules(fake)->publish_reply = NO_CHANNEL;
     next_after(world, SECOND);
-    UNTIL(world, figures(world)->refused != NULL);
+    UNTIL_HEARD(world, fake, figures(world)->refused != NULL);
     assert_int_equal(figures(world)->sent, 1);
     assert_non_null(strstr(why(world), "not ready: canaries of source legacy: Redis does not take the canary: Redis "
                                        "refused PUBLISH"));
@@ -305,7 +278,7 @@ static void refused_and_allowed(void **state)
     assert_int_equal(published(), 2);
     fake_redis_rules(fake)->publish_reply = NULL;
     next_after(world, 2 * SECOND);
-    UNTIL(world, figures(world)->refused == NULL);
+    UNTIL_HEARD(world, fake, figures(world)->refused == NULL);
     arrive(world);
     assert_string_equal(why(world), "");
     assert_int_equal(figures(world)->sent, 2);
@@ -318,12 +291,12 @@ static void refused_for_a_moment(void **state)
     struct world *world = *state;
     start(world, quiet);
     fake_redis_rules(fake)->publish_reply = "-BUSY Redis is busy running a script\r\n";
-    UNTIL(world, published() == 1);
-    UNTIL(world, figures(world)->refused != NULL);
+    UNTIL_HEARD(world, fake, published() == 1);
+    UNTIL_HEARD(world, fake, figures(world)->refused != NULL);
     assert_null(strstr(why(world), "ACL SETUSER"));
     fake_redis_rules(fake)->publish_reply = NULL;
     next_after(world, 100000);
-    UNTIL(world, figures(world)->refused == NULL);
+    UNTIL_HEARD(world, fake, figures(world)->refused == NULL);
     arrive(world);
     assert_string_equal(why(world), "");
     done(world);
@@ -334,21 +307,21 @@ static void heard_by_nobody(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     arrive(world);
     fake_redis_rules(fake)->publish_reply = ":0\r\n";
     next_after(world, SECOND);
     nothing_for_a_while(world);
     assert_false(figures(world)->unheard);
     next_after(world, SECOND);
-    UNTIL(world, figures(world)->unheard);
+    UNTIL_HEARD(world, fake, figures(world)->unheard);
     assert_string_equal(why(world), "");
     next_after(world, 9 * SECOND);
     assert_non_null(strstr(why(world), "no canary has come back from Redis for 11 s (canary.late_after is 10 s): Redis "
                                        "gave the last ones to nobody"));
     fake_redis_rules(fake)->publish_reply = NULL;
     next_after(world, SECOND);
-    UNTIL(world, !figures(world)->unheard);
+    UNTIL_HEARD(world, fake, !figures(world)->unheard);
     done(world);
 }
 
@@ -357,17 +330,17 @@ static void no_second_connection(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     arrive(world);
     fake_redis_rules(fake)->cut_at = "CONNECT";
     fake_redis_rules(fake)->cuts = 1000000;
     fake_redis_cut(fake);
-    UNTIL(world, figures(world)->unsent);
+    UNTIL_HEARD(world, fake, figures(world)->unsent);
     now_us += 11 * SECOND;
     assert_non_null(strstr(why(world), "no canary has come back from Redis for 11 s (canary.late_after is 10 s): "
                                        "none is sent, the second connection does not stand"));
     fake_redis_rules(fake)->cuts = 0;
-    UNTIL(world, published() == 2);
+    UNTIL_HEARD(world, fake, published() == 2);
     arrive(world);
     assert_string_equal(why(world), "");
     done(world);
@@ -378,13 +351,13 @@ static void only_while_subscribed(void **state)
 {
     struct world *world = *state;
     open_with(world, quiet);
-    UNTIL(world, strstr(fake_redis_heard(fake), "TYPE pubsub") != NULL);
+    UNTIL_HEARD(world, fake, strstr(fake_redis_heard(fake), "TYPE pubsub") != NULL);
     begin_stream(world);
     now_us += SECOND;
     nothing_for_a_while(world);
     assert_int_equal(published(), 0);
     confirm_all(world);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     arrive(world);
     lose(world, true, now_us);
     now_us += SECOND;
@@ -393,7 +366,7 @@ static void only_while_subscribed(void **state)
     assert_null(strstr(why(world), "canary"));
     begin_stream(world);
     confirm_all(world);
-    UNTIL(world, published() == 2);
+    UNTIL_HEARD(world, fake, published() == 2);
     assert_string_equal(why(world), "not ready: canaries of source legacy: no canary has come the whole way yet\n");
     arrive(world);
     assert_string_equal(why(world), "");
@@ -405,7 +378,7 @@ static void not_while_it_rests(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     arrive(world);
     world->relay.pauses = rkb_pauses_new(world->directory, &rkb_sys_posix);
     for (int is_topic = 0; is_topic < 2; is_topic++) {
@@ -440,7 +413,7 @@ static void off_and_on(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     char *topic = world->config.canary.topic;
     world->config.canary.topic = NULL;
     rkb_watch_canary_reload(source_of(world)->watch);
@@ -457,7 +430,7 @@ static void off_and_on(void **state)
     assert_int_equal(published(), 1);
     assert_string_equal(why(world), "");
     confirm(world, false, CHANNEL, true);
-    UNTIL(world, published() == 2);
+    UNTIL_HEARD(world, fake, published() == 2);
     assert_string_equal(why(world), "");
     now_us += 11 * SECOND;
     assert_non_null(strstr(why(world), "no canary has come back from Redis for 11 s"));
@@ -474,12 +447,12 @@ static void another_pace(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     arrive(world);
     world->config.canary.interval = 60 * SECOND;
     world->config.canary.late_after = 120 * SECOND;
     rkb_watch_canary_reload(source_of(world)->watch);
-    UNTIL(world, published() == 2);
+    UNTIL_HEARD(world, fake, published() == 2);
     arrive(world);
     now_us += 59 * SECOND;
     nothing_for_a_while(world);
@@ -489,7 +462,7 @@ static void another_pace(void **state)
     world->config.canary.late_after = SECOND;
     rkb_watch_canary_reload(source_of(world)->watch);
     assert_string_equal(why(world), "");
-    UNTIL(world, published() == 3);
+    UNTIL_HEARD(world, fake, published() == 3);
     now_us += SECOND / 2;
     rkb_watch_canary_reload(source_of(world)->watch);
     now_us += SECOND;
@@ -503,13 +476,13 @@ static void one_at_a_time(void **state)
     struct world *world = *state;
     start(world, quiet);
     fake_redis_rules(fake)->publish_reply = "";
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     now_us += SECOND;
     nothing_for_a_while(world);
     assert_int_equal(published(), 1);
     fake_redis_rules(fake)->publish_reply = NULL;
     fake_redis_cut(fake);
-    UNTIL(world, published() == 2);
+    UNTIL_HEARD(world, fake, published() == 2);
     next_after(world, SECOND);
     done(world);
 }
@@ -519,7 +492,7 @@ static void others_do_not_count(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     copy_of(world, NULL, CHANNEL, "{\"token\":\"0000000000000000\",\"number\":1,\"instance\":\"here\"}");
     take(world);
     acknowledge(world);
@@ -535,7 +508,7 @@ static void dropped(void **state)
 {
     struct world *world = *state;
     start(world, quiet);
-    UNTIL(world, published() == 1);
+    UNTIL_HEARD(world, fake, published() == 1);
     source_of(world)->dropping = true;
     give_back(world);
     assert_int_equal(figures(world)->received, 1);

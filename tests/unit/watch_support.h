@@ -17,14 +17,16 @@ static inline void turn(struct world *world)
     event_base_dispatch(world->base);
 }
 
-/* Turns the loop until it holds; fails after some ten seconds. test: has a world, and the Redis that is `watched`. */
-#define UNTIL(test, condition) \
+/* Turns the loop until it holds; fails after some ten seconds, with what that Redis has heard. */
+#define UNTIL_HEARD(world, redis, condition) \
     do { \
         for (int turns = 0; !(condition); turns++) { \
             if (turns > 10000) \
-                fail_msg("in vain: %s; heard:\n%s", #condition, fake_redis_heard((test)->watched)); \
-            turn((test)->world); \
+                fail_msg("in vain: %s; heard:\n%s", #condition, fake_redis_heard(redis)); \
+            turn(world); \
         } \
     } while (0)
+/* test: has a world, and the Redis that is `watched`. */
+#define UNTIL(test, condition) UNTIL_HEARD((test)->world, (test)->watched, condition)
 
 #endif
